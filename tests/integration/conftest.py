@@ -1,0 +1,71 @@
+"""Real servers for the integration tests.
+
+A test that takes `server` runs once on each of PostgreSQL 14, 16 and 18, on a server shared with the other tests and
+cleaned after each. `@pytest.mark.parametrize("postgres", [18], indirect=True)` narrows that to one version. A test that
+restarts the server, or needs settings of its own, starts one with `own_postgres`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+import pytest
+
+from tests import postgres_binaries
+from tests.postgres_server import PostgresServer
+from tools.embedded_postgres import EmbeddedPostgres
+
+
+def settings_for(version: int) -> dict[str, str | int]:
+    """Few slots, so that a test can fill them all: 34 for ordinary roles where both reservations exist, else 37."""
+    reserved = {"reserved_connections": 3} if version >= 16 else {}
+    return {"max_connections": 40, "superuser_reserved_connections": 3, **reserved}
+
+
+class OwnPostgres(Protocol):
+    def __call__(
+        self, version: int = 18, settings: dict[str, str | int] | None = None, **options: Any
+    ) -> PostgresServer:
+        """Starts a server; `settings` are added to the shared servers', `options` are EmbeddedPostgres's."""
+
+
+@pytest.fixture(scope="session")
+def shared_postgres() -> Iterator[Callable[[int], EmbeddedPostgres]]:
+    """The one server of a version that tests share, started when the first of them asks."""
+    servers: dict[int, EmbeddedPostgres] = {}
+    with ExitStack() as stack:
+
+        def shared(version: int) -> EmbeddedPostgres:
+            if version not in servers:
+                servers[version] = stack.enter_context(
+                    EmbeddedPostgres(postgres_binaries.installed(version), settings_for(version))
+                )
+            return servers[version]
+
+        yield shared
+
+
+@pytest.fixture(scope="session", params=sorted(postgres_binaries.PACKAGES), ids=lambda version: f"pg{version}")
+def postgres(request: pytest.FixtureRequest, shared_postgres: Callable[[int], EmbeddedPostgres]) -> EmbeddedPostgres:
+    return shared_postgres(request.param)
+
+
+@pytest.fixture
+def server(postgres: EmbeddedPostgres) -> Iterator[PostgresServer]:
+    server = PostgresServer(postgres)
+    yield server
+    server.clean()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[OwnPostgres]:
+    with ExitStack() as stack:
+
+        def own(version: int = 18, settings: dict[str, str | int] | None = None, **options: Any) -> PostgresServer:
+            install = postgres_binaries.installed(version)
+            postgres = EmbeddedPostgres(install, settings_for(version) | (settings or {}), **options)
+            server = PostgresServer(stack.enter_context(postgres))
+            stack.callback(server.close_connections)
+            return server
+
+        yield own
