@@ -1,0 +1,35 @@
+"""The two ways into the database, and what each attempt at one came to."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DoorName(StrEnum):
+    """Through RDS Proxy, or straight to the writer."""
+
+    PROXY = "proxy"
+    DIRECT = "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One way into the database, and the role that the guard logs in as there."""
+
+    name: DoorName
+    host: str
+    port: int
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoorAttempt:
+    """What came of trying one door during a run: `tries` logins within `seconds`; `error` is None where it opened.
+
+    `is_reused` marks a session that was kept from an earlier run: the seat.
+    """
+
+    door: DoorName
+    is_reused: bool
+    tries: int
+    seconds: float
+    error: str | None

@@ -1,0 +1,66 @@
+"""What became of the sessions that a plan chose, and of the pools they belonged to."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from connection_guard.core.plan import Verdict
+from connection_guard.core.session import Pool
+from connection_guard.core.snapshot import Snapshot
+
+
+class Result(StrEnum):
+    """What became of one chosen session.
+
+    TERMINATED was signalled and seen gone; SURVIVED was signalled and is still there; MOVED_ON had changed or ended
+    before it could be signalled, and was left alone; DENIED may not be signalled by the guard's role; UNKNOWN was in
+    hand when the database was lost; LEFT was not attempted.
+    """
+
+    TERMINATED = "terminated"
+    SURVIVED = "survived"
+    MOVED_ON = "moved on"
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one chosen session."""
+
+    verdict: Verdict
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnection:
+    """How many of a pool's sessions were terminated, and how many new ones it opened within the watch."""
+
+    pool: Pool
+    terminated: int
+    reopened: int
+
+
+SIGNALLED = frozenset({Result.TERMINATED, Result.SURVIVED, Result.UNKNOWN})
+"""The results of sessions that were, or may have been, sent a signal."""
+
+
+def settled(outcomes: Iterable[Outcome], after: Snapshot) -> tuple[Outcome, ...]:
+    """The outcomes as a later snapshot of the same server shows them: whoever survived at first may be gone by now."""
+    there = {(session.pid, session.backend_start) for session in after.sessions}
+    return tuple(
+        replace(outcome, result=Result.TERMINATED)
+        if outcome.result is Result.SURVIVED
+        and (outcome.verdict.session.pid, outcome.verdict.session.backend_start) not in there
+        else outcome
+        for outcome in outcomes
+    )
+
+
+def reconnections(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot) -> tuple[Reconnection, ...]:
+    """For each pool that lost sessions, how many it has opened since the snapshot before; most terminated first."""
+    lost = Counter(outcome.verdict.session.pool for outcome in outcomes if outcome.result is Result.TERMINATED)
+    opened = Counter(session.pool for session in after.sessions if session.backend_start > before.taken_at)
+    return tuple(Reconnection(pool, terminated, opened[pool]) for pool, terminated in lost.most_common())

@@ -1,0 +1,45 @@
+"""Every error that Connection Guard raises.
+
+ConnectionGuardError
+├── ConfigurationError       a setting or the policy is wrong: says where, and what would be right
+├── ForeignEventError        an event that is no alarm notification or pulse of this database
+└── DatabaseError
+    ├── DoorShutError        no session could be opened through a door
+    ├── ConnectionLostError  an open session died, or did not answer in time: what it was doing is unknown
+    └── StatementError       the server answered with an ERROR; `sqlstate` says which
+"""
+
+
+class ConnectionGuardError(Exception):
+    """The root: whatever Connection Guard itself raises."""
+
+
+class ConfigurationError(ConnectionGuardError):
+    """A setting or the policy is wrong; the message names the place and what would be right."""
+
+
+class ForeignEventError(ConnectionGuardError):
+    """The event is not one that this function serves; the message names what was expected."""
+
+
+class DatabaseError(ConnectionGuardError):
+    """The database refused, vanished, or answered with an error."""
+
+
+class DoorShutError(DatabaseError):
+    """No session could be opened through a door."""
+
+
+class ConnectionLostError(DatabaseError):
+    """An open session died or missed its deadline: whatever it was doing may or may not have happened."""
+
+
+class StatementError(DatabaseError):
+    """The server answered a statement with an ERROR.
+
+    `sqlstate` is PostgreSQL's five-character code (PostgreSQL manual, appendix A).
+    """
+
+    def __init__(self, message: str, sqlstate: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
