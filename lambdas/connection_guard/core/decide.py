@@ -1,0 +1,219 @@
+"""The decision over a snapshot: protection, rules in order, pools, then the limits. Every verdict says why."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from heapq import nlargest, nsmallest
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from math import ceil
+
+from connection_guard.core.plan import Plan, Restraint, Verdict
+from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
+from connection_guard.core.session import Pool, Session, SessionState
+from connection_guard.core.snapshot import Snapshot
+
+# Amazon's own roles: RDS's agent, RDS Proxy's monitor, and replication.
+AMAZON_ROLES = frozenset({"rdsadmin", "rdsproxyadmin", "rdsrepladmin"})
+NEVER_VICTIMS = frozenset({None, SessionState.STARTING, SessionState.DISABLED})
+
+
+def decide(
+    snapshot: Snapshot,
+    policy: Policy,
+    tier: Tier,
+    *,
+    guard_roles: Collection[str] = (),
+    terminated_last_hour: int = 0,
+    reopening_pools: Collection[Pool] = (),
+) -> Plan:
+    """One verdict a session, those to be terminated first and in order, and what keeps the plan from being carried out.
+
+    `terminated_last_hour` counts against the hourly cap; sessions of `reopening_pools` are spared, since terminating
+    them frees nothing.
+    """
+    verdicts = [_verdict(session, snapshot.taken_at, policy, tier, guard_roles) for session in snapshot.sessions]
+    verdicts = _spare_reopening_pools(verdicts, reopening_pools)
+    verdicts = _keep_most_recent_of_each_pool(verdicts, snapshot, policy.limits.keep_per_pool)
+    candidates = [verdict for verdict in verdicts if verdict.action is Action.TERMINATE]
+    left_this_hour = max(policy.limits.most_per_hour - terminated_last_hour, 0)
+    chosen, left_over = _within_limits(candidates, snapshot, policy, left_this_hour)
+    spared = [verdict for verdict in verdicts if verdict.action is Action.SPARE]
+    restraint, explanation = _restraint(snapshot, policy, tier, len(candidates), len(chosen), left_this_hour)
+    return Plan((*chosen, *left_over, *spared), restraint, explanation)
+
+
+def sessions_above_target(snapshot: Snapshot, limits: Limits) -> int:
+    """How many sessions must go for usage to be below the target."""
+    return max(snapshot.used - most_sessions_below_target(snapshot.measurement.capacity.usable, limits), 0)
+
+
+def most_sessions_below_target(usable: int, limits: Limits) -> int:
+    """The highest number of sessions that is still below the target."""
+    return max(ceil(usable * limits.target_percent / 100) - 1, 0)
+
+
+def _verdict(session: Session, taken_at: datetime, policy: Policy, tier: Tier, guard_roles: Collection[str]) -> Verdict:
+    if reason := _never_a_victim(session, guard_roles):
+        return Verdict(session, Action.SPARE, "built in", reason)
+    if reason := _protected(session, policy.protection):
+        return Verdict(session, Action.SPARE, "protect", reason)
+    time_in_state = session.time_in_state(taken_at)
+    for rule in policy.rules:
+        if _matches(rule, session, time_in_state, tier):
+            if rule.action is Action.TERMINATE and (reason := _holds_on(session, rule)):
+                return Verdict(session, Action.SPARE, rule.name, reason)
+            return Verdict(session, rule.action, rule.name, f"{session.state} for {_in_words(time_in_state)}")
+    return Verdict(session, Action.SPARE, "no rule", "no rule matches")
+
+
+def _never_a_victim(session: Session, guard_roles: Collection[str]) -> str | None:
+    if session.role in guard_roles:
+        return "the guard's own session"
+    if session.role in AMAZON_ROLES:
+        return "a session of Amazon RDS itself"
+    if session.is_superuser:
+        return "a superuser's session"
+    if session.state in NEVER_VICTIMS:
+        return "its state cannot be told"
+    if session.is_owned_by_proxy and session.state is SessionState.IDLE:
+        return "RDS Proxy's own pool: it would be reopened, and its idle clock is the proxy's"
+    return None
+
+
+def _protected(session: Session, protection: Protection) -> str | None:
+    if _any_glob(protection.roles, session.role):
+        return "its role is protected"
+    if _any_glob(protection.databases, session.database):
+        return "its database is protected"
+    if _any_glob(protection.applications, session.application_name):
+        return "its application is protected"
+    if _in_any_network(protection.clients, session.client_address):
+        return "its client is protected"
+    return None
+
+
+def _matches(rule: Rule, session: Session, time_in_state: timedelta, tier: Tier) -> bool:
+    return (
+        tier in rule.tiers
+        and session.state in rule.states
+        and time_in_state >= rule.older_than
+        and (not rule.roles or _any_glob(rule.roles, session.role))
+        and (not rule.databases or _any_glob(rule.databases, session.database))
+        and (not rule.applications or _any_glob(rule.applications, session.application_name))
+        and (not rule.clients or _in_any_network(rule.clients, session.client_address))
+    )
+
+
+def _holds_on(session: Session, rule: Rule) -> str | None:
+    if session.holds_advisory_lock and not rule.even_with_advisory_lock:
+        return "it holds an advisory lock"
+    if session.is_listening and not rule.even_if_listening:
+        return "its last statement was LISTEN"
+    return None
+
+
+def _spare_reopening_pools(verdicts: list[Verdict], reopening: Collection[Pool]) -> list[Verdict]:
+    reason = "its pool reopened what was terminated: more would free nothing"
+    return [
+        replace(verdict, action=Action.SPARE, rule="pool reopens", reason=reason)
+        if verdict.action is Action.TERMINATE and verdict.session.pool in reopening
+        else verdict
+        for verdict in verdicts
+    ]
+
+
+def _keep_most_recent_of_each_pool(verdicts: list[Verdict], snapshot: Snapshot, keep: int) -> list[Verdict]:
+    """Spares idle candidates among the `keep` most recently used sessions of their pool, so that no pool is emptied.
+
+    Only sessions that a pool can hand out count: one that is idle in transaction is checked out.
+    """
+    pools: dict[Pool, list[Session]] = {}
+    for session in snapshot.sessions:
+        if session.state in (SessionState.IDLE, SessionState.ACTIVE):
+            pools.setdefault(session.pool, []).append(session)
+
+    def recency(session: Session) -> tuple[bool, datetime]:
+        return session.state is SessionState.ACTIVE, session.state_change or snapshot.taken_at
+
+    kept = {session.pid for sessions in pools.values() for session in nlargest(keep, sessions, key=recency)}
+    reason = "among the most recently used of its pool"
+    return [
+        replace(verdict, action=Action.SPARE, rule="limits.keep_per_pool", reason=reason)
+        if verdict.action is Action.TERMINATE
+        and verdict.session.state is SessionState.IDLE
+        and verdict.session.pid in kept
+        else verdict
+        for verdict in verdicts
+    ]
+
+
+def _within_limits(
+    candidates: list[Verdict], snapshot: Snapshot, policy: Policy, left_this_hour: int
+) -> tuple[list[Verdict], list[Verdict]]:
+    """The candidates that may go, by their rules' order and then the longest in state first; and the others, spared."""
+    most, rule, reason = min(
+        (sessions_above_target(snapshot, policy.limits), "limits.target", "enough others go before it"),
+        (policy.limits.most_per_run, "limits.most_per_run", "this run's share is used up"),
+        (left_this_hour, "limits.most_per_hour", "this hour's share is used up"),
+        key=lambda limit: limit[0],
+    )
+    places = {rule.name: place for place, rule in enumerate(policy.rules)}
+
+    def precedence(verdict: Verdict) -> tuple[int, datetime, int]:
+        session = verdict.session
+        return places[verdict.rule], session.state_change or snapshot.taken_at, session.pid
+
+    chosen = nsmallest(most, candidates, key=precedence)
+    chosen_pids = {verdict.session.pid for verdict in chosen}
+    left_over = [
+        replace(verdict, action=Action.SPARE, rule=rule, reason=reason)
+        for verdict in candidates
+        if verdict.session.pid not in chosen_pids
+    ]
+    return chosen, left_over
+
+
+def _restraint(
+    snapshot: Snapshot, policy: Policy, tier: Tier, candidates: int, chosen: int, left_this_hour: int
+) -> tuple[Restraint | None, str]:
+    limits = policy.limits
+    in_use = f"{snapshot.used} of {snapshot.measurement.capacity.usable} connections in use"
+    if sessions_above_target(snapshot, limits) == 0:
+        return Restraint.BELOW_TARGET, f"{in_use}, already below the target of {limits.target_percent:g} %"
+    if snapshot.measurement.privileges.is_paused:
+        return Restraint.PAUSED, "paused: role connection_guard_paused is granted to the guard's role"
+    if candidates == 0:
+        return Restraint.NOTHING_MATCHES, f"{in_use}, and the policy lets none of them be terminated"
+    if policy.modes[tier] is Mode.OBSERVE:
+        return Restraint.OBSERVING, f"the policy only observes at {tier}"
+    if left_this_hour == 0:
+        return Restraint.HOURLY_CAP, f"limits.most_per_hour: {limits.most_per_hour} were terminated within the hour"
+    share = 100 * chosen / snapshot.used
+    if share > limits.refuse_above_percent:
+        explanation = (
+            f"the plan would terminate {chosen} of {snapshot.used} sessions ({share:.0f} %): "
+            f"limits.refuse_above is {limits.refuse_above_percent:g} %"
+        )
+        return Restraint.REFUSED, explanation
+    return None, f"{chosen} of {candidates} candidates are to be terminated, {in_use}"
+
+
+def _any_glob(globs: Iterable[str], name: str) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _in_any_network(networks: Collection[IPv4Network | IPv6Network], address: str) -> bool:
+    if not networks or not address:
+        return False
+    client = ip_address(address)
+    return any(client in network for network in networks)
+
+
+def _in_words(duration: timedelta) -> str:
+    seconds = int(duration.total_seconds())
+    if seconds < 60:
+        return f"{duration.total_seconds():.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"

@@ -1,0 +1,238 @@
+"""Given a snapshot and a policy, who goes, who stays, and why."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connection_guard.core.decide import decide
+from connection_guard.core.plan import Plan, Restraint
+from connection_guard.core.policy import Action, Mode, Tier
+from connection_guard.core.session import Session, SessionState
+from tests.builders import a_policy, a_rule, a_session, a_snapshot
+
+ABORTED = frozenset({SessionState.IDLE_IN_TRANSACTION_ABORTED})
+IN_TRANSACTION = frozenset({SessionState.IDLE_IN_TRANSACTION})
+
+
+def chosen(plan: Plan) -> list[int]:
+    return [verdict.session.pid for verdict in plan.chosen]
+
+
+def verdict_on(plan: Plan, session: Session) -> tuple[str, str]:
+    (verdict,) = [verdict for verdict in plan.verdicts if verdict.session is session]
+    return verdict.rule, verdict.reason
+
+
+def test_the_first_rule_that_matches_decides() -> None:
+    reports = a_session(role="reports")
+    app = a_session(role="app")
+    rules = (a_rule("reports stay", action=Action.SPARE, roles=("rep*",)), a_rule("stale idle"))
+    plan = decide(a_snapshot(reports, app, usable=1), a_policy(*rules), Tier.CRITICAL)
+    assert chosen(plan) == [app.pid]
+    assert verdict_on(plan, reports)[0] == "reports stay"
+
+
+def test_a_session_that_no_rule_matches_is_spared() -> None:
+    active = a_session(state=SessionState.ACTIVE)
+    plan = decide(a_snapshot(active, usable=1), a_policy(), Tier.CRITICAL)
+    assert chosen(plan) == []
+    assert verdict_on(plan, active) == ("no rule", "no rule matches")
+    assert plan.restraint is Restraint.NOTHING_MATCHES
+
+
+@pytest.mark.parametrize(
+    ("matcher", "missing"),
+    [
+        ({"states": IN_TRANSACTION}, {}),
+        ({"older_than": timedelta(minutes=2)}, {"idle_for": timedelta(minutes=1, seconds=59)}),
+        ({"roles": ("web*",)}, {"role": "worker"}),
+        ({"databases": ("shop",)}, {"database": "Shop"}),
+        ({"applications": ("*-api",)}, {"application": "api-gateway"}),
+        ({"clients": ("10.0.0.0/24",)}, {"client": "10.0.1.1"}),
+        ({"clients": ("10.0.0.0/24",)}, {"client": ""}),
+        ({"tiers": frozenset({Tier.WARNING})}, {}),
+    ],
+)
+def test_matchers_combine_as_and(matcher: dict[str, object], missing: dict[str, object]) -> None:
+    """Everything else about the session matches; the one thing that does not is enough to spare it."""
+    fitting = {"role": "web1", "database": "shop", "application": "orders-api", "client": "10.0.0.9"}
+    everything = {"roles": ("web*",), "databases": ("shop",), "applications": ("*-api",), "clients": ("10.0.0.0/24",)}
+    session = a_session(**(fitting | missing))  # type: ignore[arg-type]
+    rule = a_rule(**(everything | matcher))  # type: ignore[arg-type]
+    plan = decide(a_snapshot(session, usable=1), a_policy(rule), Tier.CRITICAL)
+    assert chosen(plan) == []
+    control = a_rule(**everything)  # type: ignore[arg-type]
+    fits = a_session(**fitting)  # type: ignore[arg-type]
+    assert chosen(decide(a_snapshot(fits, usable=1), a_policy(control), Tier.CRITICAL)) == [fits.pid]
+
+
+@pytest.mark.parametrize(
+    ("session", "why"),
+    [
+        (a_session(role="connection_guard"), "the guard's own session"),
+        (a_session(role="rdsadmin"), "a session of Amazon RDS itself"),
+        (a_session(role="rdsproxyadmin"), "a session of Amazon RDS itself"),
+        (a_session(role="rdsrepladmin"), "a session of Amazon RDS itself"),
+        (a_session(superuser=True), "a superuser's session"),
+        (a_session(state=None), "its state cannot be told"),
+        (a_session(state=SessionState.STARTING), "its state cannot be told"),
+        (a_session(state=SessionState.DISABLED), "its state cannot be told"),
+        (a_session(proxied=True), "RDS Proxy's own pool: it would be reopened, and its idle clock is the proxy's"),
+        (a_session(role="backup"), "its role is protected"),
+        (a_session(database="billing"), "its database is protected"),
+        (a_session(application="pg_dump"), "its application is protected"),
+        (a_session(client="10.9.0.4"), "its client is protected"),
+        (a_session(advisory_lock=True), "it holds an advisory lock"),
+        (a_session(listening=True), "its last statement was LISTEN"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_some_are_never_terminated_whatever_the_rule(session: Session, why: str) -> None:
+    policy = a_policy(
+        a_rule(states=frozenset(SessionState)),
+        protect_roles=("backup",),
+        protect_databases=("billing",),
+        protect_applications=("pg_dump*",),
+        protect_clients=("10.9.0.0/16",),
+    )
+    plan = decide(a_snapshot(session, usable=1), policy, Tier.CRITICAL, guard_roles=("connection_guard",))
+    assert chosen(plan) == []
+    assert verdict_on(plan, session)[1] == why
+
+
+def test_a_rule_can_name_those_that_hold_advisory_locks_or_listen() -> None:
+    locking, listening = a_session(advisory_lock=True), a_session(listening=True)
+    policy = a_policy(a_rule(even_with_advisory_lock=True, even_if_listening=True))
+    assert chosen(decide(a_snapshot(locking, listening, usable=1), policy, Tier.CRITICAL)) == [
+        locking.pid,
+        listening.pid,
+    ]
+
+
+def test_a_transaction_left_open_through_the_proxy_is_the_clients_own_and_may_go() -> None:
+    session = a_session(state=SessionState.IDLE_IN_TRANSACTION, proxied=True)
+    policy = a_policy(a_rule(states=IN_TRANSACTION))
+    assert chosen(decide(a_snapshot(session, usable=1), policy, Tier.CRITICAL)) == [session.pid]
+
+
+def test_rules_go_in_order_and_within_a_rule_the_longest_idle_goes_first() -> None:
+    idle_long, idle_short = a_session(idle_for=timedelta(hours=2)), a_session(idle_for=timedelta(hours=1))
+    aborted = a_session(state=SessionState.IDLE_IN_TRANSACTION_ABORTED, idle_for=timedelta(minutes=1))
+    policy = a_policy(a_rule("aborted", states=ABORTED), a_rule("stale idle"))
+    plan = decide(a_snapshot(idle_short, idle_long, aborted, usable=1), policy, Tier.CRITICAL)
+    assert chosen(plan) == [aborted.pid, idle_long.pid, idle_short.pid]
+
+
+@pytest.mark.parametrize(("usable", "used", "goes"), [(100, 100, 31), (97, 98, 31), (10, 10, 4), (100, 70, 1)])
+def test_only_as_many_go_as_bring_usage_below_the_target(usable: int, used: int, goes: int) -> None:
+    sessions = [a_session() for _ in range(used)]
+    plan = decide(a_snapshot(*sessions, usable=usable), a_policy(target_percent=70), Tier.CRITICAL)
+    assert len(plan.chosen) == goes
+    assert 100 * (used - goes) / usable < 70 <= 100 * (used - goes + 1) / usable
+    assert {verdict.rule for verdict in plan.verdicts if verdict.action is Action.SPARE} == {"limits.target"}
+
+
+def test_usage_below_the_target_asks_for_nothing() -> None:
+    plan = decide(a_snapshot(*[a_session() for _ in range(69)], usable=100), a_policy(), Tier.CRITICAL)
+    assert chosen(plan) == []
+    assert plan.restraint is Restraint.BELOW_TARGET
+    assert plan.explanation == "69 of 100 connections in use, already below the target of 70 %"
+
+
+def test_a_run_and_an_hour_have_their_caps() -> None:
+    snapshot = a_snapshot(*[a_session() for _ in range(100)], usable=100)
+    by_run = decide(snapshot, a_policy(most_per_run=10), Tier.CRITICAL)
+    assert len(by_run.chosen) == 10
+    assert by_run.restraint is None
+    by_hour = decide(snapshot, a_policy(most_per_run=10, most_per_hour=50), Tier.CRITICAL, terminated_last_hour=45)
+    assert len(by_hour.chosen) == 5
+    assert {verdict.rule for verdict in by_hour.verdicts[5:]} == {"limits.most_per_hour"}
+    spent = decide(snapshot, a_policy(most_per_run=10, most_per_hour=50), Tier.CRITICAL, terminated_last_hour=50)
+    assert spent.restraint is Restraint.HOURLY_CAP
+    assert spent.chosen == ()
+
+
+def test_a_plan_that_would_take_too_large_a_share_is_refused_whole() -> None:
+    snapshot = a_snapshot(*[a_session() for _ in range(100)], usable=100)
+    assert decide(snapshot, a_policy(refuse_above_percent=31), Tier.CRITICAL).restraint is None
+    plan = decide(snapshot, a_policy(refuse_above_percent=30), Tier.CRITICAL)
+    assert plan.restraint is Restraint.REFUSED
+    assert "31 of 100 sessions (31 %): limits.refuse_above is 30 %" in plan.explanation
+
+
+def test_every_pool_keeps_its_most_recently_used_sessions() -> None:
+    stale = [a_session(idle_for=timedelta(minutes=minutes)) for minutes in (30, 20, 10)]
+    other_client = a_session(client="10.0.1.11", idle_for=timedelta(hours=1))
+    plan = decide(a_snapshot(*stale, other_client, usable=1), a_policy(keep_per_pool=1), Tier.CRITICAL)
+    assert chosen(plan) == [stale[0].pid, stale[1].pid]
+    assert verdict_on(plan, stale[2]) == ("limits.keep_per_pool", "among the most recently used of its pool")
+
+
+def test_a_pool_that_works_needs_no_idle_session_kept() -> None:
+    idle = a_session(idle_for=timedelta(seconds=5))
+    busy = a_session(state=SessionState.ACTIVE, idle_for=timedelta(minutes=5))
+    plan = decide(a_snapshot(idle, busy, usable=1), a_policy(keep_per_pool=1), Tier.CRITICAL)
+    assert chosen(plan) == [idle.pid]
+
+
+def test_a_session_idle_in_transaction_is_checked_out_and_not_kept_for_its_pool() -> None:
+    session = a_session(state=SessionState.IDLE_IN_TRANSACTION)
+    policy = a_policy(a_rule(states=IN_TRANSACTION), keep_per_pool=1)
+    assert chosen(decide(a_snapshot(session, usable=1), policy, Tier.CRITICAL)) == [session.pid]
+
+
+def test_a_pool_that_reopens_what_it_loses_is_left_alone() -> None:
+    storming, stale = a_session(application="storm"), a_session(application="leak")
+    plan = decide(a_snapshot(storming, stale, usable=1), a_policy(), Tier.CRITICAL, reopening_pools={storming.pool})
+    assert chosen(plan) == [stale.pid]
+    assert verdict_on(plan, storming)[0] == "pool reopens"
+
+
+def test_an_observing_tier_plans_and_does_not_act() -> None:
+    session = a_session()
+    plan = decide(a_snapshot(session, usable=1), a_policy(modes=dict.fromkeys(Tier, Mode.OBSERVE)), Tier.CRITICAL)
+    assert chosen(plan) == [session.pid]
+    assert plan.restraint is Restraint.OBSERVING
+
+
+SESSIONS = st.builds(
+    a_session,
+    state=st.sampled_from([None, *SessionState]),
+    idle_for=st.timedeltas(timedelta(), timedelta(hours=1)),
+    role=st.sampled_from(["app", "connection_guard", "rdsadmin", "backup"]),
+    application=st.sampled_from(["api", "pg_dump", ""]),
+    client=st.sampled_from(["10.0.0.1", "10.0.0.2", "", "::1"]),
+    superuser=st.booleans(),
+    listening=st.booleans(),
+    advisory_lock=st.booleans(),
+    proxied=st.booleans(),
+)
+
+
+@given(
+    sessions=st.lists(SESSIONS, min_size=1, max_size=40),
+    usable=st.integers(1, 50),
+    most_per_run=st.integers(1, 20),
+    keep=st.integers(0, 3),
+    states=st.frozensets(st.sampled_from(SessionState), min_size=1),
+)
+def test_whatever_the_database_holds_every_session_has_one_verdict_and_no_limit_is_passed(
+    sessions: list[Session], usable: int, most_per_run: int, keep: int, states: frozenset[SessionState]
+) -> None:
+    snapshot = a_snapshot(*sessions, usable=usable)
+    policy = a_policy(
+        a_rule(states=states), protect_applications=("pg_dump",), most_per_run=most_per_run, keep_per_pool=keep
+    )
+    plan = decide(snapshot, policy, Tier.CRITICAL, guard_roles=("connection_guard",))
+    assert sorted(verdict.session.pid for verdict in plan.verdicts) == sorted(session.pid for session in sessions)
+    assert len(plan.chosen) <= min(most_per_run, max(len(sessions) - int(0.7 * usable), 0) + 1)
+    for verdict in plan.chosen:
+        session = verdict.session
+        assert session.role == "app" or session.role == "backup"
+        assert session.application_name != "pg_dump"
+        assert session.state in states - {SessionState.STARTING, SessionState.DISABLED}
+        assert not (session.is_superuser or session.is_listening or session.holds_advisory_lock)
+        assert not (session.is_owned_by_proxy and session.state is SessionState.IDLE)
+    assert all(verdict.rule and verdict.reason for verdict in plan.verdicts)
