@@ -1,0 +1,82 @@
+"""Query texts without their literals: what a client wrote into a statement is personal data."""
+
+import re
+
+MOST_CHARACTERS = 1000
+
+_SPACE = r"[ \t\n\r\f\v]"
+_LETTER = r"[A-Za-z_\x80-\U0010ffff]"
+_TOKEN = re.compile(
+    rf"""
+      (?P<gap> {_SPACE}++ | --[^\n\r]*+ | /\* )
+    | (?P<literal>
+        [eE]' (?: [^'\\]++ | \\. | '' )*+ (?: ' | .*+ )
+        # Where standard_conforming_strings is off, a backslash escapes the quote behind it. Whether it is off does not
+        # show in the text: from such a quote on nobody knows what is a literal, and all of it counts as one.
+      | (?: [bBnNxX] | [uU]& )? ' (?: [^'\\]++ | \\[^'] | '' )*+ (?: ' | .*+ )
+      | \$(?P<tag> (?: {_LETTER} (?: {_LETTER} | [0-9] )*+ )? )\$ .*? (?: \$(?P=tag)\$ | \Z )
+      | \.?[0-9] (?: [eE][+-] | {_LETTER} | [0-9.] )*+
+      )
+    | (?P<quoted> " (?: [^"]++ | "" )*+ "? )
+    | (?P<kept>
+        (?: (?! [eEbBnNxX]' | [uU]&' ) {_LETTER} (?: {_LETTER} | [0-9$] )*+
+          | \$[0-9]++
+          | [ ] (?! {_SPACE} | -- | /\* )
+          | - (?! - ) | / (?! \* ) | \. (?! [0-9] )
+          | [!#%&()*+,:;<=>?@\[\\\]^`{{|}}~]
+        )++
+      | .
+      )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""PostgreSQL's tokens, whole or cut off at the end of the text (PostgreSQL manual, 4.1 "Lexical Structure")."""
+
+_COMMENT_BOUNDARY = re.compile(r"/\*|\*/")
+_LIST = re.compile(r"\?(?: ?, ?\?)+")
+_LISTEN = re.compile(r"(?:^|;) ?listen(?![^ ;\"])", re.IGNORECASE)
+
+
+def mask_query(text: str) -> str:
+    """The statement on one line, each literal or list of literals a `?`, comments left out, at most 1,000 characters.
+
+    The text may be cut off anywhere, as pg_stat_activity does at track_activity_query_size: what is unterminated is
+    masked to its end. Names, quoted or not, and parameters ($1) stay.
+    """
+    return _LIST.sub("?", _without_literals(text))[:MOST_CHARACTERS].rstrip(" ")
+
+
+def is_listen(text: str) -> bool:
+    """Whether LISTEN is among the statements of an unmasked query text."""
+    return "listen" in text.lower() and bool(_LISTEN.search(_without_literals(text, quoted='""')))
+
+
+def _without_literals(text: str, quoted: str | None = None) -> str:
+    """Literals as `?`, comments and white space as one space, quoted identifiers as they are or as `quoted`."""
+    written = [" "]
+    position = 0
+    while token := _TOKEN.match(text, position):
+        position = token.end()
+        match token.lastgroup:
+            case "gap":
+                if token[0] == "/*":
+                    position = _end_of_comment(text, position)
+                if written[-1] != " ":
+                    written.append(" ")
+            case "literal":
+                written.append("?")
+            case "quoted" if quoted is not None:
+                written.append(quoted)
+            case _:
+                written.append(token[0])
+    return "".join(written).lstrip(" ")
+
+
+def _end_of_comment(text: str, start: int) -> int:
+    """Where the comment opened just before `start` ends: comments nest."""
+    depth = 1
+    for boundary in _COMMENT_BOUNDARY.finditer(text, start):
+        depth += 1 if boundary[0] == "/*" else -1
+        if depth == 0:
+            return boundary.end()
+    return len(text)
