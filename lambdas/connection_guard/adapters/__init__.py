@@ -1,0 +1,1 @@
+"""The only place that touches PostgreSQL and AWS."""

@@ -1,0 +1,122 @@
+"""One session of the guard's own: named statements over a non-blocking psycopg2 connection, each with a deadline.
+
+A non-blocking connection is always in autocommit, which the guard needs: pg_stat_activity is cached per transaction,
+so every look must be a transaction of its own. And its deadline is the client's own, whatever RDS Proxy queues:
+psycopg2 ignores connect_timeout here (psycopg2 manual, "Asynchronous support").
+"""
+
+import re
+import select
+import time
+from collections import namedtuple
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg2
+from psycopg2.extensions import POLL_OK, POLL_READ, connection
+
+from connection_guard.core.door import Door
+from connection_guard.errors import ConnectionLostError, DoorShutError, StatementError
+
+# The client gives up when the server does: take_seat.sql sets the same as statement_timeout.
+STATEMENT_SECONDS = 5.0
+
+Connect = Callable[[Door], connection]
+"""Starts a non-blocking login through a door (psycopg2.connect with async_=True). Tests and the demo hand in theirs."""
+
+
+class _DeadlineError(Exception):
+    pass
+
+
+class GuardSession(NamedTuple):
+    """An open session of the guard's own and the door that it came in through."""
+
+    door: Door
+    connection: connection
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def open_session(connect: Connect, door: Door, deadline: float) -> GuardSession:
+    """A fresh session through the door by `deadline` (of time.monotonic), made the guard's seat.
+
+    Raises DoorShutError with the driver's own reason.
+    """
+    opened = None
+    try:
+        opened = connect(door)
+        _wait(opened, deadline)
+        session = GuardSession(door, opened)
+        run(session, "take_seat", {"application_name": application_name(door)}, deadline)
+    except (psycopg2.Error, _DeadlineError, StatementError, ConnectionLostError) as error:
+        if opened is not None:
+            opened.close()
+        raise DoorShutError(_in_one_line(error)) from None
+    return session
+
+
+def application_name(door: Door) -> str:
+    """The name that the guard's session through this door is seen under in pg_stat_activity."""
+    return f"connection-guard {door.name}"
+
+
+def run(session: GuardSession, name: str, parameters: Mapping[str, object], deadline: float | None = None) -> list[Any]:
+    """The rows, columns as attributes, of the named statement (sql/NAME.sql).
+
+    It has until the deadline (of time.monotonic), and STATEMENT_SECONDS at most.
+
+    Raises StatementError where the server answers with an ERROR and the session lives on, ConnectionLostError where the
+    session died or was given up: the statement may or may not have run.
+    """
+    latest = time.monotonic() + STATEMENT_SECONDS
+    try:
+        cursor = session.connection.cursor()
+        cursor.execute(_statement(name), parameters)
+        _wait(session.connection, latest if deadline is None else min(deadline, latest))
+        if cursor.description is None:
+            return []
+        row = _row(tuple(column.name for column in cursor.description))
+        return [row(*values) for values in cursor]
+    except _DeadlineError as error:
+        session.close()
+        raise ConnectionLostError(f"{name}: {_in_one_line(error)}") from None
+    except psycopg2.Error as error:
+        if error.pgcode and not _ends_session(error.pgcode) and not session.connection.closed:
+            raise StatementError(f"{name}: {_in_one_line(error)}", error.pgcode) from None
+        session.close()
+        raise ConnectionLostError(f"{name}: {_in_one_line(error)}") from None
+
+
+def _ends_session(sqlstate: str) -> bool:
+    """Class 08, connection exception, and 57P, operator intervention (PostgreSQL manual, appendix A)."""
+    return sqlstate.startswith(("08", "57P"))
+
+
+def _wait(waiting: connection, deadline: float) -> None:
+    while (state := waiting.poll()) != POLL_OK:
+        seconds = deadline - time.monotonic()
+        if seconds <= 0:
+            raise _DeadlineError("no answer in time")
+        poll = select.poll()
+        poll.register(waiting, select.POLLIN if state == POLL_READ else select.POLLOUT)
+        poll.poll(1000 * seconds)
+
+
+@cache
+def _statement(name: str) -> str:
+    """The file as psql reads it, psql's :'name' variables as psycopg2's parameters."""
+    text = (Path(__file__).parent / "sql" / f"{name}.sql").read_text()
+    return re.sub(r":'(\w+)'", r"%(\1)s", text.replace("%", "%%"))
+
+
+@cache
+def _row(columns: tuple[str, ...]) -> Callable[..., Any]:
+    return namedtuple("Row", columns)
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

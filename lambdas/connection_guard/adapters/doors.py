@@ -1,0 +1,141 @@
+"""The two doors and the seat: how the guard gets in, also when nobody else can."""
+
+import time
+
+from connection_guard.adapters.database import Connect, GuardSession, open_session
+from connection_guard.adapters.gather import measure
+from connection_guard.core.door import Door, DoorAttempt, DoorName
+from connection_guard.core.settings import Settings
+from connection_guard.core.snapshot import Measurement
+from connection_guard.errors import ConnectionLostError, DatabaseError, DoorShutError
+
+# A frozen execution environment may wake up to a connection that nobody answers on any more.
+SEAT_SECONDS = 2.0
+# A full database makes the proxy queue its client for ConnectionBorrowTimeout, 120 s by default: do not wait with it.
+# At the direct door others fight for the same slots: try again until the deadline.
+DOOR_SECONDS = {DoorName.PROXY: 2.0, DoorName.DIRECT: 8.0}
+SECONDS_BETWEEN_TRIES = 0.1
+# A login with less time left than this would only be cut off, and hide what the server said before.
+SHORTEST_TRY_SECONDS = 0.5
+
+
+class Doors:
+    """Gets the guard in and keeps its seat between runs. One a process.
+
+    `attempts` and `reconnected` tell of the present run alone, from `enter` on.
+    """
+
+    def __init__(self, settings: Settings, connect: Connect) -> None:
+        self._settings = settings
+        self._connect = connect
+        self._seat: GuardSession | None = None
+        self.attempts: list[DoorAttempt] = []
+        self.reconnected = 0
+
+    def enter(self, deadline: float) -> tuple[GuardSession, Measurement]:
+        """A session on the writer and what it measures, by the deadline (of time.monotonic).
+
+        It is the seat of the run before if that still answers, else a fresh login through the first door that opens.
+        Raises DoorShutError when none does; `attempts` then holds each door's error.
+        """
+        self.attempts, self.reconnected = [], 0
+        if self._seat is not None:
+            try:
+                return self._return_to(self._seat, deadline)
+            except DatabaseError:
+                self.leave()
+                self.reconnected = 1
+        return self._enter_afresh(deadline)
+
+    def enter_again(self, deadline: float) -> tuple[GuardSession, Measurement]:
+        """As `enter`, in the middle of a run: the same session where it lives on, else a fresh one, counted."""
+        if self._seat is not None:
+            try:
+                return self._seat, self._look_around(self._seat, min(deadline, time.monotonic() + SEAT_SECONDS))
+            except DatabaseError:
+                self.leave()
+        self.reconnected += 1
+        return self._enter_afresh(deadline)
+
+    @property
+    def holds_seat(self) -> bool:
+        """Whether a session is kept open."""
+        return self._seat is not None
+
+    def try_second_door(self, deadline: float) -> None:
+        """Opens and closes the direct door where the seat is the proxy's: it must not be first tried in the outage."""
+        if self._seat is not None and self._seat.door != self._settings.direct:
+            try:
+                session, _ = self._try_door(self._settings.direct, deadline)
+            except DoorShutError:
+                return
+            session.close()
+
+    def leave(self) -> None:
+        """Gives the seat up."""
+        if self._seat is not None:
+            self._seat.close()
+            self._seat = None
+
+    def settle(self) -> None:
+        """Keeps the seat for the next run unless it is the second door's: that one is for the outage."""
+        if self._seat is not None and self._seat.door != self._settings.doors[0]:
+            self.leave()
+
+    def _return_to(self, seat: GuardSession, deadline: float) -> tuple[GuardSession, Measurement]:
+        started = time.monotonic()
+        try:
+            measurement = self._look_around(seat, min(deadline, started + SEAT_SECONDS))
+        except DatabaseError as error:
+            self._note(seat.door, started, 0, error)
+            raise
+        self._note(seat.door, started, 0)
+        return seat, measurement
+
+    def _enter_afresh(self, deadline: float) -> tuple[GuardSession, Measurement]:
+        for door in self._settings.doors:
+            try:
+                self._seat, measurement = self._try_door(door, deadline)
+            except DoorShutError:
+                continue
+            return self._seat, measurement
+        raise DoorShutError("; ".join(f"{each.door} door: {each.error}" for each in self.attempts))
+
+    def _try_door(self, door: Door, deadline: float) -> tuple[GuardSession, Measurement]:
+        started = time.monotonic()
+        latest = min(deadline, started + DOOR_SECONDS[door.name])
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                session = open_session(self._connect, door, latest)
+                measurement = self._look_around(session, latest)
+            except DatabaseError as error:
+                is_late = time.monotonic() + SHORTEST_TRY_SECONDS >= latest
+                if is_late or door.name is DoorName.PROXY:
+                    self._note(door, started, tries, error)
+                    raise DoorShutError(str(error)) from None
+                time.sleep(SECONDS_BETWEEN_TRIES)
+            else:
+                self._note(door, started, tries)
+                return session, measurement
+
+    def _look_around(self, session: GuardSession, deadline: float) -> Measurement:
+        """Measures, and makes sure that this is the server that was asked for; closes the session where it is not."""
+        try:
+            measurement = measure(session, self._settings.roles, deadline)
+        except DatabaseError:
+            session.close()
+            raise
+        server = measurement.server
+        if server.is_in_recovery:
+            session.close()
+            raise ConnectionLostError(f"{server.address}:{server.port} is in recovery: not the writer")
+        if server.database != self._settings.database_name:
+            session.close()
+            raise ConnectionLostError(f"this is database {server.database}, not {self._settings.database_name}")
+        return measurement
+
+    def _note(self, door: Door, started: float, tries: int, error: Exception | None = None) -> None:
+        seconds = time.monotonic() - started
+        self.attempts.append(DoorAttempt(door.name, tries == 0, tries, seconds, str(error) if error else None))

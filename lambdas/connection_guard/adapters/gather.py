@@ -1,0 +1,123 @@
+"""What the database shows: a Measurement in one round trip, a Snapshot in one more."""
+
+import socket
+from collections.abc import Collection, Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from connection_guard.adapters.database import GuardSession, run
+from connection_guard.core.decide import AMAZON_ROLES
+from connection_guard.core.door import Door
+from connection_guard.core.locks import Hold, Wait, blockers
+from connection_guard.core.masking import is_listen, mask_query
+from connection_guard.core.session import Session, SessionState
+from connection_guard.core.snapshot import (
+    Capacity,
+    ConnectionLimit,
+    LimitOwner,
+    Measurement,
+    Privileges,
+    Server,
+    Snapshot,
+)
+
+PROXY_MONITOR = "rdsproxyadmin"
+
+
+def measure(session: GuardSession, guard_roles: Collection[str], deadline: float | None = None) -> Measurement:
+    """The limits and the sessions by state. Raises DatabaseError as `database.run` does."""
+    (row,) = run(session, "measure", {"guard_roles": list(guard_roles)}, deadline)
+    return Measurement(
+        taken_at=row.taken_at,
+        server=Server(
+            address=row.server_address,
+            port=row.server_port,
+            started_at=row.server_started_at,
+            version=row.server_version,
+            database=row.database,
+            is_in_recovery=row.is_in_recovery,
+        ),
+        role=row.role,
+        privileges=Privileges(
+            reads_all_stats=row.reads_all_stats,
+            signals_sessions=row.signals_sessions,
+            uses_reserved_connections=row.uses_reserved_connections,
+            is_paused=row.is_paused,
+        ),
+        capacity=Capacity(
+            max_connections=row.max_connections,
+            superuser_reserved_connections=row.superuser_reserved_connections,
+            reserved_connections=row.reserved_connections,
+            rds_superuser_reserved_connections=row.rds_superuser_reserved_connections,
+            rds_reserved_connections=row.rds_reserved_connections,
+        ),
+        used=row.used,
+        sessions_by_state=row.sessions_by_state,
+        oldest_idle_in_transaction=timedelta(seconds=row.oldest_idle_in_transaction_seconds),
+        limits=tuple(
+            ConnectionLimit(LimitOwner(owner), name, limit, used)
+            for owner, name, limit, used in (*row.role_limits, *row.database_limits)
+        ),
+        other_backends=row.other_backends,
+    )
+
+
+def take_snapshot(session: GuardSession, measurement: Measurement, proxy: Door | None) -> Snapshot:
+    """Every client backend beside the measurement. Raises DatabaseError as `database.run` does.
+
+    A session is RDS Proxy's where its client address is one that the proxy's endpoint resolves to, or one that the
+    proxy's own monitor logs in from: the proxy has more addresses than its endpoint shows.
+    """
+    rows = run(session, "sessions", {})
+    proxy_addresses = addresses_of(proxy) | {row.client_address for row in rows if row.role == PROXY_MONITOR}
+    proxy_addresses.discard("")
+    blocked_by = blockers(_waits(rows), _holds(rows))
+    clients = [row for row in rows if row.backend_type == "client backend"]
+    masked = {text: mask_query(text) for text in {row.query for row in clients}}
+    return Snapshot(
+        measurement=measurement,
+        taken_at=rows[0].taken_at,
+        sessions=tuple(
+            Session(
+                pid=row.pid,
+                backend_start=row.backend_start,
+                role=row.role,
+                database=row.database,
+                application_name=row.application_name,
+                client_address=row.client_address,
+                state=SessionState(row.state) if row.state else None,
+                state_change=row.state_change,
+                transaction_start=row.xact_start,
+                query_start=row.query_start,
+                wait_event_type=row.wait_event_type,
+                wait_event=row.wait_event,
+                query=masked[row.query],
+                is_superuser=row.is_superuser,
+                is_listening=is_listen(row.query),
+                holds_advisory_lock=row.holds_advisory_lock,
+                is_owned_by_proxy=row.client_address in proxy_addresses and row.role not in AMAZON_ROLES,
+                blocked_by=blocked_by.get(row.pid, ()),
+            )
+            for row in clients
+        ),
+    )
+
+
+def addresses_of(proxy: Door | None) -> set[str]:
+    """The addresses that the proxy's endpoint resolves to; none where there is no proxy or its name is unknown."""
+    if proxy is None:
+        return set()
+    try:
+        return {str(answer[4][0]) for answer in socket.getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM)}
+    except OSError:
+        return set()
+
+
+def _waits(rows: Iterable[Any]) -> Iterator[Wait]:
+    return (Wait(row.pid, row.waits_for, row.waits_for_mode, row.waits_since) for row in rows if row.waits_for)
+
+
+def _holds(rows: Iterable[Any]) -> Iterator[Hold]:
+    for row in rows:
+        for target, mode in zip(row.holds or (), row.holds_modes or (), strict=True):
+            yield Hold(row.pid, target, mode)

@@ -1,0 +1,48 @@
+-- The whole in one row: which server, what this role may do, the limits, and how many sessions are in which state.
+--   \set guard_roles '{connection_guard}'
+
+WITH activity AS MATERIALIZED (
+    -- Without pg_read_all_stats the type of a stranger's backend is hidden; one that is in a database counts as a client.
+    SELECT coalesce(backend_type, CASE WHEN datid IS NOT NULL THEN 'client backend' END) AS backend_type,
+           usesysid, datid, coalesce(state, 'hidden') AS state, state_change
+    FROM pg_stat_activity
+),
+clients AS (
+    SELECT * FROM activity WHERE backend_type = 'client backend'
+)
+SELECT clock_timestamp() AS taken_at,
+       coalesce(host(inet_server_addr()), '') AS server_address,
+       coalesce(inet_server_port(), 0) AS server_port,
+       pg_postmaster_start_time() AS server_started_at,
+       current_setting('server_version_num')::int AS server_version,
+       current_database() AS database,
+       pg_is_in_recovery() AS is_in_recovery,
+       current_user AS role,
+       pg_has_role('pg_read_all_stats', 'USAGE') AS reads_all_stats,
+       pg_has_role('pg_signal_backend', 'USAGE') AS signals_sessions,
+       (SELECT pg_has_role(oid, 'USAGE') FROM pg_roles WHERE rolname = 'pg_use_reserved_connections')
+           AS uses_reserved_connections,
+       EXISTS (SELECT FROM pg_roles AS paused, pg_roles AS guard
+               WHERE paused.rolname = 'connection_guard_paused'
+                 AND guard.rolname = ANY (:'guard_roles'::text[])
+                 AND pg_has_role(guard.oid, paused.oid, 'MEMBER')) AS is_paused,
+       current_setting('max_connections')::int AS max_connections,
+       current_setting('superuser_reserved_connections')::int AS superuser_reserved_connections,
+       coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved_connections,
+       coalesce(current_setting('rds.rds_superuser_reserved_connections', true)::int, 0)
+           AS rds_superuser_reserved_connections,
+       coalesce(current_setting('rds.rds_reserved_connections', true)::int, 0) AS rds_reserved_connections,
+       (SELECT count(*) FROM clients) AS used,
+       (SELECT coalesce(json_object_agg(state, sessions), '{}')
+        FROM (SELECT state, count(*) AS sessions FROM clients GROUP BY state) AS states) AS sessions_by_state,
+       (SELECT coalesce(extract(epoch FROM max(clock_timestamp() - state_change)), 0)::float
+        FROM clients WHERE state LIKE 'idle in transaction%') AS oldest_idle_in_transaction_seconds,
+       (SELECT coalesce(json_agg(json_build_array('role', rolname, rolconnlimit, sessions)), '[]')
+        FROM (SELECT rolname, rolconnlimit, (SELECT count(*) FROM clients WHERE usesysid = pg_roles.oid) AS sessions
+              FROM pg_roles WHERE rolconnlimit >= 0 AND rolcanlogin AND NOT rolsuper) AS roles) AS role_limits,
+       (SELECT coalesce(json_agg(json_build_array('database', datname, datconnlimit, sessions)), '[]')
+        FROM (SELECT datname, datconnlimit, (SELECT count(*) FROM clients WHERE datid = pg_database.oid) AS sessions
+              FROM pg_database WHERE datconnlimit >= 0 AND datallowconn) AS databases) AS database_limits,
+       (SELECT coalesce(json_object_agg(backend_type, backends), '{}')
+        FROM (SELECT backend_type, count(*) AS backends FROM activity
+              WHERE backend_type <> 'client backend' GROUP BY backend_type) AS others) AS other_backends;

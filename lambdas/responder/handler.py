@@ -1,0 +1,14 @@
+"""Where Lambda enters: `responder.handler.lambda_handler`."""
+
+import os
+from pathlib import Path
+
+from connection_guard.adapters.connect import connect_with_iam
+from connection_guard.core.policy_file import parse_policy
+from connection_guard.core.settings import Settings
+from responder.respond import Responder
+
+_settings = Settings.from_environment(os.environ)
+_policy = parse_policy((Path(os.environ["LAMBDA_TASK_ROOT"]) / "policy.toml").read_text())
+
+lambda_handler = Responder(_settings, _policy, connect_with_iam(_settings, os.environ))

@@ -1,0 +1,242 @@
+"""One run of the responder: gather, decide, act, verify, report."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from aws_lambda_powertools.logging import Logger
+
+from connection_guard.adapters.database import Connect, GuardSession
+from connection_guard.adapters.doors import Doors
+from connection_guard.adapters.gather import take_snapshot
+from connection_guard.adapters.metrics import publish
+from connection_guard.adapters.termination import Results, terminate
+from connection_guard.core.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, AlarmState, Event, Pulse, read_event
+from connection_guard.core.decide import decide, most_sessions_below_target
+from connection_guard.core.diagnosis import diagnose
+from connection_guard.core.engagement import (
+    Engagement,
+    after_escalation,
+    below_target,
+    disengaged,
+    with_event,
+    with_run,
+    with_usage,
+)
+from connection_guard.core.outcome import SIGNALLED, reconnections, settled
+from connection_guard.core.plan import Plan, Restraint
+from connection_guard.core.policy import Policy, Tier
+from connection_guard.core.preflight import advisable_grants, missing_grants
+from connection_guard.core.report import write_report
+from connection_guard.core.run import Kind, Run
+from connection_guard.core.settings import Settings
+from connection_guard.core.snapshot import Measurement, Snapshot
+from connection_guard.errors import DatabaseError, DoorShutError
+
+# What a last look at the database, and then packing the evidence and answering, need of the function's time.
+SECONDS_TO_VERIFY = 2.0
+SECONDS_TO_REPORT = 3.0
+
+# Pulses at these minutes of the hour open the second door, so that it is not first tried in the outage.
+MINUTES_BETWEEN_SECOND_DOOR_TESTS = 15
+
+logger = Logger(service="connection-guard")
+
+
+class Context(Protocol):
+    """What the responder needs of Lambda's context object."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends the function."""
+        ...
+
+
+@dataclass(slots=True)
+class _Timer:
+    """When the run has to be over (of time.monotonic), and how long each of its phases took."""
+
+    deadline: float
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+
+
+class Responder:
+    """The Lambda handler: an event in, a Report out. One a process: keeps its seat and its engagement between runs."""
+
+    def __init__(self, settings: Settings, policy: Policy, connect: Connect) -> None:
+        self._settings = settings
+        self._policy = policy
+        self._doors = Doors(settings, connect)
+        self._engagement = Engagement()
+
+    def __call__(self, event: object, context: Context) -> dict[str, Any]:
+        """Raises ForeignEventError for an event that is not this database's; everything else comes back as a Report."""
+        timer = _Timer(time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_REPORT)
+        run = self._serve(read_event(event, self._settings), datetime.now(UTC), timer)
+        run = replace(
+            run,
+            doors=tuple(self._doors.attempts),
+            reconnected=self._doors.reconnected,
+            seat_held=self._doors.holds_seat,
+            engaged=self._engagement.tier is not None,
+            attempt=self._engagement.attempts,
+            seconds=timer.seconds,
+        )
+        if not run.engaged:
+            self._doors.settle()
+        publish(run)
+        report = write_report(run)
+        logger.info(report["headline"], kind=run.kind, event_key=run.event.key)
+        return report
+
+    def _serve(self, event: Event, received_at: datetime, timer: _Timer) -> Run:
+        is_stale = isinstance(event, AlarmNotification) and received_at - event.changed_at > MAXIMUM_EVENT_AGE
+        run = Run(
+            kind=Kind.PULSE,
+            database=self._settings.database,
+            event=event,
+            received_at=received_at,
+            is_duplicate=event.key in self._engagement.seen,
+            is_stale=is_stale,
+        )
+        was_pressed = self._engagement.tier is not None or self._engagement.has_escalated
+        self._engagement = with_event(self._engagement, event, is_stale=is_stale)
+        run = replace(run, tier=self._engagement.tier)
+        try:
+            with timer.phase("connect"):
+                session, measurement = self._doors.enter(timer.deadline)
+        except DoorShutError:
+            return replace(run, kind=Kind.LOCKED_OUT, escalation="no door into the database opened")
+        if isinstance(event, Pulse) and event.at.minute % MINUTES_BETWEEN_SECOND_DOOR_TESTS == 0:
+            self._doors.try_second_door(timer.deadline)
+        run = replace(run, measurement=measurement, problems=advisable_grants(measurement))
+        if grants := missing_grants(measurement):
+            escalation = f"the guard's role lacks a privilege; run: {' '.join(grants)}"
+            return replace(run, kind=Kind.PREFLIGHT_FAILED, escalation=escalation)
+        is_pulse = is_stale or isinstance(event, Pulse)
+        self._engagement = with_usage(
+            self._engagement,
+            measurement.utilisation,
+            is_pulse=is_pulse,
+            target_percent=self._policy.limits.target_percent,
+            critical_percent=self._settings.critical_percent,
+        )
+        recovered = was_pressed and self._engagement.tier is None and not self._engagement.has_escalated
+        run = replace(run, tier=self._engagement.tier or run.tier, recovered=recovered)
+        if is_pulse and self._engagement.tier is None:
+            return replace(run, kind=Kind.OBSERVATION if recovered else Kind.PULSE)
+        return self._look_and_act(run, session, timer)
+
+    def _look_and_act(self, run: Run, session: GuardSession, timer: _Timer) -> Run:
+        """The sessions themselves: why they are so many, which of them may go, and what became of those."""
+        assert run.measurement is not None
+        try:
+            session, before = self._gather(session, run.measurement, timer)
+        except DatabaseError as error:
+            problem = f"the database was lost before anything was done: {error}"
+            return replace(
+                run, kind=Kind.LOCKED_OUT, problems=(*run.problems, problem), escalation="the database is lost"
+            )
+        with timer.phase("decide"):
+            plan = self._decide(run, before)
+        run = replace(run, kind=Kind.OBSERVATION, measurement=before.measurement, before=before, plan=plan)
+        if plan.restraint is None:
+            run = self._act(replace(run, kind=Kind.REMEDIATION), session, before, plan, timer)
+        with timer.phase("decide"):
+            run = replace(run, diagnoses=diagnose(before, run.reconnections))
+        return self._conclude(run, before, plan)
+
+    def _gather(self, session: GuardSession, measurement: Measurement, timer: _Timer) -> tuple[GuardSession, Snapshot]:
+        """A session that is lost while only looking is replaced once: looking again is harmless."""
+        with timer.phase("gather"):
+            try:
+                return session, take_snapshot(session, measurement, self._settings.proxy)
+            except DatabaseError:
+                session, measurement = self._doors.enter_again(timer.deadline)
+                return session, take_snapshot(session, measurement, self._settings.proxy)
+
+    def _decide(self, run: Run, before: Snapshot) -> Plan:
+        event = run.event
+        if isinstance(event, AlarmNotification) and event.state is not AlarmState.ALARM and not run.is_stale:
+            return Plan((), Restraint.NOT_AN_ALARM, f"the alarm's state is {event.state}: nothing is to be done")
+        return decide(
+            before,
+            self._policy,
+            run.tier or Tier.WARNING,
+            guard_roles=self._settings.roles,
+            terminated_last_hour=self._engagement.terminated_within_the_hour(before.taken_at),
+            reopening_pools=self._engagement.reopening_pools(before.taken_at),
+        )
+
+    def _act(self, run: Run, session: GuardSession, before: Snapshot, plan: Plan, timer: _Timer) -> Run:
+        limits = self._policy.limits
+        watch = limits.watch_for_reconnects.total_seconds()
+        with timer.phase("act"):
+            outcomes, stopped_by = terminate(
+                session,
+                plan.chosen,
+                before.measurement.server,
+                limits,
+                guard_roles=self._settings.roles,
+                enough=most_sessions_below_target(before.measurement.capacity.usable, limits),
+                deadline=timer.deadline - SECONDS_TO_VERIFY - watch,
+                on_batch=_log_batch,
+            )
+        run = replace(run, outcomes=outcomes, problems=(*run.problems, *([stopped_by] if stopped_by else [])))
+        with timer.phase("verify"):
+            return self._verify(run, session, before, watch, timer)
+
+    def _verify(self, run: Run, session: GuardSession, before: Snapshot, watch: float, timer: _Timer) -> Run:
+        """Killed is not gone, and gone is not cured: looks again once pools have had the time to reopen."""
+        time.sleep(max(min(watch, timer.deadline - SECONDS_TO_VERIFY - time.monotonic()), 0))
+        try:
+            session, measurement = self._doors.enter_again(timer.deadline)
+            after = take_snapshot(session, measurement, self._settings.proxy)
+        except DatabaseError as error:
+            return replace(run, problems=(*run.problems, f"could not be verified: {error}"))
+        if measurement.server != before.measurement.server:
+            problem = "another server, or the same one restarted, answered afterwards: what was terminated is not known"
+            return replace(run, after=measurement, problems=(*run.problems, problem))
+        outcomes = settled(run.outcomes, after)
+        return replace(run, after=measurement, outcomes=outcomes, reconnections=reconnections(outcomes, before, after))
+
+    def _conclude(self, run: Run, before: Snapshot, plan: Plan) -> Run:
+        """Remembers the attempt, and says whether usage is down or people are needed."""
+        limits = self._policy.limits
+        if self._engagement.tier is None:
+            return run
+        if plan.restraint is Restraint.OBSERVING:
+            self._engagement = disengaged(self._engagement)
+            return run
+        if plan.restraint is Restraint.NOT_AN_ALARM:
+            return run
+        signalled = sum(outcome.result in SIGNALLED for outcome in run.outcomes)
+        self._engagement = with_run(self._engagement, before.taken_at, signalled, run.reconnections)
+        latest = run.after or before.measurement
+        attempts = self._engagement.attempts
+        if latest.utilisation < limits.target_percent:
+            self._engagement = below_target(self._engagement)
+            return replace(run, recovered=True)
+        if plan.restraint is Restraint.REFUSED:
+            return self._escalate(run, plan.explanation)
+        if attempts >= limits.attempts:
+            return self._escalate(run, f"{attempts} attempts, and {latest.utilisation:.0f} % are still in use")
+        return run
+
+    def _escalate(self, run: Run, reason: str) -> Run:
+        self._engagement = after_escalation(self._engagement)
+        return replace(run, escalation=reason)
+
+
+def _log_batch(results: Results) -> None:
+    logger.info("batch", results={str(pid): str(result) for pid, result in results.items()})
