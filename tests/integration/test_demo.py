@@ -1,0 +1,110 @@
+"""`make demo` in a pipe: it tells the truth, also when that is not what it hoped for, and leaves nothing behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Demo:
+    """A running demo and the lines that it has printed so far."""
+
+    def __init__(self, temporary_folder: Path) -> None:
+        self.temporary_folder = temporary_folder
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tools.demo"],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT}", "TMPDIR": str(temporary_folder)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def read_until(self, telling: str) -> re.Match[str]:
+        """Reads lines until one matches."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+            if match := re.search(telling, line):
+                return match
+        raise AssertionError("\n".join([f"it never printed {telling!r}:", *self.lines]))
+
+    def exit_status(self) -> int:
+        """Reads to the end."""
+        assert self.process.stdout is not None
+        self.lines += [line.rstrip() for line in self.process.stdout]
+        return self.process.wait()
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def has_left_nothing(self) -> bool:
+        """No file and no process: all of them have the temporary folder or their starter's port in their command."""
+        ps = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+        return not list(self.temporary_folder.iterdir()) and not re.search(rf"\b{self.port}\b", ps.stdout)
+
+    @property
+    def port(self) -> int:
+        [port] = re.findall(r"127\.0\.0\.1:(\d+)", "\n".join(self.lines))
+        return int(port)
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+
+@pytest.fixture
+def demo() -> Iterator[Demo]:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # the server runs as another user where this runs as root
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # children inherit a background job's deafness to it
+        demo = Demo(Path(folder))
+        with demo.process:
+            yield demo
+            demo.interrupt()
+
+
+def test_it_ends_well_in_plain_text(demo: Demo) -> None:
+    assert demo.exit_status() == 0, demo.output
+
+    assert "SQLSTATE 53300: remaining connection slots are reserved" in demo.output
+    assert "all 31 that were listed are gone" in demo.output
+    assert "all 66 others are still there, each the very same session" in demo.output
+    assert demo.lines[-1] == "Exactly those listed were terminated, and all the rest is true."
+    assert "NOT TRUE" not in demo.output
+    assert "\x1b" not in demo.output
+    assert max(len(line) for line in demo.lines) <= 120
+    assert demo.has_left_nothing()
+
+
+def test_it_fails_where_a_session_that_was_not_listed_is_gone(demo: Demo) -> None:
+    demo.read_until("Deliver CloudWatch's alarm")
+    with psycopg2.connect(host="127.0.0.1", port=demo.port, user="postgres") as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT min(pid) FROM pg_stat_activity WHERE application_name = 'scheduler'")
+        [(pid,)] = cursor.fetchall()
+        cursor.execute("SELECT pg_terminate_backend(%s)", (pid,))
+    connection.close()
+
+    assert demo.exit_status() == 1
+    assert "NOT TRUE all 66 others are still there" in demo.output
+    assert f"not listed but gone: {pid}" in demo.output
+    assert demo.has_left_nothing()
+
+
+def test_interrupting_it_leaves_nothing_behind(demo: Demo) -> None:
+    demo.read_until("A new client comes")
+    demo.interrupt()
+
+    assert demo.exit_status() == 130
+    assert demo.lines[-1] == "Stopped; everything that was started is gone."
+    assert demo.has_left_nothing()
