@@ -83,17 +83,18 @@ class Responder:
         """Raises ForeignEventError for an event that is not this database's; everything else comes back as a Report."""
         timer = _Timer(time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_REPORT)
         run = self._serve(read_event(event, self._settings), datetime.now(UTC), timer)
+        engaged = self._engagement.tier is not None
+        if not engaged:
+            self._doors.settle()
         run = replace(
             run,
             doors=tuple(self._doors.attempts),
             reconnected=self._doors.reconnected,
             seat_held=self._doors.holds_seat,
-            engaged=self._engagement.tier is not None,
+            engaged=engaged,
             attempt=self._engagement.attempts,
             seconds=timer.seconds,
         )
-        if not run.engaged:
-            self._doors.settle()
         publish(run)
         report = write_report(run)
         logger.info(report["headline"], kind=run.kind, event_key=run.event.key)

@@ -233,6 +233,6 @@ def test_whatever_the_database_holds_every_session_has_one_verdict_and_no_limit_
         assert session.role == "app" or session.role == "backup"
         assert session.application_name != "pg_dump"
         assert session.state in states - {SessionState.STARTING, SessionState.DISABLED}
-        assert not (session.is_superuser or session.is_listening or session.holds_advisory_lock)
+        assert not any((session.is_superuser, session.is_listening, session.holds_advisory_lock))
         assert not (session.is_owned_by_proxy and session.state is SessionState.IDLE)
     assert all(verdict.rule and verdict.reason for verdict in plan.verdicts)

@@ -59,8 +59,8 @@ def sign_token(door: Door, region: str, environment: Mapping[str, str]) -> str:
     credentials = Credentials(
         environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], environment.get("AWS_SESSION_TOKEN")
     )
-    url = f"https://{door.host}:{door.port}/?Action=connect&DBUser={door.role}"
-    request = AWSRequest("GET", url)
+    parameters = {"Action": "connect", "DBUser": door.role}
+    request = AWSRequest("GET", f"https://{door.host}:{door.port}/", params=parameters)
     SigV4QueryAuth(credentials, "rds-db", region, expires=TOKEN_SECONDS).add_auth(request)
     assert request.url is not None
     return request.url.removeprefix("https://")

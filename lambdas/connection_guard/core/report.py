@@ -25,7 +25,7 @@ SCHEMA_VERSION = 1
 # Lambda sends it to its destination together with the event that it answers, and SNS takes 256 KiB.
 MOST_BYTES = 200_000
 
-# What each list may take of it, so that none crowds out another. At least 20,000 bytes are left to the evidence, which
+# What each list may take of it, so that none crowds out another. At least 15,000 bytes are left to the evidence, which
 # takes whatever the others do not need: no run has both sessions that it terminated and such that it only would.
 LIST_BYTES = {
     "terminated": 70_000,
