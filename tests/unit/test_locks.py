@@ -22,7 +22,7 @@ def test_a_waiter_is_blocked_by_whoever_holds_a_conflicting_lock_on_the_same_tar
 
 
 def test_behind_a_lock_that_waits_everybody_queues() -> None:
-    """ALTER TABLE waits for a reader, and new readers wait for ALTER TABLE, though they do not conflict with the reader."""
+    """ALTER TABLE waits for a reader, and new readers wait for ALTER TABLE, though the first does not block them."""
     waits = [Wait(7, "stock", EXCLUSIVE, at(0)), Wait(8, "stock", SHARE, at(1)), Wait(9, "stock", SHARE, at(2))]
     assert blockers(waits, [Hold(1, "stock", SHARE)]) == {7: (1,), 8: (7,), 9: (7,)}
 

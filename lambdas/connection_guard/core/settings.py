@@ -61,7 +61,8 @@ class Settings:
         except KeyError as missing:
             raise ConfigurationError(f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing") from None
         except (ValueError, TypeError, AttributeError) as wrong:
-            raise ConfigurationError(f"environment variable {ENVIRONMENT_VARIABLE}: {wrong}") from None
+            problem = f"not what Settings.to_environment writes ({wrong})"
+            raise ConfigurationError(f"environment variable {ENVIRONMENT_VARIABLE}: {problem}") from None
 
 
 def _door(written: dict[str, Any]) -> Door:
