@@ -135,6 +135,14 @@ def test_a_refused_login_tells_why_and_never_the_token(
         assert secret not in told
 
 
+def test_without_credentials_the_door_is_shut_and_says_so(tls_server: TlsServer) -> None:
+    settings = some_settings(direct=tls_server.door())
+    report = Responder(settings, a_policy(), connect_with_iam(settings, {}))(a_pulse_event(), Lambda(4))
+    assert report["kind"] == "locked_out"
+    missing = "no credentials to sign a token with: environment variable 'AWS_ACCESS_KEY_ID' is missing"
+    assert report["doors"][0]["error"] == missing
+
+
 def test_a_wrong_password_is_named_and_not_shown(tls_server: TlsServer) -> None:
     with pytest.raises(DoorShutError, match="password authentication failed") as refused:
         tls_server.enter(tls_server.door(), tls_server.authority, token="s3cret-t0ken")
@@ -157,5 +165,5 @@ def test_the_guards_session_is_bound_by_what_it_sets(tls_server: TlsServer) -> N
     }.items():
         cursor.execute(f"SHOW {setting}")
         wait_until(lambda: session.connection.poll() == 0)
-        assert cursor.fetchone() == (value,)
+        assert cursor.fetchone() == (value.encode(),)
     session.close()

@@ -198,3 +198,47 @@ def test_sessions_of_the_proxy_are_told_by_its_address_or_by_its_monitors(
             (own,) = [session for session in snapshot.sessions if session.pid == direct.info.backend_pid]
             assert not own.is_owned_by_proxy
         proxied.close()
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])
+def test_texts_in_another_databases_encoding_do_no_harm(
+    server: PostgresServer, guard: GuardSession, encoding: str
+) -> None:
+    """pg_stat_activity shows the bytes that the client sent, whatever the reader's encoding is."""
+    server.execute(f"CREATE DATABASE other ENCODING '{encoding}' TEMPLATE template0")
+    client = server.connect("app", database="other")
+    client.set_client_encoding(encoding)
+    query = b"SELECT 1 AS caf\xe9" if encoding != "EUC_JP" else b"SELECT 1 AS \xa4\xa2"
+    client.cursor().execute(query)
+    session = seen(guard, client)
+    assert session.query.startswith("SELECT ? AS ")
+    assert "\N{REPLACEMENT CHARACTER}" in session.query
+
+
+def test_a_very_long_query_is_cut(own_postgres: OwnPostgres) -> None:
+    server = own_postgres(settings={"track_activity_query_size": 1_000_000})
+    create_guard_role(server)
+    guarded = Guarded(server)
+    session = open_session(guarded.connect, guarded.settings.direct, time.monotonic() + 30)
+    client = server.connect()
+    client.cursor().execute(f"SELECT 1 AS cafe, '{'x' * 500_000}' AS secret")
+    query = seen(session, client).query
+    assert query == "SELECT ? AS cafe, ?"
+    session.close()
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])
+def test_the_guards_own_database_may_have_any_encoding(server: PostgresServer, encoding: str) -> None:
+    create_guard_role(server)
+    server.execute(f"CREATE DATABASE other ENCODING '{encoding}' TEMPLATE template0")
+    server.execute('CREATE ROLE "bücher" LOGIN')
+    client = server.connect("bücher")
+    client.cursor().execute("SELECT 1 AS café")
+    door = Door(DoorName.DIRECT, server.host, server.port, GUARD)
+    session = open_session(
+        lambda door: psycopg2.connect(host=door.host, port=door.port, user=door.role, dbname="other", async_=True),
+        door,
+        time.monotonic() + 30,
+    )
+    assert seen(session, client).query.startswith("SELECT ? AS caf")
+    session.close()

@@ -12,6 +12,7 @@ from psycopg2.extensions import connection
 from connection_guard.adapters.database import Connect
 from connection_guard.core.door import Door, DoorName
 from connection_guard.core.settings import Settings
+from connection_guard.errors import DoorShutError
 
 # Amazon RDS User Guide, "Using SSL/TLS to encrypt a connection": an instance's certificate is signed by RDS's own
 # authority, RDS Proxy's (like every AWS endpoint's) by Amazon Trust Services.
@@ -55,10 +56,14 @@ def sign_token(door: Door, region: str, environment: Mapping[str, str]) -> str:
     """An IAM authentication token, as `rds.generate_db_auth_token` gives it.
 
     Signed by botocore's signer alone: a service client reads its model first, which costs a cold start tenfold.
+    Raises DoorShutError where there are no credentials.
     """
-    credentials = Credentials(
-        environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], environment.get("AWS_SESSION_TOKEN")
-    )
+    try:
+        credentials = Credentials(
+            environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], environment.get("AWS_SESSION_TOKEN")
+        )
+    except KeyError as missing:
+        raise DoorShutError(f"no credentials to sign a token with: environment variable {missing} is missing") from None
     parameters = {"Action": "connect", "DBUser": door.role}
     request = AWSRequest("GET", f"https://{door.host}:{door.port}/", params=parameters)
     SigV4QueryAuth(credentials, "rds-db", region, expires=TOKEN_SECONDS).add_auth(request)

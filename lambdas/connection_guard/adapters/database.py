@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ, connection
+from psycopg2.extensions import BYTES, BYTESARRAY, POLL_OK, POLL_READ, connection, encodings, register_type
 
 from connection_guard.core.door import Door
-from connection_guard.errors import ConnectionLostError, DoorShutError, StatementError
+from connection_guard.errors import ConnectionLostError, DatabaseError, DoorShutError, StatementError
 
 # The client gives up when the server does: take_seat.sql sets the same as statement_timeout.
 STATEMENT_SECONDS = 5.0
@@ -50,9 +50,12 @@ def open_session(connect: Connect, door: Door, deadline: float) -> GuardSession:
     try:
         opened = connect(door)
         _wait(opened, deadline)
+        # pg_stat_activity shows every database's texts, each in its own encoding: psycopg2 would fail to decode them.
+        register_type(BYTES, opened)
+        register_type(BYTESARRAY, opened)
         session = GuardSession(door, opened)
         run(session, "take_seat", {"application_name": application_name(door)}, deadline)
-    except (psycopg2.Error, _DeadlineError, StatementError, ConnectionLostError) as error:
+    except (psycopg2.Error, _DeadlineError, DatabaseError) as error:
         if opened is not None:
             opened.close()
         raise DoorShutError(_in_one_line(error)) from None
@@ -80,7 +83,8 @@ def run(session: GuardSession, name: str, parameters: Mapping[str, object], dead
         if cursor.description is None:
             return []
         row = _row(tuple(column.name for column in cursor.description))
-        return [row(*values) for values in cursor]
+        codec = encodings.get(session.connection.encoding, "utf_8")
+        return [row(*(_decoded(value, codec) for value in values)) for values in cursor]
     except _DeadlineError as error:
         session.close()
         raise ConnectionLostError(f"{name}: {_in_one_line(error)}") from None
@@ -116,6 +120,14 @@ def _statement(name: str) -> str:
 @cache
 def _row(columns: tuple[str, ...]) -> Callable[..., Any]:
     return namedtuple("Row", columns)
+
+
+def _decoded(value: object, codec: str) -> object:
+    if isinstance(value, bytes):
+        return value.decode(codec, "replace")
+    if isinstance(value, list):
+        return [_decoded(each, codec) for each in value]
+    return value
 
 
 def _in_one_line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """What the database shows: a Measurement in one round trip, a Snapshot in one more."""
 
+import json
 import socket
 from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
@@ -22,6 +23,9 @@ from connection_guard.core.snapshot import (
 )
 
 PROXY_MONITOR = "rdsproxyadmin"
+
+# A state that a later PostgreSQL may bring cannot be told, like one that is hidden: such a session is spared.
+KNOWN_STATES = frozenset(SessionState)
 
 
 def measure(session: GuardSession, guard_roles: Collection[str], deadline: float | None = None) -> Measurement:
@@ -52,13 +56,13 @@ def measure(session: GuardSession, guard_roles: Collection[str], deadline: float
             rds_reserved_connections=row.rds_reserved_connections,
         ),
         used=row.used,
-        sessions_by_state=row.sessions_by_state,
+        sessions_by_state=json.loads(row.sessions_by_state),
         oldest_idle_in_transaction=timedelta(seconds=row.oldest_idle_in_transaction_seconds),
         limits=tuple(
             ConnectionLimit(LimitOwner(owner), name, limit, used)
-            for owner, name, limit, used in (*row.role_limits, *row.database_limits)
+            for owner, name, limit, used in (*json.loads(row.role_limits), *json.loads(row.database_limits))
         ),
-        other_backends=row.other_backends,
+        other_backends=json.loads(row.other_backends),
     )
 
 
@@ -85,7 +89,7 @@ def take_snapshot(session: GuardSession, measurement: Measurement, proxy: Door |
                 database=row.database,
                 application_name=row.application_name,
                 client_address=row.client_address,
-                state=SessionState(row.state) if row.state else None,
+                state=SessionState(row.state) if row.state in KNOWN_STATES else None,
                 state_change=row.state_change,
                 transaction_start=row.xact_start,
                 query_start=row.query_start,

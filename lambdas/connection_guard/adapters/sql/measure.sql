@@ -34,15 +34,15 @@ SELECT clock_timestamp() AS taken_at,
        coalesce(current_setting('rds.rds_reserved_connections', true)::int, 0) AS rds_reserved_connections,
        (SELECT count(*) FROM clients) AS used,
        (SELECT coalesce(json_object_agg(state, sessions), '{}')
-        FROM (SELECT state, count(*) AS sessions FROM clients GROUP BY state) AS states) AS sessions_by_state,
+        FROM (SELECT state, count(*) AS sessions FROM clients GROUP BY state) AS states)::text AS sessions_by_state,
        (SELECT coalesce(extract(epoch FROM max(clock_timestamp() - state_change)), 0)::float
         FROM clients WHERE state LIKE 'idle in transaction%') AS oldest_idle_in_transaction_seconds,
        (SELECT coalesce(json_agg(json_build_array('role', rolname, rolconnlimit, sessions)), '[]')
         FROM (SELECT rolname, rolconnlimit, (SELECT count(*) FROM clients WHERE usesysid = pg_roles.oid) AS sessions
-              FROM pg_roles WHERE rolconnlimit >= 0 AND rolcanlogin AND NOT rolsuper) AS roles) AS role_limits,
+              FROM pg_roles WHERE rolconnlimit >= 0 AND rolcanlogin AND NOT rolsuper) AS roles)::text AS role_limits,
        (SELECT coalesce(json_agg(json_build_array('database', datname, datconnlimit, sessions)), '[]')
         FROM (SELECT datname, datconnlimit, (SELECT count(*) FROM clients WHERE datid = pg_database.oid) AS sessions
-              FROM pg_database WHERE datconnlimit >= 0 AND datallowconn) AS databases) AS database_limits,
+              FROM pg_database WHERE datconnlimit >= 0 AND datallowconn) AS databases)::text AS database_limits,
        (SELECT coalesce(json_object_agg(backend_type, backends), '{}')
         FROM (SELECT backend_type, count(*) AS backends FROM activity
-              WHERE backend_type <> 'client backend' GROUP BY backend_type) AS others) AS other_backends;
+              WHERE backend_type <> 'client backend' GROUP BY backend_type) AS others)::text AS other_backends;
