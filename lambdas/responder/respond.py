@@ -92,7 +92,6 @@ class Responder:
             reconnected=self._doors.reconnected,
             seat_held=self._doors.holds_seat,
             engaged=engaged,
-            attempt=self._engagement.attempts,
             seconds=timer.seconds,
         )
         publish(run)
@@ -223,15 +222,15 @@ class Responder:
             return run
         signalled = sum(outcome.result in SIGNALLED for outcome in run.outcomes)
         self._engagement = with_run(self._engagement, before.taken_at, signalled, run.reconnections)
+        run = replace(run, attempt=self._engagement.attempts)
         latest = run.after or before.measurement
-        attempts = self._engagement.attempts
         if latest.utilisation < limits.target_percent:
             self._engagement = below_target(self._engagement)
             return replace(run, recovered=True)
         if plan.restraint is Restraint.REFUSED:
             return self._escalate(run, plan.explanation)
-        if attempts >= limits.attempts:
-            return self._escalate(run, f"{attempts} attempts, and {latest.utilisation:.0f} % are still in use")
+        if run.attempt >= limits.attempts:
+            return self._escalate(run, f"{run.attempt} attempts, and {latest.utilisation:.0f} % are still in use")
         return run
 
     def _escalate(self, run: Run, reason: str) -> Run:

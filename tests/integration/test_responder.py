@@ -227,6 +227,7 @@ def test_while_the_pressure_lasts_each_pulse_carries_on_and_at_last_people_are_a
     reports = [guard.deliver()]
     reports += [guard.deliver(a_pulse_event(NOW + timedelta(minutes=minute))) for minute in range(1, 5)]
     assert [report["kind"] for report in reports] == ["remediation"] * 3 + ["pulse"] * 2
+    assert [report["attempt"] for report in reports] == [1, 2, 3, 0, 0]
     assert [report["escalation"] is None for report in reports] == [True, True, False, True, True]
     assert reports[2]["escalation"].startswith("3 attempts, and ")
 
