@@ -66,7 +66,7 @@ class ExecutionEnvironment:
 
     def __init__(self, task_root: Path, handler: str, environment: Mapping[str, str]) -> None:
         self._api = _RuntimeApi()
-        threading.Thread(target=self._api.serve_forever, daemon=True).start()
+        threading.Thread(target=self._api.serve_forever, args=(SECONDS_BETWEEN_LOOKS,), daemon=True).start()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         self._read_from = 0
         host, port = self._api.server_address[:2]
@@ -145,6 +145,11 @@ class _RuntimeApi(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Request)
         self.invocations: Queue[_Invocation | None] = Queue()  # None: there will be no other
         self.results: Queue[tuple[bytes, bool]] = Queue()  # the payload, and whether it tells of an error
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A process that is killed resets its connections: no news. Everything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Request(BaseHTTPRequestHandler):

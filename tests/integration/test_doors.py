@@ -12,7 +12,7 @@ import pytest
 
 from connection_guard.adapters.doors import DOOR_SECONDS
 from connection_guard.core.door import Door, DoorName
-from tests.builders import NOW, a_policy, a_pulse_event, a_rule
+from tests.builders import NOW, a_policy, a_pulse_event, a_rule, an_alarm_event
 from tests.integration.conftest import OwnPostgres
 from tests.integration.guarded import GUARD, Guarded, can_log_in, create_guard_role, fill
 from tests.postgres_server import PostgresServer, wait_until
@@ -78,6 +78,16 @@ def test_a_warm_pulse_takes_no_more_than_three_round_trips(database: PostgresSer
     before = proxy.round_trips
     guarded.deliver(a_pulse_at(2))
     assert 1 <= proxy.round_trips - before <= 3
+
+
+@NEWEST
+def test_a_snapshot_takes_two_round_trips(database: PostgresServer, proxy: RdsProxyDouble) -> None:
+    guarded = behind(proxy, database)
+    guarded.deliver(a_pulse_at(1))
+    before = proxy.round_trips
+    report = guarded.deliver(an_alarm_event(state="OK"))
+    assert report["verdicts"] is not None, "it looked at the sessions"
+    assert proxy.round_trips - before == 2
 
 
 def test_the_seat_lets_the_guard_in_where_nobody_else_gets_in(database: PostgresServer, proxy: RdsProxyDouble) -> None:

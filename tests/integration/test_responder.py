@@ -73,6 +73,24 @@ def sessions_of_app(server: PostgresServer) -> set[int]:
     return {pid for (pid,) in server.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'app'")}
 
 
+@NEWEST
+def test_every_run_and_every_pulse_writes_its_metrics_into_the_log(
+    guarded: Guarded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(guarded.server, role="app")
+    for event, terminates in ((a_pulse_event(), False), (an_alarm_event(), True), (a_pulse_event(), False)):
+        capsys.readouterr()
+        report = guarded.deliver(event)
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        (metrics,) = [line for line in lines if "_aws" in line]
+        latest = report["after"] or report["before"]
+        assert metrics["Database"] == "orders-prod"
+        assert (metrics["Used"], metrics["Usable"]) == ([latest["used"]], [latest["usable"]])
+        assert metrics["Terminated"] == [terminated(report)]
+        assert (terminated(report) > 0) is terminates
+        assert (metrics["Pulse"], metrics["DirectDoorOpen"], metrics["SeatHeld"]) == ([1], [1], [1])
+
+
 def is_gone(client: connection) -> bool:
     try:
         run(client, "SELECT 1")

@@ -77,7 +77,7 @@ def diagnose(snapshot: Snapshot, reconnections: tuple[Reconnection, ...] = ()) -
     """Every cause that stands out, the most telling first; empty where none does.
 
     They are ordered by how many sessions each explains, a cause before its own symptoms. One session can be evidence
-    of two causes: one that was opened just now and works is part of the storm and of the load.
+    of two causes: one that was left in a transaction can belong to a pool that leaks.
     """
     found = [
         *_limits(snapshot),
