@@ -29,7 +29,7 @@ from connection_guard.core.engagement import (
 from connection_guard.core.outcome import SIGNALLED, reconnections, settled
 from connection_guard.core.plan import Plan, Restraint
 from connection_guard.core.policy import Policy, Tier
-from connection_guard.core.preflight import advisable_grants, missing_grants
+from connection_guard.core.preflight import missing_grants, shortcomings
 from connection_guard.core.report import write_report
 from connection_guard.core.run import Kind, Run
 from connection_guard.core.settings import Settings
@@ -83,15 +83,14 @@ class Responder:
         """Raises ForeignEventError for an event that is not this database's; everything else comes back as a Report."""
         timer = _Timer(time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_REPORT)
         run = self._serve(read_event(event, self._settings), datetime.now(UTC), timer)
-        engaged = self._engagement.tier is not None
-        if not engaged:
+        if not self._engagement.is_pressed:
             self._doors.settle()
         run = replace(
             run,
             doors=tuple(self._doors.attempts),
             reconnected=self._doors.reconnected,
             seat_held=self._doors.holds_seat,
-            engaged=engaged,
+            engaged=self._engagement.tier is not None,
             seconds=timer.seconds,
         )
         publish(run)
@@ -109,7 +108,7 @@ class Responder:
             is_duplicate=event.key in self._engagement.seen,
             is_stale=is_stale,
         )
-        was_pressed = self._engagement.tier is not None or self._engagement.has_escalated
+        was_pressed = self._engagement.is_pressed
         self._engagement = with_event(self._engagement, event, is_stale=is_stale)
         run = replace(run, tier=self._engagement.tier)
         try:
@@ -119,7 +118,7 @@ class Responder:
             return replace(run, kind=Kind.LOCKED_OUT, escalation="no door into the database opened")
         if isinstance(event, Pulse) and event.at.minute % MINUTES_BETWEEN_SECOND_DOOR_TESTS == 0:
             self._doors.try_second_door(timer.deadline)
-        run = replace(run, measurement=measurement, problems=advisable_grants(measurement))
+        run = replace(run, measurement=measurement, problems=shortcomings(measurement))
         if grants := missing_grants(measurement):
             escalation = f"the guard's role lacks a privilege; run: {' '.join(grants)}"
             return replace(run, kind=Kind.PREFLIGHT_FAILED, escalation=escalation)
@@ -131,10 +130,11 @@ class Responder:
             target_percent=self._policy.limits.target_percent,
             critical_percent=self._settings.critical_percent,
         )
-        recovered = was_pressed and self._engagement.tier is None and not self._engagement.has_escalated
-        run = replace(run, tier=self._engagement.tier or run.tier, recovered=recovered)
+        run = replace(
+            run, tier=self._engagement.tier or run.tier, recovered=was_pressed and not self._engagement.is_pressed
+        )
         if is_pulse and self._engagement.tier is None:
-            return replace(run, kind=Kind.OBSERVATION if recovered else Kind.PULSE)
+            return replace(run, kind=Kind.OBSERVATION if run.recovered else Kind.PULSE)
         return self._look_and_act(run, session, timer)
 
     def _look_and_act(self, run: Run, session: GuardSession, timer: _Timer) -> Run:
@@ -204,7 +204,7 @@ class Responder:
             after = take_snapshot(session, measurement, self._settings.proxy)
         except DatabaseError as error:
             return replace(run, problems=(*run.problems, f"could not be verified: {error}"))
-        if measurement.server != before.measurement.server:
+        if measurement.server.started_at != before.measurement.server.started_at:
             problem = "another server, or the same one restarted, answered afterwards: what was terminated is not known"
             return replace(run, after=measurement, problems=(*run.problems, problem))
         outcomes = settled(run.outcomes, after)
@@ -213,12 +213,9 @@ class Responder:
     def _conclude(self, run: Run, before: Snapshot, plan: Plan) -> Run:
         """Remembers the attempt, and says whether usage is down or people are needed."""
         limits = self._policy.limits
-        if self._engagement.tier is None:
-            return run
         if plan.restraint is Restraint.OBSERVING:
             self._engagement = disengaged(self._engagement)
-            return run
-        if plan.restraint is Restraint.NOT_AN_ALARM:
+        if plan.restraint in (Restraint.OBSERVING, Restraint.NOT_AN_ALARM, Restraint.BELOW_TARGET):
             return run
         signalled = sum(outcome.result in SIGNALLED for outcome in run.outcomes)
         self._engagement = with_run(self._engagement, before.taken_at, signalled, run.reconnections)

@@ -196,6 +196,9 @@ def test_an_observing_tier_plans_and_does_not_act() -> None:
     assert chosen(plan) == [session.pid]
     assert plan.restraint is Restraint.OBSERVING
 
+    nothing_to_plan = decide(a_snapshot(a_session(state=SessionState.ACTIVE), usable=1), a_policy(), Tier.WARNING)
+    assert nothing_to_plan.restraint is Restraint.OBSERVING, "a tier that observes does not try again and again"
+
 
 SESSIONS = st.builds(
     a_session,

@@ -181,12 +181,12 @@ def _restraint(
     in_use = f"{snapshot.used} of {snapshot.measurement.capacity.usable} connections in use"
     if sessions_above_target(snapshot, limits) == 0:
         return Restraint.BELOW_TARGET, f"{in_use}, already below the target of {limits.target_percent:g} %"
+    if policy.modes[tier] is Mode.OBSERVE:
+        return Restraint.OBSERVING, f"the policy only observes at {tier}"
     if snapshot.measurement.privileges.is_paused:
         return Restraint.PAUSED, "paused: role connection_guard_paused is granted to the guard's role"
     if candidates == 0:
         return Restraint.NOTHING_MATCHES, f"{in_use}, and the policy lets none of them be terminated"
-    if policy.modes[tier] is Mode.OBSERVE:
-        return Restraint.OBSERVING, f"the policy only observes at {tier}"
     if left_this_hour == 0:
         return Restraint.HOURLY_CAP, f"limits.most_per_hour: {limits.most_per_hour} were terminated within the hour"
     share = 100 * chosen / snapshot.used

@@ -32,6 +32,11 @@ class Engagement:
     reopening: Mapping[Pool, datetime] = field(default_factory=dict)
     seen: tuple[str, ...] = ()
 
+    @property
+    def is_pressed(self) -> bool:
+        """Whether there is a pressure that something is done about, or that people were told of."""
+        return self.tier is not None or self.has_escalated
+
     def terminated_within_the_hour(self, now: datetime) -> int:
         """How many sessions were terminated within the hour before `now`."""
         return sum(count for at, count in self.terminations if now - at < HOUR)
@@ -42,20 +47,19 @@ class Engagement:
 
 
 def with_event(engagement: Engagement, event: Event, *, is_stale: bool) -> Engagement:
-    """An alarm that is not stale engages at its tier; a warning does not lower what is critical."""
-    seen = (*engagement.seen, event.key)[-KEYS_REMEMBERED:]
-    is_new = event.key not in engagement.seen
-    engagement = replace(engagement, seen=seen)
+    """An alarm that is not stale engages at its tier; a warning does not lower what is critical.
+
+    One that is delivered again is no news: it does not engage what people were told of.
+    """
+    is_news = event.key not in engagement.seen
+    engagement = replace(engagement, seen=(*engagement.seen, event.key)[-KEYS_REMEMBERED:])
     if not isinstance(event, AlarmNotification) or event.state is not AlarmState.ALARM or is_stale:
         return engagement
-    tier = Tier.CRITICAL if Tier.CRITICAL in (event.tier, engagement.tier) else event.tier
-    starts_over = engagement.tier is not tier or (engagement.has_escalated and is_new)
-    return replace(
-        engagement,
-        tier=tier,
-        attempts=0 if starts_over else engagement.attempts,
-        has_escalated=engagement.has_escalated and not is_new,
-    )
+    if engagement.has_escalated and not is_news:
+        return engagement
+    tier = Tier.CRITICAL if engagement.tier is Tier.CRITICAL else event.tier
+    attempts = engagement.attempts if engagement.tier is tier else 0
+    return replace(engagement, tier=tier, attempts=attempts, has_escalated=False)
 
 
 def with_usage(

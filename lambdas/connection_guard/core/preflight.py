@@ -19,11 +19,20 @@ def missing_grants(measurement: Measurement) -> tuple[str, ...]:
     )
 
 
-def advisable_grants(measurement: Measurement) -> tuple[str, ...]:
-    """The GRANT without which the second door stays shut on a full database, where the server knows it."""
-    if measurement.privileges.uses_reserved_connections is False:
-        return (_grant("pg_use_reserved_connections", measurement.role),)
-    return ()
+def shortcomings(measurement: Measurement) -> tuple[str, ...]:
+    """What keeps the second door shut on a full database, and what mends it, where the server can have a reserve.
+
+    Before PostgreSQL 16 it cannot (PostgreSQL manual, reserved_connections): only the seat gets the guard in then.
+    """
+    may_use_reserve = measurement.privileges.uses_reserved_connections
+    if may_use_reserve is None:
+        return ()
+    mends = []
+    if not may_use_reserve:
+        mends.append(_grant("pg_use_reserved_connections", measurement.role))
+    if measurement.capacity.reserved_connections == 0:
+        mends.append("set reserved_connections to 2 or more in the parameter group, and reboot.")
+    return tuple(f"the second door is shut on a full database: {mend}" for mend in mends)
 
 
 def _grant(privilege: str, role: str) -> str:
