@@ -48,6 +48,7 @@ def a_session(
         pid=next(_pids) if pid is None else pid,
         backend_start=NOW - (connected_for if connected_for is not None else idle_for + timedelta(minutes=5)),
         role=role,
+        role_id=16384,
         database=database,
         application_name=application,
         client_address=client,

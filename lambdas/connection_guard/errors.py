@@ -6,7 +6,7 @@ ConnectionGuardError
 └── DatabaseError
     ├── DoorShutError        no session could be opened through a door
     ├── ConnectionLostError  an open session died, or did not answer in time: what it was doing is unknown
-    └── StatementError       the server answered with an ERROR; `sqlstate` says which
+    └── StatementError       the server answered with an ERROR
 """
 
 
@@ -35,11 +35,4 @@ class ConnectionLostError(DatabaseError):
 
 
 class StatementError(DatabaseError):
-    """The server answered a statement with an ERROR.
-
-    `sqlstate` is PostgreSQL's five-character code (PostgreSQL manual, appendix A).
-    """
-
-    def __init__(self, message: str, sqlstate: str) -> None:
-        super().__init__(message)
-        self.sqlstate = sqlstate
+    """The server answered a statement with an ERROR; the session lives on."""

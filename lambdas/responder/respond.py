@@ -11,7 +11,7 @@ from aws_lambda_powertools.logging import Logger
 
 from connection_guard.adapters.database import Connect, GuardSession
 from connection_guard.adapters.doors import Doors
-from connection_guard.adapters.gather import take_snapshot
+from connection_guard.adapters.gather import addresses_of, take_snapshot
 from connection_guard.adapters.metrics import publish
 from connection_guard.adapters.termination import Results, terminate
 from connection_guard.core.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, AlarmState, Event, Pulse, read_event
@@ -28,7 +28,7 @@ from connection_guard.core.engagement import (
 )
 from connection_guard.core.outcome import SIGNALLED, reconnections, settled
 from connection_guard.core.plan import Plan, Restraint
-from connection_guard.core.policy import Policy, Tier
+from connection_guard.core.policy import Policy
 from connection_guard.core.preflight import missing_grants, shortcomings
 from connection_guard.core.report import write_report
 from connection_guard.core.run import Kind, Run
@@ -42,6 +42,10 @@ SECONDS_TO_REPORT = 3.0
 
 # Pulses at these minutes of the hour open the second door, so that it is not first tried in the outage.
 MINUTES_BETWEEN_SECOND_DOOR_TESTS = 15
+
+LOCKED_OUT = (
+    "no door opened: log in as the master user, for whom Amazon RDS reserves connections, and end idle sessions by hand"
+)
 
 logger = Logger(service="connection-guard")
 
@@ -78,6 +82,7 @@ class Responder:
         self._policy = policy
         self._doors = Doors(settings, connect)
         self._engagement = Engagement()
+        self._proxy_addresses: frozenset[str] = frozenset()
 
     def __call__(self, event: object, context: Context) -> dict[str, Any]:
         """Raises ForeignEventError for an event that is not this database's; everything else comes back as a Report."""
@@ -115,14 +120,12 @@ class Responder:
             with timer.phase("connect"):
                 session, measurement = self._doors.enter(timer.deadline)
         except DoorShutError:
-            return replace(run, kind=Kind.LOCKED_OUT, escalation="no door into the database opened")
-        if isinstance(event, Pulse) and event.at.minute % MINUTES_BETWEEN_SECOND_DOOR_TESTS == 0:
-            self._doors.try_second_door(timer.deadline)
-        run = replace(run, measurement=measurement, problems=shortcomings(measurement))
+            return replace(run, kind=Kind.LOCKED_OUT, escalation=LOCKED_OUT)
+        run = replace(run, measurement=measurement)
         if grants := missing_grants(measurement):
-            escalation = f"the guard's role lacks a privilege; run: {' '.join(grants)}"
-            return replace(run, kind=Kind.PREFLIGHT_FAILED, escalation=escalation)
-        is_pulse = is_stale or isinstance(event, Pulse)
+            return replace(run, kind=Kind.PREFLIGHT_FAILED, escalation=_lacks(grants))
+        is_old_news = is_stale or (run.is_duplicate and self._engagement.has_escalated)
+        is_pulse = is_old_news or isinstance(event, Pulse)
         self._engagement = with_usage(
             self._engagement,
             measurement.utilisation,
@@ -133,9 +136,25 @@ class Responder:
         run = replace(
             run, tier=self._engagement.tier or run.tier, recovered=was_pressed and not self._engagement.is_pressed
         )
-        if is_pulse and self._engagement.tier is None:
-            return replace(run, kind=Kind.OBSERVATION if run.recovered else Kind.PULSE)
-        return self._look_and_act(run, session, timer)
+        if not is_pulse or self._engagement.tier is not None:
+            return self._look_and_act(run, session, timer)
+        run = replace(run, kind=Kind.OBSERVATION if run.recovered else Kind.PULSE)
+        return run if self._engagement.is_pressed else self._check_second_door(run, measurement, timer)
+
+    def _check_second_door(self, run: Run, measurement: Measurement, timer: _Timer) -> Run:
+        """In quiet times: whether the direct door opens, as a role that can do the work, also on a full database."""
+        if self._settings.proxy is not None:
+            event = run.event
+            if not isinstance(event, Pulse) or event.at.minute % MINUTES_BETWEEN_SECOND_DOOR_TESTS:
+                return run
+            behind_door = self._doors.try_second_door(timer.deadline)
+            if behind_door is None:
+                return run
+            measurement = behind_door
+        run = replace(run, problems=shortcomings(measurement))
+        if grants := missing_grants(measurement):
+            return replace(run, kind=Kind.PREFLIGHT_FAILED, escalation=_lacks(grants))
+        return run
 
     def _look_and_act(self, run: Run, session: GuardSession, timer: _Timer) -> Run:
         """The sessions themselves: why they are so many, which of them may go, and what became of those."""
@@ -159,20 +178,30 @@ class Responder:
     def _gather(self, session: GuardSession, measurement: Measurement, timer: _Timer) -> tuple[GuardSession, Snapshot]:
         """A session that is lost while only looking is replaced once: looking again is harmless."""
         with timer.phase("gather"):
+            if self._settings.proxy is not None:
+                # A name that cannot be resolved now had better still be known.
+                self._proxy_addresses = addresses_of(self._settings.proxy) or self._proxy_addresses
             try:
-                return session, take_snapshot(session, measurement, self._settings.proxy)
+                return session, take_snapshot(session, measurement, self._proxy_addresses, timer.deadline)
             except DatabaseError:
-                session, measurement = self._doors.enter_again(timer.deadline)
-                return session, take_snapshot(session, measurement, self._settings.proxy)
+                return self._enter_again_and_gather(timer)
+
+    def _enter_again_and_gather(self, timer: _Timer) -> tuple[GuardSession, Snapshot]:
+        """Through whichever door opens now: what its role cannot see must not be taken for an empty database."""
+        session, measurement = self._doors.enter_again(timer.deadline)
+        if grants := missing_grants(measurement):
+            raise DoorShutError(_lacks(grants))
+        return session, take_snapshot(session, measurement, self._proxy_addresses, timer.deadline)
 
     def _decide(self, run: Run, before: Snapshot) -> Plan:
         event = run.event
         if isinstance(event, AlarmNotification) and event.state is not AlarmState.ALARM and not run.is_stale:
             return Plan((), Restraint.NOT_AN_ALARM, f"the alarm's state is {event.state}: nothing is to be done")
+        assert run.tier is not None
         return decide(
             before,
             self._policy,
-            run.tier or Tier.WARNING,
+            run.tier,
             guard_roles=self._settings.roles,
             terminated_last_hour=self._engagement.terminated_within_the_hour(before.taken_at),
             reopening_pools=self._engagement.reopening_pools(before.taken_at),
@@ -194,29 +223,32 @@ class Responder:
             )
         run = replace(run, outcomes=outcomes, problems=(*run.problems, *([stopped_by] if stopped_by else [])))
         with timer.phase("verify"):
-            return self._verify(run, session, before, watch, timer)
+            return self._verify(run, before, watch, timer)
 
-    def _verify(self, run: Run, session: GuardSession, before: Snapshot, watch: float, timer: _Timer) -> Run:
+    def _verify(self, run: Run, before: Snapshot, watch: float, timer: _Timer) -> Run:
         """Killed is not gone, and gone is not cured: looks again once pools have had the time to reopen."""
         time.sleep(max(min(watch, timer.deadline - SECONDS_TO_VERIFY - time.monotonic()), 0))
         try:
-            session, measurement = self._doors.enter_again(timer.deadline)
-            after = take_snapshot(session, measurement, self._settings.proxy)
+            _, after = self._enter_again_and_gather(timer)
         except DatabaseError as error:
             return replace(run, problems=(*run.problems, f"could not be verified: {error}"))
-        if measurement.server.started_at != before.measurement.server.started_at:
+        run = replace(run, after=after.measurement)
+        if after.measurement.server.started_at != before.measurement.server.started_at:
             problem = "another server, or the same one restarted, answered afterwards: what was terminated is not known"
-            return replace(run, after=measurement, problems=(*run.problems, problem))
+            return replace(run, problems=(*run.problems, problem))
         outcomes = settled(run.outcomes, after)
-        return replace(run, after=measurement, outcomes=outcomes, reconnections=reconnections(outcomes, before, after))
+        return replace(run, outcomes=outcomes, reconnections=reconnections(outcomes, before, after))
 
     def _conclude(self, run: Run, before: Snapshot, plan: Plan) -> Run:
         """Remembers the attempt, and says whether usage is down or people are needed."""
         limits = self._policy.limits
         if plan.restraint is Restraint.OBSERVING:
             self._engagement = disengaged(self._engagement)
-        if plan.restraint in (Restraint.OBSERVING, Restraint.NOT_AN_ALARM, Restraint.BELOW_TARGET):
+        if plan.restraint in (Restraint.OBSERVING, Restraint.NOT_AN_ALARM, Restraint.BELOW_TARGET, Restraint.PAUSED):
             return run
+        if plan.restraint is Restraint.HOURLY_CAP:
+            # Not given up: the next hour brings its own share.
+            return replace(run, escalation=plan.explanation)
         signalled = sum(outcome.result in SIGNALLED for outcome in run.outcomes)
         self._engagement = with_run(self._engagement, before.taken_at, signalled, run.reconnections)
         run = replace(run, attempt=self._engagement.attempts)
@@ -233,6 +265,10 @@ class Responder:
     def _escalate(self, run: Run, reason: str) -> Run:
         self._engagement = after_escalation(self._engagement)
         return replace(run, escalation=reason)
+
+
+def _lacks(grants: tuple[str, ...]) -> str:
+    return f"the guard's role lacks a privilege; run, as the master user: {' '.join(grants)}"
 
 
 def _log_batch(results: Results) -> None:

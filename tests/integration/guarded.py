@@ -30,11 +30,16 @@ class Guarded:
     """The guard of one server. Everything but the login is what runs in production."""
 
     def __init__(
-        self, server: PostgresServer, policy: Policy | None = None, *, proxy: tuple[str, int] | None = None
+        self,
+        server: PostgresServer,
+        policy: Policy | None = None,
+        *,
+        proxy: tuple[str, int] | None = None,
+        direct_role: str = GUARD,
     ) -> None:
         self.server = server
         self.settings = some_settings(
-            direct=Door(DoorName.DIRECT, server.host, server.port, GUARD),
+            direct=Door(DoorName.DIRECT, server.host, server.port, direct_role),
             proxy=Door(DoorName.PROXY, *proxy, GUARD) if proxy else None,
         )
         self.logins: list[Door] = []

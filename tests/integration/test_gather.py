@@ -1,14 +1,14 @@
 """What a Snapshot shows of real sessions, on every version."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 
 import psycopg2
 import pytest
 
 from connection_guard.adapters.database import GuardSession, open_session
-from connection_guard.adapters.gather import measure, take_snapshot
+from connection_guard.adapters.gather import addresses_of, measure, take_snapshot
 from connection_guard.core.door import Door, DoorName
 from connection_guard.core.session import Session, SessionState
 from connection_guard.core.snapshot import ConnectionLimit, LimitOwner, Snapshot
@@ -30,8 +30,8 @@ def guard(server: PostgresServer) -> Iterator[GuardSession]:
     session.close()
 
 
-def look(guard: GuardSession, proxy: Door | None = None) -> Snapshot:
-    return take_snapshot(guard, measure(guard, [GUARD]), proxy)
+def look(guard: GuardSession, proxy_addresses: Collection[str] = ()) -> Snapshot:
+    return take_snapshot(guard, measure(guard, [GUARD]), proxy_addresses)
 
 
 def seen(guard: GuardSession, client: "psycopg2.extensions.connection") -> Session:
@@ -42,7 +42,9 @@ def seen(guard: GuardSession, client: "psycopg2.extensions.connection") -> Sessi
 def test_what_a_session_is_and_does(server: PostgresServer, guard: GuardSession) -> None:
     client = server.connect("app", application_name="check-out")
     client.cursor().execute("BEGIN; SELECT 'secret' AS name, 42")
-    session = seen(guard, client)
+    # The state is told a moment before the wait event.
+    session = wait_until(lambda: next((each for each in [seen(guard, client)] if each.wait_event), None))
+    assert session is not None
     assert (session.role, session.database, session.application_name) == ("app", "postgres", "check-out")
     assert session.client_address == "127.0.0.1"
     assert session.state is SessionState.IDLE_IN_TRANSACTION
@@ -179,25 +181,26 @@ def test_pausing_one_of_the_guards_roles_pauses_it(server: PostgresServer, guard
 
 
 @NEWEST
+@pytest.mark.parametrize("has_monitor", [True, False])
 def test_sessions_of_the_proxy_are_told_by_its_address_or_by_its_monitors(
-    server: PostgresServer, guard: GuardSession
+    server: PostgresServer, guard: GuardSession, has_monitor: bool
 ) -> None:
-    server.execute("CREATE ROLE rdsproxyadmin LOGIN")
+    if has_monitor:
+        server.execute("CREATE ROLE rdsproxyadmin LOGIN")
     direct = server.connect("app")
     with RdsProxyDouble((server.host, server.port)) as proxy:
         proxied = psycopg2.connect(host=proxy.host, port=proxy.port, user="app", dbname="postgres")
-        proxied.cursor().execute("SELECT pg_backend_pid()")
-        endpoints = [
-            Door(DoorName.PROXY, proxy.host, proxy.port, GUARD),
-            Door(DoorName.PROXY, "nowhere.invalid", 1, ""),
-        ]
-        for endpoint in (*endpoints, None):
-            snapshot = look(guard, endpoint)
-            owned = {session.client_address for session in snapshot.sessions if session.is_owned_by_proxy}
-            assert owned == {proxy.host}
-            (own,) = [session for session in snapshot.sessions if session.pid == direct.info.backend_pid]
-            assert not own.is_owned_by_proxy
+        proxied.cursor().execute("SELECT 1")
+        endpoint = addresses_of(Door(DoorName.PROXY, proxy.host, proxy.port, GUARD))
+        for known, is_told in ((endpoint, True), ((), has_monitor)):
+            owned = {session.client_address for session in look(guard, known).sessions if session.is_owned_by_proxy}
+            assert owned == ({proxy.host} if is_told else set())
+        assert not seen(guard, direct).is_owned_by_proxy
         proxied.close()
+
+
+def test_a_name_that_does_not_resolve_has_no_addresses() -> None:
+    assert addresses_of(Door(DoorName.PROXY, "proxy.invalid", 5432, GUARD)) == frozenset()
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])

@@ -12,8 +12,10 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection
 
+from connection_guard.core.door import Door
 from connection_guard.core.policy import Mode, Policy, Tier
 from connection_guard.errors import ForeignEventError
+from responder.respond import Responder
 from tests.builders import (
     CRITICAL_ALARM,
     NOW,
@@ -75,15 +77,18 @@ def sessions_of_app(server: PostgresServer) -> set[int]:
 
 @NEWEST
 def test_every_run_and_every_pulse_writes_its_metrics_into_the_log(
-    guarded: Guarded, capsys: pytest.CaptureFixture[str]
+    guarded: Guarded, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(guarded.server, role="app")
     for event, terminates in ((a_pulse_event(), False), (an_alarm_event(), True), (a_pulse_event(), False)):
         capsys.readouterr()
+        caplog.clear()
         report = guarded.deliver(event)
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         (metrics,) = [line for line in lines if "_aws" in line]
         latest = report["after"] or report["before"]
+        batches = [vars(record)["results"] for record in caplog.records if record.getMessage() == "batch"]
+        assert sum(map(len, batches)) == terminated(report)
         assert metrics["Database"] == "orders-prod"
         assert (metrics["Used"], metrics["Usable"]) == ([latest["used"]], [latest["usable"]])
         assert metrics["Terminated"] == [terminated(report)]
@@ -234,8 +239,35 @@ def test_a_warning_observes_and_a_critical_alarm_enforces(guarded: Guarded) -> N
     clients = fill(guarded.server, role="app")
     report = guarded.deliver(an_alarm_event(WARNING_ALARM))
     assert (report["kind"], report["tier"], report["restraint"]) == ("observation", "warning", "observing")
+    assert report["engaged"] is False
+    assert guarded.deliver(a_pulse_event())["kind"] == "pulse"
     assert not any(is_gone(client) for client in clients)
     assert guarded.deliver(an_alarm_event(CRITICAL_ALARM))["kind"] == "remediation"
+
+
+@NEWEST
+def test_a_pause_costs_no_attempts(guarded: Guarded) -> None:
+    guard = with_policy(guarded, a_policy(attempts=2))
+    fill(guarded.server, role="app")
+    guarded.server.execute(f"CREATE ROLE connection_guard_paused; GRANT connection_guard_paused TO {GUARD}")
+    reports = [guard.deliver(), *(guard.deliver(a_pulse_event(NOW + timedelta(minutes=m))) for m in range(1, 5))]
+    assert [(report["kind"], report["restraint"], report["escalation"]) for report in reports] == [
+        ("observation", "paused", None)
+    ] * 5
+    guarded.server.execute(f"REVOKE connection_guard_paused FROM {GUARD}")
+    assert terminated(guard.deliver(a_pulse_event(NOW + timedelta(minutes=6)))) > 0
+
+
+@NEWEST
+def test_a_repeated_alarm_does_not_act_after_people_were_asked(guarded: Guarded) -> None:
+    enforcing = dict.fromkeys(Tier, Mode.ENFORCE)
+    guard = with_policy(guarded, a_policy(modes=enforcing, most_per_run=1, attempts=1))
+    fill(guarded.server, role="app")
+    event = an_alarm_event()
+    assert guard.deliver(event)["escalation"] is not None
+    pids = sessions_of_app(guarded.server)
+    assert guard.deliver(event)["kind"] == "pulse"
+    assert sessions_of_app(guarded.server) == pids
 
 
 @NEWEST
@@ -320,9 +352,82 @@ def test_a_server_that_restarts_in_the_middle_leaves_a_partial_report(own_postgr
     assert report["kind"] == "remediation"
     assert terminated(report) + report["outcomes"]["unknown"] < report["verdicts"]["terminate"]
     assert report["outcomes"]["left"] > 0
-    assert report["problems"][0].startswith("the database was lost: ")
-    assert report["reconnected"] == 1
+    assert report["problems"][0].startswith("lost sight of the database: ")
+    assert "answered afterwards: what was terminated is not known" in report["problems"][1]
+    assert (report["reconnected"], report["reconnections"]) == (1, [])
     assert guard.deliver(a_pulse_event())["kind"] in ("observation", "pulse")
+
+
+def test_a_server_that_is_gone_afterwards_leaves_a_report_that_says_so(own_postgres: OwnPostgres) -> None:
+    server = own_postgres()
+    create_guard_role(server)
+    server.execute("CREATE ROLE app LOGIN")
+    guard = Guarded(server, a_policy(watch=timedelta(seconds=2)))
+    guard.deliver(a_pulse_event())
+    sessions = len(fill(server, role="app"))
+    count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'"
+
+    def stop_after_the_batch() -> None:
+        wait_until(lambda: server.execute(count) < [(sessions - 5,)])
+        server.execute(f"ALTER ROLE {GUARD} NOLOGIN")
+        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (GUARD,))
+
+    stop = threading.Thread(target=stop_after_the_batch)
+    stop.start()
+    report = guard.deliver(seconds_left=9)
+    stop.join()
+    assert report["kind"] == "remediation"
+    assert terminated(report) > 0
+    assert report["after"] is None
+    assert report["problems"][-1].startswith("could not be verified: ")
+    assert (report["seat_held"], report["engaged"]) == (False, True)
+
+
+@NEWEST
+def test_a_session_lost_before_anything_is_done_is_replaced_once(guarded: Guarded) -> None:
+    guard = losing_its_session_before(guarded, statement=3)
+    fill(guarded.server, role="app")
+    report = guard.deliver()
+    assert (report["kind"], report["reconnected"]) == ("remediation", 1)
+    assert [door["error"] is None for door in report["doors"]] == [True, False, True]
+
+
+def losing_its_session_before(guarded: Guarded, statement: int) -> Guarded:
+    """A guard whose first session is terminated just before it runs its n-th statement."""
+    server = guarded.server
+
+    class Dying(connection):
+        statements = 0
+
+        def cursor(self, *args: Any, **options: Any) -> Any:
+            Dying.statements += 1
+            if Dying.statements == statement:
+                server.execute("SELECT pg_terminate_backend(%s)", (self.info.backend_pid,))
+                wait_until(lambda: not server.has_session(self.info.backend_pid))
+            return super().cursor(*args, **options)
+
+    def connect(door: Door) -> connection:
+        return psycopg2.connect(
+            host=door.host, port=door.port, user=door.role, dbname="postgres", async_=True, connection_factory=Dying
+        )
+
+    guard = Guarded(server)
+    guard.responder = Responder(guard.settings, a_policy(), connect)
+    return guard
+
+
+@NEWEST
+def test_sessions_that_cannot_be_read_lock_the_guard_out_and_nothing_is_done(guarded: Guarded) -> None:
+    fill(guarded.server, role="app")
+    pids = sessions_of_app(guarded.server)
+    guarded.server.execute("REVOKE EXECUTE ON FUNCTION pg_lock_status() FROM PUBLIC")
+    try:
+        report = guarded.deliver()
+    finally:
+        guarded.server.execute("GRANT EXECUTE ON FUNCTION pg_lock_status() TO PUBLIC")
+    assert (report["kind"], report["escalation"]) == ("locked_out", "the database is lost")
+    assert "permission denied for function pg_lock_status" in report["problems"][-1]
+    assert sessions_of_app(guarded.server) == pids
 
 
 @NEWEST

@@ -54,8 +54,8 @@ def open_session(connect: Connect, door: Door, deadline: float) -> GuardSession:
         register_type(BYTES, opened)
         register_type(BYTESARRAY, opened)
         session = GuardSession(door, opened)
-        run(session, "take_seat", {"application_name": application_name(door)}, deadline)
-    except (psycopg2.Error, _DeadlineError, DatabaseError) as error:
+        execute(session, "take_seat", {"application_name": application_name(door)}, deadline)
+    except (psycopg2.Error, UnicodeError, _DeadlineError, DatabaseError) as error:
         if opened is not None:
             opened.close()
         raise DoorShutError(_in_one_line(error)) from None
@@ -67,7 +67,9 @@ def application_name(door: Door) -> str:
     return f"connection-guard {door.name}"
 
 
-def run(session: GuardSession, name: str, parameters: Mapping[str, object], deadline: float | None = None) -> list[Any]:
+def execute(
+    session: GuardSession, name: str, parameters: Mapping[str, object], deadline: float | None = None
+) -> list[Any]:
     """The rows, columns as attributes, of the named statement (sql/NAME.sql).
 
     It has until the deadline (of time.monotonic), and STATEMENT_SECONDS at most.
@@ -88,9 +90,10 @@ def run(session: GuardSession, name: str, parameters: Mapping[str, object], dead
     except _DeadlineError as error:
         session.close()
         raise ConnectionLostError(f"{name}: {_in_one_line(error)}") from None
-    except psycopg2.Error as error:
-        if error.pgcode and not _ends_session(error.pgcode) and not session.connection.closed:
-            raise StatementError(f"{name}: {_in_one_line(error)}", error.pgcode) from None
+    except (psycopg2.Error, UnicodeError) as error:
+        sqlstate = error.pgcode if isinstance(error, psycopg2.Error) else None
+        if sqlstate and not _ends_session(sqlstate) and not session.connection.closed:
+            raise StatementError(f"{name}: {_in_one_line(error)}") from None
         session.close()
         raise ConnectionLostError(f"{name}: {_in_one_line(error)}") from None
 

@@ -39,37 +39,50 @@ class Doors:
         Raises DoorShutError when none does; `attempts` then holds each door's error.
         """
         self.attempts, self.reconnected = [], 0
-        if self._seat is not None:
-            try:
-                return self._return_to(self._seat, deadline)
-            except DatabaseError:
-                self.leave()
-                self.reconnected = 1
-        return self._enter_afresh(deadline)
+        started = time.monotonic()
+        session, measurement = self.enter_again(deadline)
+        if not self.attempts:
+            self._note(session.door, started, 0)
+        return session, measurement
 
     def enter_again(self, deadline: float) -> tuple[GuardSession, Measurement]:
         """As `enter`, in the middle of a run: the same session where it lives on, else a fresh one, counted."""
         if self._seat is not None:
+            started = time.monotonic()
             try:
-                return self._seat, self._look_around(self._seat, min(deadline, time.monotonic() + SEAT_SECONDS))
-            except DatabaseError:
+                measurement = self._look_around(self._seat, min(deadline, started + SEAT_SECONDS))
+            except DatabaseError as error:
+                self._note(self._seat.door, started, 0, error)
                 self.leave()
-        self.reconnected += 1
-        return self._enter_afresh(deadline)
+                self.reconnected += 1
+            else:
+                return self._seat, measurement
+        for door in self._settings.doors:
+            try:
+                self._seat, measurement = self._try_door(door, deadline)
+            except DoorShutError:
+                continue
+            return self._seat, measurement
+        raise DoorShutError("; ".join(f"{each.door} door: {each.error}" for each in self.attempts))
 
     @property
     def holds_seat(self) -> bool:
         """Whether a session is kept open."""
-        return self._seat is not None
+        return self._seat is not None and not self._seat.connection.closed
 
-    def try_second_door(self, deadline: float) -> None:
-        """Opens and closes the direct door where the seat is the proxy's: it must not be first tried in the outage."""
-        if self._seat is not None and self._seat.door != self._settings.direct:
-            try:
-                session, _ = self._try_door(self._settings.direct, deadline)
-            except DoorShutError:
-                return
-            session.close()
+    def try_second_door(self, deadline: float) -> Measurement | None:
+        """What is measured through the direct door, opened and closed where the seat is the proxy's; None if shut.
+
+        It must not be first tried in the outage.
+        """
+        if self._seat is None or self._seat.door == self._settings.direct:
+            return None
+        try:
+            session, measurement = self._try_door(self._settings.direct, deadline)
+        except DoorShutError:
+            return None
+        session.close()
+        return measurement
 
     def leave(self) -> None:
         """Gives the seat up."""
@@ -81,25 +94,6 @@ class Doors:
         """Keeps the seat for the next run unless it is the second door's: that one is for the outage."""
         if self._seat is not None and self._seat.door != self._settings.doors[0]:
             self.leave()
-
-    def _return_to(self, seat: GuardSession, deadline: float) -> tuple[GuardSession, Measurement]:
-        started = time.monotonic()
-        try:
-            measurement = self._look_around(seat, min(deadline, started + SEAT_SECONDS))
-        except DatabaseError as error:
-            self._note(seat.door, started, 0, error)
-            raise
-        self._note(seat.door, started, 0)
-        return seat, measurement
-
-    def _enter_afresh(self, deadline: float) -> tuple[GuardSession, Measurement]:
-        for door in self._settings.doors:
-            try:
-                self._seat, measurement = self._try_door(door, deadline)
-            except DoorShutError:
-                continue
-            return self._seat, measurement
-        raise DoorShutError("; ".join(f"{each.door} door: {each.error}" for each in self.attempts))
 
     def _try_door(self, door: Door, deadline: float) -> tuple[GuardSession, Measurement]:
         started = time.monotonic()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from connection_guard.adapters.database import GuardSession, run
+from connection_guard.adapters.database import GuardSession, execute
 from connection_guard.core.decide import AMAZON_ROLES
 from connection_guard.core.door import Door
 from connection_guard.core.locks import Hold, Wait, blockers
@@ -29,8 +29,8 @@ KNOWN_STATES = frozenset(SessionState)
 
 
 def measure(session: GuardSession, guard_roles: Collection[str], deadline: float | None = None) -> Measurement:
-    """The limits and the sessions by state. Raises DatabaseError as `database.run` does."""
-    (row,) = run(session, "measure", {"guard_roles": list(guard_roles)}, deadline)
+    """The limits and the sessions by state. Raises DatabaseError as `database.execute` does."""
+    (row,) = execute(session, "measure", {"guard_roles": list(guard_roles)}, deadline)
     return Measurement(
         taken_at=row.taken_at,
         server=Server(
@@ -66,15 +66,19 @@ def measure(session: GuardSession, guard_roles: Collection[str], deadline: float
     )
 
 
-def take_snapshot(session: GuardSession, measurement: Measurement, proxy: Door | None) -> Snapshot:
-    """Every client backend beside the measurement. Raises DatabaseError as `database.run` does.
+def take_snapshot(
+    session: GuardSession,
+    measurement: Measurement,
+    proxy_addresses: Collection[str] = (),
+    deadline: float | None = None,
+) -> Snapshot:
+    """Every client backend beside the measurement. Raises DatabaseError as `database.execute` does.
 
-    A session is RDS Proxy's where its client address is one that the proxy's endpoint resolves to, or one that the
-    proxy's own monitor logs in from: the proxy has more addresses than its endpoint shows.
+    A session is RDS Proxy's where its client address is one of `proxy_addresses`, or one that the proxy's own monitor
+    logs in from: the proxy has more addresses than its endpoint shows.
     """
-    rows = run(session, "sessions", {})
-    proxy_addresses = addresses_of(proxy) | {row.client_address for row in rows if row.role == PROXY_MONITOR}
-    proxy_addresses.discard("")
+    rows = execute(session, "sessions", {}, deadline)
+    proxy_addresses = {*proxy_addresses, *(row.client_address for row in rows if row.role == PROXY_MONITOR)} - {""}
     blocked_by = blockers(_waits(rows), _holds(rows))
     clients = [row for row in rows if row.backend_type == "client backend"]
     masked = {text: mask_query(text) for text in {row.query for row in clients}}
@@ -86,6 +90,7 @@ def take_snapshot(session: GuardSession, measurement: Measurement, proxy: Door |
                 pid=row.pid,
                 backend_start=row.backend_start,
                 role=row.role,
+                role_id=row.role_id,
                 database=row.database,
                 application_name=row.application_name,
                 client_address=row.client_address,
@@ -107,14 +112,13 @@ def take_snapshot(session: GuardSession, measurement: Measurement, proxy: Door |
     )
 
 
-def addresses_of(proxy: Door | None) -> set[str]:
-    """The addresses that the proxy's endpoint resolves to; none where there is no proxy or its name is unknown."""
-    if proxy is None:
-        return set()
+def addresses_of(door: Door) -> frozenset[str]:
+    """The addresses that the door's host name resolves to; none where it cannot be resolved now."""
     try:
-        return {str(answer[4][0]) for answer in socket.getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM)}
+        answers = socket.getaddrinfo(door.host, door.port, type=socket.SOCK_STREAM)
     except OSError:
-        return set()
+        return frozenset()
+    return frozenset(str(answer[4][0]) for answer in answers)
 
 
 def _waits(rows: Iterable[Any]) -> Iterator[Wait]:

@@ -3,16 +3,18 @@
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from connection_guard.adapters.database import GuardSession, run
+from connection_guard.adapters.database import GuardSession, execute
 from connection_guard.core.outcome import Outcome, Result
 from connection_guard.core.plan import Verdict
 from connection_guard.core.policy import Limits
 from connection_guard.core.snapshot import Server
-from connection_guard.errors import ConnectionLostError, StatementError
+from connection_guard.errors import DatabaseError, StatementError
 
 # How long one batch is looked after before the next goes out; whoever is still there is looked at again at the end.
 GONE_SECONDS = 2.0
-SECONDS_BETWEEN_LOOKS = 0.005
+SECONDS_BETWEEN_LOOKS = 0.002
+# What was begun before the deadline may be seen to its end: an answer cut off is an outcome that nobody knows.
+SECONDS_OF_GRACE = 1.0
 
 Results = Mapping[int, Result]
 """The result for each pid."""
@@ -32,7 +34,7 @@ def terminate(
     """The outcome of every chosen session, in order, and in a line what stopped it short, if anything did.
 
     Acts only on `server`. Stops once no more than `enough` sessions are in use, at the deadline (of time.monotonic),
-    or when the database is lost. `on_batch` hears of each batch before the next is signalled.
+    or when the database is lost sight of. `on_batch` hears of each batch before the next is signalled.
     """
     results = dict.fromkeys((verdict.session.pid for verdict in chosen), Result.LEFT)
     stopped = None
@@ -49,9 +51,9 @@ def terminate(
             break
         try:
             used, batch_results = _terminate_batch(session, batch, server, guard_roles, deadline)
-        except ConnectionLostError as error:
+        except DatabaseError as error:
             batch_results = {verdict.session.pid: Result.UNKNOWN for verdict in batch}
-            stopped = f"the database was lost: {error}"
+            stopped = f"lost sight of the database: {error}"
         results.update(batch_results)
         on_batch(batch_results)
         if stopped:
@@ -61,8 +63,8 @@ def terminate(
 
 def _terminate_batch(
     session: GuardSession, batch: Sequence[Verdict], server: Server, guard_roles: Collection[str], deadline: float
-) -> tuple[int, dict[int, Result]]:
-    """How many sessions are in use afterwards, and the results."""
+) -> tuple[int | None, dict[int, Result]]:
+    """How many sessions are in use afterwards (None while some of these are still there), and the results."""
     try:
         not_sent = _signal(session, batch, server, guard_roles, deadline)
     except StatementError:
@@ -74,19 +76,23 @@ def _terminate_batch(
 
 def _terminate_singly(
     session: GuardSession, batch: Sequence[Verdict], server: Server, guard_roles: Collection[str], deadline: float
-) -> tuple[int, dict[int, Result]]:
+) -> tuple[int | None, dict[int, Result]]:
     """After an ERROR nobody knows which sessions of the batch were signalled: look, then signal the rest one by one."""
     _, still_there = _look(session, batch, deadline)
-    rest = [verdict for verdict in batch if verdict.session.pid in still_there]
     not_sent: dict[int, Result] = {}
-    for verdict in rest:
-        try:
-            not_sent |= _signal(session, [verdict], server, guard_roles, deadline)
-        except StatementError:
-            not_sent[verdict.session.pid] = Result.DENIED
-    sent = [verdict for verdict in rest if verdict.session.pid not in not_sent]
-    used, still_there = _look_until_gone(session, sent, deadline)
-    return used, {verdict.session.pid: _seen(verdict, still_there) for verdict in batch} | not_sent
+    for verdict in batch:
+        if verdict.session.pid in still_there:
+            try:
+                not_sent |= _signal(session, [verdict], server, guard_roles, deadline)
+            except StatementError:
+                not_sent[verdict.session.pid] = Result.DENIED
+    _look_until_gone(session, [verdict for verdict in batch if verdict.session.pid not in not_sent], deadline)
+    used, still_there = _look(session, batch, deadline)
+    results = {verdict.session.pid: _seen(verdict, still_there) for verdict in batch}
+    # One that is gone by now did not move on: it was signalled before the ERROR.
+    return used, results | {
+        pid: result for pid, result in not_sent.items() if result is Result.DENIED or pid in still_there
+    }
 
 
 def _seen(verdict: Verdict, still_there: Collection[int]) -> Result:
@@ -98,19 +104,19 @@ def _signal(
 ) -> dict[int, Result]:
     """Sends the signals, and gives the results of those sessions that got none."""
     sessions = [verdict.session for verdict in verdicts]
-    rows = run(
+    rows = execute(
         session,
         "terminate",
         {
             "pids": [each.pid for each in sessions],
             "backend_starts": [each.backend_start for each in sessions],
-            "roles": [each.role for each in sessions],
+            "role_ids": [each.role_id for each in sessions],
             "states": [str(each.state) for each in sessions],
             "state_changes": [each.state_change for each in sessions],
             "guard_roles": list(guard_roles),
             "server_started_at": server.started_at,
         },
-        deadline,
+        deadline + SECONDS_OF_GRACE,
     )
     return {
         row.pid: Result.DENIED if row.is_same and row.was_signalled is None else Result.MOVED_ON
@@ -119,15 +125,15 @@ def _signal(
     }
 
 
-def _look(session: GuardSession, verdicts: Sequence[Verdict], deadline: float) -> tuple[int, list[int]]:
-    """How many sessions are in use, and which of these are still there."""
+def _look(session: GuardSession, verdicts: Sequence[Verdict], deadline: float) -> tuple[int | None, list[int]]:
+    """Which of these sessions are still there and, once none is, how many sessions are in use."""
     sessions = [verdict.session for verdict in verdicts]
     sought = {"pids": [each.pid for each in sessions], "backend_starts": [each.backend_start for each in sessions]}
-    ((used, still_there),) = run(session, "look", sought, deadline)
+    ((still_there, used),) = execute(session, "look", sought, deadline + SECONDS_OF_GRACE)
     return used, still_there
 
 
-def _look_until_gone(session: GuardSession, sent: Sequence[Verdict], deadline: float) -> tuple[int, list[int]]:
+def _look_until_gone(session: GuardSession, sent: Sequence[Verdict], deadline: float) -> tuple[int | None, list[int]]:
     patience = min(deadline, time.monotonic() + GONE_SECONDS)
     while True:
         used, still_there = _look(session, sent, deadline)

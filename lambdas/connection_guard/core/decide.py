@@ -1,7 +1,6 @@
 """The decision over a snapshot: protection, rules in order, pools, then the limits. Every verdict says why."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from heapq import nlargest, nsmallest
@@ -113,10 +112,14 @@ def _holds_on(session: Session, rule: Rule) -> str | None:
     return None
 
 
+def _spared(verdict: Verdict, rule: str, reason: str) -> Verdict:
+    return Verdict(verdict.session, Action.SPARE, rule, reason)
+
+
 def _spare_reopening_pools(verdicts: list[Verdict], reopening: Collection[Pool]) -> list[Verdict]:
     reason = "its pool reopened what was terminated: more would free nothing"
     return [
-        replace(verdict, action=Action.SPARE, rule="pool reopens", reason=reason)
+        _spared(verdict, "pool reopens", reason)
         if verdict.action is Action.TERMINATE and verdict.session.pool in reopening
         else verdict
         for verdict in verdicts
@@ -139,7 +142,7 @@ def _keep_most_recent_of_each_pool(verdicts: list[Verdict], snapshot: Snapshot, 
     kept = {session.pid for sessions in pools.values() for session in nlargest(keep, sessions, key=recency)}
     reason = "among the most recently used of its pool"
     return [
-        replace(verdict, action=Action.SPARE, rule="limits.keep_per_pool", reason=reason)
+        _spared(verdict, "limits.keep_per_pool", reason)
         if verdict.action is Action.TERMINATE
         and verdict.session.state is SessionState.IDLE
         and verdict.session.pid in kept
@@ -166,11 +169,7 @@ def _within_limits(
 
     chosen = nsmallest(most, candidates, key=precedence)
     chosen_pids = {verdict.session.pid for verdict in chosen}
-    left_over = [
-        replace(verdict, action=Action.SPARE, rule=rule, reason=reason)
-        for verdict in candidates
-        if verdict.session.pid not in chosen_pids
-    ]
+    left_over = [_spared(verdict, rule, reason) for verdict in candidates if verdict.session.pid not in chosen_pids]
     return chosen, left_over
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from math import ceil
 
-from connection_guard.core.outcome import Reconnection
+from connection_guard.core.outcome import Reconnection, reopening_applications
 from connection_guard.core.session import IN_TRANSACTION_STATES, Session, SessionState
 from connection_guard.core.snapshot import ConnectionLimit, Snapshot
 
@@ -29,12 +29,10 @@ STORM_PERCENT = 33
 # No statement, network round trip or retry leaves a transaction idle for a whole minute: the client has forgotten it,
 # or waits for something else meanwhile.
 IDLE_IN_TRANSACTION_FOR = timedelta(minutes=1)
-# Where half of what was terminated is back within the watch, terminating more frees next to nothing.
-REOPENED_PERCENT = 50
 # A database with a role for each tenant can have hundreds of limits reached; the largest tell the story.
 MOST_LIMITS = 3
 
-Evidence = dict[str, str | int | float]
+Figures = dict[str, str | int | float]
 
 
 class Cause(StrEnum):
@@ -202,15 +200,9 @@ def _advice_on_root(pid: int, root: Session | None, *, is_cycle: bool) -> str:
 
 def _pools_that_reopen(reconnections: Iterable[Reconnection]) -> Iterator[Diagnosis]:
     """An application whose pools opened again most of what was terminated."""
-    applications: dict[tuple[str, str], list[Reconnection]] = {}
-    for reconnection in reconnections:
-        pool = reconnection.pool
-        applications.setdefault((pool.role, pool.application_name), []).append(reconnection)
-    for (role, application), pools in applications.items():
+    for (role, application), pools in reopening_applications(reconnections).items():
         terminated = sum(pool.terminated for pool in pools)
         reopened = sum(pool.reopened for pool in pools)
-        if terminated < FEWEST_SESSIONS or 100 * reopened < REOPENED_PERCENT * terminated:
-            continue
         largest = max(pools, key=lambda pool: pool.reopened).pool.client_address
         owner = _Owner(role, application, largest, len(pools))
         reopener = "the pool" if len(pools) == 1 else f"{len(pools)} pools"
@@ -424,7 +416,7 @@ class _Owner:
         return f"{application} (role {_quoted(self.role)})"
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> Figures:
         return {
             "role": _line(self.role),
             "application": _line(self.application),

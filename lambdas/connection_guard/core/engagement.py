@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from connection_guard.core.alarm import AlarmNotification, AlarmState, Event
-from connection_guard.core.outcome import Reconnection
+from connection_guard.core.outcome import Reconnection, reopening_applications
 from connection_guard.core.policy import Tier
 from connection_guard.core.session import Pool
 
@@ -78,8 +78,8 @@ def with_usage(
 def with_run(
     engagement: Engagement, now: datetime, terminated: int, reconnections: tuple[Reconnection, ...]
 ) -> Engagement:
-    """One attempt more, what it terminated, and the pools that reopened at least half of what they lost."""
-    reopened = {each.pool: now for each in reconnections if 2 * each.reopened >= each.terminated}
+    """One attempt more, what it terminated, and the pools that reopened what they lost."""
+    reopened = {each.pool: now for pools in reopening_applications(reconnections).values() for each in pools}
     return replace(
         engagement,
         attempts=engagement.attempts + 1,

@@ -5,7 +5,7 @@ Format 1 is a JSON object, compressed as xz, in base64. Its fields:
 - `taken_at`: when the sessions were looked at, in ISO 8601.
 - `strings`: each string once; the columns hold its index.
 - `columns`: for each field of a session one list, all of the same order and length.
-  - `pid` and `blocked_by` hold pids, a list of them in the latter.
+  - `pid` and `blocked_by` hold pids, a list of them in the latter; `role_id` holds the role's OID.
   - `backend_start`, `state_change`, `transaction_start` and `query_start` hold whole milliseconds before `taken_at`.
   - `is_superuser`, `is_listening`, `holds_advisory_lock` and `is_owned_by_proxy` hold 1 or 0.
   - All others hold indexes of strings: the session's own, then the `action`, `rule` and `reason` of its verdict and the
@@ -153,6 +153,7 @@ def _columns(
 
     columns: dict[str, list[Any]] = {
         "pid": [session.pid for session in sessions],
+        "role_id": [session.role_id for session in sessions],
         **{name: [before(getattr(session, name)) for session in sessions] for name in _TIMES},
         **{name: [place(getattr(session, name)) for session in sessions] for name in _STRINGS},
         **{name: [int(getattr(session, name)) for session in sessions] for name in _FLAGS},

@@ -6,8 +6,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from connection_guard.core.plan import Verdict
-from connection_guard.core.session import Pool
+from connection_guard.core.session import Pool, SessionState
 from connection_guard.core.snapshot import Snapshot
+
+# Where half of what was terminated is back within the watch, terminating more frees next to nothing. That two of two
+# came back says little.
+REOPENED_PERCENT = 50
+FEWEST_TERMINATED = 3
 
 
 class Result(StrEnum):
@@ -36,7 +41,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Reconnection:
-    """How many of a pool's sessions were terminated, and how many new ones it opened within the watch."""
+    """How many of a pool's sessions were terminated, and how many it opened within the watch and left idle."""
 
     pool: Pool
     terminated: int
@@ -60,7 +65,28 @@ def settled(outcomes: Iterable[Outcome], after: Snapshot) -> tuple[Outcome, ...]
 
 
 def reconnections(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot) -> tuple[Reconnection, ...]:
-    """For each pool that lost sessions, how many it has opened since the snapshot before; most terminated first."""
+    """For each pool that lost sessions, how many it has opened since only to keep; most terminated first.
+
+    A new session that works is a client that was waiting to be served, which is what terminating was for.
+    """
     lost = Counter(outcome.verdict.session.pool for outcome in outcomes if outcome.result is Result.TERMINATED)
-    opened = Counter(session.pool for session in after.sessions if session.backend_start > before.taken_at)
+    opened = Counter(
+        session.pool
+        for session in after.sessions
+        if session.backend_start > before.taken_at and session.state is SessionState.IDLE
+    )
     return tuple(Reconnection(pool, terminated, opened[pool]) for pool, terminated in lost.most_common())
+
+
+def reopening_applications(each_pool: Iterable[Reconnection]) -> dict[tuple[str, str], list[Reconnection]]:
+    """The pools, by role and application, whose sessions it frees next to nothing to terminate."""
+    applications: dict[tuple[str, str], list[Reconnection]] = {}
+    for each in each_pool:
+        applications.setdefault((each.pool.role, each.pool.application_name), []).append(each)
+    return {name: pools for name, pools in applications.items() if _reopens(pools)}
+
+
+def _reopens(pools: Iterable[Reconnection]) -> bool:
+    terminated = sum(each.terminated for each in pools)
+    reopened = sum(each.reopened for each in pools)
+    return terminated >= FEWEST_TERMINATED and 100 * reopened >= REOPENED_PERCENT * terminated

@@ -33,13 +33,15 @@ class Pool:
 class Session:
     """A client backend. All times are the database's own.
 
-    `state` is None where the server hides it from the reader. `client_address` is empty on a Unix socket. `query` is
-    masked. `blocked_by` names the pids whose locks, or whose earlier place in a lock's queue, this session waits for.
+    `state` is None where the server hides it from the reader. `role_id` is the role's OID, since a name can be in an
+    encoding that cannot be sent back. `client_address` is empty on a Unix socket. `query` is masked. `blocked_by` names
+    the pids whose locks, or whose earlier place in a lock's queue, this session waits for.
     """
 
     pid: int
     backend_start: datetime
     role: str
+    role_id: int
     database: str
     application_name: str
     client_address: str

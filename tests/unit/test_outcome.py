@@ -1,0 +1,50 @@
+"""What became of sessions, and of the pools they belonged to, as a later snapshot shows it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from connection_guard.core.outcome import Outcome, Reconnection, Result, reconnections, reopening_applications, settled
+from connection_guard.core.plan import Verdict
+from connection_guard.core.policy import Action
+from connection_guard.core.session import Pool, Session, SessionState
+from tests.builders import NOW, a_session, a_snapshot
+
+
+def an_outcome(session: Session, result: Result = Result.TERMINATED) -> Outcome:
+    return Outcome(Verdict(session, Action.TERMINATE, "a rule", "a reason"), result)
+
+
+def test_who_survived_at_first_and_is_gone_by_now_was_terminated() -> None:
+    gone, there, reused, moved_on = (a_session() for _ in range(4))
+    outcomes = [an_outcome(session, Result.SURVIVED) for session in (gone, there, reused)]
+    outcomes.append(an_outcome(moved_on, Result.MOVED_ON))
+    after = a_snapshot(there, replace(reused, backend_start=NOW))
+    assert [outcome.result for outcome in settled(outcomes, after)] == [
+        Result.TERMINATED,
+        Result.SURVIVED,
+        Result.TERMINATED,
+        Result.MOVED_ON,
+    ]
+
+
+def test_a_pool_reopens_what_it_opens_and_leaves_idle() -> None:
+    """A new session that works is a client that was waiting to be served; an old one was there before."""
+    lost = [a_session(application="leak") for _ in range(3)]
+    opened = {"application": "leak", "connected_for": timedelta(seconds=-1)}
+    idle, working = a_session(**opened), a_session(**opened, state=SessionState.ACTIVE)  # type: ignore[arg-type]
+    others = [a_session(application="leak"), a_session(application="web", connected_for=timedelta(seconds=-1))]
+    (found,) = reconnections(
+        [*map(an_outcome, lost), an_outcome(a_session(application="web"), Result.MOVED_ON)],
+        a_snapshot(*lost),
+        a_snapshot(idle, working, *others),
+    )
+    assert found == Reconnection(lost[0].pool, terminated=3, reopened=1)
+
+
+def test_an_application_reopens_when_all_its_pools_together_bring_half_back() -> None:
+    def on(client: str, terminated: int, reopened: int, application: str = "web") -> Reconnection:
+        return Reconnection(Pool("app", application, client), terminated, reopened)
+
+    web = [on("10.0.0.1", 1, 1), on("10.0.0.2", 1, 1), on("10.0.0.3", 2, 0)]
+    few, less = on("10.0.0.1", 2, 2, "few"), on("10.0.0.1", 9, 4, "less")
+    assert reopening_applications([*web, few, less]) == {("app", "web"): web}
