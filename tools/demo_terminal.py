@@ -55,7 +55,16 @@ class Terminal:
         """A bar while the block runs, moved by what it yields; nothing in a pipe."""
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
         is_off = not self._console.is_terminal
-        with Progress(*columns, console=self._console, transient=True, disable=is_off) as progress:
+        # rich would put its own streams in place of those that the handler's output is captured from.
+        bar = Progress(
+            *columns,
+            console=self._console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            disable=is_off,
+        )
+        with bar as progress:
             task = progress.add_task(what, total=total)
             yield lambda reached: progress.update(task, completed=reached)
 

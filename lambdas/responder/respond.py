@@ -34,7 +34,7 @@ from connection_guard.core.report import write_report
 from connection_guard.core.run import Kind, Run
 from connection_guard.core.settings import Settings
 from connection_guard.core.snapshot import Measurement, Snapshot
-from connection_guard.errors import DatabaseError, DoorShutError
+from connection_guard.errors import ConfigurationError, DatabaseError, DoorShutError
 
 # What a last look at the database, and then packing the evidence and answering, need of the function's time.
 SECONDS_TO_VERIFY = 2.0
@@ -75,9 +75,17 @@ class _Timer:
 
 
 class Responder:
-    """The Lambda handler: an event in, a Report out. One a process: keeps its seat and its engagement between runs."""
+    """The Lambda handler: an event in, a Report out. One a process: keeps its seat and its engagement between runs.
+
+    Raises ConfigurationError where policy and settings contradict each other.
+    """
 
     def __init__(self, settings: Settings, policy: Policy, connect: Connect) -> None:
+        if policy.limits.target_percent >= settings.warning_percent:
+            raise ConfigurationError(
+                f"policy.toml: limits: target: {policy.limits.target_percent:g} is not below the warning alarm at "
+                f"{settings.warning_percent:g} %, which would never end; lower it"
+            )
         self._settings = settings
         self._policy = policy
         self._doors = Doors(settings, connect)

@@ -1,6 +1,8 @@
 """`make demo` in a pipe: it tells the truth, also when that is not what it hoped for, and leaves nothing behind."""
 
+import contextlib
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -108,3 +110,24 @@ def test_interrupting_it_leaves_nothing_behind(demo: Demo) -> None:
     assert demo.exit_status() == 130
     assert demo.lines[-1] == "Stopped; everything that was started is gone."
     assert demo.has_left_nothing()
+
+
+def test_on_a_terminal_the_handlers_own_log_does_not_spoil_the_show() -> None:
+    master, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tools.demo"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT}", "TERM": "xterm"},
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux ends a terminal's other end with EIO
+        while chunk := os.read(master, 65536):
+            shown += chunk
+    os.close(master)
+    assert process.wait() == 0, shown.decode(errors="replace")
+    assert b"\x1b[" in shown, "there is colour"
+    assert b"1 of metrics (EMF)" in shown
+    assert b"_aws" not in shown

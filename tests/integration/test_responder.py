@@ -14,7 +14,7 @@ from psycopg2.extensions import connection
 
 from connection_guard.core.door import Door
 from connection_guard.core.policy import Mode, Policy, Tier
-from connection_guard.errors import ForeignEventError
+from connection_guard.errors import ConfigurationError, ForeignEventError
 from responder.respond import Responder
 from tests.builders import (
     CRITICAL_ALARM,
@@ -232,6 +232,12 @@ def test_a_refused_plan_asks_for_people_at_once_and_pulses_do_not_try_again(guar
     assert "limits.refuse_above" in guard.deliver()["escalation"]
     kinds = [guard.deliver(a_pulse_event(NOW + timedelta(minutes=minute)))["kind"] for minute in range(1, 5)]
     assert kinds == ["pulse"] * 4
+
+
+@NEWEST
+def test_a_target_that_would_never_end_the_warning_is_refused_before_the_first_event(server: PostgresServer) -> None:
+    with pytest.raises(ConfigurationError, match=r"target: 75 is not below the warning alarm at 75 %"):
+        Guarded(server, a_policy(target_percent=75))
 
 
 @NEWEST

@@ -187,7 +187,7 @@ MISTAKES = {
         policy().replace('states = ["idle"]', "states = [idle]"),
         (
             'not valid TOML: Invalid value (at line 19, column 11); a key stands once, before "="; '
-            "text stands in double quotes, a list in [ ]"
+            "text stands in double quotes, a list in [ ], and each rule begins with [[rules]]"
         ),
     ),
     "unknown table": (policy() + "\n[limit]", 'unknown key "limit"; did you mean "limits"?'),
@@ -333,6 +333,18 @@ MISTAKES = {
         policy(terminating("x", 'applications = ["a", ""]')),
         'rules[0] "x": applications: "" is not a name or glob; write one such as "batch" or "batch_*"',
     ),
+    "LIKE pattern for a glob": (
+        policy(terminating("x", 'roles = ["batch_%"]')),
+        'rules[0] "x": roles: "batch_%" looks like a LIKE pattern or a regular expression; a glob is "batch_*"',
+    ),
+    "regular expression for a glob": (
+        policy(terminating("x", 'roles = ["batch_.*"]')),
+        'rules[0] "x": roles: "batch_.*" looks like a LIKE pattern or a regular expression; a glob is "batch_*"',
+    ),
+    "an exception below what it is to be an exception from": (
+        policy(terminating("x"), 'name = "y"\naction = "spare"\nroles = ["batch"]'),
+        'rules[1] "y": spares nobody, since no rule below it terminates; move it above its exceptions',
+    ),
     "open bracket": (
         policy(terminating("x", 'applications = ["web[12"]')),
         'rules[0] "x": applications: "web[12" has a "[" that is never closed; write "[[]" for the character itself',
@@ -449,27 +461,31 @@ MISTAKES = {
     ),
     "percentage as text": (
         policy(limits=LIMITS | {"target": "70 %"}),
-        'limits: target: "70 %" is not a percentage; write a number above 0 and up to 100',
+        'limits: target: "70 %" is not a percentage; write a number from 1 to 100, such as 70',
+    ),
+    "fraction for a percentage": (
+        policy(limits=LIMITS | {"target": 0.7}),
+        "limits: target: 0.7 is not a percentage; write a number from 1 to 100, such as 70",
     ),
     "target of nothing": (
         policy(limits=LIMITS | {"target": 0}),
-        "limits: target: 0 is not a percentage; write a number above 0 and up to 100",
+        "limits: target: 0 is not a percentage; write a number from 1 to 100, such as 70",
     ),
     "target of all": (
         policy(limits=LIMITS | {"target": 100}),
-        "limits: target: 100 is not below 100; write a number above 0 and below 100",
+        "limits: target: 100 is not below 100; write a number from 1 to below 100",
     ),
     "refusal beyond all": (
         policy(limits=LIMITS | {"refuse_above": 100.5}),
-        "limits: refuse_above: 100.5 is not a percentage; write a number above 0 and up to 100",
+        "limits: refuse_above: 100.5 is not a percentage; write a number from 1 to 100, such as 70",
     ),
     "truth for a percentage": (
         policy(limits=LIMITS | {"refuse_above": True}),
-        "limits: refuse_above: true is not a percentage; write a number above 0 and up to 100",
+        "limits: refuse_above: true is not a percentage; write a number from 1 to 100, such as 70",
     ),
     "percentage that is no number": (
         policy().replace("target = 70", "target = nan"),
-        "limits: target: nan is not a percentage; write a number above 0 and up to 100",
+        "limits: target: nan is not a percentage; write a number from 1 to 100, such as 70",
     ),
     "truth for a number": (
         policy(limits=LIMITS | {"keep_per_pool": True}),

@@ -11,7 +11,7 @@ from connection_guard.core.policy import Tier
 from connection_guard.core.settings import Settings
 from connection_guard.errors import ForeignEventError
 
-# An alarm that comes later than this tells of the past: it counts as a pulse (DESIGN: late is worse than never).
+# An alarm that comes later than this tells of the past: it counts as a pulse. Late is worse than never.
 MAXIMUM_EVENT_AGE = timedelta(minutes=5)
 
 # The dimensions that name a database: CloudWatch's for RDS, and that of the guard's own metrics.

@@ -11,6 +11,7 @@ from connection_guard.core.plan import Plan, Restraint, Verdict
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
 from connection_guard.core.session import Pool, Session, SessionState
 from connection_guard.core.snapshot import Snapshot
+from connection_guard.core.wording import spelled
 
 # Amazon's own roles: RDS's agent, RDS Proxy's monitor, and replication.
 AMAZON_ROLES = frozenset({"rdsadmin", "rdsproxyadmin", "rdsrepladmin"})
@@ -62,7 +63,7 @@ def _verdict(session: Session, taken_at: datetime, policy: Policy, tier: Tier, g
         if _matches(rule, session, time_in_state, tier):
             if rule.action is Action.TERMINATE and (reason := _holds_on(session, rule)):
                 return Verdict(session, Action.SPARE, rule.name, reason)
-            return Verdict(session, rule.action, rule.name, f"{session.state} for {_in_words(time_in_state)}")
+            return Verdict(session, rule.action, rule.name, f"{session.state} for {spelled(time_in_state)}")
     return Verdict(session, Action.SPARE, "no rule", "no rule matches")
 
 
@@ -207,12 +208,3 @@ def _in_any_network(networks: Collection[IPv4Network | IPv6Network], address: st
         return False
     client = ip_address(address)
     return any(client in network for network in networks)
-
-
-def _in_words(duration: timedelta) -> str:
-    seconds = int(duration.total_seconds())
-    if seconds < 60:
-        return f"{duration.total_seconds():.0f} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"

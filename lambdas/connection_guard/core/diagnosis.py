@@ -10,6 +10,7 @@ from math import ceil
 from connection_guard.core.outcome import Reconnection, reopening_applications
 from connection_guard.core.session import IN_TRANSACTION_STATES, Session, SessionState
 from connection_guard.core.snapshot import ConnectionLimit, Snapshot
+from connection_guard.core.wording import identifier, spelled
 
 # Below this share of the usable connections there is no shortage to explain. It is also what all pools together are
 # sized to: below the warning at 75 % that keeps room for deploys, jobs and people.
@@ -124,7 +125,7 @@ def _limits(snapshot: Snapshot) -> Iterator[Diagnosis]:
 
 
 def _advice_on_limit(limit: ConnectionLimit, idle: int, free: int) -> str:
-    owner = f"{limit.owner.upper()} {_identifier(limit.name)}"
+    owner = f"{limit.owner.upper()} {identifier(limit.name)}"
     if 2 * idle > limit.used:
         return f"Size the pools that use {owner} to fewer than {limit.limit} together: {idle} of its sessions are idle"
     if free < 2:
@@ -180,7 +181,7 @@ def _described_root(root: Session | None, at: datetime) -> str:
     if root is None:
         return "no client session"
     since = root.transaction_start
-    transaction = f", its transaction open for {_spelled(at - since)}" if since else ""
+    transaction = f", its transaction open for {spelled(at - since)}" if since else ""
     return f"{_owner([root]).name}, {root.state or 'its state hidden'}{transaction}"
 
 
@@ -236,7 +237,7 @@ def _idle_in_transaction(snapshot: Snapshot) -> Iterator[Diagnosis]:
             Cause.IDLE_IN_TRANSACTION,
             len(sessions),
             _oldest_state_change(sessions),
-            f"{len(sessions)} sessions of role {_quoted(role)} left a transaction idle for up to {_spelled(oldest)}, "
+            f"{len(sessions)} sessions of role {_quoted(role)} left a transaction idle for up to {spelled(oldest)}, "
             f"most of them of {owner.name}, and hold up {held_up} others",
             owner.evidence | {"aborted": aborted, "held up": held_up, "last query": _most_common_query(sessions)},
             f"{_end_idle_transactions(role)} ends them; let {owner.name} commit or roll back before it waits",
@@ -266,7 +267,7 @@ def _storm(snapshot: Snapshot) -> Iterator[Diagnosis]:
         Cause.CONNECTION_STORM,
         len(fresh),
         since,
-        f"{len(fresh)} of {snapshot.used} sessions were opened within the last {_spelled(at - since)}, "
+        f"{len(fresh)} of {snapshot.used} sessions were opened within the last {spelled(at - since)}, "
         f"{own} of them by {owner.name}",
         owner.evidence | {"opened by it": own, "sessions in all": snapshot.used},
         advice,
@@ -281,18 +282,18 @@ def _leaks(snapshot: Snapshot) -> Iterator[Diagnosis]:
             continue
         owner, query = _owner(leaked), _most_common_query(leaked)
         starts = [session.backend_start for session in leaked]
-        grew_over = _spelled(max(starts) - min(starts))
+        grew_over = spelled(max(starts) - min(starts))
         oldest = max(session.time_in_state(snapshot.taken_at) for session in leaked)
         yield Diagnosis(
             Cause.LEAK,
             len(leaked),
             _oldest_state_change(leaked),
             f"{len(leaked)} sessions of {owner.name} were opened one after another over {grew_over} "
-            f"and have not been used for up to {_spelled(oldest)}",
+            f"and have not been used for up to {spelled(oldest)}",
             owner.evidence
             | {"others": sum(map(len, pools)) - len(leaked), "grew over": grew_over, "last query": query},
             f"Find where {owner.name} does not give back a session, most often after: {_line(query, 120)}; until then "
-            f"ALTER ROLE {_identifier(owner.role)} SET idle_session_timeout = '15min' (PostgreSQL 14 and later)",
+            f"ALTER ROLE {identifier(owner.role)} SET idle_session_timeout = '15min' (PostgreSQL 14 and later)",
         )
 
 
@@ -446,12 +447,7 @@ def _most_common_query(sessions: Iterable[Session]) -> str:
 
 
 def _end_idle_transactions(role: str) -> str:
-    return f"ALTER ROLE {_identifier(role)} SET idle_in_transaction_session_timeout = '1min'"
-
-
-def _identifier(name: str) -> str:
-    """A name as SQL wants it, whatever is in it (PostgreSQL manual, 4.1.1, quoted identifiers)."""
-    return '"' + name.replace('"', '""') + '"'
+    return f"ALTER ROLE {identifier(role)} SET idle_in_transaction_session_timeout = '1min'"
 
 
 def _quoted(name: str) -> str:
@@ -462,12 +458,3 @@ def _line(text: str, length: int = 500) -> str:
     """Names and statements are the clients' to choose: one printable line of them, cut where it is too long."""
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return line if len(line) <= length else f"{line[: length - 1]}…"
-
-
-def _spelled(duration: timedelta) -> str:
-    """A duration in its largest fitting unit, rounded down."""
-    seconds = max(int(duration.total_seconds()), 0)
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"

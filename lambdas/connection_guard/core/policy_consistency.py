@@ -32,6 +32,16 @@ def contradictory_limits(limits: Limits) -> Iterator[str]:
         )
 
 
+def rules_that_spare_in_vain(rules: Mapping[str, Rule]) -> Iterator[str]:
+    """The first match decides: a rule that spares is an exception from those below it."""
+    is_above_termination = False
+    for place, rule in reversed(list(rules.items())):
+        if rule.action is Action.TERMINATE:
+            is_above_termination = True
+        elif not is_above_termination:
+            yield f"{place}: spares nobody, since no rule below it terminates; move it above its exceptions"
+
+
 def tiers_that_enforce_nothing(modes: Mapping[Tier, Mode], rules: Iterable[Rule]) -> Iterator[str]:
     terminating = {tier for rule in rules if rule.action is Action.TERMINATE for tier in rule.tiers}
     for tier, mode in modes.items():

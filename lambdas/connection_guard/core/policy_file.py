@@ -23,7 +23,10 @@ def parse_policy(text: str, source: str = "policy.toml") -> Policy:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as wrong:
-        hint = 'a key stands once, before "="; text stands in double quotes, a list in [ ]'
+        hint = (
+            'a key stands once, before "="; text stands in double quotes, a list in [ ], and each rule begins with '
+            "[[rules]]"
+        )
         raise ConfigurationError(f"{source}: not valid TOML: {wrong}; {hint}") from None
     mistakes = [_unknown(key, _TABLES) for key in document if key not in _TABLES]
     modes = _read(document.get("tiers", {}), _TIERS, "tiers", mistakes)
@@ -34,6 +37,7 @@ def parse_policy(text: str, source: str = "policy.toml") -> Policy:
     protection = Protection(**protect) if protect else Protection((), (), (), ())
     mistakes += consistency.names_used_twice(rules)
     mistakes += consistency.rules_that_never_match(rules, protection)
+    mistakes += consistency.rules_that_spare_in_vain(rules)
     if limits:
         mistakes += consistency.contradictory_limits(Limits(**limits))
     if modes and not mistakes:

@@ -83,6 +83,8 @@ BRACKETS = re.compile(r"\[!?+\]?+[^\]]*\]")
 def glob(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise MistakeError(f'{shown(value)} is not a name or glob; write one such as "batch" or "batch_*"')
+    if "%" in value or ".*" in value:
+        raise MistakeError(f'{shown(value)} looks like a LIKE pattern or a regular expression; a glob is "batch_*"')
     if "[" in BRACKETS.sub("", value):
         raise MistakeError(f'{shown(value)} has a "[" that is never closed; write "[[]" for the character itself')
     if "(?!)" in translate(value):  # what fnmatch makes of a range that runs backwards
@@ -148,15 +150,15 @@ def whole_number(least: int, most: int) -> Reader[int]:
 
 
 def percent(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 100:
-        raise MistakeError(f"{shown(value)} is not a percentage; write a number above 0 and up to 100")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= 100:
+        raise MistakeError(f"{shown(value)} is not a percentage; write a number from 1 to 100, such as 70")
     return float(value)
 
 
 def percent_below_100(value: object) -> float:
     share = percent(value)
     if share == 100:
-        raise MistakeError(f"{shown(value)} is not below 100; write a number above 0 and below 100")
+        raise MistakeError(f"{shown(value)} is not below 100; write a number from 1 to below 100")
     return share
 
 
@@ -192,5 +194,5 @@ def shown(value: object) -> str:
 def did_you_mean(written: object, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # only a mistake has to wait for this import, not every cold start
 
-    nearest = get_close_matches(written.lower(), tuple(known), n=1) if isinstance(written, str) else []
+    nearest = get_close_matches(written.lower(), tuple(known), n=1, cutoff=0.7) if isinstance(written, str) else []
     return f"; did you mean {shown(nearest[0])}?" if nearest else ""

@@ -1,6 +1,7 @@
 """What the guard's role must be granted before anything it sees can be trusted."""
 
 from connection_guard.core.snapshot import Measurement
+from connection_guard.core.wording import identifier
 
 
 def missing_grants(measurement: Measurement) -> tuple[str, ...]:
@@ -36,5 +37,4 @@ def shortcomings(measurement: Measurement) -> tuple[str, ...]:
 
 
 def _grant(privilege: str, role: str) -> str:
-    quoted = role.replace('"', '""')
-    return f'GRANT {privilege} TO "{quoted}";'
+    return f"GRANT {privilege} TO {identifier(role)};"
