@@ -1,0 +1,57 @@
+"""The plan: its time per session must not grow with their number."""
+
+import gc
+from pathlib import Path
+from statistics import median
+from time import process_time
+
+from benchmarks.finding import Finding
+from connection_guard.core.decide import decide
+from connection_guard.core.policy import Tier
+from connection_guard.core.policy_file import parse_policy
+from tests.builders import a_snapshot
+from tests.runs import a_crowd
+
+SIZES = (500, 5_000, 50_000)
+ROUNDS = 9
+AT_MOST = 1.10
+
+POLICY = Path(__file__).parent.parent / "policy.toml"
+
+
+def measure_plan() -> list[Finding]:
+    """Plans by the shipped policy over the same sessions: all of them at once, in tenths, and in hundredths.
+
+    So every size plans as many sessions, none of them still in the processor's caches. The garbage collector waits:
+    what it costs depends on what else the process holds. Times are the processor's.
+    """
+    policy = parse_policy(POLICY.read_text())
+    sessions = a_crowd(SIZES[-1])
+
+    def per_session(size: int) -> float:
+        snapshots = [
+            a_snapshot(*sessions[start : start + size], usable=size) for start in range(0, len(sessions), size)
+        ]
+        gc.collect()
+        gc.disable()
+        try:
+            started = process_time()
+            plans = [decide(snapshot, policy, Tier.CRITICAL) for snapshot in snapshots]
+            duration = process_time() - started
+        finally:
+            gc.enable()
+        return duration / sum(len(plan.verdicts) for plan in plans)
+
+    rounds = [[per_session(size) for size in SIZES] for _ in range(ROUNDS)]
+    medians = [median(durations) for durations in zip(*rounds, strict=True)]
+    worst = max(medians[1:]) / medians[0]
+    smallest, *larger = [f"{1e6 * each:.2f} µs" for each in medians]
+    finding = Finding(
+        f"plan of {' and '.join(f'{size:,}' for size in SIZES[1:])} sessions, for each, against {SIZES[0]}",
+        " and ".join(larger),
+        smallest,
+        f"{worst:.3f}",
+        f"<= {AT_MOST:.2f}",
+        worst <= AT_MOST,
+    )
+    return [finding]
