@@ -315,7 +315,7 @@ def test_the_proxys_own_idle_sessions_are_spared_and_told_apart(
     fill(database, role="app", application_name="leak")
     report = guarded.deliver()
     assert report["kind"] == "remediation"
-    assert [(group["application"], group["rule"]) for group in report["spared_of_proxy"]][:1] == [("web", "built in")]
+    assert ("web", "built in") in {(group["application"], group["rule"]) for group in report["spared_of_proxy"]}
     proxied.cursor().execute("SELECT 1")
     proxied.close()
 

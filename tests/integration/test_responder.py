@@ -479,7 +479,8 @@ def a_pool_that_reopens(server: PostgresServer, sessions: int) -> Iterator[None]
 def test_a_thousand_sessions_waiting_on_one_lock_fit_into_the_report_and_have_one_root(
     own_postgres: OwnPostgres,
 ) -> None:
-    server = own_postgres(settings={"max_connections": 1010})
+    # A thousand sessions that begin to wait at once also look for a deadlock at once, all locks locked meanwhile.
+    server = own_postgres(settings={"max_connections": 1010, "deadlock_timeout": "10min"})
     create_guard_role(server)
     server.execute("CREATE ROLE app LOGIN; CREATE TABLE stock (item int); INSERT INTO stock VALUES (1)")
     server.execute("GRANT ALL ON stock TO app")
