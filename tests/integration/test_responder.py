@@ -370,11 +370,15 @@ def test_a_server_that_is_gone_afterwards_leaves_a_report_that_says_so(own_postg
     server.execute("CREATE ROLE app LOGIN")
     guard = Guarded(server, a_policy(watch=timedelta(seconds=2)))
     guard.deliver(a_pulse_event())
-    sessions = len(fill(server, role="app"))
-    count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'"
+    fill(server, role="app")
+    pids = sessions_of_app(server)
+    is_watching = (
+        "SELECT state = 'idle' AND state_change < clock_timestamp() - interval '0.3 s'"
+        f" FROM pg_stat_activity WHERE usename = '{GUARD}'"
+    )
 
     def stop_after_the_batch() -> None:
-        wait_until(lambda: server.execute(count) < [(sessions - 5,)])
+        wait_until(lambda: sessions_of_app(server) != pids and server.execute(is_watching) == [(True,)])
         server.execute(f"ALTER ROLE {GUARD} NOLOGIN")
         server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (GUARD,))
 
