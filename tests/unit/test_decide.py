@@ -1,5 +1,6 @@
 """Given a snapshot and a policy, who goes, who stays, and why."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from connection_guard.core.decide import decide
 from connection_guard.core.plan import Plan, Restraint
 from connection_guard.core.policy import Action, Mode, Tier
 from connection_guard.core.session import Session, SessionState
-from tests.builders import a_policy, a_rule, a_session, a_snapshot
+from tests.builders import NOW, a_policy, a_rule, a_session, a_snapshot
 
 ABORTED = frozenset({SessionState.IDLE_IN_TRANSACTION_ABORTED})
 IN_TRANSACTION = frozenset({SessionState.IDLE_IN_TRANSACTION})
@@ -100,6 +101,13 @@ def test_some_are_never_terminated_whatever_the_rule(session: Session, why: str)
     plan = decide(a_snapshot(session, usable=1), policy, Tier.CRITICAL, guard_roles=("connection_guard",))
     assert chosen(plan) == []
     assert verdict_on(plan, session)[1] == why
+
+
+def test_idle_time_is_since_the_last_change_of_state_and_not_since_the_last_query_began() -> None:
+    """A query that ran for two hours and ended a second ago has left nobody idle."""
+    session = replace(a_session(idle_for=timedelta(seconds=1)), query_start=NOW - timedelta(hours=2))
+    policy = a_policy(a_rule(older_than=timedelta(minutes=10)))
+    assert chosen(decide(a_snapshot(session, usable=1), policy, Tier.CRITICAL)) == []
 
 
 def test_a_rule_can_name_those_that_hold_advisory_locks_or_listen() -> None:
