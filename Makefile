@@ -1,7 +1,7 @@
 # Needs GNU make 3.81 and Python 3.11 or newer; the tests and the benchmarks need Node.js 18, too.
 
 PYTHON ?= python3
-SOURCES = lambdas tools tests benchmarks
+SOURCES = lambdas infra tools tests benchmarks
 
 # In the name of each environment's stamp, so that another PYTHON makes it anew.
 VERSION := $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -23,7 +23,7 @@ demo: $(DEMO_VENV)
 
 test: $(VENV)
 	@.venv/bin/python -m tests.postgres_binaries
-	@.venv/bin/python -m pytest tests/unit tests/integration
+	@.venv/bin/python -m pytest tests/unit tests/infra tests/integration
 
 check: $(VENV)
 	@.venv/bin/python -m ruff format --check $(SOURCES)
