@@ -43,7 +43,7 @@ SECONDS_TO_REPORT = 3.0
 # Pulses at these minutes of the hour open the second door, so that it is not first tried in the outage.
 MINUTES_BETWEEN_SECOND_DOOR_TESTS = 15
 
-LOCKED_OUT = (
+NO_DOOR_OPENED = (
     "no door opened: log in as the master user, for whom Amazon RDS reserves connections, and end idle sessions by hand"
 )
 
@@ -128,7 +128,7 @@ class Responder:
             with timer.phase("connect"):
                 session, measurement = self._doors.enter(timer.deadline)
         except DoorShutError:
-            return replace(run, kind=Kind.LOCKED_OUT, escalation=LOCKED_OUT)
+            return replace(run, kind=Kind.LOCKED_OUT, escalation=NO_DOOR_OPENED)
         run = replace(run, measurement=measurement)
         if grants := missing_grants(measurement):
             return replace(run, kind=Kind.PREFLIGHT_FAILED, escalation=_lacks(grants))

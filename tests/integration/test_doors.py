@@ -12,6 +12,7 @@ import pytest
 
 from connection_guard.adapters.doors import DOOR_SECONDS, SECONDS_BETWEEN_TRIES
 from connection_guard.core.door import Door, DoorName
+from responder.respond import Responder
 from tests.builders import NOW, a_policy, a_pulse_event, a_rule, an_alarm_event
 from tests.integration.conftest import OwnPostgres
 from tests.integration.guarded import GUARD, Guarded, can_log_in, create_guard_role, fill
@@ -365,7 +366,7 @@ def test_another_database_than_was_asked_for_is_not_worked_on(database: Postgres
     def astray(door: Door) -> Any:
         return psycopg2.connect(host=door.host, port=door.port, user=door.role, dbname="other", async_=True)
 
-    guarded.responder._doors._connect = astray
+    guarded.responder = Responder(guarded.settings, a_policy(), astray)
     report = guarded.deliver(seconds_left=5)
     assert report["kind"] == "locked_out"
     assert report["doors"][0]["error"] == "this is database other, not postgres"

@@ -81,7 +81,9 @@ def take_snapshot(
     proxy_addresses = {*proxy_addresses, *(row.client_address for row in rows if row.role == PROXY_MONITOR)} - {""}
     blocked_by = blockers(_waits(rows), _holds(rows))
     clients = [row for row in rows if row.backend_type == "client backend"]
-    masked = {text: mask_query(text) for text in {row.query for row in clients}}
+    texts = {row.query for row in clients}
+    masked = {text: mask_query(text) for text in texts}
+    listening = {text for text in texts if is_listen(text)}
     return Snapshot(
         measurement=measurement,
         taken_at=rows[0].taken_at,
@@ -102,7 +104,7 @@ def take_snapshot(
                 wait_event=row.wait_event,
                 query=masked[row.query],
                 is_superuser=row.is_superuser,
-                is_listening=is_listen(row.query),
+                is_listening=row.query in listening,
                 holds_advisory_lock=row.holds_advisory_lock,
                 is_owned_by_proxy=row.client_address in proxy_addresses and row.role not in AMAZON_ROLES,
                 blocked_by=blocked_by.get(row.pid, ()),
