@@ -17,6 +17,11 @@ from connection_guard.errors import ConfigurationError
 DEFAULT_EXPRESSION = "LEAST({DBInstanceClassMemory/9531392},5000)"
 FEWEST_CONNECTIONS = 6  # what RDS takes (Amazon RDS User Guide, "Quotas and constraints", maximum connections)
 
+# What clients cannot get: superuser_reserved_connections 3, rds.rds_superuser_reserved_connections 2,
+# rds.rds_reserved_connections 2 and the 2 reserved_connections that README.md asks for. A db.t4g.micro, whose
+# max_connections is 79, refuses them at about 70.
+MOST_RESERVED = 9
+
 GIB = 1024**3
 GIB_PER_ACU = 2  # Amazon Aurora User Guide, "Aurora Serverless v2 capacity"
 MOST_ACUS = 256
@@ -29,6 +34,11 @@ class Estimate:
 
     max_connections: int
     explanation: str
+
+    @property
+    def usable(self) -> int:
+        """The connections that applications can get at the least."""
+        return max(self.max_connections - MOST_RESERVED, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from connection_guard.core.engagement import (
 from connection_guard.core.outcome import SIGNALLED, reconnections, settled
 from connection_guard.core.plan import Plan, Restraint
 from connection_guard.core.policy import Policy
+from connection_guard.core.policy_consistency import target_not_below_warning
 from connection_guard.core.preflight import missing_grants, shortcomings
 from connection_guard.core.report import write_report
 from connection_guard.core.run import Kind, Run
@@ -81,11 +82,8 @@ class Responder:
     """
 
     def __init__(self, settings: Settings, policy: Policy, connect: Connect) -> None:
-        if policy.limits.target_percent >= settings.warning_percent:
-            raise ConfigurationError(
-                f"policy.toml: limits: target: {policy.limits.target_percent:g} is not below the warning alarm at "
-                f"{settings.warning_percent:g} %, which would never end; lower it"
-            )
+        if mistake := target_not_below_warning(policy, settings.warning_percent):
+            raise ConfigurationError(f"policy.toml: {mistake}")
         self._settings = settings
         self._policy = policy
         self._doors = Doors(settings, connect)

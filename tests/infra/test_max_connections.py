@@ -139,12 +139,17 @@ def test_the_cap_of_serverless_holds_for_a_number_too_and_is_told() -> None:
 
 
 def test_the_critical_alarm_of_a_micro_fires_before_its_clients_are_refused() -> None:
-    exhausted, superuser_reserved = 22, 3
+    exhausted = 22
 
-    estimated = estimate("db.t1.micro", "{DBInstanceClassMemory/31457280}", place=PLACE).max_connections
+    estimated = estimate("db.t1.micro", "{DBInstanceClassMemory/31457280}", place=PLACE)
 
-    assert is_cautious(estimated, 26)
-    assert ceil(0.9 * (estimated - superuser_reserved)) <= exhausted
+    assert is_cautious(estimated.max_connections, 26)
+    assert ceil(0.9 * estimated.usable) <= exhausted
+
+
+def test_what_servers_reserve_is_not_usable() -> None:
+    assert estimate("db.t4g.micro", 79, place=PLACE).usable == 70
+    assert estimate("db.t4g.micro", 6, place=PLACE).usable == 1
 
 
 @given(st.sampled_from(["db.t4g.micro", "db.r6g.large", "db.x2iedn.32xlarge"]), st.integers(10**4, 10**8))

@@ -9,7 +9,7 @@ from itertools import product
 from math import ceil
 
 from connection_guard.core.decide import AMAZON_ROLES
-from connection_guard.core.policy import Action, Limits, Mode, Protection, Rule, Tier
+from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
 from connection_guard.core.policy_values import BRACKETS
 from connection_guard.core.session import SessionState
 
@@ -30,6 +30,15 @@ def contradictory_limits(limits: Limits) -> Iterator[str]:
             f"{pauses} pauses, and a run has {LONGEST_PAUSES.seconds} s for all of them; "
             f'write at most "{longest}ms", or lower most_per_run'
         )
+
+
+def target_not_below_warning(policy: Policy, warning_percent: float) -> str | None:
+    """What is wrong with the policy's target beside the warning alarm's threshold, None where nothing is."""
+    target = policy.limits.target_percent
+    if target < warning_percent:
+        return None
+    never_ends = f"is not below the warning alarm at {warning_percent:g} %, which would never end"
+    return f"limits: target: {target:g} {never_ends}; lower it"
 
 
 def rules_that_spare_in_vain(rules: Mapping[str, Rule]) -> Iterator[str]:
