@@ -1,18 +1,31 @@
-# Needs GNU make 3.81 and Python 3.11 or newer; the tests and the benchmarks need Node.js 18, too.
+# Needs GNU make 3.81 and Python 3.11 or newer; everything but the demo needs Node.js 20 with npm, too.
 
 PYTHON ?= python3
-SOURCES = lambdas infra tools tests benchmarks
+SOURCES = app.py lambdas infra tools tests benchmarks
 
 # In the name of each environment's stamp, so that another PYTHON makes it anew.
 VERSION := $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV = .venv/made-with-$(VERSION)
 DEMO_VENV = .venv-demo/made-with-$(VERSION)
 
-.PHONY: help demo test check bench examples clean
+# The CDK's command line must not be older than aws-cdk-lib in requirements.txt: 2.275 wants 2.1147.
+CDK_VERSION = 2.1148.1
+CDK = .cache/cdk/made-with-$(CDK_VERSION)
+
+# CDK prints a banner for each release of Node.js that is no longer maintained.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 1
+
+.PHONY: help demo test e2e check bench bootstrap synth diff deploy destroy examples clean
 
 help:
 	@echo "make demo    free an exhausted PostgreSQL, here and now (the first run takes about half a minute)"
+	@echo "make bootstrap  prepare the AWS account for the CDK, once"
+	@echo "make synth   the CloudFormation template of what guard.toml describes, without AWS"
+	@echo "make diff    what a deployment would change"
+	@echo "make deploy  deploy it"
+	@echo "make destroy remove it; evidence and incidents stay"
 	@echo "make test    unit and integration tests on real PostgreSQL 14, 16 and 18"
+	@echo "make e2e     deploy it to an AWS emulator and exhaust a database that it guards"
 	@echo "make check   format, lint and types"
 	@echo "make bench   how fast it is against bare SQL and a bare handler"
 	@echo "make examples  write docs/examples anew"
@@ -24,6 +37,13 @@ demo: $(DEMO_VENV)
 test: $(VENV)
 	@.venv/bin/python -m tests.postgres_binaries
 	@.venv/bin/python -m pytest tests/unit tests/infra tests/integration
+
+e2e: $(VENV) $(CDK)
+	@.venv/bin/python -m tests.postgres_binaries
+	@.venv/bin/python -m pytest tests/e2e
+
+bootstrap synth diff deploy destroy: $(VENV) $(CDK)
+	@.cache/cdk/node_modules/.bin/cdk $@
 
 check: $(VENV)
 	@.venv/bin/python -m ruff format --check $(SOURCES)
@@ -39,10 +59,17 @@ examples: $(VENV)
 	@PYTHONPATH=lambdas:. .venv/bin/python -m tests.examples > /dev/null
 
 clean:
-	rm -rf .venv .venv-demo .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-demo .cache cdk.out .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV): requirements.txt lambdas/responder/requirements.txt tools/demo-requirements.txt
+$(CDK):
+	@command -v npm > /dev/null || { echo "npm is missing: install Node.js 20 or newer" >&2; exit 1; }
+	@echo "Setting up the CDK's command line $(CDK_VERSION), once ..."
+	@rm -rf .cache/cdk
+	@npm install --silent --no-fund --no-audit --prefix .cache/cdk aws-cdk@$(CDK_VERSION)
+	@touch $@
+
+$(VENV): requirements.txt $(wildcard lambdas/*/requirements.txt) tools/demo-requirements.txt
 	$(call make_environment,.venv,requirements.txt)
 
 $(DEMO_VENV): lambdas/responder/requirements.txt tools/demo-requirements.txt
