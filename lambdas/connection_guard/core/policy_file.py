@@ -1,14 +1,12 @@
 """Reads policy.toml: the keys of its tables, and every mistake at once, each with its place and what would be right."""
 
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from connection_guard.core import policy_consistency as consistency
 from connection_guard.core import policy_values as values
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
+from connection_guard.core.toml_table import Key, parse_document, read_whole, unknown
 from connection_guard.errors import ConfigurationError
 
 MOST_CONNECTIONS = 262_143  # the highest max_connections that PostgreSQL takes (pg_settings.max_val)
@@ -20,19 +18,12 @@ def parse_policy(text: str, source: str = "policy.toml") -> Policy:
     Raises ConfigurationError with one line for every mistake. Whether values make sense together is judged where each
     of them is right by itself.
     """
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as wrong:
-        hint = (
-            'a key stands once, before "="; text stands in double quotes, a list in [ ], and each rule begins with '
-            "[[rules]]"
-        )
-        raise ConfigurationError(f"{source}: not valid TOML: {wrong}; {hint}") from None
-    mistakes = [_unknown(key, _TABLES) for key in document if key not in _TABLES]
-    modes = _read(document.get("tiers", {}), _TIERS, "tiers", mistakes)
-    protect = _read(document.get("protect", {}), _PROTECT, "protect", mistakes)
+    document = parse_document(text, source, "each rule begins with [[rules]]")
+    mistakes = [unknown(key, _TABLES) for key in document if key not in _TABLES]
+    modes = read_whole(document.get("tiers", {}), _TIERS, "tiers", mistakes)
+    protect = read_whole(document.get("protect", {}), _PROTECT, "protect", mistakes)
     rules = _read_rules(document.get("rules", []), mistakes)
-    limits = _read(document.get("limits", {}), _LIMITS, "limits", mistakes)
+    limits = read_whole(document.get("limits", {}), _LIMITS, "limits", mistakes)
 
     protection = Protection(**protect) if protect else Protection((), (), (), ())
     mistakes += consistency.names_used_twice(rules)
@@ -47,64 +38,54 @@ def parse_policy(text: str, source: str = "policy.toml") -> Policy:
     return Policy(modes, protection, tuple(rules.values()), Limits(**limits))
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """A key of a table: the field that it fills and how it is read. It is required where it has an example."""
-
-    field: str
-    read: values.Reader[object]
-    example: str = ""
-    default: object = None
-
-
 _TABLES = ("tiers", "protect", "rules", "limits")
 
 _TIERS = {
-    "warning": _Key(Tier.WARNING, values.one_of(Mode), '"observe"'),
-    "critical": _Key(Tier.CRITICAL, values.one_of(Mode), '"enforce"'),
+    "warning": Key(Tier.WARNING, values.one_of(Mode), '"observe"'),
+    "critical": Key(Tier.CRITICAL, values.one_of(Mode), '"enforce"'),
 }
 
 _PROTECT = {
-    "roles": _Key("roles", values.list_of(values.glob), default=()),
-    "databases": _Key("databases", values.list_of(values.glob), default=()),
-    "applications": _Key("applications", values.list_of(values.glob), default=()),
-    "clients": _Key("clients", values.list_of(values.network), default=()),
+    "roles": Key("roles", values.list_of(values.glob), default=()),
+    "databases": Key("databases", values.list_of(values.glob), default=()),
+    "applications": Key("applications", values.list_of(values.glob), default=()),
+    "clients": Key("clients", values.list_of(values.network), default=()),
 }
 
 _LEAVE_OUT = "name at least one, or leave the key out to match any"
 _SOME_GLOBS = values.list_of(values.glob, if_empty=_LEAVE_OUT)
 
 _RULE = {
-    "name": _Key("name", values.name, '"stale idle"'),
-    "action": _Key("action", values.one_of(Action), '"terminate"'),
-    "roles": _Key("roles", _SOME_GLOBS, default=()),
-    "databases": _Key("databases", _SOME_GLOBS, default=()),
-    "applications": _Key("applications", _SOME_GLOBS, default=()),
-    "clients": _Key("clients", values.list_of(values.network, if_empty=_LEAVE_OUT), default=()),
-    "tiers": _Key("tiers", values.set_of(values.one_of(Tier), if_empty=_LEAVE_OUT), default=frozenset(Tier)),
+    "name": Key("name", values.name, '"stale idle"'),
+    "action": Key("action", values.one_of(Action), '"terminate"'),
+    "roles": Key("roles", _SOME_GLOBS, default=()),
+    "databases": Key("databases", _SOME_GLOBS, default=()),
+    "applications": Key("applications", _SOME_GLOBS, default=()),
+    "clients": Key("clients", values.list_of(values.network, if_empty=_LEAVE_OUT), default=()),
+    "tiers": Key("tiers", values.set_of(values.one_of(Tier), if_empty=_LEAVE_OUT), default=frozenset(Tier)),
 }
 
 _EVEN_IF = {
-    "even_with_advisory_lock": _Key("even_with_advisory_lock", values.truth, default=False),
-    "even_if_listening": _Key("even_if_listening", values.truth, default=False),
+    "even_with_advisory_lock": Key("even_with_advisory_lock", values.truth, default=False),
+    "even_if_listening": Key("even_if_listening", values.truth, default=False),
 }
 
 _TERMINATING_RULE = {
     **_RULE,
-    "states": _Key("states", values.set_of(values.state, if_empty='name at least one, such as "idle"'), '["idle"]'),
+    "states": Key("states", values.set_of(values.state, if_empty='name at least one, such as "idle"'), '["idle"]'),
     # At least a second: a healthy session is idle for a moment after every statement.
-    "older_than": _Key("older_than", values.duration_between("1s", "365d"), '"10m"'),
+    "older_than": Key("older_than", values.duration_between("1s", "365d"), '"10m"'),
     **_EVEN_IF,
 }
 
 _SPARING_RULE = {
     **_RULE,
-    "states": _Key("states", values.set_of(values.state, if_empty=_LEAVE_OUT), default=frozenset(values.VICTIM_STATES)),
-    "older_than": _Key("older_than", values.duration_between("0s", "365d"), default=timedelta()),
-    **{key: _Key(key, values.only_when_terminating, default=True) for key in _EVEN_IF},
+    "states": Key("states", values.set_of(values.state, if_empty=_LEAVE_OUT), default=frozenset(values.VICTIM_STATES)),
+    "older_than": Key("older_than", values.duration_between("0s", "365d"), default=timedelta()),
+    **{key: Key(key, values.only_when_terminating, default=True) for key in _EVEN_IF},
 }
 
-_KEYS_BY_ACTION: Mapping[object, Mapping[str, _Key]] = {
+_KEYS_BY_ACTION: Mapping[object, Mapping[str, Key]] = {
     Action.TERMINATE: _TERMINATING_RULE,
     Action.SPARE: _SPARING_RULE,
 }
@@ -112,37 +93,16 @@ _KEYS_BY_ACTION: Mapping[object, Mapping[str, _Key]] = {
 _KEYS_OF_EITHER_ACTION = {**_SPARING_RULE, **_EVEN_IF}
 
 _LIMITS = {
-    "target": _Key("target_percent", values.percent_below_100, "70"),
-    "most_per_run": _Key("most_per_run", values.whole_number(1, MOST_CONNECTIONS), "100"),
-    "most_per_hour": _Key("most_per_hour", values.whole_number(1, MOST_CONNECTIONS), "300"),
-    "refuse_above": _Key("refuse_above_percent", values.percent, "50"),
-    "keep_per_pool": _Key("keep_per_pool", values.whole_number(0, MOST_CONNECTIONS), "1"),
-    "batch_size": _Key("batch_size", values.whole_number(1, 50), "50"),
-    "pause_between_batches": _Key("pause_between_batches", values.duration_between("0s", "20s"), '"1s"'),
-    "watch_for_reconnects": _Key("watch_for_reconnects", values.duration_between("0s", "10s"), '"3s"'),
-    "attempts": _Key("attempts", values.whole_number(1, 1440), "10"),  # one a minute: a day at most
+    "target": Key("target_percent", values.percent_below_100, "70"),
+    "most_per_run": Key("most_per_run", values.whole_number(1, MOST_CONNECTIONS), "100"),
+    "most_per_hour": Key("most_per_hour", values.whole_number(1, MOST_CONNECTIONS), "300"),
+    "refuse_above": Key("refuse_above_percent", values.percent, "50"),
+    "keep_per_pool": Key("keep_per_pool", values.whole_number(0, MOST_CONNECTIONS), "1"),
+    "batch_size": Key("batch_size", values.whole_number(1, 50), "50"),
+    "pause_between_batches": Key("pause_between_batches", values.duration_between("0s", "20s"), '"1s"'),
+    "watch_for_reconnects": Key("watch_for_reconnects", values.duration_between("0s", "10s"), '"3s"'),
+    "attempts": Key("attempts", values.whole_number(1, 1440), "10"),  # one a minute: a day at most
 }
-
-
-def _read(table: object, keys: Mapping[str, _Key], place: str, mistakes: list[str]) -> dict[Any, Any] | None:
-    """The fields that the table fills, or None where it has mistakes, which are added to `mistakes`."""
-    if not isinstance(table, dict):
-        mistakes.append(f"{place}: {values.shown(table)} is not a table; its keys are {', '.join(keys)}")
-        return None
-    known_before = len(mistakes)
-    fields: dict[str, object] = {}
-    for name, key in keys.items():
-        if name in table:
-            try:
-                fields[key.field] = key.read(table[name])
-            except values.MistakeError as mistake:
-                mistakes += [f"{place}: {name}: {line}" for line in mistake.args]
-        elif key.example:
-            mistakes.append(f"{place}: {name}: is missing; write, for example, {name} = {key.example}")
-        else:
-            fields[key.field] = key.default
-    mistakes += [f"{place}: {_unknown(name, keys)}" for name in table if name not in keys]
-    return fields if len(mistakes) == known_before else None
 
 
 def _read_rules(tables: object, mistakes: list[str]) -> dict[str, Rule]:
@@ -157,11 +117,6 @@ def _read_rules(tables: object, mistakes: list[str]) -> dict[str, Rule]:
         name, action = written.get("name"), written.get("action")
         place = f"rules[{index}] {values.shown(name) if isinstance(name, str) else '(counted from 0)'}"
         keys = _KEYS_BY_ACTION.get(action) if isinstance(action, str) else None
-        if fields := _read(table, keys or _KEYS_OF_EITHER_ACTION, place, mistakes):
+        if fields := read_whole(table, keys or _KEYS_OF_EITHER_ACTION, place, mistakes):
             rules[place] = Rule(**fields)
     return rules
-
-
-def _unknown(name: str, known: Iterable[str]) -> str:
-    hint = values.did_you_mean(name, known) or f"; the keys here are {', '.join(known)}"
-    return f"unknown key {values.shown(name)}{hint}"
