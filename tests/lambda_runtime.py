@@ -1,6 +1,7 @@
 """A Lambda execution environment: the Runtime API on loopback, driving the real runtime client, `awslambdaric`.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+It needs the standard library alone: the emulator of AWS that the end-to-end test runs imports it into its own process.
 """
 
 import json
@@ -60,18 +61,21 @@ def package_responder(folder: Path) -> None:
 class ExecutionEnvironment:
     """One process of the function whose package lies in `task_root`; `environment` are the function's own variables.
 
+    `python` is an interpreter that has awslambdaric and whatever else Lambda's runtime brings.
     Like Lambda's it starts from nothing (the first invocation waits for that, or gets the error that it ended with),
     serves one event at a time, and is never used again once it has ended.
     """
 
-    def __init__(self, task_root: Path, handler: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, task_root: Path, handler: str, environment: Mapping[str, str], *, python: str = sys.executable
+    ) -> None:
         self._api = _RuntimeApi()
         threading.Thread(target=self._api.serve_forever, args=(SECONDS_BETWEEN_LOOKS,), daemon=True).start()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         self._read_from = 0
         host, port = self._api.server_address[:2]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "awslambdaric", handler],
+            [python, "-m", "awslambdaric", handler],
             cwd=task_root,
             env={
                 **ENVIRONMENT,
@@ -96,15 +100,23 @@ class ExecutionEnvironment:
         """The function's process."""
         return self._process.pid
 
-    def invoke(self, event: object, timeout: float = 30) -> Answer:
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone: it serves no further event."""
+        return self._process.poll() is not None
+
+    def invoke(
+        self, event: object, timeout: float = 30, *, request_id: str | None = None, function_arn: str = FUNCTION_ARN
+    ) -> Answer:
         """The function's answer to the event; after `timeout` seconds the process is killed, as Lambda does."""
         deadline = time.time() + timeout
-        self._api.invocations.put(_Invocation(str(uuid.uuid4()), json.dumps(event).encode(), deadline))
+        request_id = request_id or str(uuid.uuid4())
+        self._api.invocations.put(_Invocation(request_id, function_arn, json.dumps(event).encode(), deadline))
         while True:
             try:
                 payload, is_error = self._api.results.get(timeout=SECONDS_BETWEEN_LOOKS)
             except Empty:
-                if self._process.poll() is not None:
+                if self.has_ended:
                     return self._failed("Runtime.ExitError", f"Runtime exited: status {self._process.returncode}")
                 if time.time() > deadline:
                     self._process.kill()
@@ -134,6 +146,7 @@ class ExecutionEnvironment:
 
 class _Invocation(NamedTuple):
     request_id: str
+    function_arn: str
     event: bytes
     deadline: float  # of time.time
 
@@ -169,7 +182,7 @@ class _Request(BaseHTTPRequestHandler):
             {
                 "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
                 "Lambda-Runtime-Deadline-Ms": str(int(1000 * invocation.deadline)),
-                "Lambda-Runtime-Invoked-Function-Arn": FUNCTION_ARN,
+                "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
                 "Lambda-Runtime-Trace-Id": "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0",
             },
         )

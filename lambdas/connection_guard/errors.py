@@ -2,7 +2,8 @@
 
 ConnectionGuardError
 ├── ConfigurationError       a setting or the policy is wrong: says where, and what would be right
-├── ForeignEventError        an event that is no alarm notification or pulse of this database
+├── ForeignEventError        an event that the function does not serve
+├── StoreError               S3 or DynamoDB refused or could not be reached: nothing, or not all, was stored
 └── DatabaseError
     ├── DoorShutError        no session could be opened through a door
     ├── ConnectionLostError  an open session died, or did not answer in time: what it was doing is unknown
@@ -20,6 +21,10 @@ class ConfigurationError(ConnectionGuardError):
 
 class ForeignEventError(ConnectionGuardError):
     """The event is not one that this function serves; the message names what was expected."""
+
+
+class StoreError(ConnectionGuardError):
+    """S3 or DynamoDB refused or could not be reached; the message names the bucket or the table, and the reason."""
 
 
 class DatabaseError(ConnectionGuardError):

@@ -1,0 +1,116 @@
+"""What the reporter is sent: a Report, or word that the responder failed. Both are Lambda's records of an invocation.
+
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from connection_guard.errors import ForeignEventError
+
+SUCCESS = "Success"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDelivery:
+    """A Report (docs/report.schema.json). `request_id` names the responder's run, also in its log."""
+
+    request_id: str
+    database: str
+    kind: str
+    headline: str
+    event_key: str
+    received_at: datetime
+    report: Mapping[str, Any]
+
+    @property
+    def evidence_key(self) -> str:
+        """Where the Report lies in the evidence bucket: the same run has the same key however often it is delivered."""
+        return f"reports/{self.database}/{self.received_at:%Y/%m/%d/%H%M%S.%f}-{self.request_id}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FailureDelivery:
+    """An event that came to no Report: the responder raised or was killed, or the event grew too old before it ran.
+
+    `condition` is Lambda's own word for it, `error` is None where the responder did not run. `record` is the whole.
+    """
+
+    request_id: str
+    function_arn: str
+    condition: str
+    error: str | None
+    failed_at: datetime
+    record: Mapping[str, Any]
+
+
+Delivery = ReportDelivery | FailureDelivery
+
+
+def read_delivery(event: object) -> Delivery:
+    """The Report or failure that SNS delivered; fields it does not know are let be.
+
+    Raises ForeignEventError for anything else.
+    """
+    records = event.get("Records") if isinstance(event, Mapping) else None
+    if not isinstance(records, list) or len(records) != 1:
+        raise _foreign("no single SNS record")
+    try:
+        record = json.loads(records[0]["Sns"]["Message"])
+        succeeded = record["requestContext"]["condition"] == SUCCESS
+        return _report(record) if succeeded else _failure(record)
+    except (KeyError, TypeError, AttributeError, ValueError) as wrong:
+        raise _foreign(f"a message without either ({type(wrong).__name__}: {wrong})") from None
+
+
+def _report(record: Mapping[str, Any]) -> ReportDelivery:
+    report = record["responsePayload"]
+    return ReportDelivery(
+        request_id=_text(record["requestContext"]["requestId"]),
+        database=_text(report["database"]),
+        kind=_text(report["kind"]),
+        headline=_text(report["headline"]),
+        event_key=_text(report["event"]["key"]),
+        received_at=_time(report["received_at"]),
+        report=report,
+    )
+
+
+def _failure(record: Mapping[str, Any]) -> FailureDelivery:
+    context = record["requestContext"]
+    return FailureDelivery(
+        request_id=_text(context["requestId"]),
+        function_arn=_text(context["functionArn"]),
+        condition=_text(context["condition"]),
+        error=_error(record.get("responsePayload")),
+        failed_at=_time(record["timestamp"]),
+        record=record,
+    )
+
+
+def _error(answer: object) -> str | None:
+    if isinstance(answer, Mapping) and "errorMessage" in answer:
+        return str(answer["errorMessage"])
+    return None if answer is None else json.dumps(answer)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _time(value: object) -> datetime:
+    time = datetime.fromisoformat(_text(value))
+    if time.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone")
+    return time.astimezone(UTC)
+
+
+def _foreign(found: str) -> ForeignEventError:
+    return ForeignEventError(
+        f"expected an SNS notification with Lambda's record of a Report or of a failure; found {found}"[:1000]
+    )
