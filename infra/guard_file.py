@@ -313,6 +313,12 @@ def _read_proxy(
     zones = database.get("availability_zones", ())
     if written.get("create") is True and zones and len(set(zones)) < _ZONES_OF_A_PROXY:
         mistakes.append(f"{place}: create: RDS Proxy needs subnets in two availability zones; add one to subnets")
+    is_of_cluster = str(database.get("resource_id")).startswith("cluster-")
+    if written.get("create") is True and is_of_cluster and database.get("instance") is not None:
+        mistakes.append(
+            f"{place}: create: RDS Proxy serves an Aurora cluster as a whole; write cluster in place of instance, or "
+            "name a proxy that exists"
+        )
     fields = read_whole(table, _proxy_keys(written, region, database.get("role")), place, mistakes)
     if fields is None:
         return None

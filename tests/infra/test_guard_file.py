@@ -271,7 +271,7 @@ def test_a_policy_is_looked_for_beside_the_file_that_names_it(tmp_path: Path) ->
     {
         "name in capitals": orders(instance="Orders", endpoint=f"ORDERS.{AT_RDS}"),
         "longest name": orders(instance="a" * 63, endpoint=f"{'a' * 63}.{AT_RDS}"),
-        "an Aurora instance": orders(resource_id="cluster-ORDERS01"),
+        "an Aurora instance": orders(resource_id="cluster-ORDERS01", proxy=EXISTING_PROXY),
         "a test harness": orders(endpoint="localhost:15432", proxy=EXISTING_PROXY | {"endpoint": "localhost"}),
         "a proxy's further endpoint": orders(proxy=EXISTING_PROXY | {"endpoint": f"more.endpoint.proxy-{AT_RDS}"}),
         "subnets in one zone": orders(availability_zones=["eu-central-1a", "eu-central-1a"]),
@@ -846,6 +846,13 @@ MISTAKES: dict[str, tuple[str, str]] = {
         (
             f'{ORDERS_0}: proxy: secret_key: "alias/guard" is not the ARN of a KMS key in eu-central-1; write one '
             'such as "arn:aws:kms:eu-central-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef", never an alias'
+        ),
+    ),
+    "new proxy of an Aurora instance": (
+        guard(orders(resource_id="cluster-ORDERS01", proxy=NEW_PROXY)),
+        (
+            f"{ORDERS_0}: proxy: create: RDS Proxy serves an Aurora cluster as a whole; write cluster in place of "
+            "instance, or name a proxy that exists"
         ),
     ),
     "new proxy in one zone": (

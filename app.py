@@ -1,0 +1,36 @@
+"""The CDK application: `cdk deploy` runs it, and so deploys what guard.toml says.
+
+`cdk deploy -c guard=FILE` names another file than the guard.toml beside this one.
+"""
+
+import sys
+from pathlib import Path
+
+from aws_cdk import App, Validations
+from cdk_nag import AwsSolutionsChecks
+
+sys.path.insert(0, str(Path(__file__).parent / "lambdas"))  # infra shares connection_guard with the functions
+
+from connection_guard.errors import ConfigurationError
+from infra.guard_file import read_configuration
+from infra.stack import ConnectionGuardStack
+
+
+def main() -> None:
+    app = App()
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    guard_file = Path(__file__).parent / (app.node.try_get_context("guard") or "guard.toml")
+    try:
+        ConnectionGuardStack(app, read_configuration(guard_file))
+    except ConfigurationError as mistakes:
+        sys.exit(str(mistakes))
+    try:
+        app.synth()
+    except RuntimeError as error:
+        if "ValidationFailed" in str(error):  # each finding is on standard error already
+            sys.exit(str(error))
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""One guarded database: its alarms, its responder, its pulse, and what watches them."""
+
+from aws_cdk import Acknowledgment, Validations
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from infra.alarms import UtilisationAlarms
+from infra.configuration import Database, NewProxy, Target
+from infra.messaging import Messaging
+from infra.proxy import Proxy
+from infra.pulse import Pulse
+from infra.responder import Responder
+from infra.self_watch import SelfWatch
+
+
+class GuardedDatabase(Construct):
+    """Everything that belongs to one database; `warning` and `critical` are the alarms on its DatabaseConnections."""
+
+    def __init__(self, scope: Construct, database: Database, target: Target, messaging: Messaging) -> None:
+        super().__init__(scope, database.identifier)
+        self.database = database
+        vpc = ec2.Vpc.from_vpc_attributes(
+            self,
+            "Vpc",
+            vpc_id=database.network.vpc,
+            availability_zones=list(database.network.availability_zones),
+            private_subnet_ids=list(database.network.subnets),
+        )
+        Validations.of(vpc).acknowledge(
+            Acknowledgment(
+                id="Construct-Annotations::@aws-cdk/aws-ec2:noSubnetRouteTableId", reason="Nothing here adds routes."
+            )
+        )
+        proxy = database.proxy
+        if isinstance(proxy, NewProxy):
+            proxy = Proxy(self, "Proxy", database, proxy, vpc).created
+        self.responder = Responder(self, "Responder", database, proxy, target, vpc, messaging).function
+        alarms = UtilisationAlarms(self, "Alarms", database, self.responder, messaging)
+        self.warning, self.critical = alarms.warning, alarms.critical
+        Pulse(self, "Pulse", self.responder)
+        SelfWatch(self, "SelfWatch", database, self.responder, messaging)

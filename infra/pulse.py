@@ -1,0 +1,22 @@
+"""The pulse: what makes the responder look at its database every minute."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+
+class Pulse(Construct):
+    """An EventBridge rule that invokes the responder every minute."""
+
+    def __init__(self, scope: Construct, identifier: str, responder: lambda_.IFunction) -> None:
+        super().__init__(scope, identifier)
+        events.Rule(
+            self,
+            "EveryMinute",
+            description="Connection Guard measures, and carries on while the pressure lasts",
+            schedule=events.Schedule.rate(Duration.minutes(1)),
+            # One that could not be delivered within its minute is the next one's business.
+            targets=[targets.LambdaFunction(responder, retry_attempts=0, max_event_age=Duration.seconds(60))],
+        )

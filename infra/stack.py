@@ -1,0 +1,75 @@
+"""The stack: it only composes, and tells the person who deployed it what to do next."""
+
+from aws_cdk import (
+    CfnOutput,
+    CliCredentialsStackSynthesizer,
+    DefaultStackSynthesizer,
+    Environment,
+    IStackSynthesizer,
+    Stack,
+)
+from constructs import Construct
+
+from infra.configuration import Configuration, Database, ProxyAuthentication, Synthesizer
+from infra.dashboard import Dashboard
+from infra.guarded_database import GuardedDatabase
+from infra.messaging import Messaging
+from infra.records import Records
+from infra.reporter import Reporter
+
+
+class ConnectionGuardStack(Stack):
+    """Everything that guards the databases of one guard.toml."""
+
+    def __init__(self, scope: Construct, configuration: Configuration) -> None:
+        target = configuration.target
+        super().__init__(
+            scope,
+            target.stack_name,
+            description="Connection Guard: keeps RDS and Aurora PostgreSQL reachable when connections run out",
+            env=Environment(account=target.account, region=target.region),
+            synthesizer=_synthesizer(target.synthesizer),
+            tags={"application": "connection-guard"},
+        )
+        messaging = Messaging(self, "Messaging")
+        messaging.tell_by_email(configuration.notifications.emails)
+        records = Records(self, "Records")
+        Reporter(self, "Reporter", target.architecture, configuration.notifications.slack_secret, messaging, records)
+        dashboard = Dashboard(self, "Dashboard", configuration.databases)
+        CfnOutput(
+            self, "IncidentsTopic", value=messaging.incidents.topic_arn, description="Subscribe whoever is on duty"
+        )
+        CfnOutput(self, "DashboardAddress", value=dashboard.url, description="How full the databases are")
+        CfnOutput(self, "IncidentsTable", value=records.table.table_name, description="The incidents; kept on removal")
+        CfnOutput(self, "EvidenceBucket", value=records.bucket.bucket_name, description="The evidence; kept on removal")
+        for database in configuration.databases:
+            guarded = GuardedDatabase(self, database, target, messaging)
+            _tell_next_steps(guarded)
+
+
+def _synthesizer(synthesizer: Synthesizer) -> IStackSynthesizer:
+    match synthesizer:
+        case Synthesizer.BOOTSTRAP_ROLES:
+            return DefaultStackSynthesizer()
+        case Synthesizer.CLI_CREDENTIALS:
+            return CliCredentialsStackSynthesizer()
+
+
+def _tell_next_steps(guarded: GuardedDatabase) -> None:
+    name = guarded.database.identifier
+    outputs = (
+        ("BootstrapCommand", f"Run once, before {name} is guarded", bootstrap_command(guarded.database)),
+        ("ResponderName", f"The function that guards {name}", guarded.responder.function_name),
+        ("ResponderLogName", f"Each run on {name}", guarded.responder.log_group.log_group_name),
+    )
+    for output, description, value in outputs:
+        CfnOutput(guarded, output, value=value, description=description)
+
+
+def bootstrap_command(database: Database) -> str:
+    """How a person gives the server the guard's roles, with its master user in the place of <master>."""
+    roles = f"-v guard_role={database.role}"
+    if database.proxy is not None and database.proxy.authentication is ProxyAuthentication.SECRETS:
+        roles += f" -v proxy_role={database.proxy.role}"
+    server = f"host={database.host} port={database.port} dbname={database.database_name} user=<master>"
+    return f'psql "{server}" {roles} -f sql/bootstrap.sql'

@@ -1,0 +1,515 @@
+"""What all databases share: who may publish and who hears of it, what is kept, what is encrypted, what people see."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from connection_guard.core.incident_table import EXPIRY, KEPT_FOR, PARTITION_KEY, SORT_KEY
+from connection_guard.core.metrics import DIMENSION, NAMESPACE, Metric
+from connection_guard.core.reporter_settings import ReporterSettings
+from connection_guard.core.run import Kind
+from infra.configuration import Configuration
+from tests.infra.configurations import ACCOUNT, REGION
+from tests.infra.template import ROOT, Properties, Statement, Template, referred
+
+CLOUDWATCH, SNS = "cloudwatch.amazonaws.com", "sns.amazonaws.com"
+ALARMS_OF_THIS_ACCOUNT = {
+    "StringEquals": {"aws:SourceAccount": ACCOUNT},
+    "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:*"},
+}
+NOT_OVER_TLS = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.fixture(scope="module")
+def reporter(template: Template) -> str:
+    """The function's logical id: the one that is not in a VPC."""
+    [function] = [name for name, each in template.of("AWS::Lambda::Function").items() if "VpcConfig" not in each]
+    return function
+
+
+@pytest.fixture(scope="module")
+def responders(template: Template, reporter: str) -> set[str]:
+    return set(template.of("AWS::Lambda::Function")) - {reporter}
+
+
+@pytest.fixture(scope="module")
+def incidents(template: Template) -> str:
+    return referred(template.outputs["IncidentsTopic"]["Value"])
+
+
+@pytest.fixture(scope="module")
+def destinations(template: Template, responders: set[str]) -> dict[str, str]:
+    """The topics "OnSuccess" and "OnFailure", which are the same for every responder."""
+    found = [
+        {what: referred(each["Destination"]) for what, each in config["DestinationConfig"].items()}
+        for config in template.of("AWS::Lambda::EventInvokeConfig").values()
+        if referred(config["FunctionName"]) in responders
+    ]
+    assert len(found) == len(responders)
+    assert all(each == found[0] for each in found)
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def alarm_topics(template: Template, responders: set[str]) -> set[str]:
+    return {
+        referred(each["TopicArn"])
+        for each in template.of("AWS::SNS::Subscription").values()
+        if each["Protocol"] == "lambda" and referred(each["Endpoint"]) in responders
+    }
+
+
+def subscriptions(template: Template, topic: str) -> list[Properties]:
+    return [each for each in template.of("AWS::SNS::Subscription").values() if referred(each["TopicArn"]) == topic]
+
+
+# Who may publish
+
+
+def test_responders_alone_publish_their_reports_and_failures(
+    template: Template, responders: set[str], destinations: dict[str, str]
+) -> None:
+    roles = {template.role_of(each) for each in responders}
+    assert len(roles) == len(responders)
+    for topic in destinations.values():
+        assert template.who_may("sns:Publish", topic) == roles
+
+
+def test_alarms_of_this_account_alone_engage_the_responders(
+    template: Template, responders: set[str], alarm_topics: set[str]
+) -> None:
+    assert len(alarm_topics) == len(responders)
+    for topic in alarm_topics:
+        [statement] = template.allowing("sns:Publish", topic)
+        assert statement.principals == {CLOUDWATCH}
+        assert statement.condition == ALARMS_OF_THIS_ACCOUNT
+
+
+def test_the_reporter_and_alarms_of_this_account_tell_people(template: Template, reporter: str, incidents: str) -> None:
+    role = template.role_of(reporter)
+    assert template.who_may("sns:Publish", incidents) == {role, CLOUDWATCH}
+    [from_alarms] = [each for each in template.allowing("sns:Publish", incidents) if each.holder != role]
+    assert from_alarms.condition == ALARMS_OF_THIS_ACCOUNT
+
+
+def test_nobody_else_may_do_anything_to_a_topic(template: Template) -> None:
+    for topic in template.of("AWS::SNS::Topic"):
+        allowed = [each for each in template.statements() if each.holder == topic and each.effect == "Allow"]
+        assert all(each.actions == {"sns:Publish"} for each in allowed)
+
+
+def test_every_topic_is_encrypted_with_the_one_key_which_rotates(template: Template) -> None:
+    [(key, properties)] = template.of("AWS::KMS::Key").items()
+    assert properties["EnableKeyRotation"]
+    topics = template.of("AWS::SNS::Topic").values()
+    assert {referred(each["KmsMasterKeyId"]) for each in topics} == {key}
+
+
+def test_who_may_publish_may_use_the_key_and_nobody_else(template: Template) -> None:
+    [key] = template.of("AWS::KMS::Key")
+    publishers = {who for topic in template.of("AWS::SNS::Topic") for who in template.who_may("sns:Publish", topic)}
+    for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+        assert template.who_may(action, key) == publishers | {"root"}
+        [for_alarms] = [each for each in template.allowing(action, key) if CLOUDWATCH in each.principals]
+        assert for_alarms.condition == ALARMS_OF_THIS_ACCOUNT
+    assert template.who_may("kms:CreateGrant", key) == {"root"}
+
+
+# What is delivered, and what becomes of it where it cannot be
+
+
+def lets_through(filter_policy: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
+    """SNS's rules for a message body, as far as the stack uses them.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
+    """
+    for key, expected in filter_policy.items():
+        if key not in message:
+            return False
+        if isinstance(expected, dict):
+            if not lets_through(expected, message[key]):
+                return False
+        elif not any(
+            message[key] not in each["anything-but"] if isinstance(each, dict) else message[key] == each
+            for each in expected
+        ):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("kind", [*Kind, "a_kind_of_the_future"])
+def test_reports_of_every_kind_but_pulse_reach_the_reporter(
+    template: Template, reporter: str, destinations: dict[str, str], kind: str
+) -> None:
+    [subscription] = subscriptions(template, destinations["OnSuccess"])
+    assert referred(subscription["Endpoint"]) == reporter
+    assert subscription["FilterPolicyScope"] == "MessageBody"
+    report = json.loads((ROOT / "docs/examples/report-remediation.json").read_text()) | {"kind": kind}
+    message = {"requestContext": {"condition": "Success"}, "responsePayload": report}
+    assert lets_through(subscription["FilterPolicy"], message) is (kind != Kind.PULSE)
+
+
+def test_every_failure_reaches_the_reporter(template: Template, reporter: str, destinations: dict[str, str]) -> None:
+    [subscription] = subscriptions(template, destinations["OnFailure"])
+    assert referred(subscription["Endpoint"]) == reporter
+    assert "FilterPolicy" not in subscription
+
+
+def test_each_address_is_told_of_incidents(template: Template, smallest: Template, incidents: str) -> None:
+    [email] = subscriptions(template, incidents)
+    assert (email["Protocol"], email["Endpoint"]) == ("email", "on-call@example.com")
+    assert not subscriptions(smallest, referred(smallest.outputs["IncidentsTopic"]["Value"]))
+
+
+def test_a_topic_may_invoke_the_function_that_is_subscribed_to_it_and_nothing_else_may(template: Template) -> None:
+    invocations = {
+        (referred(each["FunctionName"]), each["Principal"], referred(each["SourceArn"]))
+        for each in template.of("AWS::Lambda::Permission").values()
+        if each["Principal"] != "events.amazonaws.com"
+    }
+    assert invocations == {
+        (referred(each["Endpoint"]), SNS, referred(each["TopicArn"]))
+        for each in template.of("AWS::SNS::Subscription").values()
+        if each["Protocol"] == "lambda"
+    }
+
+
+def test_what_a_topic_cannot_deliver_waits_in_a_queue_that_this_topic_may_write_to(template: Template) -> None:
+    for subscription in template.of("AWS::SNS::Subscription").values():
+        queue = referred(subscription["RedrivePolicy"]["deadLetterTargetArn"])
+        assert queue in template.of("AWS::SQS::Queue")
+        conditions = [each.condition for each in template.allowing("sqs:SendMessage", queue) if SNS in each.principals]
+        assert {"ArnEquals": {"aws:SourceArn": subscription["TopicArn"]}} in conditions
+
+
+def test_what_the_reporter_cannot_handle_waits_in_a_queue(template: Template, reporter: str) -> None:
+    [config] = [
+        each
+        for each in template.of("AWS::Lambda::EventInvokeConfig").values()
+        if referred(each["FunctionName"]) == reporter
+    ]
+    queue = referred(config["DestinationConfig"]["OnFailure"]["Destination"])
+    assert template.role_of(reporter) in template.who_may("sqs:SendMessage", queue)
+    assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (2, 6 * 60 * 60)
+
+
+def test_only_topics_and_the_reporter_write_to_queues_and_only_people_read(template: Template, reporter: str) -> None:
+    for queue in template.of("AWS::SQS::Queue"):
+        for statement in template.allowing("sqs:SendMessage", queue):
+            assert statement.holder == template.role_of(reporter) or (
+                statement.principals == {SNS} and statement.condition["ArnEquals"].keys() == {"aws:SourceArn"}
+            )
+        assert template.who_may("sqs:ReceiveMessage", queue) == set()
+
+
+def test_every_queue_is_encrypted_keeps_for_14_days_and_is_watched(template: Template, incidents: str) -> None:
+    watched = {
+        referred(dimension["Value"]): alarm
+        for alarm in template.of("AWS::CloudWatch::Alarm").values()
+        if alarm.get("MetricName") == "ApproximateNumberOfMessagesVisible"
+        for dimension in alarm["Dimensions"]
+    }
+    for queue, properties in template.of("AWS::SQS::Queue").items():
+        assert properties["SqsManagedSseEnabled"]
+        assert properties["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
+        alarm = watched[queue]
+        assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Maximum", 1, 1)
+        assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+        assert alarm["AlarmActions"] == [f"${{{incidents}}}"]
+
+
+def test_alarms_either_engage_the_responder_that_knows_them_or_tell_people(
+    template: Template, responders: set[str], alarm_topics: set[str], incidents: str
+) -> None:
+    known = json.dumps([template.resources[each]["Properties"]["Environment"] for each in responders])
+    told = set()
+    for alarm in template.of("AWS::CloudWatch::Alarm").values():
+        [action] = alarm["AlarmActions"]
+        assert alarm["OKActions"] == [action]
+        assert "InsufficientDataActions" not in alarm
+        assert alarm["AlarmDescription"]
+        topic = referred(action)
+        told.add(topic)
+        engages = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{alarm.get('AlarmName')}" in known
+        assert topic in alarm_topics if engages else topic == incidents
+    assert told == alarm_topics | {incidents}
+
+
+def test_people_hear_of_a_reporter_that_fails_or_loses_a_report(
+    template: Template, reporter: str, incidents: str
+) -> None:
+    alarms = [
+        alarm
+        for alarm in template.of("AWS::CloudWatch::Alarm").values()
+        if {"Name": "FunctionName", "Value": f"${{{reporter}}}"} in alarm.get("Dimensions", [])
+    ]
+    assert {alarm["MetricName"] for alarm in alarms} == {"Errors", "DestinationDeliveryFailures"}
+    for alarm in alarms:
+        assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
+        assert alarm["AlarmActions"] == [f"${{{incidents}}}"]
+
+
+# The reporter
+
+
+def records(template: Template) -> tuple[str, str]:
+    return referred(template.outputs["IncidentsTable"]["Value"]), referred(template.outputs["EvidenceBucket"]["Value"])
+
+
+def test_the_reporter_may_do_what_it_does_and_nothing_else(template: Template, reporter: str, incidents: str) -> None:
+    table, bucket = records(template)
+    [key] = template.of("AWS::KMS::Key")
+    function = template.of("AWS::Lambda::Function")[reporter]
+    log = referred(function["LoggingConfig"]["LogGroup"])
+    [undelivered] = {
+        referred(each["RedrivePolicy"]["deadLetterTargetArn"])
+        for each in template.of("AWS::SNS::Subscription").values()
+        if each["Endpoint"] == f"${{{reporter}.Arn}}"
+    }
+    role = template.role_of(reporter)
+    assert "ManagedPolicyArns" not in template.of("AWS::IAM::Role")[role]
+    may = {
+        (action, resource)
+        for each in template.statements()
+        if each.holder == role
+        for action in each.actions
+        for resource in each.resources
+    }
+    assert may == {
+        ("logs:CreateLogStream", f"${{{log}.Arn}}"),
+        ("logs:PutLogEvents", f"${{{log}.Arn}}"),
+        ("dynamodb:PutItem", f"${{{table}.Arn}}"),
+        ("s3:PutObject", f"${{{bucket}.Arn}}/*"),
+        ("sns:Publish", f"${{{incidents}}}"),
+        ("kms:GenerateDataKey", f"${{{key}.Arn}}"),
+        ("kms:Decrypt", f"${{{key}.Arn}}"),
+        ("sqs:SendMessage", f"${{{undelivered}.Arn}}"),
+        ("sqs:GetQueueAttributes", f"${{{undelivered}.Arn}}"),
+        ("sqs:GetQueueUrl", f"${{{undelivered}.Arn}}"),
+        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:guard/slack-??????"),
+    }
+
+
+def test_a_reporter_that_is_not_to_tell_slack_may_read_no_secret(smallest: Template) -> None:
+    assert not [each for each in smallest.statements() if any("secretsmanager" in action for action in each.actions)]
+
+
+def test_the_reporter_is_told_where_to_store_and_whom_to_tell(
+    template: Template, reporter: str, incidents: str
+) -> None:
+    table, bucket = records(template)
+    function = template.of("AWS::Lambda::Function")[reporter]
+    settings = ReporterSettings.from_environment(function["Environment"]["Variables"])
+    assert settings == ReporterSettings(f"${{{table}}}", f"${{{bucket}}}", f"${{{incidents}}}", "guard/slack")
+    assert function["Architectures"] == ["arm64"]
+    assert function["Runtime"] == "python3.13"
+
+
+# What is kept, and how
+
+
+def test_incidents_and_evidence_outlive_the_stack_and_never_meet_those_of_another(template: Template) -> None:
+    table, bucket = records(template)
+    [closed_to_all_but_tls] = template.of("AWS::S3::BucketPolicy")
+    for name in (table, bucket, closed_to_all_but_tls):
+        assert template.resources[name]["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert template.resources[name]["UpdateReplacePolicy"] == "Retain"
+    assert "TableName" not in template.of("AWS::DynamoDB::Table")[table]
+    assert "BucketName" not in template.of("AWS::S3::Bucket")[bucket]
+
+
+def test_what_outlives_the_stack_can_be_read_without_its_key(template: Template) -> None:
+    [key] = template.of("AWS::KMS::Key")
+    assert template.resources[key]["DeletionPolicy"] == "Delete"
+    for name in records(template):
+        assert key not in json.dumps(template.resources[name])
+
+
+def test_the_table_is_the_one_that_the_reporter_writes_to(template: Template) -> None:
+    [table] = template.of("AWS::DynamoDB::Table").values()
+    assert table["KeySchema"] == [
+        {"AttributeName": PARTITION_KEY, "KeyType": "HASH"},
+        {"AttributeName": SORT_KEY, "KeyType": "RANGE"},
+    ]
+    assert {each["AttributeType"] for each in table["AttributeDefinitions"]} == {"S"}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": EXPIRY, "Enabled": True}
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+
+
+def test_evidence_is_private_encrypted_and_kept_as_long_as_its_incident(template: Template) -> None:
+    [bucket] = template.of("AWS::S3::Bucket").values()
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    [encryption] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    [rule] = bucket["LifecycleConfiguration"]["Rules"]
+    assert rule["Status"] == "Enabled"
+    assert rule["ExpirationInDays"] == KEPT_FOR.days
+    assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] <= KEPT_FOR.days
+    assert rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] <= 7
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+def test_nothing_is_sent_in_the_clear(template: Template) -> None:
+    refusals = {
+        ("AWS::SNS::Topic", "sns:Publish", "${{{}}}"),
+        ("AWS::SQS::Queue", "sqs:SendMessage", "${{{}.Arn}}"),
+        ("AWS::S3::Bucket", "s3:PutObject", "${{{}.Arn}}/*"),
+    }
+    for resource_type, action, pattern in refusals:
+        assert template.of(resource_type)
+        for name in template.of(resource_type):
+            assert any(
+                each.effect == "Deny"
+                and each.principals == {"*"}
+                and each.names(action)
+                and pattern.format(name) in each.resources
+                and each.condition == NOT_OVER_TLS
+                for each in template.statements()
+                if each.holder == name
+            )
+
+
+def test_no_log_is_kept_for_ever_and_each_function_writes_to_its_own(template: Template) -> None:
+    groups = template.of("AWS::Logs::LogGroup")
+    assert all(0 < group["RetentionInDays"] <= 365 for group in groups.values())
+    functions = template.of("AWS::Lambda::Function")
+    logs = {name: referred(each["LoggingConfig"]["LogGroup"]) for name, each in functions.items()}
+    assert set(logs.values()) == set(groups)
+    for name, group in logs.items():
+        assert template.who_may("logs:PutLogEvents", group) == {template.role_of(name)}
+
+
+# Nothing wildcard
+
+
+def wildcards(statement: Statement) -> Iterator[tuple[str, str]]:
+    for action in statement.actions:
+        for resource in statement.resources:
+            if any(sign in action + resource for sign in "*?"):
+                yield action, resource
+
+
+def test_every_wildcard_in_what_is_allowed_is_one_of_these(template: Template, reporter: str) -> None:
+    [key] = template.of("AWS::KMS::Key")
+    _, bucket = records(template)
+    network_interfaces = {
+        (action, "*")
+        for action in (
+            "ec2:CreateNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:DeleteNetworkInterface",
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:UnassignPrivateIpAddresses",
+        )
+    }  # Lambda's own, denied to the code
+    known = {
+        key: {
+            ("kms:*", "*"),  # the account: its IAM policies decide
+            ("kms:Decrypt", "*"),  # in a key policy "*" is the key
+            ("kms:GenerateDataKey*", "*"),  # as AWS documents it for CloudWatch
+        },
+        template.role_of(reporter): {
+            ("s3:PutObject", f"${{{bucket}.Arn}}/*"),
+            ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:guard/slack-??????"),
+        },
+    } | {
+        template.role_of(function): network_interfaces
+        for function, properties in template.of("AWS::Lambda::Function").items()
+        if "VpcConfig" in properties
+    }
+    for statement in template.statements():
+        if statement.effect == "Allow":
+            assert set(wildcards(statement)) <= known.get(statement.holder, set()), statement
+            assert "*" not in statement.principals, statement
+
+
+def test_no_role_has_a_managed_policy(template: Template) -> None:
+    assert not [role for role, each in template.of("AWS::IAM::Role").items() if "ManagedPolicyArns" in each]
+    assert not template.of("AWS::IAM::ManagedPolicy")
+
+
+def test_no_secret_is_in_the_template(template: Template) -> None:
+    assert "{{resolve:" not in json.dumps(template.resources)
+    assert not template.of("AWS::SecretsManager::Secret")
+
+
+# What people see
+
+
+def widgets(template: Template, database: str) -> dict[str, Mapping[str, Any]]:
+    """By title, without the database's name in front."""
+    [dashboard] = template.of("AWS::CloudWatch::Dashboard").values()
+    return {
+        each["properties"]["title"].removeprefix(f"{database}: "): each["properties"]
+        for each in json.loads(dashboard["DashboardBody"])["widgets"]
+        if each["properties"]["title"].startswith(f"{database}: ")
+    }
+
+
+def shown(widget: Mapping[str, Any], database: str) -> set[Metric]:
+    """The guard's own metrics of that database."""
+    return {
+        Metric(each[1]) for each in widget["metrics"] if each[:1] == [NAMESPACE] and each[2:4] == [DIMENSION, database]
+    }
+
+
+def test_the_dashboard_shows_of_each_database_how_full_it_is_against_both_thresholds(
+    template: Template, configuration: Configuration
+) -> None:
+    for database in configuration.databases:
+        widget = widgets(template, database.identifier)["percent of the usable connections"]
+        assert Metric.UTILISATION in shown(widget, database.identifier)
+        thresholds = {each["label"]: each["value"] for each in widget["annotations"]["horizontal"]}
+        assert thresholds == {"warning": database.warning_percent, "critical": database.critical_percent}
+
+
+def test_the_dashboard_draws_what_the_alarms_go_by(template: Template, configuration: Configuration) -> None:
+    for database in configuration.databases:
+        widget = widgets(template, database.identifier)["percent of the usable connections"]
+        drawn = {each[0]["expression"] for each in widget["metrics"] if isinstance(each[0], dict)}
+        [critical] = [
+            alarm
+            for alarm in template.of("AWS::CloudWatch::Alarm").values()
+            if alarm.get("AlarmName") == f"connection-guard-{database.identifier}-critical"
+        ]
+        assert drawn == {each["Expression"] for each in critical["Metrics"] if "Expression" in each}
+
+
+def test_the_dashboard_shows_sessions_by_state_terminations_and_the_pulse(
+    template: Template, configuration: Configuration
+) -> None:
+    for database in configuration.databases:
+        of_database = widgets(template, database.identifier)
+        sessions = of_database["sessions by state"]
+        assert shown(sessions, database.identifier) == {each for each in Metric if each.startswith("Sessions")}
+        assert sessions["stacked"]
+        assert shown(of_database["terminations"], database.identifier) == {Metric.TERMINATED, Metric.SURVIVED}
+        assert Metric.PULSE in shown(of_database["pulse, seat and doors"], database.identifier)
+
+
+def test_the_outputs_say_where_to_look_and_what_to_do_next(template: Template) -> None:
+    outputs = {name: each["Value"] for name, each in template.outputs.items()}
+    [dashboard] = template.of("AWS::CloudWatch::Dashboard").values()
+    assert outputs["DashboardAddress"].endswith(f"#dashboards/dashboard/{dashboard['DashboardName']}")
+    for function, properties in template.of("AWS::Lambda::Function").items():
+        if "VpcConfig" in properties:
+            assert f"${{{function}}}" in outputs.values()
+            assert properties["LoggingConfig"]["LogGroup"] in outputs.values()
+
+
+def test_the_outputs_give_the_command_for_the_roles_with_those_of_the_database(template: Template) -> None:
+    commands = [each["Value"] for each in template.outputs.values() if each["Value"].startswith("psql ")]
+    orders, payments, _ = commands
+    assert orders == (
+        'psql "host=orders.c0ffee.eu-central-1.rds.amazonaws.com port=5432 dbname=postgres user=<master>" '
+        "-v guard_role=connection_guard -v proxy_role=connection_guard_proxy -f sql/bootstrap.sql"
+    )
+    assert payments == (
+        'psql "host=orders.cluster-c0ffee.eu-central-1.rds.amazonaws.com port=5432 dbname=postgres user=<master>" '
+        "-v guard_role=connection_guard -f sql/bootstrap.sql"
+    )
+    assert (ROOT / "sql/bootstrap.sql").is_file()
