@@ -12,8 +12,8 @@ DEMO_VENV = .venv-demo/made-with-$(VERSION)
 CDK_VERSION = 2.1148.1
 CDK = .cache/cdk/made-with-$(CDK_VERSION)
 
-# CDK prints a banner for each release of Node.js that is no longer maintained.
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 1
+# The CDK works on releases of Node.js that are no longer maintained, under a banner: the variable names the release.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(shell node --version 2>/dev/null | tr -dc '0-9.' | cut -d. -f1)
 
 .PHONY: help demo test e2e check bench bootstrap synth diff deploy destroy examples clean
 
@@ -59,7 +59,7 @@ examples: $(VENV)
 	@PYTHONPATH=lambdas:. .venv/bin/python -m tests.examples > /dev/null
 
 clean:
-	rm -rf .venv .venv-demo .cache cdk.out .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-demo .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(CDK):
