@@ -18,18 +18,18 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(shell node --version 2
 .PHONY: help demo test e2e check bench bootstrap synth diff deploy destroy examples clean
 
 help:
-	@echo "make demo    free an exhausted PostgreSQL, here and now (the first run takes about half a minute)"
-	@echo "make bootstrap  prepare the AWS account for the CDK, once"
-	@echo "make synth   the CloudFormation template of what guard.toml describes, without AWS"
-	@echo "make diff    what a deployment would change"
-	@echo "make deploy  deploy it"
-	@echo "make destroy remove it; evidence and incidents stay"
-	@echo "make test    unit and integration tests on real PostgreSQL 14, 16 and 18"
-	@echo "make e2e     deploy it to an AWS emulator and exhaust a database that it guards"
-	@echo "make check   format, lint and types"
-	@echo "make bench   how fast it is against bare SQL and a bare handler"
-	@echo "make examples  write docs/examples anew"
-	@echo "make clean   remove what these commands set up"
+	@echo "make demo       free an exhausted PostgreSQL, here and now (the first run takes about half a minute)"
+	@echo "make bootstrap  prepare the AWS account for the CDK, once a region"
+	@echo "make synth      the CloudFormation template of what guard.toml describes, without AWS"
+	@echo "make diff       what a deployment would change"
+	@echo "make deploy     deploy it"
+	@echo "make destroy    remove it; evidence and incidents stay"
+	@echo "make test       unit, template and integration tests, on real PostgreSQL 14, 16 and 18"
+	@echo "make e2e        deploy it to an AWS emulator and exhaust a database that it guards"
+	@echo "make check      format, lint and types"
+	@echo "make bench      how fast it is against bare SQL and a bare handler"
+	@echo "make examples   write docs/examples anew"
+	@echo "make clean      remove what these commands set up"
 
 demo: $(DEMO_VENV)
 	@PYTHONPATH=lambdas:. .venv-demo/bin/python -m tools.demo
@@ -40,6 +40,7 @@ test: $(VENV)
 
 e2e: $(VENV) $(CDK)
 	@.venv/bin/python -m tests.postgres_binaries
+	@.venv/bin/python -m tests.e2e.environments
 	@.venv/bin/python -m pytest tests/e2e
 
 bootstrap synth diff deploy destroy: $(VENV) $(CDK)

@@ -1,0 +1,188 @@
+"""The stage of the end-to-end test: what stands in for AWS and RDS, and the guard deployed to it.
+
+    responder -> proxy gate  -> PgBouncer -> PostgreSQL
+    responder -> direct gate -> PostgreSQL
+
+Everything is set up once, and torn down to the last process and port.
+"""
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connection_guard.core.door import DoorName
+from tests import postgres_binaries
+from tests.e2e import applications as clients
+from tests.e2e.authority import Authority, create_authority
+from tests.e2e.deployed_guard import DeployedGuard
+from tests.e2e.deployment import Deployment
+from tests.e2e.emulator import ACCOUNT, REGION, Emulator
+from tests.e2e.iam_gate import Iam, IamGate, Signer, postgres_over_tls, unix_socket
+from tests.e2e.pgbouncer import PgBouncer
+from tests.e2e.waiting import wait_until
+from tests.integration.guarded import GUARD
+from tests.integration.test_bootstrap import assert_silent_success, bootstrap
+from tests.postgres_server import PostgresServer
+from tools.embedded_postgres import EmbeddedPostgres
+
+SETTINGS = {"max_connections": 60, "superuser_reserved_connections": 3, "reserved_connections": 3}
+POOL = 3  # server connections that the proxy may open
+RESOURCES = {DoorName.PROXY: "prx-0123456789abcdef0", DoorName.DIRECT: "db-ORDERS"}
+USERS = {door: f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{resource}" for door, resource in RESOURCES.items()}
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """Everything that the test writes goes below it, and every process that it starts can be told by it."""
+    folder = Path(tempfile.mkdtemp(prefix="connection-guard-e2e-"))
+    folder.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield folder
+    wait_until(lambda: not processes_of(folder), seconds=10)
+    shutil.rmtree(folder)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """The command of each process that was started with anything in the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+        except OSError:
+            continue  # it has ended, or is somebody else's
+        if str(folder).encode() in command + environment:
+            found.append(f"{process.name}: {command.replace(bytes(1), b' ').decode(errors='replace')}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def ports() -> Iterator[list[int]]:
+    """Whoever listens adds the port: in the end nobody does."""
+    ports: list[int] = []
+    yield ports
+    for port in ports:
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, f"something still listens on port {port}"
+
+
+@pytest.fixture(scope="session")
+def authorities(folder: Path) -> dict[DoorName, Authority]:
+    """Amazon Trust Services vouches for RDS Proxy, and RDS's own authority for the instance."""
+    return {door: create_authority(folder, door) for door in DoorName}
+
+
+@pytest.fixture(scope="session")
+def emulator(authorities: Mapping[DoorName, Authority], ports: list[int]) -> Iterator[Emulator]:
+    with Emulator(authorities[DoorName.PROXY]) as emulator:
+        ports.append(emulator.port)
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def server(authorities: Mapping[DoorName, Authority], ports: list[int]) -> Iterator[PostgresServer]:
+    """A server that takes clients over TLS alone, with the guard's roles on it."""
+    tls = authorities[DoorName.DIRECT].server
+    hba = [f"hostssl all {user} 127.0.0.0/8 trust" for user in (GUARD, clients.ROLE)]
+    with EmbeddedPostgres(postgres_binaries.installed(18), SETTINGS, hba=hba, tls=tls) as postgres:
+        ports.append(postgres.port)
+        server = PostgresServer(postgres)
+        assert_silent_success(bootstrap(server))
+        server.execute(f"CREATE ROLE {clients.ROLE} LOGIN")
+        yield server
+        server.close_connections()
+
+
+@pytest.fixture(scope="session")
+def pooler(server: PostgresServer, authorities: Mapping[DoorName, Authority]) -> Iterator[PgBouncer]:
+    """It gives up before the guard does, who waits for 2 s."""
+    authority = authorities[DoorName.DIRECT].certificate
+    users = (GUARD, clients.ROLE)
+    with PgBouncer(server.port, authority, users, server_connections=POOL, query_wait_timeout=1) as pooler:
+        yield pooler
+
+
+@pytest.fixture(scope="session")
+def iam(emulator: Emulator) -> Iam:
+    """The emulator's: the credentials that it gave to functions, and the policies of their roles."""
+    client = emulator.client("iam")
+
+    def signer_of(access_key: str) -> Signer | None:
+        for process in emulator.processes:
+            if process.access_key == access_key:
+                return Signer(process.role, process.secret_key, process.session_token)
+        return None
+
+    def may_connect(role: str, user: str) -> bool:
+        answer = client.simulate_principal_policy(
+            PolicySourceArn=role, ActionNames=["rds-db:connect"], ResourceArns=[user]
+        )
+        return [result["EvalDecision"] for result in answer["EvaluationResults"]] == ["allowed"]
+
+    return Iam(signer_of, may_connect)
+
+
+@pytest.fixture(scope="session")
+def gates(
+    iam: Iam,
+    pooler: PgBouncer,
+    server: PostgresServer,
+    authorities: Mapping[DoorName, Authority],
+    ports: list[int],
+) -> Iterator[dict[DoorName, IamGate]]:
+    """The doors: RDS itself, too, checks a token before PostgreSQL sees the login."""
+    to_server = postgres_over_tls("localhost", server.port, authorities[DoorName.DIRECT].certificate)
+    proxy = IamGate(unix_socket(pooler.socket), USERS[DoorName.PROXY], iam, authorities[DoorName.PROXY].server)
+    direct = IamGate(to_server, USERS[DoorName.DIRECT], iam, authorities[DoorName.DIRECT].server)
+    with proxy, direct:
+        ports += [proxy.port, direct.port]
+        yield {DoorName.PROXY: proxy, DoorName.DIRECT: direct}
+
+
+@pytest.fixture(scope="session")
+def deployment(
+    folder: Path, emulator: Emulator, gates: Mapping[DoorName, IamGate], authorities: Mapping[DoorName, Authority]
+) -> Deployment:
+    return Deployment(
+        folder,
+        emulator,
+        {door: gate.port for door, gate in gates.items()},
+        {door: authority.certificate for door, authority in authorities.items()},
+    )
+
+
+@pytest.fixture(scope="session")
+def guard(deployment: Deployment, emulator: Emulator, server: PostgresServer) -> DeployedGuard:
+    def count_connections() -> int:
+        ((count,),) = server.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        return int(count)
+
+    return DeployedGuard(emulator, deployment.deploy(), count_connections)
+
+
+@pytest.fixture
+def applications(
+    server: PostgresServer, authorities: Mapping[DoorName, Authority], pooler: PgBouncer
+) -> Iterator[clients.Applications]:
+    with clients.applications(server.port, authorities[DoorName.DIRECT].certificate, pooler.socket) as applications:
+        yield applications
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what happened on the other side."""
+    report = yield
+    if report.failed:
+        stage: Mapping[str, Any] = item.funcargs
+        if "emulator" in stage:
+            report.sections.append(("AWS and the functions", stage["emulator"].log))
+        if "pooler" in stage:
+            report.sections.append(("PgBouncer", stage["pooler"].log))
+        for door, gate in stage.get("gates", {}).items():
+            report.sections.append((f"logins at the {door} door", "\n".join(gate.logins + gate.refusals)))
+    return report

@@ -1,0 +1,110 @@
+"""The deployed guard as an operator sees it: its logs and metrics, its alarms, and what it has stored."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from connection_guard.core.metrics import NAMESPACE
+from tests.cloudwatch_alarms import MetricStat, Series, state_of
+from tests.e2e.emulator import Emulator, FunctionProcess
+from tests.e2e.waiting import wait_until
+
+DATABASE = "orders"
+CRITICAL_ALARM = f"connection-guard-{DATABASE}-critical"
+STATISTICS: Mapping[str, Callable[[list[float]], float]] = {"Maximum": max, "Minimum": min, "Sum": sum}
+
+
+class DeployedGuard:
+    """`outputs` are the stack's; `count_connections` is what RDS would publish as DatabaseConnections."""
+
+    def __init__(self, emulator: Emulator, outputs: Mapping[str, str], count_connections: Callable[[], int]) -> None:
+        self._emulator = emulator
+        self._count_connections = count_connections
+        self._critical_state = "INSUFFICIENT_DATA"
+        functions = emulator.client("lambda").list_functions()["Functions"]
+        by_handler = {function["Handler"].partition(".")[0]: function for function in functions}
+        self.responder = by_handler["responder"]["FunctionName"]
+        self.responder_arn = by_handler["responder"]["FunctionArn"]
+        self._logs = {function: details["LoggingConfig"]["LogGroup"] for function, details in by_handler.items()}
+        self.table = outputs["IncidentsTable"]
+        self.bucket = outputs["EvidenceBucket"]
+        self.incidents_topic = outputs["IncidentsTopic"]
+
+    # What the functions wrote
+
+    def log(self, function: str) -> list[dict[str, Any]]:
+        """Every line of JSON that the "responder" or the "reporter" logged, the oldest first."""
+        logs = self._emulator.client("logs")
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=self._logs[function])
+        messages = [event["message"] for page in pages for event in page["events"]]
+        return [json.loads(message) for message in messages if message.startswith("{")]
+
+    def published(self, name: str, statistic: str = "Maximum") -> Series:
+        """A metric of the guard's own by the minute, as CloudWatch takes it out of the responder's log."""
+        values: dict[int, list[float]] = {}
+        for document in self.log("responder"):
+            if "_aws" in document and name in document:
+                assert document["_aws"]["CloudWatchMetrics"][0]["Namespace"] == NAMESPACE
+                assert document["Database"] == DATABASE
+                values.setdefault(document["_aws"]["Timestamp"] // 60_000, []).extend(document[name])
+        return {minute: STATISTICS[statistic](those) for minute, those in values.items()}
+
+    def seconds_since_pulse(self) -> float:
+        stamps = [document["_aws"]["Timestamp"] for document in self.log("responder") if "Pulse" in document]
+        return time.time() - max(stamps, default=0) / 1000
+
+    def responder_process(self) -> FunctionProcess:
+        """The latest; the first is started for the first event."""
+        return wait_until(lambda: [each for each in self._emulator.processes if each.function == self.responder])[-1]
+
+    # CloudWatch's part, which the emulator leaves out for alarms on expressions
+
+    def evaluate_critical_alarm(self) -> str:
+        """The alarm's state by its own expression, in this minute; a change of it is told to whom the alarm names."""
+        cloudwatch = self._emulator.client("cloudwatch")
+        (alarm,) = cloudwatch.describe_alarms(AlarmNames=[CRITICAL_ALARM])["MetricAlarms"]
+        state = state_of(alarm, self._measured, int(time.time()) // 60, self._critical_state)
+        if state != self._critical_state:
+            self.set_critical_alarm(state)
+        return state
+
+    def set_critical_alarm(self, state: str) -> None:
+        """As if the alarm had changed to this state."""
+        reason = f"the end-to-end test's evaluation of {CRITICAL_ALARM}"
+        cloudwatch = self._emulator.client("cloudwatch")
+        cloudwatch.set_alarm_state(AlarmName=CRITICAL_ALARM, StateValue=state, StateReason=reason)
+        self._critical_state = state
+
+    def _measured(self, metric: MetricStat) -> Series:
+        match metric:
+            case MetricStat("AWS/RDS", "DatabaseConnections", {"DBInstanceIdentifier": "orders"}):
+                return {int(time.time()) // 60: float(self._count_connections())}
+            case MetricStat("ConnectionGuard", name, {"Database": "orders"}):
+                return self.published(name, metric.statistic)
+        raise AssertionError(f"nobody publishes {metric}")
+
+    # What the reporter stored
+
+    def reports(self) -> list[dict[str, Any]]:
+        """The Reports in the evidence bucket that the table names, in its order."""
+        s3 = self._emulator.client("s3")
+        items = self._items(f"database#{DATABASE}")
+        bodies = [s3.get_object(Bucket=self.bucket, Key=item["evidence"]["S"])["Body"].read() for item in items]
+        return [json.loads(body) for body in bodies]
+
+    def reports_of_kind(self, kind: str) -> list[dict[str, Any]]:
+        return [report for report in self.reports() if report["kind"] == kind]
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Lambda's records of the invocations that came to no Report."""
+        return [json.loads(item["record"]["S"]) for item in self._items(f"function#{self.responder_arn}:$LATEST")]
+
+    def _items(self, partition: str) -> list[dict[str, Any]]:
+        answer = self._emulator.client("dynamodb").query(
+            TableName=self.table,
+            KeyConditionExpression="pk = :partition",
+            ExpressionAttributeValues={":partition": {"S": partition}},
+            ConsistentRead=True,
+        )
+        return list(answer["Items"])

@@ -1,0 +1,97 @@
+"""The application as a person deploys it, with `cdk deploy`, from a copy of the project with this test's guard.toml.
+
+No setting of the product weakens TLS or trusts another authority than Amazon's. So the copy differs from the project
+in two more files: the root certificates of either door are those of the test's own authorities.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from connection_guard.adapters.connect import ROOTS
+from connection_guard.core.door import DoorName
+from tests.e2e import environments
+from tests.e2e.emulator import ACCOUNT, REGION, Emulator
+
+GUARD_FILE = Path(__file__).with_name("guard.toml")
+STACK = "ConnectionGuard"
+# Where the CDK puts packages before they are deployed. `cdk bootstrap` makes it in a real account.
+ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
+SYNTHESIZED = "synthesized"
+DEADLINE_SECONDS = 300
+
+
+class Deployment:
+    """A copy of the project in `folder`, and the emulated account that it is deployed to."""
+
+    def __init__(
+        self, folder: Path, emulator: Emulator, ports: Mapping[DoorName, int], authorities: Mapping[DoorName, Path]
+    ) -> None:
+        self._folder = folder / "project"
+        self._emulator = emulator
+        shutil.copytree(environments.ROOT, self._folder, ignore=shutil.ignore_patterns(".*", "__pycache__", "cdk.out"))
+        guard_file = Template(GUARD_FILE.read_text())
+        endpoints = {f"{door}_port": port for door, port in ports.items()}
+        written = guard_file.substitute(endpoints, **_create_network(emulator.client("ec2")))
+        (self._folder / "guard.toml").write_text(written)
+        for door, authority in authorities.items():
+            shutil.copy(authority, self._folder / "lambdas/connection_guard/adapters/roots" / ROOTS[door])
+        where = {"LocationConstraint": REGION}
+        emulator.client("s3").create_bucket(Bucket=ASSETS, CreateBucketConfiguration=where)
+
+    def deploy(self) -> dict[str, str]:
+        """The stack's outputs."""
+        outputs = self._folder / "outputs.json"
+        application = ("--app", f"{sys.executable} app.py", "--output", SYNTHESIZED)
+        what_is_told = ("--outputs-file", str(outputs), "--progress", "events")
+        self._cdk("deploy", *application, *what_is_told, "--require-approval", "never")
+        return dict(json.loads(outputs.read_text())[STACK])
+
+    def destroy(self) -> None:
+        """What is to outlive the stack stays in the account."""
+        self._cdk("destroy", "--app", SYNTHESIZED, "--force")
+
+    def _cdk(self, *command: str) -> None:
+        result = subprocess.run(
+            [str(environments.cdk()), *command, "--no-color", "--no-notices"],
+            cwd=self._folder,
+            env={
+                **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+                **self._emulator.root_environment,
+                "NODE_EXTRA_CA_CERTS": self._emulator.root_environment["AWS_CA_BUNDLE"],
+                "TMPDIR": str(self._folder.parent),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=DEADLINE_SECONDS,
+            check=False,
+        )
+        assert result.returncode == 0, f"cdk {command[0]} failed:\n{result.stdout}"
+
+
+def _create_network(ec2: Any) -> dict[str, str]:
+    """The VPC that the database would be in: the ids of what guard.toml names."""
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+
+    def subnet(block: str, zone: str) -> str:
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=f"{REGION}{zone}")["Subnet"]
+        return str(subnet["SubnetId"])
+
+    def security_group(name: str) -> str:
+        return str(ec2.create_security_group(VpcId=vpc, GroupName=name, Description=name)["GroupId"])
+
+    return {
+        "vpc": vpc,
+        "subnet_a": subnet("10.0.0.0/24", "a"),
+        "subnet_b": subnet("10.0.1.0/24", "b"),
+        "database_group": security_group("database"),
+        "proxy_group": security_group("proxy"),
+    }

@@ -1,0 +1,166 @@
+"""LocalEmu on loopback, its Lambda functions run as local processes under the real runtime client instead of Docker.
+
+`emulator.py` runs this inside LocalEmu's own environment, with LocalEmu's settings and these:
+
+  LAMBDA_PYTHON       the interpreter that runs functions
+  LAMBDA_ENDPOINT     the URL at which functions reach AWS
+  LAMBDA_AUTHORITY    the certificate that vouches for it
+  LAMBDA_PROCESSES    a file that gets a line of JSON for each process of a function: see `emulator.FunctionProcess`
+
+It leads a process group, and ends with it when its standard input does: it never outlives whoever started it.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from localemu.runtime.main import main
+from localemu.services.cloudformation.engine.v2.change_set_model_preproc import DeletionPolicy, PreprocResource
+from localemu.services.iam_enforcement import evaluator
+from localemu.services.lambda_.invocation.lambda_models import InvocationResult
+from localemu.services.lambda_.invocation.plugins import DockerRuntimeExecutorPlugin
+from localemu.services.lambda_.invocation.runtime_executor import RuntimeExecutor
+from twisted.internet import endpoints
+
+from tests.lambda_runtime import ExecutionEnvironment
+
+# What LocalEmu's own containers need to know, or what holds in them alone.
+NOT_FOR_PROCESSES = {"AWS_EXECUTION_ENV", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"}
+
+_write_lock = threading.Lock()
+
+
+class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc] # known in LocalEmu's own environment alone
+    """One execution environment; its process is replaced once it has ended, as Lambda does."""
+
+    _environment: ExecutionEnvironment | None = None
+    _variables: dict[str, str]
+
+    def start(self, env_vars: dict[str, Any]) -> None:
+        endpoint, authority = os.environ["LAMBDA_ENDPOINT"], os.environ["LAMBDA_AUTHORITY"]
+        self._variables = {
+            **{name: str(value) for name, value in env_vars.items() if name not in NOT_FOR_PROCESSES},
+            "AWS_CA_BUNDLE": authority,
+            "AWS_ENDPOINT_URL": endpoint,
+        }
+        self._launch()
+
+    def _launch(self) -> ExecutionEnvironment:
+        config = self.function_version.config
+        config.code.prepare_for_execution()
+        self._environment = ExecutionEnvironment(
+            Path(config.code.get_unzipped_code_location()),
+            config.handler,
+            self._variables,
+            python=os.environ["LAMBDA_PYTHON"],
+        )
+        process = {
+            "function": self.function_version.id.function_name,
+            "pid": self._environment.pid,
+            "role": config.role,
+            "access_key": self._variables["AWS_ACCESS_KEY_ID"],
+            "secret_key": self._variables["AWS_SECRET_ACCESS_KEY"],
+            "session_token": self._variables["AWS_SESSION_TOKEN"],
+        }
+        with _write_lock, Path(os.environ["LAMBDA_PROCESSES"]).open("a") as file:
+            file.write(json.dumps(process) + "\n")
+        return self._environment
+
+    def stop(self) -> None:
+        if self._environment is not None:
+            self._environment.stop()
+
+    def invoke(self, payload: dict[str, str], function_timeout: int | None = None) -> InvocationResult:
+        assert self._environment is not None
+        assert function_timeout is not None
+        environment = self._environment
+        if environment.has_ended:
+            environment.stop()
+            environment = self._launch()
+        request_id = payload["invoke-id"]
+        answer = environment.invoke(
+            json.loads(payload["payload"]),
+            function_timeout,
+            request_id=request_id,
+            function_arn=payload["invoked-function-arn"],
+        )
+        log = f"START RequestId: {request_id}\n{answer.log}END RequestId: {request_id}\n"
+        name = self.function_version.id.function_name
+        sys.stdout.write("".join(f"[{name}] {line}\n" for line in log.splitlines()))
+        return InvocationResult(request_id, json.dumps(answer.payload).encode(), is_error=answer.is_error, logs=log)
+
+    def get_logs(self) -> str:
+        return ""  # `invoke` has given them all
+
+    # Addresses that only a container asks for
+
+    def get_address(self) -> str:
+        return "127.0.0.1"
+
+    def get_endpoint_from_executor(self) -> str:
+        return "127.0.0.1"
+
+    def get_runtime_endpoint(self) -> str:
+        return "http://127.0.0.1"
+
+    @classmethod
+    def prepare_version(cls, function_version: Any) -> None:
+        function_version.config.code.prepare_for_execution()
+
+    @classmethod
+    def cleanup_version(cls, function_version: Any) -> None:
+        """Its package goes with the emulator's folder."""
+
+
+def end_with_standard_input() -> None:
+    sys.stdin.read()
+    os.killpg(0, signal.SIGKILL)  # the functions' processes as well
+
+
+def listen_on_loopback() -> None:
+    """LocalEmu takes the port alone of GATEWAY_LISTEN, and would open it to the network."""
+    everywhere = endpoints.TCP4ServerEndpoint
+
+    def on_loopback(reactor: Any, port: int, **options: Any) -> Any:
+        return everywhere(reactor, port, interface="127.0.0.1", **options)
+
+    endpoints.TCP4ServerEndpoint = on_loopback
+
+
+def take_numbers_in_conditions() -> None:
+    """IAM takes {"s3:TlsVersion": 1.2}, which the CDK writes, for "1.2"; LocalEmu fails on it."""
+    matches = evaluator.matches_conditions
+
+    def matches_with_text(statement: dict[str, Any], context: dict[str, Any]) -> bool:
+        conditions = {
+            operator: {key: str(value) if isinstance(value, float) else value for key, value in keys.items()}
+            for operator, keys in (statement.get("Condition") or {}).items()
+        }
+        return bool(matches({**statement, "Condition": conditions}, context))
+
+    evaluator.matches_conditions = matches_with_text
+
+
+def keep_what_is_to_be_retained() -> None:
+    """LocalEmu knows the deletion policy RetainExceptOnCreate, but goes by Retain alone."""
+    initialize = PreprocResource.__init__
+
+    def initialize_retained(resource: PreprocResource, *arguments: Any, **options: Any) -> None:
+        initialize(resource, *arguments, **options)
+        if resource.deletion_policy == DeletionPolicy.RetainExceptOnCreate:
+            resource.deletion_policy = DeletionPolicy.Retain
+
+    PreprocResource.__init__ = initialize_retained
+
+
+if __name__ == "__main__":
+    DockerRuntimeExecutorPlugin.load = lambda *_arguments, **_options: ProcessExecutor
+    listen_on_loopback()
+    take_numbers_in_conditions()
+    keep_what_is_to_be_retained()
+    threading.Thread(target=end_with_standard_input, daemon=True).start()
+    main()
