@@ -8,6 +8,9 @@ VERSION := $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and pri
 VENV = .venv/made-with-$(VERSION)
 DEMO_VENV = .venv-demo/made-with-$(VERSION)
 
+# What is deployed. Another file is another stack: its databases have to be others, too, and its stack_name.
+GUARD = guard.toml
+
 # The CDK's command line must not be older than aws-cdk-lib in requirements.txt: 2.275 wants 2.1147.
 CDK_VERSION = 2.1148.1
 CDK = .cache/cdk/made-with-$(CDK_VERSION)
@@ -44,7 +47,7 @@ e2e: $(VENV) $(CDK)
 	@.venv/bin/python -m pytest tests/e2e
 
 bootstrap synth diff deploy destroy: $(VENV) $(CDK)
-	@.cache/cdk/node_modules/.bin/cdk $@
+	@.cache/cdk/node_modules/.bin/cdk $@ --context guard=$(GUARD)
 
 check: $(VENV)
 	@.venv/bin/python -m ruff format --check $(SOURCES)

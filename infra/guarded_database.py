@@ -2,7 +2,7 @@
 
 from aws_cdk import Acknowledgment, Validations
 from aws_cdk import aws_ec2 as ec2
-from constructs import Construct
+from constructs import Construct, IDependable
 
 from infra.alarms import UtilisationAlarms
 from infra.configuration import Database, NewProxy, Target
@@ -31,11 +31,17 @@ class GuardedDatabase(Construct):
                 id="Construct-Annotations::@aws-cdk/aws-ec2:noSubnetRouteTableId", reason="Nothing here adds routes."
             )
         )
+        way_in: list[IDependable] = []
         proxy = database.proxy
         if isinstance(proxy, NewProxy):
-            proxy = Proxy(self, "Proxy", database, proxy, vpc).created
-        self.responder = Responder(self, "Responder", database, proxy, target, vpc, messaging).function
+            new_proxy = Proxy(self, "Proxy", database, proxy, vpc)
+            way_in.append(new_proxy)
+            proxy = new_proxy.created
+        responder = Responder(self, "Responder", database, proxy, target, vpc, messaging)
+        way_in.append(responder.security_group)
+        self.responder = responder.function
         alarms = UtilisationAlarms(self, "Alarms", database, self.responder, messaging)
         self.warning, self.critical = alarms.warning, alarms.critical
-        Pulse(self, "Pulse", self.responder)
+        # The first pulse finds the way in, and the last one is over before it is closed.
+        Pulse(self, "Pulse", self.responder).node.add_dependency(*way_in)
         SelfWatch(self, "SelfWatch", database, self.responder, messaging)

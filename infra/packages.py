@@ -24,7 +24,7 @@ from pathlib import Path
 from connection_guard.errors import ConfigurationError
 from infra.configuration import Architecture
 
-# The Python version of the functions in production.
+# The Python version of the functions' runtime.
 PYTHON = "3.13"
 
 ROOT = Path(__file__).parent.parent
@@ -48,24 +48,18 @@ MACHINES = {Architecture.ARM64: "aarch64", Architecture.X86_64: "x86_64"}
 NOTES = ("*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED", "*.dist-info/direct_url.json", "bin")
 
 
-def python_of(architecture: Architecture) -> str:
-    """The Python version that a package is for; the function's runtime has to be the same.
-
-    x86_64 is for the local machine, where the functions run under the very interpreter that builds their packages:
-    there it is the version of that one, because psycopg2 is compiled for each.
-    """
-    return PYTHON if architecture is Architecture.ARM64 else f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def build_package(function: str, architecture: Architecture, policy_file: Path | None = None) -> Path:
+def build_package(
+    function: str, architecture: Architecture, policy_file: Path | None = None, *, python: str = PYTHON
+) -> Path:
     """The folder that holds the unzipped package of `function` (a folder in `lambdas`); built where it is not there.
 
-    Raises ConfigurationError where its libraries cannot be had.
+    `python` is the version that it is to run under: psycopg2 is compiled for each. Raises
+    ConfigurationError where its libraries cannot be had.
     """
     files = {path.relative_to(LAMBDAS).as_posix(): path.read_bytes() for path in _own_files(function)}
     if policy_file is not None:
         files[POLICY] = policy_file.read_bytes()
-    libraries = _libraries(function, architecture)
+    libraries = _libraries(function, MACHINES[architecture], python)
 
     def build(package: Path) -> None:
         shutil.copytree(libraries, package)
@@ -89,10 +83,9 @@ def _own_files(function: str) -> Iterator[Path]:
             yield from (LAMBDAS / DATA[name]).iterdir()
 
 
-def _libraries(function: str, architecture: Architecture) -> Path:
+def _libraries(function: str, machine: str, python: str) -> Path:
     """Kept apart from what is packed with them, so that a changed line or another policy needs no package index."""
     requirements = LAMBDAS / function / "requirements.txt"
-    machine, python = MACHINES[architecture], python_of(architecture)
 
     def build(folder: Path) -> None:
         _install(requirements, folder, machine, python)

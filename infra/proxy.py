@@ -1,5 +1,7 @@
 """The RDS Proxy before a database that has none."""
 
+from hashlib import sha256
+
 from aws_cdk import ArnFormat, Names, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -52,8 +54,7 @@ class Proxy(Construct):
         proxy = rds.CfnDBProxy(
             self,
             "Proxy",
-            # RDS keeps names in lower case, and wants no more than 60 letters, digits and single hyphens.
-            db_proxy_name=Names.unique_resource_name(self, max_length=60, separator="-").lower(),
+            db_proxy_name=self._name(database),
             engine_family="POSTGRESQL",
             require_tls=True,
             role_arn=role.role_arn,
@@ -86,6 +87,14 @@ class Proxy(Construct):
             authentication=settings.authentication,
             role=settings.role,
         )
+
+    def _name(self, database: Database) -> str:
+        """Another one for other subnets, with which the proxy is made anew before the old one goes.
+
+        RDS keeps names in lower case, and wants no more than 60 letters, digits and single hyphens.
+        """
+        subnets = sha256(" ".join(database.network.subnets).encode()).hexdigest()[:8]
+        return f"{Names.unique_resource_name(self, max_length=51, separator='-').lower()}-{subnets}"
 
     def _with_tokens(self, database: Database, settings: NewProxy) -> list[iam.PolicyStatement]:
         """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-iam-setup.html"""

@@ -14,7 +14,7 @@ from connection_guard.core.reporter_settings import ReporterSettings
 from connection_guard.core.run import Kind
 from infra.configuration import Architecture
 from infra.messaging import Messaging
-from infra.packages import build_package, python_of
+from infra.packages import PYTHON, build_package
 from infra.records import Records
 
 # The names that Lambda gives in the message to a destination, and the Report its own.
@@ -45,7 +45,7 @@ class Reporter(Construct):
             "Function",
             function_name=name,
             description="Connection Guard: stores the responders' reports and tells people of them",
-            runtime=lambda_.Runtime(f"python{python_of(architecture)}", lambda_.RuntimeFamily.PYTHON),
+            runtime=lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON),
             architecture=lambda_.Architecture.custom(architecture.value),
             code=lambda_.Code.from_asset(str(build_package("reporter", architecture))),
             handler="reporter.handler.lambda_handler",

@@ -16,7 +16,7 @@ from infra.configuration import Database, ExistingProxy, Target
 from infra.login import may_log_in
 from infra.messaging import Messaging
 from infra.network import ClosedSecurityGroup
-from infra.packages import build_package, python_of
+from infra.packages import PYTHON, build_package
 
 # Lambda's own work on network interfaces. The actions to describe know no resources, and the interfaces have no names
 # beforehand: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
@@ -44,6 +44,7 @@ class Responder(Construct):
         messaging: Messaging,
     ) -> None:
         super().__init__(scope, identifier)
+        self.security_group = self._security_group(database, proxy, vpc)
         # Known beforehand, so that the role can name the function that has it.
         name = Names.unique_resource_name(self, max_length=64, separator="-", allowed_special_characters="-")
         log_group = logs.LogGroup(
@@ -62,7 +63,7 @@ class Responder(Construct):
             "Function",
             function_name=name,
             description=f"Connection Guard: frees slots of {database.identifier} before clients are refused",
-            runtime=lambda_.Runtime(f"python{python_of(target.architecture)}", lambda_.RuntimeFamily.PYTHON),
+            runtime=lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON),
             architecture=lambda_.Architecture.custom(target.architecture.value),
             code=lambda_.Code.from_asset(str(build_package("responder", target.architecture, database.policy_file))),
             handler="responder.handler.lambda_handler",
@@ -75,7 +76,7 @@ class Responder(Construct):
             role=role,
             log_group=log_group,
             vpc=vpc,
-            security_groups=[self._security_group(database, proxy, vpc)],
+            security_groups=[self.security_group],
             # Two of them would count, choose and terminate past each other.
             reserved_concurrent_executions=1 if database.reserve_concurrency else None,
             # Late is worse than never, and a run that failed may have acted.

@@ -49,6 +49,7 @@ class SelfWatch(Construct):
                 "when the server is full. See that the role has rds_iam, that IAM authentication is on, and that the "
                 f"security groups let the responder in. {log}",
             ),
+            *self._proxy_door(log),
             self._measured(
                 "locked-out",
                 guard_metric(database, Metric.LOCKED_OUT),
@@ -79,6 +80,25 @@ class SelfWatch(Construct):
                 "whatever the server has left. Raise it with ALTER DATABASE, or make pools smaller.",
             ),
         )
+
+    def _proxy_door(self, log: str) -> list[cloudwatch.Alarm]:
+        """5 of 5: on a full database it is shut while the responder frees slots, and that is no news."""
+        if self._database.proxy is None:
+            return []
+        return [
+            self._measured(
+                "proxy-door-shut",
+                guard_metric(self._database, Metric.PROXY_DOOR_OPEN, "Minimum"),
+                BELOW,
+                1,
+                "For 5 minutes the guard could not log in through RDS Proxy, so it keeps no seat there: on a full "
+                "database the direct door alone is left. See that the proxy's targets are available, that it may log "
+                "in as the guard's role, or has that role's secret, and that the responder may connect to it. "
+                f"{log}",
+                minutes=5,
+                to_alarm=5,
+            )
+        ]
 
     def _no_pulse(self, log: str) -> cloudwatch.Alarm:
         """3 of 3: a remediation may take a minute and hold up the pulse behind it, and the newest datapoint be late."""
@@ -116,10 +136,15 @@ class SelfWatch(Construct):
         description: str,
         *,
         minutes: int = 1,
+        to_alarm: int = 1,
     ) -> cloudwatch.Alarm:
         """On what the guard sees only when it looks: what it did not look at is as it was."""
-        missing = cloudwatch.TreatMissingData.IGNORE
-        return self._alarm(what, metric, operator, threshold, description, missing=missing, minutes=minutes)
+        return self._alarm(
+            *(what, metric, operator, threshold, description),
+            missing=cloudwatch.TreatMissingData.IGNORE,
+            minutes=minutes,
+            to_alarm=to_alarm,
+        )
 
     def _limit(self, what: str, metric: Metric, description: str) -> cloudwatch.Alarm:
         """2 of 3, as the warning: nothing is done about it, and a pool may touch its limit for a moment."""

@@ -1,5 +1,6 @@
 -- The database roles of Connection Guard, on PostgreSQL 14 to 18, Amazon RDS and Aurora. It may be run again at any time.
--- Once for a server, with psql, as the master user (a member of rds_superuser) or a superuser:
+-- Once for a server, in the database that the guard logs in to, with psql, as the master user (a member of
+-- rds_superuser) or a superuser:
 --
 --   psql "host=<writer> dbname=postgres user=<master>" -f bootstrap.sql
 --   psql ... -v guard_role=my_guard -v proxy_role=my_guard_proxy -f bootstrap.sql
@@ -38,6 +39,13 @@ FROM unnest(ARRAY[:'guard_role', :'proxy_role']) AS role
 CROSS JOIN pg_roles
 WHERE role <> ''
   AND rolname IN ('pg_monitor', 'pg_signal_backend', 'pg_use_reserved_connections')
+\gexec
+
+-- To log in to this database, where not everybody may.
+SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role)
+FROM unnest(ARRAY[:'guard_role', :'proxy_role']) AS role
+WHERE role <> ''
+  AND NOT has_database_privilege(role, current_database(), 'CONNECT')
 \gexec
 
 SELECT format('GRANT rds_iam TO %I', :'guard_role')

@@ -13,19 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from infra.packages import PYTHON
+
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache"
 
 
 def localemu() -> Path:
     """The Python of an environment that holds LocalEmu: it would change the versions of the project's own."""
-    requirements = Path(__file__).with_name("requirements-localemu.txt")
-    return _virtual_environment("localemu", _python_for_localemu(), requirements)
+    return _virtual_environment("localemu", Path(__file__).with_name("requirements-localemu.txt"))
 
 
 def lambda_runtime() -> Path:
-    """The Python that runs functions: of the version that packages for the local machine are built for."""
-    return _virtual_environment("lambda-runtime", sys.executable, Path(__file__).with_name("requirements-lambda.txt"))
+    """The Python that runs functions, of their runtime's version."""
+    return _virtual_environment("lambda-runtime", Path(__file__).with_name("requirements-lambda.txt"))
 
 
 def cdk() -> Path:
@@ -35,23 +36,20 @@ def cdk() -> Path:
     return command
 
 
-def _python_for_localemu() -> str:
-    """LocalEmu 1.3.2 says that 3.10 will do, but is written in the syntax of 3.12."""
-    if sys.version_info >= (3, 12):
-        return sys.executable
-    for version in ("3.13", "3.12"):
-        # pyenv's commands of this name are there, but do nothing unless the version is asked for.
-        environment = {**os.environ, "PYENV_VERSION": version}
-        ask = [f"python{version}", "-c", "import sys; print(sys.executable)"]
-        try:
-            answer = subprocess.run(ask, env=environment, capture_output=True, text=True, check=True)
-        except (FileNotFoundError, subprocess.CalledProcessError):
-            continue
-        return answer.stdout.strip()
-    raise AssertionError("LocalEmu needs Python 3.12 or 3.13, and there is neither: install one")
+def _python_of_the_functions() -> str:
+    """An interpreter of the functions' own version. LocalEmu, which says that 3.10 will do, needs 3.12 at least."""
+    # pyenv's commands of this name are there, but do nothing unless the version is asked for.
+    environment = {**os.environ, "PYENV_VERSION": PYTHON}
+    ask = [f"python{PYTHON}", "-c", "import sys; print(sys.executable)"]
+    try:
+        answer = subprocess.run(ask, env=environment, capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        raise AssertionError(f"python{PYTHON} is missing: install it, since the functions run under it") from None
+    return answer.stdout.strip()
 
 
-def _virtual_environment(name: str, interpreter: str, requirements: Path) -> Path:
+def _virtual_environment(name: str, requirements: Path) -> Path:
+    interpreter = _python_of_the_functions()
     folder = CACHE / name
     python = folder / "bin" / "python"
 

@@ -9,7 +9,7 @@ from infra.max_connections import Estimate, estimate_serverless
 from responder.respond import MINUTES_BETWEEN_SECOND_DOOR_TESTS
 from tests.builders import a_policy
 from tests.cloudwatch_alarms import Metric, MetricStat, Series, datapoints, state_of
-from tests.infra.configurations import a_cluster, a_configuration, a_database
+from tests.infra.configurations import a_cluster, a_configuration, a_database, an_existing_proxy
 from tests.infra.template import Properties, Template, referred, synthesized
 
 NOW = 100
@@ -191,6 +191,7 @@ def test_cloudwatch_takes_the_longest_description() -> None:
 # The guard watches itself.
 
 DIRECT_DOOR_OPEN = ("ConnectionGuard", "DirectDoorOpen", "Database=orders")
+PROXY_DOOR_OPEN = ("ConnectionGuard", "ProxyDoorOpen", "Database=orders")
 PREFLIGHT_FAILED = ("ConnectionGuard", "PreflightFailed", "Database=orders")
 LOCKED_OUT = ("ConnectionGuard", "LockedOut", "Database=orders")
 ROLE_LIMIT = ("ConnectionGuard", "HighestRoleLimitUtilisation", "Database=orders")
@@ -246,6 +247,18 @@ def test_a_direct_door_stays_shut_until_it_is_tried_again(orders: Template) -> N
     assert state_of(door, tried, NOW - 20, previous="ALARM") == "ALARM"
     assert state_of(door, tried, NOW - 15, previous="ALARM") == "OK"
     assert state_of(door, tried, NOW, previous="OK") == "OK"
+
+
+def test_a_proxy_that_is_shut_for_longer_than_a_remediation_is_told_where_there_is_one(orders: Template) -> None:
+    behind_proxy = synthesized(a_configuration(a_database(proxy=an_existing_proxy())))
+    door = alarm(behind_proxy, "proxy-door-shut")
+    assert state_of(door, seen({PROXY_DOOR_OPEN: lately(1, 0, 0, 0, 0)}), NOW, previous="OK") == "OK"
+    assert state_of(door, seen({PROXY_DOOR_OPEN: lately(0, 0, 0, 0, 0)}), NOW, previous="OK") == "ALARM"
+    assert state_of(door, seen({PROXY_DOOR_OPEN: lately(0, 0, 0, 0, 1)}), NOW, previous="ALARM") == "OK"
+    assert door["AlarmActions"] == door["OKActions"] == [behind_proxy.outputs["IncidentsTopic"]["Value"]]
+    assert "connection-guard-orders-proxy-door-shut" not in {
+        each.get("AlarmName") for each in orders.of("AWS::CloudWatch::Alarm").values()
+    }
 
 
 def test_being_locked_out_is_an_incident_at_once(orders: Template) -> None:

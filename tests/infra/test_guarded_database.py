@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,7 +12,7 @@ from connection_guard.core.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, re
 from connection_guard.core.door import Door, DoorName
 from connection_guard.core.policy import Tier
 from connection_guard.core.settings import Settings
-from infra.configuration import Architecture, ProxyAuthentication
+from infra.configuration import Architecture, Network, ProxyAuthentication
 from tests.builders import an_alarm_event
 from tests.infra.configurations import (
     ACCOUNT,
@@ -225,6 +226,24 @@ def test_the_longest_identifier_fits_into_the_names_of_the_function_and_of_the_p
     proxy = the(deployed, "AWS::RDS::DBProxy")[1]["DBProxyName"]
     assert len(proxy) <= 60
     assert re.fullmatch("[a-z](-?[a-z0-9])*", proxy)
+
+
+def test_a_proxy_in_other_subnets_has_another_name() -> None:
+    """CloudFormation makes it anew, and the old one is still there then."""
+
+    def name_in(network: Network) -> str:
+        deployed = synthesized(a_configuration(a_database(network=network, proxy=a_new_proxy())))
+        return str(the(deployed, "AWS::RDS::DBProxy")[1]["DBProxyName"])
+
+    network = a_database().network
+    assert name_in(network) != name_in(replace(network, subnets=("subnet-0000000a", "subnet-0000000b")))
+
+
+def test_the_pulse_begins_when_the_way_in_is_open_and_ends_before_it_is_closed() -> None:
+    deployed = synthesized(a_configuration(a_database(proxy=a_new_proxy())))
+    [rule] = [each for each in deployed.resources.values() if each["Type"] == "AWS::Events::Rule"]
+    for way_in in ("AWS::EC2::SecurityGroupIngress", "AWS::RDS::DBProxyTargetGroup"):
+        assert set(deployed.of(way_in)) <= set(rule["DependsOn"])
 
 
 @pytest.mark.parametrize("of", DATABASES)

@@ -110,6 +110,18 @@ def test_a_guard_file_that_is_not_there_is_a_line_and_no_traceback(tmp_path: Pat
     assert "Traceback" not in run.stderr
 
 
+def test_more_databases_than_a_stack_holds_are_a_line_and_no_traceback(tmp_path: Path) -> None:
+    text = (ROOT / "guard.toml").read_text()
+    head, table = text.split("[[databases]]", 1)
+    table = f'[[databases]]\npolicy = "{POLICY_FILE}"' + table.replace("[[databases]]", "")
+    many = tmp_path / "many.toml"
+    many.write_text(head + "\n".join(table.replace("orders", f"orders{number}") for number in range(16)))
+    run = app(tmp_path / "assembly", guard_file=many)
+    assert run.returncode == 1
+    assert "many.toml: its databases make more than the 500 resources" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 CARELESS = """
 import app
 from aws_cdk import aws_s3 as s3

@@ -84,6 +84,18 @@ def test_on_rds_it_logs_in_by_iam_and_the_proxys_role_by_password(server: Postgr
     assert server.connect(role="connection_guard_proxy").info.user == "connection_guard_proxy"
 
 
+def test_both_may_log_in_where_not_everybody_may(server: PostgresServer) -> None:
+    server.execute("CREATE ROLE app LOGIN")
+    server.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
+
+    assert_silent_success(bootstrap(server, proxy_role="connection_guard_proxy"))
+
+    for role in ("connection_guard", "connection_guard_proxy"):
+        assert server.connect(role=role).info.user == role
+    with pytest.raises(psycopg2.OperationalError, match="permission denied"):
+        server.connect(role="app")
+
+
 def test_run_again_it_changes_nothing(server: PostgresServer) -> None:
     server.execute("CREATE ROLE rds_iam NOLOGIN")
     bootstrap(server, proxy_role="connection_guard_proxy")
