@@ -42,10 +42,10 @@ WHERE role <> ''
 \gexec
 
 -- To log in to this database, where not everybody may.
-SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role)
-FROM unnest(ARRAY[:'guard_role', :'proxy_role']) AS role
-WHERE role <> ''
-  AND NOT has_database_privilege(role, current_database(), 'CONNECT')
+SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), rolname)
+FROM pg_roles
+WHERE rolname IN (:'guard_role', :'proxy_role')
+  AND NOT has_database_privilege(oid, current_database(), 'CONNECT')
 \gexec
 
 SELECT format('GRANT rds_iam TO %I', :'guard_role')
