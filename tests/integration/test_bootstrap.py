@@ -87,13 +87,15 @@ def test_on_rds_it_logs_in_by_iam_and_the_proxys_role_by_password(server: Postgr
 def test_both_may_log_in_where_not_everybody_may(server: PostgresServer) -> None:
     server.execute("CREATE ROLE app LOGIN")
     server.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
+    try:
+        assert_silent_success(bootstrap(server, proxy_role="connection_guard_proxy"))
 
-    assert_silent_success(bootstrap(server, proxy_role="connection_guard_proxy"))
-
-    for role in ("connection_guard", "connection_guard_proxy"):
-        assert server.connect(role=role).info.user == role
-    with pytest.raises(psycopg2.OperationalError, match="permission denied"):
-        server.connect(role="app")
+        for role in ("connection_guard", "connection_guard_proxy"):
+            assert server.connect(role=role).info.user == role
+        with pytest.raises(psycopg2.OperationalError, match="permission denied"):
+            server.connect(role="app")
+    finally:
+        server.execute("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
 
 
 def test_run_again_it_changes_nothing(server: PostgresServer) -> None:
