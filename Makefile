@@ -43,7 +43,7 @@ test: $(VENV)
 
 e2e: $(VENV) $(CDK)
 	@.venv/bin/python -m tests.postgres_binaries
-	@.venv/bin/python -m tests.e2e.environments
+	@PYTHONPATH=lambdas:. .venv/bin/python -m tests.e2e.environments
 	@.venv/bin/python -m pytest tests/e2e
 
 bootstrap synth diff deploy destroy: $(VENV) $(CDK)
