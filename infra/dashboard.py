@@ -6,6 +6,7 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
+from connection_guard.core.links import dashboard_page
 from connection_guard.core.metrics import Metric
 from infra.configuration import Database
 from infra.metrics import guard_metric, utilisation
@@ -14,17 +15,17 @@ SESSIONS = [metric for metric in Metric if metric.startswith("Sessions")]
 
 
 class Dashboard(Construct):
-    """A dashboard with the stack's name and one row a database. `url` is where a browser shows it."""
+    """A dashboard with the stack's name, `name`, and one row a database. `url` is where a browser shows it."""
 
     def __init__(self, scope: Construct, identifier: str, databases: Sequence[Database]) -> None:
         super().__init__(scope, identifier)
         stack = Stack.of(self)
-        console = f"https://{stack.region}.console.aws.amazon.com/cloudwatch/home?region={stack.region}"
-        self.url = f"{console}#dashboards/dashboard/{stack.stack_name}"
+        self.name = stack.stack_name
+        self.url = dashboard_page(stack.region, self.name)
         cloudwatch.Dashboard(
             self,
             "Dashboard",
-            dashboard_name=stack.stack_name,
+            dashboard_name=self.name,
             default_interval=Duration.hours(3),
             widgets=[_row(database) for database in databases],
         )

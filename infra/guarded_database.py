@@ -4,6 +4,7 @@ from aws_cdk import Acknowledgment, Validations
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct, IDependable
 
+from connection_guard.core.reporter_settings import WatchedDatabase
 from infra.alarms import UtilisationAlarms
 from infra.configuration import Database, NewProxy, Target
 from infra.messaging import Messaging
@@ -14,7 +15,10 @@ from infra.self_watch import SelfWatch
 
 
 class GuardedDatabase(Construct):
-    """Everything that belongs to one database; `warning` and `critical` are the alarms on its DatabaseConnections."""
+    """Everything that belongs to one database.
+
+    `warning` and `critical` are the alarms on its DatabaseConnections, `watched` is what the reporter is told of it.
+    """
 
     def __init__(self, scope: Construct, database: Database, target: Target, messaging: Messaging) -> None:
         super().__init__(scope, database.identifier)
@@ -40,6 +44,7 @@ class GuardedDatabase(Construct):
         responder = Responder(self, "Responder", database, proxy, target, vpc, messaging)
         way_in.append(responder.security_group)
         self.responder = responder.function
+        self.watched = WatchedDatabase(database.identifier, database.is_cluster, responder.name)
         alarms = UtilisationAlarms(self, "Alarms", database, self.responder, messaging)
         self.warning, self.critical = alarms.warning, alarms.critical
         # The first pulse finds the way in, and the last one is over before it is closed.

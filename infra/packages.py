@@ -37,8 +37,6 @@ DATA = {
     "connection_guard.adapters.database": "connection_guard/adapters/sql",
 }
 
-POLICY = "policy.toml"
-
 # Lambda's operating system, Amazon Linux 2023, has glibc 2.34: https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 GLIBC = ("manylinux_2_28", "manylinux2014")
 MACHINES = {Architecture.ARM64: "aarch64", Architecture.X86_64: "x86_64"}
@@ -49,16 +47,15 @@ NOTES = ("*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED",
 
 
 def build_package(
-    function: str, architecture: Architecture, policy_file: Path | None = None, *, python: str = PYTHON
+    function: str, architecture: Architecture, data: Mapping[str, bytes], *, python: str = PYTHON
 ) -> Path:
     """The folder that holds the unzipped package of `function` (a folder in `lambdas`); built where it is not there.
 
-    `python` is the version that it is to run under: psycopg2 is compiled for each. Raises
-    ConfigurationError where its libraries cannot be had.
+    `data` are the files that this deployment adds, by the names that they have in the package's root. `python` is the
+    version that it is to run under: psycopg2 is compiled for each. Raises ConfigurationError where its libraries cannot
+    be had.
     """
-    files = {path.relative_to(LAMBDAS).as_posix(): path.read_bytes() for path in _own_files(function)}
-    if policy_file is not None:
-        files[POLICY] = policy_file.read_bytes()
+    files = {path.relative_to(LAMBDAS).as_posix(): path.read_bytes() for path in _own_files(function)} | dict(data)
     libraries = _libraries(function, MACHINES[architecture], python)
 
     def build(package: Path) -> None:
@@ -84,7 +81,7 @@ def _own_files(function: str) -> Iterator[Path]:
 
 
 def _libraries(function: str, machine: str, python: str) -> Path:
-    """Kept apart from what is packed with them, so that a changed line or another policy needs no package index."""
+    """Kept apart from what is packed with them, so that a changed line or other data need no package index."""
     requirements = LAMBDAS / function / "requirements.txt"
 
     def build(folder: Path) -> None:

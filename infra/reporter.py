@@ -1,5 +1,7 @@
 """The reporter: the function outside the VPC that stores every report and tells people."""
 
+from collections.abc import Sequence
+
 from aws_cdk import Acknowledgment, ArnFormat, Duration, Names, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
@@ -10,9 +12,15 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from connection_guard.core.reporter_settings import ReporterSettings
+from connection_guard.core.reporter_settings import (
+    DATABASES_FILE,
+    ReporterSettings,
+    WatchedDatabase,
+    write_databases,
+)
 from connection_guard.core.run import Kind
 from infra.configuration import Architecture
+from infra.dashboard import Dashboard
 from infra.messaging import Messaging
 from infra.packages import PYTHON, build_package
 from infra.records import Records
@@ -33,12 +41,15 @@ class Reporter(Construct):
         scope: Construct,
         identifier: str,
         architecture: Architecture,
+        databases: Sequence[WatchedDatabase],
+        dashboard: Dashboard,
         slack_secret: str | None,
         messaging: Messaging,
         records: Records,
     ) -> None:
         super().__init__(scope, identifier)
         name = Names.unique_resource_name(self, max_length=64, separator="-", allowed_special_characters="-")
+        package = build_package("reporter", architecture, {DATABASES_FILE: write_databases(databases).encode()})
         undelivered = messaging.dead_letter_queue(self, "Undelivered")
         self.function = lambda_.Function(
             self,
@@ -47,15 +58,17 @@ class Reporter(Construct):
             description="Connection Guard: stores the responders' reports and tells people of them",
             runtime=lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON),
             architecture=lambda_.Architecture.custom(architecture.value),
-            code=lambda_.Code.from_asset(str(build_package("reporter", architecture))),
+            code=lambda_.Code.from_asset(str(package)),
             handler="reporter.handler.lambda_handler",
             environment=ReporterSettings(
                 table=records.table.table_name,
                 bucket=records.bucket.bucket_name,
                 incidents_topic=messaging.incidents.topic_arn,
                 slack_secret=slack_secret,
+                dashboard=dashboard.name,
             ).to_environment(),
-            timeout=Duration.seconds(30),
+            # Storing takes a second. The rest is for a slow Slack, which may ask for a pause, too.
+            timeout=Duration.seconds(60),
             memory_size=256,
             role=self._role(slack_secret, messaging, records),
             log_group=logs.LogGroup(
@@ -86,9 +99,16 @@ class Reporter(Construct):
         messaging.tell_people(*self._alarms())
 
     def _role(self, slack_secret: str | None, messaging: Messaging, records: Records) -> iam.Role:
-        """May write, not read, what is kept: evidence and incidents name people's sessions."""
+        """May write, not read, the evidence, which names people's sessions; incidents are read to go on with them.
+
+        https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html
+        https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
+        """
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        records.table.grant(role, "dynamodb:PutItem")
+        records.table.grant(role, "dynamodb:GetItem", "dynamodb:UpdateItem")
+        role.add_to_policy(
+            iam.PolicyStatement(actions=["rds:DescribeEvents", "cloudwatch:GetMetricData"], resources=["*"])
+        )
         evidence = records.bucket.arn_for_objects("*")
         role.add_to_policy(iam.PolicyStatement(actions=["s3:PutObject"], resources=[evidence]))
         bucket = Stack.of(self).resolve(records.bucket.bucket_arn)["Fn::GetAtt"][0]
@@ -96,7 +116,12 @@ class Reporter(Construct):
             Acknowledgment(
                 id=f"AwsSolutions-IAM5[Resource::<{bucket}.Arn>/*]",
                 reason="A report's key is known when it comes; the bucket holds nothing else, and keeps every version.",
-            )
+            ),
+            Acknowledgment(
+                id="AwsSolutions-IAM5[Resource::*]",
+                reason="Neither rds:DescribeEvents nor cloudwatch:GetMetricData knows resource-level permissions; both "
+                "only read, events and figures.",
+            ),
         )
         messaging.incidents.grant_publish(role)
         if slack_secret is not None:

@@ -31,7 +31,10 @@ NETWORK_INTERFACE_ACTIONS = (
 
 
 class Responder(Construct):
-    """The responder of one database. `proxy` is the RDS Proxy before it, None where there is none."""
+    """The responder of one database. `proxy` is the RDS Proxy before it, None where there is none.
+
+    `name` is the function's in plain text, where `function.function_name` is a reference.
+    """
 
     def __init__(
         self,
@@ -45,8 +48,10 @@ class Responder(Construct):
     ) -> None:
         super().__init__(scope, identifier)
         self.security_group = self._security_group(database, proxy, vpc)
-        # Known beforehand, so that the role can name the function that has it.
-        name = Names.unique_resource_name(self, max_length=64, separator="-", allowed_special_characters="-")
+        # Known beforehand, so that the role can name the function that has it, and the reporter whom it hears of.
+        self.name = name = Names.unique_resource_name(
+            self, max_length=64, separator="-", allowed_special_characters="-"
+        )
         log_group = logs.LogGroup(
             self,
             "Log",
@@ -65,7 +70,9 @@ class Responder(Construct):
             description=f"Connection Guard: frees slots of {database.identifier} before clients are refused",
             runtime=lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON),
             architecture=lambda_.Architecture.custom(target.architecture.value),
-            code=lambda_.Code.from_asset(str(build_package("responder", target.architecture, database.policy_file))),
+            code=lambda_.Code.from_asset(
+                str(build_package("responder", target.architecture, {"policy.toml": database.policy_file.read_bytes()}))
+            ),
             handler="responder.handler.lambda_handler",
             environment=_settings(self, database, proxy, target).to_environment(),
             # Before the pulse of the next minute, so that a remediation does not hold it up.

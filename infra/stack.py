@@ -34,7 +34,6 @@ class ConnectionGuardStack(Stack):
         messaging = Messaging(self, "Messaging")
         messaging.tell_by_email(configuration.notifications.emails)
         records = Records(self, "Records")
-        Reporter(self, "Reporter", target.architecture, configuration.notifications.slack_secret, messaging, records)
         dashboard = Dashboard(self, "Dashboard", configuration.databases)
         CfnOutput(
             self, "IncidentsTopic", value=messaging.incidents.topic_arn, description="Subscribe whoever is on duty"
@@ -42,9 +41,13 @@ class ConnectionGuardStack(Stack):
         CfnOutput(self, "DashboardAddress", value=dashboard.url, description="How full the databases are")
         CfnOutput(self, "IncidentsTable", value=records.table.table_name, description="The incidents; kept on removal")
         CfnOutput(self, "EvidenceBucket", value=records.bucket.bucket_name, description="The evidence; kept on removal")
+        watched = []
         for database in configuration.databases:
             guarded = GuardedDatabase(self, database, target, messaging)
+            watched.append(guarded.watched)
             _tell_next_steps(guarded)
+        secret = configuration.notifications.slack_secret
+        Reporter(self, "Reporter", target.architecture, watched, dashboard, secret, messaging, records)
 
 
 def _synthesizer(synthesizer: Synthesizer) -> IStackSynthesizer:

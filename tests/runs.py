@@ -198,6 +198,7 @@ def any_runs(draw: st.DrawFn) -> Run:
         received_at=NOW,
         is_duplicate=draw(st.booleans()),
         is_stale=draw(st.booleans()),
+        target_percent=draw(st.none() | st.floats(0, 100)),
         tier=draw(st.none() | st.sampled_from(Tier)),
         attempt=draw(st.integers(0, 5)),
         engaged=draw(st.booleans()),

@@ -4,6 +4,7 @@ ConnectionGuardError
 ├── ConfigurationError       a setting or the policy is wrong: says where, and what would be right
 ├── ForeignEventError        an event that the function does not serve
 ├── StoreError               S3 or DynamoDB refused or could not be reached: nothing, or not all, was stored
+├── TellingError             Slack or SNS refused or could not be reached: people may not have been told
 └── DatabaseError
     ├── DoorShutError        no session could be opened through a door
     ├── ConnectionLostError  an open session died, or did not answer in time: what it was doing is unknown
@@ -25,6 +26,10 @@ class ForeignEventError(ConnectionGuardError):
 
 class StoreError(ConnectionGuardError):
     """S3 or DynamoDB refused or could not be reached; the message names the bucket or the table, and the reason."""
+
+
+class TellingError(ConnectionGuardError):
+    """Slack or SNS refused or could not be reached; the message names which, and the reason, and no secret."""
 
 
 class DatabaseError(ConnectionGuardError):

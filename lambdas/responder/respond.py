@@ -88,6 +88,7 @@ class Responder:
         self._policy = policy
         self._doors = Doors(settings, connect)
         self._engagement = Engagement()
+        self._was_helpless = False  # since people were told that it can do nothing
         self._proxy_addresses: frozenset[str] = frozenset()
 
     def __call__(self, event: object, context: Context) -> dict[str, Any]:
@@ -118,6 +119,7 @@ class Responder:
             received_at=received_at,
             is_duplicate=event.key in self._engagement.seen,
             is_stale=is_stale,
+            target_percent=self._policy.limits.target_percent,
         )
         was_pressed = self._engagement.is_pressed
         self._engagement = with_event(self._engagement, event, is_stale=is_stale)
@@ -126,9 +128,11 @@ class Responder:
             with timer.phase("connect"):
                 session, measurement = self._doors.enter(timer.deadline)
         except DoorShutError:
+            self._was_helpless = True
             return replace(run, kind=Kind.LOCKED_OUT, escalation=NO_DOOR_OPENED)
         run = replace(run, measurement=measurement)
         if grants := missing_grants(measurement):
+            self._was_helpless = True
             return replace(run, kind=Kind.PREFLIGHT_FAILED, escalation=_lacks(grants))
         is_old_news = is_stale or (run.is_duplicate and self._engagement.has_escalated)
         is_pulse = is_old_news or isinstance(event, Pulse)
@@ -139,9 +143,10 @@ class Responder:
             target_percent=self._policy.limits.target_percent,
             critical_percent=self._settings.critical_percent,
         )
-        run = replace(
-            run, tier=self._engagement.tier or run.tier, recovered=was_pressed and not self._engagement.is_pressed
-        )
+        is_below_target = measurement.utilisation < self._policy.limits.target_percent
+        recovered = is_below_target and (was_pressed or self._was_helpless)
+        self._was_helpless = self._was_helpless and not is_below_target
+        run = replace(run, tier=self._engagement.tier or run.tier, recovered=recovered)
         if not is_pulse or self._engagement.tier is not None:
             return self._look_and_act(run, session, timer)
         run = replace(run, kind=Kind.OBSERVATION if run.recovered else Kind.PULSE)

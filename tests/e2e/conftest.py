@@ -6,6 +6,7 @@
 Everything is set up once, and torn down to the last process and port.
 """
 
+import json
 import shutil
 import socket
 import tempfile
@@ -29,6 +30,7 @@ from tests.integration.guarded import GUARD
 from tests.integration.test_bootstrap import assert_silent_success, bootstrap
 from tests.postgres_server import PostgresServer
 from tools.embedded_postgres import EmbeddedPostgres
+from tools.slack_double import SlackDouble
 
 SETTINGS = {"max_connections": 60, "superuser_reserved_connections": 3, "reserved_connections": 3}
 POOL = 3  # server connections that the proxy may open
@@ -145,8 +147,23 @@ def gates(
 
 
 @pytest.fixture(scope="session")
+def slack(emulator: Emulator, ports: list[int]) -> Iterator[SlackDouble]:
+    """A workspace, and the secret by which the reporter knows it."""
+    with SlackDouble() as slack:
+        ports.append(int(slack.base_url.split(":")[2].partition("/")[0]))
+        secret = {"token": slack.token, "channel": slack.channel, "base_url": slack.base_url}
+        client = emulator.client("secretsmanager")
+        client.create_secret(Name="connection-guard/slack", SecretString=json.dumps(secret))
+        yield slack
+
+
+@pytest.fixture(scope="session")
 def deployment(
-    folder: Path, emulator: Emulator, gates: Mapping[DoorName, IamGate], authorities: Mapping[DoorName, Authority]
+    folder: Path,
+    emulator: Emulator,
+    gates: Mapping[DoorName, IamGate],
+    authorities: Mapping[DoorName, Authority],
+    slack: SlackDouble,  # noqa: ARG001 - the stack is deployed with its secret's name
 ) -> Deployment:
     return Deployment(
         folder,

@@ -1,10 +1,13 @@
 """The deployed guard as an operator sees it: its logs and metrics, its alarms, and what it has stored."""
 
+import gzip
 import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from connection_guard.core.incident import Incident
+from connection_guard.core.incident_table import incident_of, latest_key
 from connection_guard.core.metrics import NAMESPACE
 from tests.cloudwatch_alarms import MetricStat, Series, state_of
 from tests.e2e.emulator import Emulator, FunctionProcess
@@ -87,24 +90,28 @@ class DeployedGuard:
     # What the reporter stored
 
     def reports(self) -> list[dict[str, Any]]:
-        """The Reports in the evidence bucket that the table names, in its order."""
-        s3 = self._emulator.client("s3")
-        items = self._items(f"database#{DATABASE}")
-        bodies = [s3.get_object(Bucket=self.bucket, Key=item["evidence"]["S"])["Body"].read() for item in items]
-        return [json.loads(body) for body in bodies]
+        """The Reports in the evidence bucket, the oldest first."""
+        return [json.loads(body) for body in self._objects(f"reports/database={DATABASE}/")]
 
     def reports_of_kind(self, kind: str) -> list[dict[str, Any]]:
         return [report for report in self.reports() if report["kind"] == kind]
 
     def failures(self) -> list[dict[str, Any]]:
         """Lambda's records of the invocations that came to no Report."""
-        return [json.loads(item["record"]["S"]) for item in self._items(f"function#{self.responder_arn}:$LATEST")]
+        return [json.loads(body) for body in self._objects(f"failures/{self.responder}/")]
 
-    def _items(self, partition: str) -> list[dict[str, Any]]:
-        answer = self._emulator.client("dynamodb").query(
-            TableName=self.table,
-            KeyConditionExpression="pk = :partition",
-            ExpressionAttributeValues={":partition": {"S": partition}},
-            ConsistentRead=True,
-        )
-        return list(answer["Items"])
+    def sessions_in_evidence(self) -> list[dict[str, Any]]:
+        """Every line of the evidence."""
+        objects = self._objects(f"evidence/database={DATABASE}/")
+        return [json.loads(line) for body in objects for line in gzip.decompress(body).splitlines()]
+
+    def incident(self) -> Incident | None:
+        """The latest."""
+        key = {name: {"S": value} for name, value in latest_key(DATABASE).items()}
+        answer = self._emulator.client("dynamodb").get_item(TableName=self.table, Key=key, ConsistentRead=True)
+        return incident_of(answer["Item"]["body"]["B"]) if "Item" in answer else None
+
+    def _objects(self, prefix: str) -> list[bytes]:
+        s3 = self._emulator.client("s3")
+        listed = s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        return [s3.get_object(Bucket=self.bucket, Key=each["Key"])["Body"].read() for each in listed]

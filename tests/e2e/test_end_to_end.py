@@ -8,6 +8,7 @@ see `deployment`. CloudWatch's part is the test's: LocalEmu stores alarms on exp
 One story, told in the order of these tests.
 """
 
+import json
 import os
 import signal
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from botocore.exceptions import ClientError
 
 from connection_guard.adapters.connect import sign_token
 from connection_guard.core.door import Door, DoorName
+from connection_guard.core.incident import Progress
 from tests.e2e.applications import Applications
 from tests.e2e.authority import Authority
 from tests.e2e.conftest import POOL, SETTINGS, USERS
@@ -31,6 +33,7 @@ from tests.e2e.iam_gate import IamGate
 from tests.e2e.waiting import wait_until
 from tests.integration.guarded import GUARD
 from tests.postgres_server import PostgresServer
+from tools.slack_double import SlackDouble
 
 USABLE = SETTINGS["max_connections"] - SETTINGS["superuser_reserved_connections"] - SETTINGS["reserved_connections"]
 ARE_STALE = (
@@ -40,7 +43,7 @@ ARE_STALE = (
 
 
 def test_a_full_database_is_freed_and_what_was_done_is_stored(
-    guard: DeployedGuard, server: PostgresServer, applications: Applications
+    guard: DeployedGuard, server: PostgresServer, applications: Applications, slack: SlackDouble
 ) -> None:
     # A leak, as yet no emergency. Nobody has called the guard: its own pulse makes it look.
     applications.leak(USABLE * 6 // 10)
@@ -72,6 +75,15 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
     assert guard.evaluate_critical_alarm() == "OK"
     ends = wait_until(lambda: [each for each in guard.reports() if each["received_at"] > remediation["received_at"]])
     assert [(each["kind"], each["event"]["alarm"]["state"]) for each in ends] == [("observation", "OK")]
+
+    # It is one incident, which is over, and one message in Slack, edited and with the attempt in its thread.
+    wait_until(lambda: (incident := guard.incident()) and incident.progress is Progress.CLOSED and incident.slack)
+    (message,) = slack.channel_view
+    wait_until(lambda: message.edits and "over after" in json.dumps(message.content))
+    assert f"{len(remediation['terminated'])} of" in json.dumps(message.content)
+    wait_until(lambda: len(slack.thread_of(message)) == 1)
+    seen = [each for each in guard.sessions_in_evidence() if each["event_key"] == remediation["event"]["key"]]
+    assert [each["result"] for each in seen].count("terminated") == len(remediation["terminated"])
 
     # People are told of what was done, and not every minute that all is well.
     wait_until(lambda: ends[0]["headline"] in messages(guard.log("reporter")))
@@ -132,7 +144,7 @@ def start_login_and_wait(door: Door, token: str, user: str, authority: Path) -> 
 
 
 def test_a_responder_that_is_killed_at_work_is_reported_as_a_failure_and_replaced(
-    guard: DeployedGuard, gates: Mapping[DoorName, IamGate]
+    guard: DeployedGuard, gates: Mapping[DoorName, IamGate], slack: SlackDouble
 ) -> None:
     with gates[DoorName.PROXY].closed() as proxy_is_tried, gates[DoorName.DIRECT].closed() as direct_is_tried:
         guard.set_critical_alarm("ALARM")
@@ -142,7 +154,8 @@ def test_a_responder_that_is_killed_at_work_is_reported_as_a_failure_and_replace
         (failure,) = wait_until(guard.failures)
 
     assert failure["responsePayload"]["errorType"] == "Runtime.ExitError"
-    wait_until(lambda: "the responder failed" in messages(guard.log("reporter")))
+    wait_until(lambda: (incident := guard.incident()) and incident.progress is Progress.ESCALATED and incident.slack)
+    assert len(slack.channel_view) == 2
 
     reports_before = len(guard.reports())
     guard.set_critical_alarm("OK")

@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connection_guard.adapters.context import look
 from connection_guard.core.incident_table import EXPIRY, KEPT_FOR, PARTITION_KEY, SORT_KEY
 from connection_guard.core.metrics import DIMENSION, NAMESPACE, Metric
-from connection_guard.core.reporter_settings import ReporterSettings
+from connection_guard.core.reporter_settings import DATABASES_FILE, ReporterSettings, WatchedDatabase, read_databases
 from connection_guard.core.run import Kind
+from connection_guard.core.settings import Settings
 from infra.configuration import Configuration
 from tests.infra.configurations import ACCOUNT, REGION
 from tests.infra.template import ROOT, Properties, Statement, Template, referred
@@ -280,7 +284,10 @@ def test_the_reporter_may_do_what_it_does_and_nothing_else(template: Template, r
     assert may == {
         ("logs:CreateLogStream", f"${{{log}.Arn}}"),
         ("logs:PutLogEvents", f"${{{log}.Arn}}"),
-        ("dynamodb:PutItem", f"${{{table}.Arn}}"),
+        ("dynamodb:GetItem", f"${{{table}.Arn}}"),
+        ("dynamodb:UpdateItem", f"${{{table}.Arn}}"),
+        ("rds:DescribeEvents", "*"),
+        ("cloudwatch:GetMetricData", "*"),
         ("s3:PutObject", f"${{{bucket}.Arn}}/*"),
         ("sns:Publish", f"${{{incidents}}}"),
         ("kms:GenerateDataKey", f"${{{key}.Arn}}"),
@@ -302,9 +309,54 @@ def test_the_reporter_is_told_where_to_store_and_whom_to_tell(
     table, bucket = records(template)
     function = template.of("AWS::Lambda::Function")[reporter]
     settings = ReporterSettings.from_environment(function["Environment"]["Variables"])
-    assert settings == ReporterSettings(f"${{{table}}}", f"${{{bucket}}}", f"${{{incidents}}}", "guard/slack")
+    [dashboard] = template.of("AWS::CloudWatch::Dashboard").values()
+    assert settings == ReporterSettings(
+        f"${{{table}}}", f"${{{bucket}}}", f"${{{incidents}}}", "guard/slack", dashboard["DashboardName"]
+    )
     assert function["Architectures"] == ["arm64"]
     assert function["Runtime"] == "python3.13"
+
+
+def test_the_reporter_knows_every_database_and_the_function_that_guards_it(
+    template: Template, template_file: Path, configuration: Configuration, reporter: str, responders: set[str]
+) -> None:
+    functions = template.of("AWS::Lambda::Function")
+    package = template_file.parent / f"asset.{Path(functions[reporter]['Code']['S3Key']).stem}"
+    guards = {
+        Settings.from_environment(functions[each]["Environment"]["Variables"]).database: functions[each]["FunctionName"]
+        for each in responders
+    }
+    assert read_databases((package / DATABASES_FILE).read_text()) == tuple(
+        WatchedDatabase(each.identifier, each.is_cluster, guards[each.identifier]) for each in configuration.databases
+    )
+
+
+class Requests(list[dict[str, Any]]):
+    """A client of any service that keeps what it was asked for and knows nothing."""
+
+    def __call__(self, _service: str) -> "Requests":
+        return self
+
+    def get_paginator(self, _operation: str) -> "Requests":
+        return self
+
+    def paginate(self, **request: Any) -> list[Any]:
+        self.append(request)
+        return []
+
+
+def test_the_reporter_tells_of_the_figures_that_the_alarms_go_by(
+    template: Template, configuration: Configuration
+) -> None:
+    alarms = {each.get("AlarmName"): each for each in template.of("AWS::CloudWatch::Alarm").values()}
+    for database in configuration.databases:
+        asked = Requests()
+        look(WatchedDatabase(database.identifier, database.is_cluster, ""), datetime.now(UTC), asked)
+        figures = [query["MetricStat"] for request in asked for query in request.get("MetricDataQueries", [])]
+        queries = alarms[f"connection-guard-{database.identifier}-critical"]["Metrics"]
+        drawn = [query["MetricStat"] for query in queries if "MetricStat" in query]
+        assert len(figures) == 2
+        assert all(figure in drawn for figure in figures), (figures, drawn)
 
 
 # What is kept, and how
@@ -415,6 +467,8 @@ def test_every_wildcard_in_what_is_allowed_is_one_of_these(template: Template, r
         template.role_of(reporter): {
             ("s3:PutObject", f"${{{bucket}.Arn}}/*"),
             ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:guard/slack-??????"),
+            ("rds:DescribeEvents", "*"),  # neither knows resource-level permissions
+            ("cloudwatch:GetMetricData", "*"),
         },
     } | {
         template.role_of(function): network_interfaces

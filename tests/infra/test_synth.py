@@ -53,8 +53,8 @@ def the_manifest(assembly: Path) -> Any:
 @pytest.fixture(scope="module", autouse=True)
 def _packages() -> None:
     """Built before: libraries come over the network."""
-    build_package("reporter", Architecture.ARM64)
-    build_package("responder", Architecture.ARM64, POLICY_FILE)
+    for function in ("reporter", "responder"):
+        build_package(function, Architecture.ARM64, {})
 
 
 @pytest.fixture(scope="module")

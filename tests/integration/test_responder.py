@@ -183,6 +183,16 @@ def test_a_missing_privilege_is_named_with_the_grant_that_mends_it(
     assert terminated(guarded.deliver()) > 0
 
 
+def test_whoever_was_told_that_the_guard_is_helpless_is_told_once_that_it_no_longer_is(guarded: Guarded) -> None:
+    guarded.server.execute(f"REVOKE pg_signal_backend FROM {GUARD}")
+    assert guarded.deliver(a_pulse_event())["kind"] == "preflight_failed"
+    guarded.server.execute(f"GRANT pg_signal_backend TO {GUARD}")
+
+    reports = [guarded.deliver(a_pulse_event()) for _ in range(2)]
+
+    assert [(report["kind"], report["recovered"]) for report in reports] == [("observation", True), ("pulse", False)]
+
+
 def refuse_above_a_quarter(guarded: Guarded) -> Guarded:
     return with_policy(guarded, a_policy(refuse_above_percent=25))
 

@@ -19,6 +19,7 @@ class ReportDelivery:
     """A Report (docs/report.schema.json). `request_id` names the responder's run, also in its log."""
 
     request_id: str
+    function_arn: str
     database: str
     kind: str
     headline: str
@@ -26,25 +27,28 @@ class ReportDelivery:
     received_at: datetime
     report: Mapping[str, Any]
 
-    @property
-    def evidence_key(self) -> str:
-        """Where the Report lies in the evidence bucket: the same run has the same key however often it is delivered."""
-        return f"reports/{self.database}/{self.received_at:%Y/%m/%d/%H%M%S.%f}-{self.request_id}.json"
-
 
 @dataclass(frozen=True, slots=True)
 class FailureDelivery:
     """An event that came to no Report: the responder raised or was killed, or the event grew too old before it ran.
 
-    `condition` is Lambda's own word for it, `error` is None where the responder did not run. `record` is the whole.
+    `condition` is Lambda's own word for it, `error` is None where the responder did not run, `error_type` also where
+    nothing names it. `record` is the whole.
     """
 
     request_id: str
     function_arn: str
     condition: str
     error: str | None
+    error_type: str | None
     failed_at: datetime
     record: Mapping[str, Any]
+
+    @property
+    def record_key(self) -> str:
+        """Where the record lies in the evidence bucket: always the same, as a Report's."""
+        function = self.function_arn.split(":function:")[-1].partition(":")[0]
+        return f"failures/{function}/{self.failed_at:%Y/%m/%d/%H%M%S.%f}-{self.request_id}.json"
 
 
 Delivery = ReportDelivery | FailureDelivery
@@ -70,6 +74,7 @@ def _report(record: Mapping[str, Any]) -> ReportDelivery:
     report = record["responsePayload"]
     return ReportDelivery(
         request_id=_text(record["requestContext"]["requestId"]),
+        function_arn=_text(record["requestContext"]["functionArn"]),
         database=_text(report["database"]),
         kind=_text(report["kind"]),
         headline=_text(report["headline"]),
@@ -86,6 +91,7 @@ def _failure(record: Mapping[str, Any]) -> FailureDelivery:
         function_arn=_text(context["functionArn"]),
         condition=_text(context["condition"]),
         error=_error(record.get("responsePayload")),
+        error_type=_error_type(record.get("responsePayload")),
         failed_at=_time(record["timestamp"]),
         record=record,
     )
@@ -95,6 +101,11 @@ def _error(answer: object) -> str | None:
     if isinstance(answer, Mapping) and "errorMessage" in answer:
         return str(answer["errorMessage"])
     return None if answer is None else json.dumps(answer)
+
+
+def _error_type(answer: object) -> str | None:
+    named = answer.get("errorType") if isinstance(answer, Mapping) else None
+    return None if named is None else str(named)
 
 
 def _text(value: object) -> str:

@@ -1,12 +1,18 @@
-"""The DynamoDB table of incidents: its keys, and what becomes an item.
+"""The DynamoDB table of incidents: its keys, and how an incident becomes an item.
 
-The same run is the same item however often it is delivered.
+The latest incident of a database is the item `database#<identifier>`, `incident`, which also says who tells of it.
+Every incident, the latest too, is a copy under `database#<identifier>`, `incident#<its id>`.
 """
 
+import gzip
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
 from datetime import datetime, timedelta
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
-from connection_guard.core.delivery import Delivery, FailureDelivery, ReportDelivery
+from connection_guard.core.incident import Incident
 
 PARTITION_KEY = "pk"
 SORT_KEY = "sk"
@@ -14,33 +20,54 @@ EXPIRY = "expires_at"
 
 KEPT_FOR = timedelta(days=400)
 
-Item = dict[str, str | int | None]
+
+def latest_key(database: str) -> dict[str, str]:
+    """Where the latest incident lies."""
+    return {PARTITION_KEY: f"database#{database}", SORT_KEY: "incident"}
 
 
-def item_of(delivery: Delivery) -> Item:
-    """A Report goes by its database, and the item says where it lies; a failure goes by its function, and is whole."""
-    match delivery:
-        case ReportDelivery():
-            return {
-                **_keys(f"database#{delivery.database}", "report", delivery.received_at, delivery.request_id),
-                "kind": delivery.kind,
-                "headline": delivery.headline,
-                "event_key": delivery.event_key,
-                "evidence": delivery.evidence_key,
-            }
-        case FailureDelivery():
-            return {
-                **_keys(f"function#{delivery.function_arn}", "failure", delivery.failed_at, delivery.request_id),
-                "condition": delivery.condition,
-                "error": delivery.error,
-                "record": json.dumps(delivery.record),
-            }
+def copy_key(incident: Incident) -> dict[str, str]:
+    """Where an incident stays when another is the latest."""
+    return {PARTITION_KEY: f"database#{incident.database}", SORT_KEY: f"incident#{incident.id}"}
 
 
-def _keys(partition: str, what: str, at: datetime, request_id: str) -> Item:
-    """Within a partition what is of one kind lies together, the oldest first."""
+def attributes_of(incident: Incident) -> dict[str, str | int | bytes]:
+    """What an item holds of an incident: the whole in `body`, and what a person reads in the table beside it."""
     return {
-        PARTITION_KEY: partition,
-        SORT_KEY: f"{what}#{at.isoformat(timespec='microseconds')}#{request_id}",
-        EXPIRY: int((at + KEPT_FOR).timestamp()),
+        "version": incident.version,
+        "opened_at": incident.opened_at.isoformat(),
+        "progress": incident.progress.value,
+        "headline": incident.headline,
+        EXPIRY: int((incident.entries[-1].at + KEPT_FOR).timestamp()),
+        "body": gzip.compress(json.dumps(asdict(incident), default=datetime.isoformat).encode(), mtime=0),
     }
+
+
+def incident_of(body: bytes) -> Incident:
+    """What `attributes_of` wrote, also by a version that knew fewer fields, or more."""
+    incident = _read(Incident, json.loads(gzip.decompress(body)))
+    assert isinstance(incident, Incident)
+    return incident
+
+
+def _read(kind: Any, value: Any) -> Any:
+    """A value of the type from its JSON."""
+    if get_origin(kind) is UnionType:
+        (kind,) = (each for each in get_args(kind) if each is not NoneType)
+        return None if value is None else _read(kind, value)
+    if get_origin(kind) is tuple:
+        kinds = get_args(kind)
+        if kinds[-1] is Ellipsis:
+            kinds = kinds[:1] * len(value)
+        return tuple(_read(each, item) for each, item in zip(kinds, value, strict=True))
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _read_fields(kind, value)
+    if kind is datetime:
+        return datetime.fromisoformat(value)
+    return kind(value)
+
+
+def _read_fields(kind: type, value: Mapping[str, Any]) -> Any:
+    kinds = get_type_hints(kind)
+    known = [field.name for field in fields(kind) if field.name in value]
+    return kind(**{name: _read(kinds[name], value[name]) for name in known})

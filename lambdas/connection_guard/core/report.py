@@ -76,6 +76,7 @@ def write_report(run: Run) -> dict[str, Any]:
         "headline": _headline(run),
         "received_at": run.received_at.isoformat(),
         "event": _event(run),
+        "target_percent": run.target_percent,
         "tier": run.tier,
         "attempt": run.attempt,
         "engaged": run.engaged,

@@ -1,12 +1,15 @@
 """What the reporter is told at deploy: spelled here once, written by infra, read by the function. Holds no secret."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from connection_guard.errors import ConfigurationError
 
 ENVIRONMENT_VARIABLE = "CONNECTION_GUARD_REPORTER_SETTINGS"
+
+# In the root of the function's package: the environment, of 4 KB at most, would not hold many databases.
+DATABASES_FILE = "databases.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +17,14 @@ class ReporterSettings:
     """Where reports go.
 
     `table` and `bucket` are names, `incidents_topic` is an ARN. `slack_secret` is the name of a secret in AWS Secrets
-    Manager, never its value, and None where Slack is not told.
+    Manager, never its value, and None where Slack is not told. `dashboard` is the name of the stack's.
     """
 
     table: str
     bucket: str
     incidents_topic: str
     slack_secret: str | None
+    dashboard: str
 
     def to_environment(self) -> dict[str, str]:
         """The environment variable that infra gives the function."""
@@ -36,3 +40,30 @@ class ReporterSettings:
         except (ValueError, TypeError) as wrong:
             problem = f"not what ReporterSettings.to_environment writes ({wrong})"
             raise ConfigurationError(f"environment variable {ENVIRONMENT_VARIABLE}: {problem}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedDatabase:
+    """A guarded database, as the reporter knows it. `function_name` is its responder's."""
+
+    identifier: str
+    is_cluster: bool
+    function_name: str
+
+    @property
+    def log_group(self) -> str:
+        """Where its responder logs."""
+        return f"/aws/lambda/{self.function_name}"
+
+
+def write_databases(databases: Sequence[WatchedDatabase]) -> str:
+    """What infra puts into DATABASES_FILE."""
+    return json.dumps([asdict(database) for database in databases], indent=1)
+
+
+def read_databases(written: str) -> tuple[WatchedDatabase, ...]:
+    """Reads what `write_databases` wrote; raises ConfigurationError where it is malformed."""
+    try:
+        return tuple(WatchedDatabase(**each) for each in json.loads(written))
+    except (ValueError, TypeError) as wrong:
+        raise ConfigurationError(f"{DATABASES_FILE}: not what write_databases writes ({wrong})") from None

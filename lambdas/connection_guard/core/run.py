@@ -28,7 +28,7 @@ class Run:
     """One run of the responder, told as it went. What did not happen is None or empty.
 
     `seconds` maps each phase (connect, gather, decide, act, verify) to its duration; `problems` are one line each.
-    `escalation` says in a line why people are needed, None where they are not.
+    `escalation` says in a line why people are needed, None where they are not. `target_percent` is the policy's.
     """
 
     kind: Kind
@@ -37,6 +37,7 @@ class Run:
     received_at: datetime
     is_duplicate: bool = False
     is_stale: bool = False
+    target_percent: float | None = None
     tier: Tier | None = None
     attempt: int = 0
     engaged: bool = False

@@ -1,0 +1,158 @@
+"""What AWS knows of a database from outside: RDS's own events, and how its connections came to be so many."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise, takewhile
+from statistics import median
+from typing import NamedTuple
+
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 60
+
+MINUTE = timedelta(minutes=1)
+# What people are told of happened lately: an earlier peak is another story.
+LATELY = timedelta(minutes=30)
+# Less than these is the day's ordinary life: a rise of fewer points, or one that leaves half of the connections free.
+NOTABLE_RISE = 20.0
+NOTABLE_USAGE = 50.0
+# What takes two minutes touches three where it begins in the middle of one, and begins from the one before.
+STORM = timedelta(minutes=3)
+LEAK = timedelta(hours=1)
+HIGH_USAGE = 90.0
+LONG_HIGH = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class RdsEvent:
+    """A failover, a reboot, a modification: in RDS's own words."""
+
+    at: datetime
+    source: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`usage` is percent of the usable connections by the minute, over the last hours; None where there is no figure.
+
+    `trend` is one sentence, None where there is nothing to tell. `problems` are what could not be read, a line each.
+    """
+
+    events: tuple[RdsEvent, ...]
+    usage: tuple[tuple[datetime, float | None], ...]
+    trend: str | None
+    problems: tuple[str, ...]
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Percentages as bars, at most 60 of them, each the highest of its share; a space where there is no figure.
+
+    It is not stretched: the lowest bar is an empty database, the highest is a full one and nothing else is.
+    """
+    width = min(len(values), WIDTH)
+    shares = (values[len(values) * i // width : len(values) * (i + 1) // width] for i in range(width))
+    return "".join(_bar(max((value for value in share if value is not None), default=None)) for share in shares)
+
+
+def _bar(percent: float | None) -> str:
+    if percent is None:
+        return " "
+    full = len(BARS) - 1
+    return BARS[min(max(int(full * percent / 100), 0), full)]
+
+
+class Point(NamedTuple):
+    """Percent of the usable connections at a time."""
+
+    at: datetime
+    percent: float
+
+
+def trend_of(usage: Sequence[tuple[datetime, float | None]]) -> str | None:
+    """How usage came to be what it lately was, in a sentence; None where it did nothing that is worth one.
+
+    `usage` is in percent of the usable connections, the oldest first, about a minute apart. A rise is a storm where
+    most of it happened at once, and a leak where it went on for hours without a leap; of any other it says no cause.
+    """
+    points = [Point(at, percent) for at, percent in usage if percent is not None]
+    if not points:
+        return None
+    rise = _latest_rise(points)
+    if rise[-1].percent >= NOTABLE_USAGE and _height(rise) >= NOTABLE_RISE:
+        return _told(rise)
+    high = list(takewhile(lambda point: point.percent >= HIGH_USAGE, reversed(points)))
+    lasted = high[0].at - high[-1].at + MINUTE if high else timedelta()
+    return f"at {HIGH_USAGE:.0f} % or more for {_spelled(lasted)}" if lasted >= LONG_HIGH else None
+
+
+def _latest_rise(points: Sequence[Point]) -> Sequence[Point]:
+    """From the last low to the first time that usage was as high as it lately was; at least one point."""
+    steps = [later.percent - earlier.percent for earlier, later in pairwise(points)] or [0.0]
+    drift = median(steps)
+    noise = median(abs(step - drift) for step in steps)
+    lately = [index for index, point in enumerate(points) if points[-1].at - point.at <= LATELY]
+    peak = max(points[index].percent for index in lately)
+    top = next(index for index in lately if points[index].percent >= peak - noise)
+    low = top
+    for index in reversed(range(top)):
+        if points[index].percent >= points[low].percent + NOTABLE_RISE:
+            break  # it fell before: what was then is an earlier rise
+        if points[index].percent < points[low].percent:
+            low = index
+    # Without what is as low, or as high, as makes no difference: a quiet hour before is no part of the rise.
+    start = max(index for index in range(low, top + 1) if points[index].percent <= points[low].percent + noise)
+    end = next(index for index in range(start, top + 1) if points[index].percent >= points[top].percent - noise)
+    return points[start : end + 1]
+
+
+def _told(rise: Sequence[Point]) -> str:
+    jump = _jump(rise)
+    if _height(jump) >= max(NOTABLE_RISE, _height(rise) / 2):
+        return f"jumped {_from_to(jump)} within {_spelled(_length(jump))}: a storm of connections"
+    if _length(rise) >= LEAK and _is_steady(rise):
+        return f"climbed {_from_to(rise)} over {_spelled(_length(rise))}: sessions leak"
+    return f"rose {_from_to(rise)} over {_spelled(_length(rise))}"
+
+
+def _jump(rise: Sequence[Point]) -> Sequence[Point]:
+    """The steepest stretch that is as short as a storm, without what adds little to it; at least one point."""
+    jumps = [
+        rise[first : last + 1]
+        for first in range(len(rise))
+        for last in range(first, len(rise))
+        if rise[last].at - rise[first].at <= STORM
+    ]
+    highest = max(map(_height, jumps))
+    return min((jump for jump in jumps if _height(jump) >= 0.9 * highest), key=_length)
+
+
+def _is_steady(rise: Sequence[Point]) -> bool:
+    """Whether each quarter of it is higher than the one before, and no step, seen or behind a gap, is most of it."""
+    quarters: list[list[float]] = [[], [], [], []]
+    for point in rise:
+        quarters[min(int(4 * (point.at - rise[0].at) / _length(rise)), 3)].append(point.percent)
+    steepest = max(_height(_jump(rise)), *(later.percent - earlier.percent for earlier, later in pairwise(rise)))
+    return (
+        all(quarters)
+        and all(median(earlier) < median(later) for earlier, later in pairwise(quarters))
+        and steepest <= _height(rise) / 3
+    )
+
+
+def _height(points: Sequence[Point]) -> float:
+    return points[-1].percent - points[0].percent
+
+
+def _length(points: Sequence[Point]) -> timedelta:
+    return points[-1].at - points[0].at
+
+
+def _from_to(points: Sequence[Point]) -> str:
+    return f"from {points[0].percent:.0f} % to {points[-1].percent:.0f} %"
+
+
+def _spelled(duration: timedelta) -> str:
+    """In hours and minutes: one unit alone would make 2 h of nearly 3."""
+    hours, minutes = divmod(max(round(duration / MINUTE), 1), 60)
+    return " ".join(f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "min")) if count)

@@ -1,0 +1,443 @@
+"""What a database's reports come to: one incident, whatever order they come in and however often."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count, permutations
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connection_guard.core.incident import (
+    FAILURE,
+    MOST_ENTRIES,
+    Alarm,
+    Cause,
+    Entry,
+    Incident,
+    Progress,
+    Reopened,
+    SessionGroup,
+    Usage,
+    absorb,
+)
+from connection_guard.core.policy import Tier
+from connection_guard.core.run import Kind
+from tests.builders import NOW
+
+TARGET = 70
+USABLE = 100
+_requests = count(1)
+
+
+def an_entry(kind: str = Kind.OBSERVATION, *, minute: float, used: int | None = None, **changes: Any) -> Entry:
+    """A run of that minute after NOW that last saw so many of 100 connections in use; the target is 70 %."""
+    usage = None if used is None else Usage(used, USABLE)
+    entry = Entry(
+        request_id=f"run-{next(_requests)}",
+        at=NOW + timedelta(minutes=minute),
+        kind=kind,
+        headline="orders-prod: what happened",
+        alarm=None,
+        tier=None,
+        attempt=0,
+        has_recovered=False,
+        is_below_target=None if used is None else used < TARGET,
+        escalation=None,
+        before=usage,
+        after=None,
+        terminated=(),
+        survived=0,
+        would_terminate=(),
+        spared=(),
+        reopened=(),
+        causes=(),
+        explanation=None,
+        problems=(),
+        evidence=None,
+    )
+    return replace(entry, **changes)
+
+
+def an_alarm(tier: Tier, state: str = "ALARM") -> Alarm:
+    return Alarm(f"orders-prod {tier}", f"arn:{tier}", state, tier)
+
+
+def in_alarm(tier: Tier, *, minute: float, used: int, **changes: Any) -> Entry:
+    """The policy only observes, or nothing may be terminated."""
+    changes = {"explanation": "the policy only observes at warning", **changes}
+    return an_entry(minute=minute, used=used, alarm=an_alarm(tier), tier=tier, **changes)
+
+
+def alarm_ok(tier: Tier, *, minute: float, used: int) -> Entry:
+    return an_entry(minute=minute, used=used, alarm=an_alarm(tier, "OK"), explanation="the alarm's state is OK")
+
+
+def a_group(sessions: int = 12, *, rule: str = "aborted transactions", application: str = "invoices") -> SessionGroup:
+    return SessionGroup(rule, "idle in transaction for 9 min", "shop", application, "idle in transaction", sessions)
+
+
+def an_attempt(*, minute: float, before: int, after: int, attempt: int = 1, **changes: Any) -> Entry:
+    """A run that terminated what lies between."""
+    changes = {"terminated": (a_group(before - after),), "after": Usage(after, USABLE), **changes}
+    below = after < TARGET
+    entry = an_entry(Kind.REMEDIATION, minute=minute, used=before, attempt=attempt, tier=Tier.CRITICAL, **changes)
+    return replace(entry, is_below_target=below, has_recovered=below)
+
+
+def recovered(*, minute: float, used: int = 31) -> Entry:
+    """A pulse that found usage below the target again."""
+    return an_entry(minute=minute, used=used, has_recovered=True)
+
+
+def locked_out(*, minute: float, **changes: Any) -> Entry:
+    return an_entry(Kind.LOCKED_OUT, minute=minute, escalation="no door opened", **changes)
+
+
+def a_failure(*, minute: float, **changes: Any) -> Entry:
+    return an_entry(FAILURE, minute=minute, escalation="the responder was killed: look at its memory", **changes)
+
+
+def told(entries: Iterable[Entry], current: Incident | None = None) -> Incident:
+    """What comes of the entries, in this order."""
+    for entry in entries:
+        current = absorb(current, entry, database="orders-prod", new_id=f"by {entry.request_id}")
+    assert current is not None
+    return current
+
+
+def sentences(incident: Incident) -> list[str]:
+    return [sentence for _, sentence in incident.timeline]
+
+
+def a_whole_story() -> list[Entry]:
+    """75 %, then 90 %, two attempts of which one's pool storms back, recovery, both alarms' end."""
+    pool = Reopened("shop", "checkout", 40, 38)
+    return [
+        in_alarm(Tier.WARNING, minute=0, used=77, would_terminate=(a_group(8),)),
+        an_attempt(minute=2, before=97, after=95, alarm=an_alarm(Tier.CRITICAL), reopened=(pool,)),
+        an_attempt(minute=3, before=96, after=84, attempt=2),
+        alarm_ok(Tier.CRITICAL, minute=5, used=80),
+        an_attempt(minute=6, before=80, after=66, attempt=3),
+        alarm_ok(Tier.WARNING, minute=9, used=31),
+    ]
+
+
+def test_a_day_in_an_incident_s_life_reads_like_a_story() -> None:
+    incident = told(a_whole_story())
+
+    assert sentences(incident) == [
+        "warning alarm: 77 of 100 connections in use",
+        "nothing terminated, 8 would be: the policy only observes at warning",
+        "critical alarm: 97 of 100 connections in use",
+        'terminated 2 of shop/invoices by rule "aborted transactions", 95 of 100 now',
+        "the pool of shop/checkout reopened 38 of 40: left alone from now on",
+        'terminated 12 of shop/invoices by rule "aborted transactions", 84 of 100 now',
+        "critical alarm OK: 80 of 100 connections in use",
+        'terminated 14 of shop/invoices by rule "aborted transactions", 66 of 100 now: below the target',
+        "warning alarm OK: 31 of 100 connections in use: over",
+    ]
+    assert incident.headline == "orders-prod: over after 9 min, 31 of 100 connections in use, 28 sessions terminated"
+    assert (incident.opened_at, incident.closed_at) == (NOW, NOW + timedelta(minutes=9))
+    assert (incident.first, incident.peak, incident.latest) == (Usage(77, 100), Usage(97, 100), Usage(31, 100))
+    assert (incident.tier, incident.attempts, incident.alarm) == (Tier.CRITICAL, 3, an_alarm(Tier.WARNING, "OK"))
+    assert incident.terminated == (a_group(28),)
+
+
+def test_progress_is_told_at_each_turn() -> None:
+    story = a_whole_story()
+
+    progress = [told(story[:entries]).progress for entries in range(1, len(story) + 1)]
+
+    assert progress == [Progress.OPEN] * 4 + [Progress.RECOVERING, Progress.CLOSED]
+
+
+def test_critical_s_ok_above_the_target_does_not_close_and_below_it_does_whatever_warning_says() -> None:
+    critical = in_alarm(Tier.CRITICAL, minute=0, used=95)
+    warning = in_alarm(Tier.WARNING, minute=1, used=95)
+
+    assert told([critical, warning, alarm_ok(Tier.CRITICAL, minute=2, used=80)]).progress is Progress.OPEN
+    assert told([critical, warning, alarm_ok(Tier.CRITICAL, minute=2, used=60)]).progress is Progress.CLOSED
+
+
+def test_where_usage_is_not_known_an_ok_does_not_close() -> None:
+    ok = replace(alarm_ok(Tier.CRITICAL, minute=2, used=60), before=None, is_below_target=None)
+
+    assert told([in_alarm(Tier.CRITICAL, minute=0, used=95), ok]).progress is Progress.OPEN
+
+
+def test_without_an_alarm_recovery_itself_closes() -> None:
+    incident = told([an_attempt(minute=0, before=97, after=90), recovered(minute=1)])
+
+    assert incident.progress is Progress.CLOSED
+    assert sentences(incident)[0] == "no alarm, but 97 of 100 connections in use"
+    assert sentences(incident)[-1] == "31 of 100 connections in use: below the target again: over"
+
+
+def test_an_alarm_that_is_later_than_the_pulses_belongs_to_what_they_mended() -> None:
+    incident = told([an_attempt(minute=0, before=97, after=60), in_alarm(Tier.CRITICAL, minute=2, used=58)])
+
+    assert (len(incident.entries), incident.progress) == (2, Progress.RECOVERING)
+    assert told([alarm_ok(Tier.CRITICAL, minute=5, used=40)], incident).closed_at == NOW + timedelta(minutes=5)
+
+
+def test_with_its_alarm_on_a_recovery_waits_for_the_alarm() -> None:
+    incident = told([in_alarm(Tier.CRITICAL, minute=0, used=95), recovered(minute=3)])
+
+    assert incident.progress is Progress.RECOVERING
+    assert incident.headline == (
+        "orders-prod: below the target again, 31 of 100 connections in use, the alarm has yet to end"
+    )
+
+
+def test_with_its_alarm_over_before_usage_was_down_a_recovery_closes() -> None:
+    over_early = alarm_ok(Tier.CRITICAL, minute=2, used=80)
+
+    assert told([in_alarm(Tier.CRITICAL, minute=0, used=95), over_early, recovered(minute=3)]).progress is (
+        Progress.CLOSED
+    )
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        locked_out(minute=3),
+        a_failure(minute=3),
+        an_entry(Kind.PREFLIGHT_FAILED, minute=3, used=40, escalation="run: GRANT a TO b;"),
+        an_attempt(minute=3, before=97, after=96, attempt=10, escalation="10 attempts, and 96 % are still in use"),
+        an_entry(minute=3, used=97, escalation="refused: 80 % of all sessions"),
+    ],
+    ids=lambda entry: entry.kind,
+)
+def test_people_are_needed_until_usage_is_down(trouble: Entry) -> None:
+    alarm = in_alarm(Tier.CRITICAL, minute=0, used=97)
+
+    incident = told([alarm, trouble, an_entry(minute=4, used=97)])
+
+    assert incident.progress is Progress.ESCALATED
+    assert incident.headline == f"orders-prod: people are needed: {trouble.escalation}"
+    assert any(sentence.endswith(f"people are needed: {trouble.escalation}") for sentence in sentences(incident))
+    assert sentences(incident)[-2:] == ["still 97 of 100 connections in use", "nothing terminated"]
+    assert incident.escalations == (trouble.escalation,)
+    assert told([recovered(minute=5)], incident).progress is Progress.RECOVERING
+    assert told([alarm_ok(Tier.CRITICAL, minute=6, used=31)], incident).progress is Progress.CLOSED
+
+
+def test_what_is_the_same_again_with_every_pulse_is_one_line_with_a_count() -> None:
+    incident = told([in_alarm(Tier.CRITICAL, minute=0, used=97), *(locked_out(minute=n) for n in range(1, 38))])
+
+    assert sentences(incident)[2:] == [
+        "locked out, people are needed: no door opened (again and again: 37 times until 03:37 UTC)"
+    ]
+
+
+def test_a_lone_end_is_not_told_but_its_late_beginning_finds_it() -> None:
+    end = alarm_ok(Tier.CRITICAL, minute=5, used=31)
+
+    alone = told([end])
+    whole = told([in_alarm(Tier.CRITICAL, minute=0, used=95)], alone)
+
+    assert not alone.matters
+    assert whole.matters
+    assert (whole.opened_at, whole.progress) == (NOW, Progress.CLOSED)
+
+
+def test_an_end_of_something_earlier_is_no_part_of_the_story() -> None:
+    incident = told([alarm_ok(Tier.CRITICAL, minute=0, used=31), in_alarm(Tier.CRITICAL, minute=10, used=95)])
+
+    assert (incident.opened_at, incident.progress) == (NOW + timedelta(minutes=10), Progress.OPEN)
+    assert (incident.first, len(incident.timeline)) == (Usage(95, 100), 2)
+
+
+def test_a_lone_pulse_is_nothing_and_changes_nothing() -> None:
+    pulse = an_entry(Kind.PULSE, minute=1, used=95)
+    incident = told([in_alarm(Tier.WARNING, minute=0, used=77)])
+
+    assert absorb(None, pulse, database="orders-prod", new_id="new") is None
+    assert absorb(incident, pulse, database="orders-prod", new_id="new") is incident
+
+
+def test_what_matters_after_the_closing_opens_another_and_the_old_one_s_late_entries_do_not_join_it() -> None:
+    closed = told([in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=31)])
+
+    another = told([in_alarm(Tier.CRITICAL, minute=6, used=95)], closed)
+
+    assert (another.id == closed.id, another.opened_at) == (False, NOW + timedelta(minutes=6))
+    assert another.version > closed.version
+    assert told([locked_out(minute=3), closed.entries[-1]], another) is another
+
+
+@pytest.mark.parametrize(("minutes", "joins"), [(4, True), (59, True), (61, False)])
+def test_a_further_alarm_s_ok_joins_for_an_hour(minutes: int, joins: bool) -> None:
+    closed = told([in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=60)])
+
+    later = told([alarm_ok(Tier.WARNING, minute=5 + minutes, used=31)], closed)
+
+    assert (later.id == closed.id) is joins
+    assert later.matters is joins
+    assert not joins or later.closed_at == closed.closed_at
+
+
+def test_a_late_entry_joins_what_is_closed_and_it_stays_closed() -> None:
+    closed = told([in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=31)])
+
+    incident = told([an_attempt(minute=2, before=97, after=96, escalation="10 attempts")], closed)
+
+    assert (incident.id, incident.closed_at, incident.attempts) == (closed.id, closed.closed_at, 1)
+
+
+@pytest.mark.parametrize(
+    ("entries", "hours", "joins"),
+    [
+        ([in_alarm(Tier.WARNING, minute=0, used=77)], 20, True),
+        ([in_alarm(Tier.WARNING, minute=0, used=77)], 25, False),
+        ([in_alarm(Tier.WARNING, minute=0, used=77), recovered(minute=1)], 0.9, True),
+        ([in_alarm(Tier.WARNING, minute=0, used=77), recovered(minute=1)], 1.1, False),
+        ([locked_out(minute=0)], 0.9, True),
+        ([a_failure(minute=0)], 1.1, False),
+    ],
+    ids=["open", "for a day", "recovering", "recovered long ago", "locked out", "a failure long ago"],
+)
+def test_what_has_become_quiet_is_left_as_it_was(entries: list[Entry], hours: float, joins: bool) -> None:
+    quiet = told(entries)
+
+    later = told([in_alarm(Tier.CRITICAL, minute=2 + 60 * hours, used=95)], quiet)
+
+    assert (later.id == quiet.id) is joins
+
+
+def test_a_recovery_ends_what_people_were_told_of_however_much_later() -> None:
+    escalated = told([an_entry(minute=0, used=97, escalation="refused")])
+
+    over = told([recovered(minute=3000)], escalated)
+
+    assert (over.id, over.opened_at, over.progress) == (escalated.id, NOW, Progress.CLOSED)
+
+
+def shape(incident: Incident) -> Incident:
+    """But for what depends on which delivery came first."""
+    return replace(incident, id="", version=0)
+
+
+def test_every_order_of_a_story_comes_to_the_same() -> None:
+    story = a_whole_story()
+
+    assert {shape(told(order)) for order in permutations(story)} == {shape(told(story))}
+
+
+_MIDDLES = st.lists(
+    st.sampled_from(
+        [
+            lambda minute: in_alarm(Tier.WARNING, minute=minute, used=77),
+            lambda minute: in_alarm(Tier.CRITICAL, minute=minute, used=60),
+            lambda minute: an_attempt(minute=minute, before=97, after=90),
+            lambda minute: an_attempt(minute=minute, before=97, after=60),
+            lambda minute: an_entry(minute=minute, used=97, escalation="hourly cap"),
+            lambda minute: alarm_ok(Tier.CRITICAL, minute=minute, used=80),
+            lambda minute: recovered(minute=minute),
+            lambda minute: locked_out(minute=minute),
+            lambda minute: a_failure(minute=minute, alarm=an_alarm(Tier.CRITICAL)),
+        ]
+    ),
+    max_size=8,
+)
+_ENDS = st.lists(
+    st.sampled_from(
+        [
+            lambda minute: alarm_ok(Tier.CRITICAL, minute=minute, used=60),
+            lambda minute: alarm_ok(Tier.WARNING, minute=minute, used=31),
+            lambda minute: recovered(minute=minute),
+        ]
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=300)
+@given(st.data(), _MIDDLES, _ENDS)
+def test_any_order_and_any_repetition_comes_to_the_same(data: st.DataObject, middles: list, ends: list) -> None:  # type: ignore[type-arg]
+    story = [make(minute) for minute, make in enumerate([*middles, *ends])]
+    if not story:
+        return
+    repeated = story + data.draw(st.lists(st.sampled_from(story), max_size=5))
+
+    shuffled = told(data.draw(st.permutations(repeated)))
+
+    assert shape(shuffled) == shape(told(story))
+    assert shuffled.version == len(story)
+    assert shuffled.timeline == told(story).timeline
+
+
+def test_a_repeated_delivery_is_the_same_incident_itself() -> None:
+    incident = told(a_whole_story()[:3])
+
+    assert told(incident.entries, incident) is incident
+
+
+def test_a_weekend_of_lock_outs_stays_small_and_is_counted_in_full_and_once() -> None:
+    start = in_alarm(Tier.CRITICAL, minute=0, used=97)
+    attempt = an_attempt(minute=1, before=97, after=90)
+    weekend = [locked_out(minute=minute) for minute in range(2, 2882)]
+
+    incident = told([start, attempt, *weekend])
+
+    assert len(incident.entries) == MOST_ENTRIES
+    assert incident.entries[:2] == (start, attempt)
+    assert sentences(incident)[-1].endswith("(again and again: 2880 times until 03:01 UTC)")
+    assert told(weekend, incident) is incident
+
+
+def test_an_alarm_that_flaps_for_hours_stays_small_and_loses_no_count() -> None:
+    def turn(minute: int) -> list[Entry]:
+        return [
+            an_attempt(minute=minute, before=97, after=88, alarm=an_alarm(Tier.CRITICAL)),
+            alarm_ok(Tier.CRITICAL, minute=minute + 1, used=85),
+        ]
+
+    incident = told(entry for minute in range(0, 400, 2) for entry in turn(minute))
+
+    assert len(incident.entries) == MOST_ENTRIES
+    assert (incident.attempts, incident.terminated) == (200, (a_group(1800),))
+    assert (incident.opened_at, incident.progress) == (NOW, Progress.OPEN)
+
+
+def test_told_runs_are_forgotten_with_the_entries_that_they_were() -> None:
+    incident = told(locked_out(minute=minute) for minute in range(MOST_ENTRIES))
+    incident = replace(incident, told=tuple(entry.request_id for entry in incident.entries))
+
+    later = told([locked_out(minute=MOST_ENTRIES)], incident)
+
+    assert set(later.told) == {entry.request_id for entry in later.entries[:-1]}
+
+
+def test_sums_and_the_latest_of_what_the_runs_said() -> None:
+    leak = Cause("leak", "12 sessions forgot their transaction", "end them")
+    storm = Cause("connection storm", "a jump", "a pool")
+    grown = replace(leak, summary="30 sessions forgot their transaction")
+    pool = Reopened("shop", "checkout", 40, 38)
+    checkout = a_group(20, rule="stale idle", application="checkout")
+    incident = told(
+        [
+            an_attempt(minute=0, before=97, after=95, causes=(leak, storm), reopened=(pool,), evidence="first"),
+            an_attempt(
+                minute=1,
+                before=97,
+                after=95,
+                terminated=(a_group(3), checkout),
+                spared=(a_group(7),),
+                causes=(grown,),
+                reopened=(pool,),
+                evidence="second",
+            ),
+            an_entry(minute=2, used=93),
+        ]
+    )
+
+    assert incident.terminated == (checkout, a_group(5))
+    assert incident.spared == (a_group(7),)
+    assert incident.causes == (grown, storm)
+    assert incident.reopened == (Reopened("shop", "checkout", 80, 76),)
+    assert incident.evidence == "second"
+    assert incident.headline == "orders-prod: 93 of 100 connections in use, 25 sessions terminated"
