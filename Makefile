@@ -76,7 +76,7 @@ $(CDK):
 $(VENV): requirements.txt $(wildcard lambdas/*/requirements.txt) tools/demo-requirements.txt
 	$(call make_environment,.venv,requirements.txt)
 
-$(DEMO_VENV): lambdas/responder/requirements.txt tools/demo-requirements.txt
+$(DEMO_VENV): lambdas/reporter/requirements.txt lambdas/responder/requirements.txt tools/demo-requirements.txt
 	$(call make_environment,.venv-demo,tools/demo-requirements.txt)
 
 define make_environment

@@ -1,12 +1,14 @@
 """An outage and its end, live: `make demo`.
 
 A real PostgreSQL is filled to its last usable slot by real clients. The demo writes down who must go, delivers an alarm
-to the responder's handler, and then looks for itself, as the superuser, whether exactly those are gone. It exits
-non-zero, and says what was not true, unless they are and everything else that it claims is true.
+to the responder's handler, has the reporter tell of it in a Slack on this machine, and then looks for itself, as the
+superuser, whether exactly those are gone. It exits non-zero, and says what was not true, unless they are and everything
+else that it claims is true.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -21,20 +23,35 @@ from typing import Any, NamedTuple
 import pg8000.native
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
+from rich.text import Text
 
+from connection_guard.core.alarm import AlarmState
 from connection_guard.core.door import Door, DoorName
 from connection_guard.core.policy import Policy, Tier
 from connection_guard.core.policy_file import parse_policy
 from connection_guard.core.session import SessionState
 from connection_guard.core.settings import Settings
+from connection_guard.core.slack_message import GREEN
 from connection_guard.errors import ConnectionGuardError
 from responder.respond import Responder
+from tools.demo_conversation import LocalReporter, show_message
 from tools.demo_terminal import Terminal, captured_output, show_report
 from tools.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, packaged_postgres
+from tools.slack_page import conversation_page
 
 ROOT = Path(__file__).parent.parent
 ALARM = ROOT / "tests" / "events" / "alarm-critical-metric-math.json"
 POLICY = ROOT / "policy.toml"
+PAGE = ROOT / ".cache" / "demo" / "conversation.html"
+
+DATABASE = "shop-production"
+CHANNEL = "database-incidents"
+MADE_UP = "The links and the usage of the last hours are made up: there is no AWS here. All else happened in make demo."
+
+# Of what the clients in tools/demo_clients.py run last: as they run it, and as it may be shown.
+MASKED = {"pg_sleep(600)": "pg_sleep(?)", "total / 0": "total / ?", "total + 1": "total + ?"}
+# The headline, the overview, and what was done.
+PARTS_OF_EMAIL = 3
 
 AGES_DIVIDED_BY = 200  # ten minutes become three seconds
 WAIT_SECONDS = 60
@@ -220,7 +237,7 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
     before = _look(observer)
 
     terminal.step("Deliver CloudWatch's alarm to the responder")
-    event, alarm = _alarm_event()
+    event, alarm = _alarm_event(AlarmState.ALARM)
     terminal.say(f"{alarm['AlarmName']}: {alarm['OldStateValue']} -> [bold red]{alarm['NewStateValue']}[/]")
     responder = _responder(postgres, quick_policy, alarm["AlarmArn"])  # kept, as Lambda does: it holds the guard's seat
     report = _deliver(terminal, observer, responder, event)
@@ -239,6 +256,25 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
     answer = _served(postgres)
     terminal.say(f"Served: SELECT 1 gives [bold green]{answer}[/].")
 
+    terminal.step("Hand the report to the reporter, which tells people in Slack")
+    reporter = LocalReporter(DATABASE)
+    stack.enter_context(reporter.slack)
+    reporter.deliver(event, report)
+    if not reporter.slack.channel_view:
+        raise DemoError("the reporter told Slack nothing")
+    terminal.say("Slack is a server on this machine. Of the message that it received, the beginning:\n")
+    show_message(terminal, reporter.posted.content, in_short=True)
+
+    terminal.step("The alarm is over: deliver that to the responder, and what it returns to the reporter")
+    event, alarm = _alarm_event(AlarmState.OK)
+    terminal.say(f"{alarm['AlarmName']}: {alarm['OldStateValue']} -> [bold green]{alarm['NewStateValue']}[/]")
+    last_report = _deliver(terminal, observer, responder, event)
+    recovered = _look(observer)
+    reporter.deliver(event, last_report)
+
+    terminal.step("Read what people are told now")
+    _show_conversation(terminal, reporter)
+
     terminal.step("Check it all from outside, as the superuser")
     claims = [
         _refusal_claim(refusal),
@@ -247,6 +283,7 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
         _target_claim(policy, after),
         _healthy_pool_claim(clients),
         Claim("the same new client was served", answer == 1, f"SELECT 1 gave {answer}"),
+        *_conversation_claims(reporter, clients, before, recovered),
     ]
     for claim in claims:
         terminal.claim(claim.text, is_true=claim.is_true)
@@ -378,12 +415,18 @@ def _wait_for(terminal: Terminal, what: str, total: int, count: Callable[[], int
     terminal.say(f"{total} {what}.")
 
 
-def _alarm_event() -> tuple[dict[str, Any], dict[str, Any]]:
-    """A notification as SNS delivers it, for a change of state this very second; and the alarm in it."""
+def _alarm_event(state: AlarmState) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A notification as SNS delivers it, for a change to the state right now; and the alarm in it."""
     event: dict[str, Any] = json.loads(ALARM.read_text())
     notification = event["Records"][0]["Sns"]
     alarm: dict[str, Any] = json.loads(notification["Message"])
-    alarm["StateChangeTime"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    alarm["StateChangeTime"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "+0000"
+    if state is not AlarmState.ALARM:
+        alarm |= {"OldStateValue": alarm["NewStateValue"], "NewStateValue": state.value}
+        alarm["NewStateReason"] = (
+            "Threshold Crossed: 1 datapoint was not greater than or equal to the threshold (90.0)."
+        )
+        notification["Subject"] = f'{state}: "{alarm["AlarmName"]}" in {alarm["Region"]}'
     notification["Message"] = json.dumps(alarm)
     return event, alarm
 
@@ -391,7 +434,7 @@ def _alarm_event() -> tuple[dict[str, Any], dict[str, Any]]:
 def _responder(postgres: EmbeddedPostgres, policy: Policy, alarm_arn: str) -> Responder:
     """The Lambda handler, handed a connection without TLS and IAM, which a database on this machine does not need."""
     settings = Settings(
-        database="shop-production",
+        database=DATABASE,
         database_name="postgres",
         region="eu-central-1",
         proxy=None,
@@ -425,6 +468,23 @@ def _deliver(terminal: Terminal, observer: Connection, responder: Responder, eve
         f"{metrics} of metrics (EMF), {len(log) - metrics} of events."
     )
     return report
+
+
+def _show_conversation(terminal: Terminal, reporter: LocalReporter) -> None:
+    message = reporter.posted
+    terminal.say(f"[bold]In Slack[/], the same message, edited in place (edit {len(message.edits)}):\n")
+    show_message(terminal, message.content)
+    terminal.say("\n[bold]In its thread[/]")
+    for reply in reporter.slack.thread_of(message):
+        show_message(terminal, reply.content)
+    emails = reporter.outbox.emails
+    for number, (subject, _) in enumerate(emails, start=1):
+        terminal.say(Text(f"\nE-mail {number}: {subject}", style="bold"))
+    terminal.say(Text("\n\n".join(emails[-1][1].split("\n\n")[:PARTS_OF_EMAIL])))
+    terminal.say("\n... and, as in Slack, what was spared, the cause, the timeline and the links.")
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(conversation_page(CHANNEL, reporter.slack.messages, MADE_UP), encoding="utf-8")
+    terminal.say(f"\n{MADE_UP}\nAs it looks in Slack: [bold]{PAGE.relative_to(ROOT)}[/]")
 
 
 def _refusal_claim(refusal: Mapping[str, str]) -> Claim:
@@ -476,6 +536,62 @@ def _report_claims(
         f"the report counts as is seen from here: {seen[0]} sessions before, with the guard's own, and {seen[1]} after",
         counted == seen,
         f"the report counts {counted[0]} sessions before and {counted[1]} after; {seen[0]} and {seen[1]} were seen",
+    )
+
+
+def _conversation_claims(
+    reporter: LocalReporter, clients: Sequence[Client], before: Mapping[int, Seen], recovered: Mapping[int, Seen]
+) -> Iterator[Claim]:
+    """What people are told, against what was seen from here."""
+    message = reporter.posted
+    attachment = message.content["attachments"][0]
+    texts = [
+        text["text"] for block in attachment["blocks"] for text in (block.get("text"), *block.get("fields", ())) if text
+    ]
+    in_channel, replies = len(reporter.slack.channel_view), len(reporter.slack.thread_of(message))
+    yield Claim(
+        f"Slack has one message, edited in place, {replies} replies in its thread, and its bar is green in the end",
+        in_channel == 1 and bool(message.edits) and replies > 0 and attachment["color"] == GREEN,
+        f"Slack has {in_channel} messages; the first was edited {len(message.edits)} times, has {replies} replies "
+        f"and is {attachment['color']}",
+    )
+    told = [
+        tuple(map(int, usage))
+        for text in texts
+        if text.startswith("*Connections")
+        for usage in re.findall(r"(\d+) of (\d+)", text)
+    ]
+    seen = [(len(before) + 1, USABLE), (len(recovered), USABLE)]
+    yield Claim(
+        f"it tells of {seen[0][0]} and now {seen[1][0]} of {USABLE} connections in use, as is seen from here",
+        told == seen,
+        f"the message tells of {told} connections, used and usable; {seen} were seen",
+    )
+    gone = {client.application.name: len(set(client.must_go) - set(recovered)) for client in clients}
+    told_gone = {
+        application: int(count)
+        for text in texts
+        if text.startswith("*Terminated*")
+        for count, application in re.findall(r"^• (\d+) of `[^`]+` / `([^`]+)`", text, re.MULTILINE)
+    }
+    yield Claim(
+        f"it says of which applications {sum(gone.values())} sessions were terminated, and of no others",
+        told_gone == {application: count for application, count in gone.items() if count},
+        f"the message says that {told_gone} were terminated; {gone} are gone",
+    )
+    subjects = [subject for subject, _ in reporter.outbox.emails]
+    yield Claim(
+        "there were two e-mails: one when it began, one when it had recovered",
+        [subject.startswith("[recovered]") for subject in subjects] == [False, True],
+        f"the e-mails were {subjects}",
+    )
+    everything = PAGE.read_text(encoding="utf-8") + reporter.everything_told
+    exposed = [text for text in (reporter.token, *MASKED) if text in everything]
+    missing = [text for text in MASKED.values() if text not in everything]
+    yield Claim(
+        "the page, the messages, the evidence and the log show queries without their literals, and no token",
+        not exposed and not missing,
+        f"people are shown what they must not be: {exposed}; what they may be is missing: {missing}",
     )
 
 

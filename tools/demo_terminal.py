@@ -32,9 +32,15 @@ class Terminal:
         self._steps += 1
         self._console.print(f"\n[bold cyan]{self._steps}. {title}[/]")
 
-    def say(self, line: str) -> None:
-        """Prints the line; it may hold rich's markup."""
+    def say(self, line: str | Text) -> None:
+        """Prints the line; a string may hold rich's markup."""
         self._console.print(line)
+
+    def say_beside_bar(self, color: str, lines: Iterable[Text]) -> None:
+        """Lines beside a bar in this colour, also where they are too long for one."""
+        for line in lines:
+            for part in line.wrap(self._console, self._console.width - len("▎ ")):
+                self._console.print(Text("▎ ", style=color).append_text(part))
 
     def claim(self, text: str, *, is_true: bool) -> None:
         self._console.print("[green]true    [/]" if is_true else "[bold red]NOT TRUE[/]", text)

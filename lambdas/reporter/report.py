@@ -256,7 +256,7 @@ def _main_key(delivery: Delivery) -> str:
 
 
 def _renewed(before: circumstances.Context | None, now: circumstances.Context) -> circumstances.Context:
-    """What is new, without losing how it began: events leave RDS's last hour, and the rise that began it the picture."""
+    """What is new, without losing how it began: events leave RDS's last hour, the rise leaves the picture."""
     if before is None:
         return now
     events = tuple(sorted({*before.events, *now.events}, key=lambda event: event.at))

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import psycopg2
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+PAGE = ROOT / ".cache" / "demo" / "conversation.html"
 
 
 class Demo:
@@ -81,11 +83,38 @@ def test_it_ends_well_in_plain_text(demo: Demo) -> None:
     assert "SQLSTATE 53300: remaining connection slots are reserved" in demo.output
     assert "all 31 that were listed are gone" in demo.output
     assert "all 66 others are still there, each the very same session" in demo.output
+    assert (
+        "Slack has one message, edited in place, 2 replies in its thread, and its bar is green in the end"
+        in demo.output
+    )
+    assert "it tells of 98 and now 67 of 97 connections in use, as is seen from here" in demo.output
+    assert "it says of which applications 31 sessions were terminated, and of no others" in demo.output
+    assert "the log show queries without their literals, and no token" in demo.output
     assert demo.lines[-1] == "Exactly those listed were terminated, and all the rest is true."
     assert "NOT TRUE" not in demo.output
     assert "\x1b" not in demo.output
     assert max(len(line) for line in demo.lines) <= 120
     assert demo.has_left_nothing()
+
+
+def test_its_page_and_its_terminal_show_the_same_conversation(demo: Demo) -> None:
+    PAGE.unlink(missing_ok=True)
+    assert demo.exit_status() == 0, demo.output
+
+    assert f"As it looks in Slack: {PAGE.relative_to(ROOT)}" in demo.lines
+    page = unescape(re.sub(r"<[^>]+>", "", PAGE.read_text(encoding="utf-8")))
+    for line in (
+        "shop-production: below the target again, 67 of 97 connections in use",  # as it was posted at first
+        "shop-production: recovered",
+        "98 of 97 (101 %) → 67 of 97 (69 %)",
+        "20 of shop / checkout, idle, rule stale idle",
+        "2 of backup / pg_dump, idle in transaction, rule protect: its application is protected",
+        "critical alarm OK: 67 of 97 connections in use: over",
+        "terminated 31, now 67 of 97; below target again",
+    ):
+        assert line in demo.output
+        assert line in page
+    assert re.search(r"^E-mail 2: \[recovered\] shop-production", demo.output, re.MULTILINE)
 
 
 def test_it_fails_where_a_session_that_was_not_listed_is_gone(demo: Demo) -> None:

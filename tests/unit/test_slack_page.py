@@ -1,13 +1,14 @@
 """The page says all that the messages say, and nothing in them can make it do more."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
 from connection_guard.core.slack_message import GREEN, Message, message_of, thread_of
 from tests.incidents import LINKS, OPENED, a_context, a_group, a_recovery, an_entry, an_incident
 from tools.slack_double import Posted
-from tools.slack_page import conversation_page, spans
+from tools.slack_page import conversation_page
 
 HOSTILE = """</code><script src="//evil.example/x.js"></script><img src=x onerror=alert(1)>&lt;b&gt;"'"""
 
@@ -48,9 +49,10 @@ def content_of(message: Message) -> dict[str, Any]:
     return {"text": message.text, "attachments": [{"color": message.color, "blocks": list(message.blocks)}]}
 
 
-def said_by(text: str) -> str:
-    """What readers read of mrkdwn, its lines together."""
-    return "".join(span.text for span in spans(text.replace("\n", "")))
+def said_by(mrkdwn: str) -> str:
+    """What readers read of it, its lines together."""
+    links_as_text = re.sub(r"<http[^|]+\|([^>]+)>", r"\1", mrkdwn)
+    return unescape(re.sub(r"[*`\n]", "", links_as_text))
 
 
 def section(text: str) -> Message:
@@ -92,6 +94,7 @@ def test_a_reply_stands_below_its_own_message() -> None:
 
     text = page_of(first, second, late_reply).text
 
+    assert text.count("about the first") == 1
     assert text.index("the first") < text.index("about the first") < text.index("the second")
 
 
@@ -118,6 +121,7 @@ def test_a_hostile_name_is_shown_as_it_is_and_does_nothing() -> None:
 def test_what_was_never_escaped_is_shown_as_it_is_and_does_nothing() -> None:
     raw = section(f'{HOSTILE} <!channel> <javascript:alert(1)|click> <https://x.example" onclick="alert(1)|click>')
     content = content_of(raw) | {"text": HOSTILE}
+    content["attachments"][0]["blocks"].append({"type": "header", "text": {"type": "plain_text", "text": HOSTILE}})
     content["attachments"][0]["color"] = 'red" onclick="alert(1)'
     message = Posted("C0123ABCD", "1.000001", None, content)
 
