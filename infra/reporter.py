@@ -105,8 +105,7 @@ class Reporter(Construct):
         https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
         """
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        # A transaction may be asked for ConditionCheckItem, too, which tells no more than GetItem does.
-        records.table.grant(role, "dynamodb:ConditionCheckItem", "dynamodb:GetItem", "dynamodb:UpdateItem")
+        records.table.grant(role, "dynamodb:GetItem", "dynamodb:UpdateItem")
         role.add_to_policy(
             iam.PolicyStatement(actions=["rds:DescribeEvents", "cloudwatch:GetMetricData"], resources=["*"])
         )

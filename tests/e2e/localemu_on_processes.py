@@ -20,7 +20,7 @@ from typing import Any
 
 from localemu.runtime.main import main
 from localemu.services.cloudformation.engine.v2.change_set_model_preproc import DeletionPolicy, PreprocResource
-from localemu.services.iam_enforcement import evaluator
+from localemu.services.iam_enforcement import arn_builder, evaluator, service_action_map
 from localemu.services.lambda_.invocation.lambda_models import InvocationResult
 from localemu.services.lambda_.invocation.plugins import DockerRuntimeExecutorPlugin
 from localemu.services.lambda_.invocation.runtime_executor import RuntimeExecutor
@@ -157,10 +157,26 @@ def keep_what_is_to_be_retained() -> None:
     PreprocResource.__init__ = initialize_retained
 
 
+def judge_transactions_by_their_items() -> None:
+    """IAM asks for the action of each item on its own table; LocalEmu would ask for all there are, on every table.
+
+    The only transactions here are of updates to one table.
+    """
+    service_action_map.ACTION_MAP["dynamodb", "TransactWriteItems"] = ["dynamodb:UpdateItem"]
+    arn_of_table = arn_builder._SERVICE_ARN_BUILDERS["dynamodb"]
+
+    def arn_of_first_item(parameters: dict[str, Any], region: str, account: str) -> str:
+        items = parameters.get("TransactItems") or [{"Update": parameters}]
+        return str(arn_of_table(items[0].get("Update", {}), region, account))
+
+    arn_builder._SERVICE_ARN_BUILDERS["dynamodb"] = arn_of_first_item
+
+
 if __name__ == "__main__":
     DockerRuntimeExecutorPlugin.load = lambda *_arguments, **_options: ProcessExecutor
     listen_on_loopback()
     take_numbers_in_conditions()
     keep_what_is_to_be_retained()
+    judge_transactions_by_their_items()
     threading.Thread(target=end_with_standard_input, daemon=True).start()
     main()

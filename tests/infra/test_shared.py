@@ -284,7 +284,6 @@ def test_the_reporter_may_do_what_it_does_and_nothing_else(template: Template, r
     assert may == {
         ("logs:CreateLogStream", f"${{{log}.Arn}}"),
         ("logs:PutLogEvents", f"${{{log}.Arn}}"),
-        ("dynamodb:ConditionCheckItem", f"${{{table}.Arn}}"),
         ("dynamodb:GetItem", f"${{{table}.Arn}}"),
         ("dynamodb:UpdateItem", f"${{{table}.Arn}}"),
         ("rds:DescribeEvents", "*"),
