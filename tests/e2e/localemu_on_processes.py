@@ -172,11 +172,23 @@ def judge_transactions_by_their_items() -> None:
     arn_builder._SERVICE_ARN_BUILDERS["dynamodb"] = arn_of_first_item
 
 
+def know_secrets_by_their_whole_names() -> None:
+    """Secrets Manager ends each ARN with six characters of its own, also where it is asked for a secret by its name."""
+    arn_of_secret = arn_builder._SERVICE_ARN_BUILDERS["secretsmanager"]
+
+    def arn_with_ending(parameters: dict[str, Any], region: str, account: str) -> str:
+        arn = str(arn_of_secret(parameters, region, account))
+        return arn if str(parameters.get("SecretId")).startswith("arn:") else f"{arn}-AbCdEf"
+
+    arn_builder._SERVICE_ARN_BUILDERS["secretsmanager"] = arn_with_ending
+
+
 if __name__ == "__main__":
     DockerRuntimeExecutorPlugin.load = lambda *_arguments, **_options: ProcessExecutor
     listen_on_loopback()
     take_numbers_in_conditions()
     keep_what_is_to_be_retained()
     judge_transactions_by_their_items()
+    know_secrets_by_their_whole_names()
     threading.Thread(target=end_with_standard_input, daemon=True).start()
     main()
