@@ -248,7 +248,7 @@ SHUT = (
         ),
         (
             an_observation(*idle_sessions(10), restraint=Restraint.NOT_AN_ALARM, event=an_alarm(state=AlarmState.OK)),
-            "10 of 97 connections in use; nothing terminated (not an alarm)",
+            "10 of 97 connections in use; the alarm is OK",
         ),
         (
             a_run(Kind.OBSERVATION, measurement=a_measurement(used=10), recovered=True),

@@ -14,7 +14,7 @@ from connection_guard.core.diagnosis import Diagnosis
 from connection_guard.core.door import DoorAttempt
 from connection_guard.core.evidence import pack_evidence
 from connection_guard.core.outcome import Reconnection, Result
-from connection_guard.core.plan import Verdict
+from connection_guard.core.plan import Restraint, Verdict
 from connection_guard.core.policy import Action
 from connection_guard.core.run import Kind, Run
 from connection_guard.core.session import Session
@@ -107,6 +107,9 @@ def _headline(run: Run) -> str:
         case Kind.REMEDIATION:
             now = f"now {run.after.used} of {run.after.capacity.usable}" if run.after else "not looked at since"
             parts.append(f"{_results(run)}, {now}")
+        case Kind.OBSERVATION if run.plan and run.plan.restraint is Restraint.NOT_AN_ALARM:
+            assert isinstance(run.event, AlarmNotification)
+            parts.append(f"the alarm is {run.event.state}")
         case Kind.OBSERVATION if run.plan and run.plan.restraint:
             would = f": {len(run.plan.chosen)} would be" if run.plan.chosen else ""
             parts.append(f"nothing terminated ({run.plan.restraint}{would})")
