@@ -28,7 +28,7 @@ from infra.records import Records
 # The names that Lambda gives in the message to a destination, and the Report its own.
 EVERY_KIND_BUT_PULSE = {
     "responsePayload": sns.FilterOrPolicy.policy(
-        {"kind": sns.FilterOrPolicy.filter(sns.SubscriptionFilter.string_filter(denylist=[Kind.PULSE.value]))}
+        {"kind": sns.FilterOrPolicy.filter(sns.SubscriptionFilter([{"anything-but": [Kind.PULSE]}, {"exists": False}]))}
     )
 }
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from aws_lambda_powertools.logging import Logger
 
 from connection_guard.adapters.notification import publish
-from connection_guard.adapters.slack import SlackSecret, Telling, tell
+from connection_guard.adapters.slack import SlackSecret, tell
 from connection_guard.adapters.store import Store
 from connection_guard.core import context as circumstances
 from connection_guard.core.delivery import Delivery, ReportDelivery, read_delivery
@@ -27,6 +27,9 @@ LEASE = timedelta(minutes=1)
 
 # How often others may write between this run's look at the incident and its own write.
 TRIES_TO_WRITE = 20
+
+# How often this run looks whether others have brought news while it told of the last.
+ROUNDS = 5
 
 logger = Logger(service="connection-guard")
 
@@ -82,13 +85,23 @@ class Reporter:
         try:
             delivery = read_delivery(event)
         except ForeignEventError as error:
-            self._tell_unreadable(event, error)
+            self._tell_unreadable(context.aws_request_id, error)
             raise
-        errors: list[ConnectionGuardError] = []
         database = self._database_of(delivery)
+        entry = entry_of(delivery, evidence=_main_key(delivery))
+        try:
+            self._serve(delivery, database, entry, context)
+        except ConnectionGuardError:
+            raise
+        except Exception:
+            # Whatever it is, it is a fault of the reporter's own, and no reason to leave people untold.
+            self._tell_unkept(database, entry)
+            raise
+
+    def _serve(self, delivery: Delivery, database: WatchedDatabase, entry: Entry, context: Context) -> None:
+        errors: list[ConnectionGuardError] = []
         with _collected(errors):
             self._keep(delivery)
-        entry = entry_of(delivery, evidence=_main_key(delivery))
         try:
             incident = self._absorb(database, entry)
         except StoreError as error:
@@ -107,8 +120,7 @@ class Reporter:
                 progress=incident and incident.progress,
             )
             if incident is not None and incident.matters:
-                with _collected(errors):
-                    self._tell(database, context.aws_request_id, errors)
+                self._tell(database, entry, context.aws_request_id, errors)
         if errors:
             raise errors[0]
 
@@ -125,16 +137,16 @@ class Reporter:
         if not isinstance(delivery, ReportDelivery):
             store.put_evidence(delivery.record_key, json.dumps(delivery.record).encode())
             return
-        key = None
+        key = evidence_key(delivery)
         try:
             lines = evidence_lines(delivery)
-        except (KeyError, ValueError) as error:
-            logger.error(str(error))  # the Report keeps what cannot be unpacked
-        else:
-            if lines is not None:
-                key = evidence_key(delivery)
-                store.put_evidence(key, lines, "application/gzip")
-        store.put_evidence(report_key(delivery), report_document(delivery, evidence=key))
+            document = report_document(delivery, evidence=None if lines is None else key)
+        except (LookupError, ValueError, TypeError, ArithmeticError) as error:
+            logger.error(f"the evidence of run {delivery.request_id} is kept as it came: {error!r}")
+            lines, document = None, json.dumps(delivery.report).encode()
+        if lines is not None:
+            store.put_evidence(key, lines, "application/gzip")
+        store.put_evidence(report_key(delivery), document)
 
     # The incident
 
@@ -151,41 +163,52 @@ class Reporter:
 
     # People
 
-    def _tell(self, database: WatchedDatabase, holder: str, errors: list[ConnectionGuardError]) -> None:
+    def _tell(self, database: WatchedDatabase, entry: Entry, holder: str, errors: list[ConnectionGuardError]) -> None:
         """One run at a time; another leaves, because whoever tells looks again before letting go."""
         store, now = self._world.store, self._world.now
-        if not store.claim(database.identifier, holder, now=now(), until=now() + LEASE):
-            return
-        while True:
-            latest = store.latest_incident(database.identifier)
-            assert latest is not None
-            told = self._told(latest, database, errors)
-            latest = self._remember(told)
-            # With an error there is nothing to be gained from another round: the next try of this delivery tells all.
-            if store.release(database.identifier, holder, told=latest.version) or errors:
+        slack_errors: list[ConnectionGuardError] = []
+        try:
+            if not store.claim(database.identifier, holder, now=now(), until=now() + LEASE):
                 return
+            for _ in range(ROUNDS):
+                latest = store.latest_incident(database.identifier)
+                assert latest is not None
+                told = self._remember(self._told(latest, database, errors, slack_errors))
+                if store.release(database.identifier, holder, told=told.version):
+                    break
+            else:
+                raise StoreError(f"the incident of {database.identifier} changed {ROUNDS} times while it was told")
+        except StoreError as error:
+            logger.error(str(error))
+            errors.append(error)
+            with _collected(errors):
+                self._tell_unkept(database, entry)
+        errors += slack_errors
 
-    def _told(self, incident: Incident, database: WatchedDatabase, errors: list[ConnectionGuardError]) -> Incident:
-        """The incident with what people have now been told of it."""
+    def _told(
+        self,
+        incident: Incident,
+        database: WatchedDatabase,
+        errors: list[ConnectionGuardError],
+        slack_errors: list[ConnectionGuardError],
+    ) -> Incident:
+        """The incident with what people have now been told of it. SNS comes first: it answers at once."""
         now = self._world.now()
         incident = replace(incident, context=_renewed(incident.context, self._world.look(database, now)))
         links = links_of(incident, database, self._settings, self._region)
-        with _collected(errors):
-            telling = self._tell_slack(incident, links, now)
-            incident = replace(incident, slack=telling.message, told=telling.told)
-            if telling.error:
-                raise telling.error
         news = news_of(incident)
         if news is not None and news not in incident.told:
             with _collected(errors):
                 self._publish(incident, links, now)
                 incident = replace(incident, told=(*incident.told, news))
+        # Once refused, Slack is left to Lambda's next try: another round is to tell the others what is new.
+        if self._world.slack_secret is not None and not slack_errors:
+            with _collected(slack_errors):
+                telling = tell(incident, links, now, secret=self._world.slack_secret())
+                incident = replace(incident, slack=telling.message, told=telling.told)
+                if telling.error:
+                    raise telling.error
         return incident
-
-    def _tell_slack(self, incident: Incident, links: Links, now: datetime) -> Telling:
-        if self._world.slack_secret is None:
-            return Telling(incident.slack, incident.told, None)
-        return tell(incident, links, now, secret=self._world.slack_secret())
 
     def _publish(self, incident: Incident, links: Links, now: datetime) -> None:
         publish(
@@ -197,17 +220,20 @@ class Reporter:
         )
 
     def _remember(self, told: Incident) -> Incident:
-        """Writes what was told into whatever the incident has become meanwhile."""
+        """Writes what was told into whatever the incident has become meanwhile.
+
+        Gives the version that people know: an old one where they do not know the latest.
+        """
         for _ in range(TRIES_TO_WRITE):
             latest = self._world.store.latest_incident(told.database)
             assert latest is not None
             if latest.id != told.id:  # another has begun
-                return latest
+                return told
             if (latest.slack, latest.told, latest.context) == (told.slack, told.told, told.context):
-                return latest
+                return told
             kept = replace(latest, slack=told.slack, told=told.told, context=told.context, version=latest.version + 1)
             if self._world.store.put_incident(kept, replaces=latest.version):
-                return kept if latest.version == told.version else latest
+                return kept if latest.version == told.version else told
         raise StoreError(f"the incident of {told.database} changed {TRIES_TO_WRITE} times in a row")
 
     # What cannot be kept
@@ -220,10 +246,9 @@ class Reporter:
         self._publish(incident, links_of(incident, database, self._settings, self._region), self._world.now())
         self._told_unkept.add(entry.request_id)
 
-    def _tell_unreadable(self, event: object, error: ForeignEventError) -> None:
+    def _tell_unreadable(self, invocation: str, error: ForeignEventError) -> None:
         """A message without a Report that can be read may be the only word of an incident."""
-        name = repr(event)[:200]
-        if name in self._told_unkept:
+        if invocation in self._told_unkept:
             return
         text = (
             "Connection Guard's reporter was sent what it cannot read. Nothing of it is stored; it is kept in the "
@@ -235,7 +260,7 @@ class Reporter:
         except TellingError as untold:
             logger.error(str(untold))
         else:
-            self._told_unkept.add(name)
+            self._told_unkept.add(invocation)
 
 
 @contextmanager

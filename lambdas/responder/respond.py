@@ -88,7 +88,8 @@ class Responder:
         self._policy = policy
         self._doors = Doors(settings, connect)
         self._engagement = Engagement()
-        self._was_helpless = False  # since people were told that it can do nothing
+        # Whether people may have been told of what it does not know to be over: a process that died knows nothing.
+        self._recovery_is_news = True
         self._proxy_addresses: frozenset[str] = frozenset()
 
     def __call__(self, event: object, context: Context) -> dict[str, Any]:
@@ -128,11 +129,11 @@ class Responder:
             with timer.phase("connect"):
                 session, measurement = self._doors.enter(timer.deadline)
         except DoorShutError:
-            self._was_helpless = True
+            self._recovery_is_news = True
             return replace(run, kind=Kind.LOCKED_OUT, escalation=NO_DOOR_OPENED)
         run = replace(run, measurement=measurement)
         if grants := missing_grants(measurement):
-            self._was_helpless = True
+            self._recovery_is_news = True
             return replace(run, kind=Kind.PREFLIGHT_FAILED, escalation=_lacks(grants))
         is_old_news = is_stale or (run.is_duplicate and self._engagement.has_escalated)
         is_pulse = is_old_news or isinstance(event, Pulse)
@@ -144,8 +145,8 @@ class Responder:
             critical_percent=self._settings.critical_percent,
         )
         is_below_target = measurement.utilisation < self._policy.limits.target_percent
-        recovered = is_below_target and (was_pressed or self._was_helpless)
-        self._was_helpless = self._was_helpless and not is_below_target
+        recovered = is_below_target and (was_pressed or self._recovery_is_news)
+        self._recovery_is_news = self._recovery_is_news and not is_below_target
         run = replace(run, tier=self._engagement.tier or run.tier, recovered=recovered)
         if not is_pulse or self._engagement.tier is not None:
             return self._look_and_act(run, session, timer)

@@ -130,17 +130,28 @@ def lets_through(filter_policy: Mapping[str, Any], message: Mapping[str, Any]) -
     https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
     """
     for key, expected in filter_policy.items():
-        if key not in message:
-            return False
         if isinstance(expected, dict):
-            if not lets_through(expected, message[key]):
+            if not lets_through(expected, message.get(key, {})):
                 return False
-        elif not any(
-            message[key] not in each["anything-but"] if isinstance(each, dict) else message[key] == each
-            for each in expected
-        ):
+        elif not any(is_met(condition, key, message) for condition in expected):
             return False
     return True
+
+
+def is_met(condition: Mapping[str, Any], key: str, message: Mapping[str, Any]) -> bool:
+    match condition:
+        case {"exists": bool(exists)}:
+            return (key in message) is exists
+        case {"anything-but": [*others]}:
+            return key in message and message[key] not in others
+    raise AssertionError(f"the stack uses another condition: {condition}")
+
+
+def test_a_report_that_does_not_say_its_kind_is_not_lost(template: Template, destinations: dict[str, str]) -> None:
+    [subscription] = subscriptions(template, destinations["OnSuccess"])
+    messages: list[dict[str, Any]] = [{}, {"responsePayload": {}}]
+    for malformed in messages:
+        assert lets_through(subscription["FilterPolicy"], malformed)
 
 
 @pytest.mark.parametrize("kind", [*Kind, "a_kind_of_the_future"])

@@ -116,7 +116,9 @@ class BreakableStore(Store):
         super().__init__(settings)
         self.bucket_is_down = False
         self.table_is_throttled = False
+        self.lease_is_throttled = False
         self.meanwhile: Callable[[], None] | None = None
+        self.before_release: Callable[[], None] | None = None
 
     def put_evidence(self, key: str, body: bytes, content_type: str = "application/json") -> None:
         if self.bucket_is_down:
@@ -127,6 +129,17 @@ class BreakableStore(Store):
         if self.table_is_throttled:
             raise StoreError("table incidents: ThrottlingException")
         return super().latest_incident(database)
+
+    def claim(self, database: str, holder: str, *, now: datetime, until: datetime) -> bool:
+        if self.lease_is_throttled:
+            raise StoreError("table incidents: ThrottlingException")
+        return super().claim(database, holder, now=now, until=until)
+
+    def release(self, database: str, holder: str, *, told: int) -> bool:
+        if self.before_release:
+            happens, self.before_release = self.before_release, None
+            happens()
+        return super().release(database, holder, told=told)
 
     def put_incident(self, incident: Incident, *, replaces: int | None) -> bool:
         if self.meanwhile:
@@ -316,9 +329,10 @@ def test_a_bucket_that_refuses_keeps_nobody_from_being_told_and_the_next_try_sto
 
 
 def test_a_message_that_cannot_be_read_is_told_once_and_kept_by_lambda(outside: Outside) -> None:
-    for _ in range(3):
+    invocation = an_invocation()
+    for _ in range(3):  # Lambda tries the same invocation again
         with pytest.raises(ForeignEventError):
-            outside.deliver({"requestContext": {"condition": "Success"}})
+            outside.reporter(a_notification({"requestContext": {"condition": "Success"}}), invocation)
 
     assert outside.sns.subjects == ["[unreadable report]"]
 
@@ -346,3 +360,67 @@ def test_no_secret_is_told_stored_or_logged(
     logged = capsys.readouterr()
     said = f"{error.value}{other.value}{logged.out}{logged.err}{outside.sns.messages}{outside.incident}"
     assert slack.token not in said
+
+
+def test_a_throttled_lease_keeps_nobody_from_being_told(outside: Outside, slack: SlackDouble) -> None:
+    record = a_success(a_report("remediation", at(0)), "run-1")
+    outside.store.lease_is_throttled = True
+    for _ in range(2):
+        with pytest.raises(StoreError, match="Throttling"):
+            outside.deliver(record)
+    assert len(outside.sns.messages) == 1
+
+    outside.store.lease_is_throttled = False
+    outside.deliver(record)
+    assert len(slack.channel_view) == 1
+
+
+@pytest.mark.parametrize("is_down", [False, True], ids=["Slack answers", "Slack is down"])
+def test_what_comes_at_the_last_moment_of_a_telling_is_told(
+    outside: Outside, slack: SlackDouble, is_down: bool
+) -> None:
+    """Also by a run that has nothing new to tell itself, and by one that Slack refuses."""
+    outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
+    other = outside.another_process()
+    end = a_success(a_report("observation", at(9), alarm="OK", used=40), "run-2")
+    outside.store.before_release = lambda: other(a_notification(end), an_invocation())
+    if is_down:
+        slack.fail(times=1000)
+        with pytest.raises(TellingError):
+            outside.deliver(a_success(a_report("remediation", at(1)), "run-3"))
+    else:
+        outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
+        assert "over after" in json.dumps(slack.channel_view[0].content)
+
+    assert outside.sns.subjects[-1].startswith("[recovered]")
+
+
+def test_an_incident_that_begins_while_the_last_is_told_is_told(outside: Outside, slack: SlackDouble) -> None:
+    outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
+    other = outside.another_process()
+    next_one = a_success(a_report("remediation", at(30)), "run-3")
+    outside.store.before_release = lambda: other(a_notification(next_one), an_invocation())
+
+    outside.deliver(a_success(a_report("observation", at(9), alarm="OK", used=40), "run-2"))
+
+    assert len(slack.channel_view) == 2
+    assert outside.incident.slack is not None
+
+
+@pytest.mark.parametrize("wrong", [{"attempt": None}, {"evidence": {"format": 1}}, {"evidence": 7}, {"spared": [1]}])
+def test_a_report_with_one_wrong_field_is_told_and_spoils_nothing_that_comes_after(
+    outside: Outside, slack: SlackDouble, wrong: dict[str, Any]
+) -> None:
+    outside.deliver(a_success({**a_report("remediation", at(0)), **wrong}, "run-1"))
+    assert len(outside.sns.messages) == len(slack.channel_view) == 1
+
+    outside.deliver(a_success(a_report("remediation", at(1)), "run-2"))
+    assert len(outside.incident.entries) == 2
+
+
+def test_each_message_that_cannot_be_read_is_told(outside: Outside) -> None:
+    for number in range(3):
+        with pytest.raises(ForeignEventError):
+            outside.deliver({"requestContext": {"condition": "Success", "requestId": str(number)}})
+
+    assert len(outside.sns.messages) == 3

@@ -39,7 +39,7 @@ def guarded(server: PostgresServer) -> Guarded:
     create_guard_role(server)
     server.execute("CREATE ROLE app LOGIN")
     guarded = Guarded(server)
-    assert guarded.deliver(a_pulse_event())["kind"] == "pulse"
+    assert guarded.deliver(a_pulse_event())["recovered"]  # for all that a new process knows
     return guarded
 
 

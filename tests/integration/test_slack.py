@@ -9,9 +9,9 @@ from typing import Any
 
 import boto3
 import pytest
-from aws_lambda_powertools.utilities import parameters
 from moto import mock_aws
 
+from connection_guard.adapters import slack as adapter
 from connection_guard.adapters.slack import (
     SlackBot,
     SlackSecret,
@@ -309,10 +309,10 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    parameters.clear_caches()  # type: ignore[no-untyped-call]
+    adapter._secrets.cache_clear()
     with mock_aws():
         yield boto3.client("secretsmanager")
-    parameters.clear_caches()  # type: ignore[no-untyped-call]
+    adapter._secrets.cache_clear()
 
 
 def test_the_secret_is_read_once_in_five_minutes(secrets: Any) -> None:

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from aws_lambda_powertools.utilities.parameters import get_secret
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from botocore.config import Config
 from slack_sdk import WebClient, WebhookClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.http_retry import (
@@ -37,7 +39,7 @@ from connection_guard.errors import TellingError
 SLACK = WebClient.BASE_URL
 SECRET_KEPT_SECONDS = 300
 
-# Of each request, and of waiting altogether: the function has 30 s, and others are told after Slack.
+# Of each request, and of waiting altogether: the function has 60 s for everything.
 REQUEST_SECONDS = 4
 WITHIN = timedelta(seconds=12)
 # slack_sdk's longest pause between attempts, where Slack itself names none.
@@ -83,13 +85,21 @@ class Telling:
 def read_slack_secret(name: str) -> SlackSecret:
     """From AWS Secrets Manager, or as it was there in the last five minutes. Raises TellingError, without the value."""
     try:
-        text = get_secret(name, max_age=SECRET_KEPT_SECONDS)
+        text = _secrets().get(name, max_age=SECRET_KEPT_SECONDS)
+        assert isinstance(text, str | bytes)  # nothing was asked to transform it
     except GetParameterError as error:
         raise TellingError(f"Slack's secret {name} could not be read: {error}") from None
     try:
         return parse_slack_secret(text)
     except TellingError as error:
         raise TellingError(f"{error} (secret {name})") from None
+
+
+@cache
+def _secrets() -> SecretsProvider:
+    """One a process: it remembers what it read."""
+    quick = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2})
+    return SecretsProvider(boto_config=quick)
 
 
 def parse_slack_secret(text: str | bytes) -> SlackSecret:

@@ -16,8 +16,8 @@ from connection_guard.core.incident_table import attributes_of, copy_key, incide
 from connection_guard.core.reporter_settings import ReporterSettings
 from connection_guard.errors import StoreError
 
-# Throttling is botocore's to try again. Three attempts that all time out leave time for what does not need the store.
-CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+# Throttling is botocore's to try again. Attempts that all time out leave time for what does not need the store.
+CONFIG = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
 
 # A single write meets a transaction on the same item: over in milliseconds, and not tried again by botocore.
 TRIES_AGAINST_TRANSACTION = 5
@@ -54,7 +54,10 @@ class Store:
             )
         if "Item" not in answer:
             return None
-        return incident_of(answer["Item"]["body"]["B"])
+        try:
+            return incident_of(answer["Item"]["body"]["B"])
+        except (LookupError, TypeError, ValueError, OSError, EOFError) as error:
+            raise StoreError(f"table {self._table}: the incident of {database} cannot be read: {error!r}") from None
 
     def put_incident(self, incident: Incident, *, replaces: int | None) -> bool:
         """Whether it is now the database's latest: not where that is no longer of version `replaces` (None: not there).

@@ -110,7 +110,7 @@ def _error_type(answer: object) -> str | None:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{type(value).__name__} is no text")
     return value
 
 

@@ -9,7 +9,18 @@ from typing import Any
 
 from connection_guard.core.alarm import AlarmState
 from connection_guard.core.delivery import Delivery, FailureDelivery, ReportDelivery
-from connection_guard.core.incident import FAILURE, Alarm, Cause, Entry, Reopened, SessionGroup, Usage, merged
+from connection_guard.core.incident import (
+    FAILURE,
+    Alarm,
+    Cause,
+    Entry,
+    Incident,
+    Reopened,
+    SessionGroup,
+    Usage,
+    merged,
+)
+from connection_guard.core.incident_table import body_of, incident_of
 from connection_guard.core.outcome import Reconnection, reopening_applications
 from connection_guard.core.policy import Tier
 from connection_guard.core.session import Pool
@@ -33,8 +44,11 @@ def entry_of(delivery: Delivery, *, evidence: str | None) -> Entry:
     if isinstance(delivery, FailureDelivery):
         return _failure(delivery, evidence)
     try:
-        return _run(delivery, evidence)
-    except (KeyError, TypeError, ValueError, AttributeError) as wrong:
+        entry = _run(delivery, evidence)
+        # What cannot be read again would make its whole incident unreadable, and with it every later one.
+        incident_of(body_of(Incident(delivery.database, delivery.request_id, (entry,))))
+        return entry
+    except (LookupError, TypeError, ValueError, AttributeError) as wrong:
         problem = (
             f"a report of kind {delivery.kind} is malformed ({type(wrong).__name__}: {wrong}): {delivery.headline}"
         )

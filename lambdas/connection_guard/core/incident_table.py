@@ -39,12 +39,17 @@ def attributes_of(incident: Incident) -> dict[str, str | int | bytes]:
         "progress": incident.progress.value,
         "headline": incident.headline,
         EXPIRY: int((incident.entries[-1].at + KEPT_FOR).timestamp()),
-        "body": gzip.compress(json.dumps(asdict(incident), default=datetime.isoformat).encode(), mtime=0),
+        "body": body_of(incident),
     }
 
 
+def body_of(incident: Incident) -> bytes:
+    """The whole incident."""
+    return gzip.compress(json.dumps(asdict(incident), default=datetime.isoformat).encode(), mtime=0)
+
+
 def incident_of(body: bytes) -> Incident:
-    """What `attributes_of` wrote, also by a version that knew fewer fields, or more."""
+    """What `body_of` wrote, also by a version that knew fewer fields, or more."""
     incident = _read(Incident, json.loads(gzip.decompress(body)))
     assert isinstance(incident, Incident)
     return incident
