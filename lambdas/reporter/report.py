@@ -173,7 +173,7 @@ class Reporter:
             for _ in range(ROUNDS):
                 latest = store.latest_incident(database.identifier)
                 assert latest is not None
-                told = self._remember(self._told(latest, database, errors, slack_errors))
+                told = self._remember(self._told_to_the_end(latest, database, errors, slack_errors))
                 if store.release(database.identifier, holder, told=told.version):
                     break
             else:
@@ -185,6 +185,25 @@ class Reporter:
                 self._tell_unkept(database, entry)
         errors += slack_errors
 
+    def _told_to_the_end(
+        self,
+        incident: Incident,
+        database: WatchedDatabase,
+        errors: list[ConnectionGuardError],
+        slack_errors: list[ConnectionGuardError],
+    ) -> Incident:
+        """With what there still is to be told of the incident before, which another may have followed too soon."""
+        if incident.previous is not None:
+            before = self._world.store.past_incident(database.identifier, incident.previous)
+            if before is not None:
+                told = self._told(before, database, errors, slack_errors)
+                if told != before:
+                    self._world.store.put_past_incident(told)
+            if not errors and not slack_errors:
+                incident = replace(incident, previous=None)
+        context = _renewed(incident.context, self._world.look(database, self._world.now()))
+        return self._told(replace(incident, context=context), database, errors, slack_errors)
+
     def _told(
         self,
         incident: Incident,
@@ -194,7 +213,6 @@ class Reporter:
     ) -> Incident:
         """The incident with what people have now been told of it. SNS comes first: it answers at once."""
         now = self._world.now()
-        incident = replace(incident, context=_renewed(incident.context, self._world.look(database, now)))
         links = links_of(incident, database, self._settings, self._region)
         news = news_of(incident)
         if news is not None and news not in incident.told:
@@ -229,9 +247,10 @@ class Reporter:
             assert latest is not None
             if latest.id != told.id:  # another has begun
                 return told
-            if (latest.slack, latest.told, latest.context) == (told.slack, told.told, told.context):
+            kept = replace(latest, slack=told.slack, told=told.told, context=told.context, previous=told.previous)
+            if kept == latest:
                 return told
-            kept = replace(latest, slack=told.slack, told=told.told, context=told.context, version=latest.version + 1)
+            kept = replace(kept, version=latest.version + 1)
             if self._world.store.put_incident(kept, replaces=latest.version):
                 return kept if latest.version == told.version else told
         raise StoreError(f"the incident of {told.database} changed {TRIES_TO_WRITE} times in a row")

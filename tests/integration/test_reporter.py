@@ -276,6 +276,25 @@ def test_slack_that_is_down_for_an_hour_is_told_it_all_afterwards(outside: Outsi
     assert len(slack.thread_of(message)) >= 3
 
 
+def test_an_end_that_slack_could_not_be_told_is_told_when_the_next_incident_is(
+    outside: Outside, slack: SlackDouble
+) -> None:
+    outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
+    (first,) = slack.channel_view
+    slack.fail(times=1000)
+    with pytest.raises(TellingError):
+        outside.deliver(a_success(a_report("observation", at(9), alarm="OK", used=40), "run-2"))
+    assert "over after" not in json.dumps(first.content)
+
+    slack.recover()
+    for _ in range(2):
+        outside.deliver(a_success(a_report("remediation", at(30)), "run-3"))
+
+    assert "over after" in json.dumps(first.content)
+    assert len(slack.channel_view) == 2
+    assert [subject.partition(" ")[0] for subject in outside.sns.subjects].count("[recovered]") == 1
+
+
 def test_sns_that_refuses_is_told_with_lambdas_next_try_and_slack_not_twice(
     outside: Outside, slack: SlackDouble
 ) -> None:

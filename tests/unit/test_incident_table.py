@@ -60,6 +60,7 @@ def a_full_incident() -> Incident:
         slack=SlackMessage("C0123ABCD", "1700000000.000100"),
         told=("run-1",),
         not_before=NOW - timedelta(days=1),
+        previous="20261119T030000-run-0",
     )
 
 
@@ -106,7 +107,7 @@ def test_the_same_incident_is_the_same_item_which_a_person_can_read_and_which_ex
         "body": b"",
     }
     assert latest_key("orders-prod") == {"pk": "database#orders-prod", "sk": "incident"}
-    assert copy_key(incident) == {"pk": "database#orders-prod", "sk": f"incident#{incident.id}"}
+    assert copy_key(incident.database, incident.id) == {"pk": "database#orders-prod", "sk": f"incident#{incident.id}"}
 
 
 def test_the_longest_incident_of_the_most_hostile_names_fits_into_an_item() -> None:

@@ -45,10 +45,22 @@ class Store:
 
     def latest_incident(self, database: str) -> Incident | None:
         """The latest of the database, as it was last written."""
+        return self._incident(database, latest_key(database))
+
+    def past_incident(self, database: str, incident_id: str) -> Incident | None:
+        """One that is no longer the latest."""
+        return self._incident(database, copy_key(database, incident_id))
+
+    def put_past_incident(self, incident: Incident) -> None:
+        """What was told of one that is no longer the latest; whoever has the database's lease writes it."""
+        with _errors_of(f"table {self._table}"):
+            self._dynamodb.update_item(**self._update(_copy_key_of(incident), attributes_of(incident)))
+
+    def _incident(self, database: str, key: Mapping[str, str]) -> Incident | None:
         with _errors_of(f"table {self._table}"):
             answer = self._dynamodb.get_item(
                 TableName=self._table,
-                Key=_serialized(latest_key(database)),
+                Key=_serialized(key),
                 ConsistentRead=True,
                 ProjectionExpression="body",
             )
@@ -69,7 +81,7 @@ class Store:
         latest["ConditionExpression"] = condition
         if replaces is not None:
             latest["ExpressionAttributeValues"] |= _serialized({":replaces": replaces})
-        copy = self._update(copy_key(incident), attributes_of(incident))
+        copy = self._update(_copy_key_of(incident), attributes_of(incident))
         with _errors_of(f"table {self._table}"):
             try:
                 self._dynamodb.transact_write_items(TransactItems=[{"Update": latest}, {"Update": copy}])
@@ -143,6 +155,10 @@ class Store:
             "UpdateExpression": "SET " + ", ".join(f"{name} = :{name}" for name in attributes),
             "ExpressionAttributeValues": _serialized({f":{name}": value for name, value in attributes.items()}),
         }
+
+
+def _copy_key_of(incident: Incident) -> dict[str, str]:
+    return copy_key(incident.database, incident.id)
 
 
 def _serialized(attributes: Attributes) -> dict[str, Any]:

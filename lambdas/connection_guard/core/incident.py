@@ -160,7 +160,7 @@ class Incident:
 
     `version` counts the changes. `slack` is None before Slack has a message that can be edited; `told` names the runs
     that are in its thread, and the changes that others than Slack's bot were told of. Whatever is from `not_before` or
-    earlier belongs to the incident before.
+    earlier belongs to the incident before, which is named by `previous` until its end is told, too.
     """
 
     database: str
@@ -171,6 +171,7 @@ class Incident:
     slack: SlackMessage | None = None
     told: tuple[str, ...] = ()
     not_before: datetime | None = None
+    previous: str | None = None
 
     @property
     def matters(self) -> bool:
@@ -320,7 +321,8 @@ def absorb(current: Incident | None, entry: Entry, *, database: str, new_id: str
     version = current.version + 1
     if _is_over_for(current, entry):
         ended_at = (current.closed_at or current.entries[-1].at) if current.matters else current.not_before
-        return Incident(database, new_id, (entry,), version=version, not_before=ended_at)
+        previous = current.id if current.matters else current.previous
+        return Incident(database, new_id, (entry,), version=version, not_before=ended_at, previous=previous)
     entries = _bounded(tuple(sorted((*current.entries, entry), key=lambda each: (each.at, each.request_id))))
     dropped = {each.request_id for each in (*current.entries, entry)} - {each.request_id for each in entries}
     told = tuple(each for each in current.told if each not in dropped)

@@ -26,9 +26,9 @@ def latest_key(database: str) -> dict[str, str]:
     return {PARTITION_KEY: f"database#{database}", SORT_KEY: "incident"}
 
 
-def copy_key(incident: Incident) -> dict[str, str]:
+def copy_key(database: str, incident_id: str) -> dict[str, str]:
     """Where an incident stays when another is the latest."""
-    return {PARTITION_KEY: f"database#{incident.database}", SORT_KEY: f"incident#{incident.id}"}
+    return {PARTITION_KEY: f"database#{database}", SORT_KEY: f"incident#{incident_id}"}
 
 
 def attributes_of(incident: Incident) -> dict[str, str | int | bytes]:
