@@ -39,6 +39,7 @@ class Outside:
         self.slack = slack
         self.now = NOW
         self.context = a_context()
+        self.during_telling: Callable[[], None] | None = None
         self.s3 = boto3.client("s3", region_name=REGION)
         self.s3.create_bucket(Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION})
         boto3.client("dynamodb", region_name=REGION).create_table(
@@ -60,7 +61,17 @@ class Outside:
         return Reporter(self.settings, {ORDERS.function_name: ORDERS}, REGION, world)
 
     def _look(self, _database: WatchedDatabase, _now: datetime) -> Context:
+        if self.during_telling:
+            happens, self.during_telling = self.during_telling, None
+            happens()
         return self.context
+
+    def let_happen(self, moment: str, happens: Callable[[], None]) -> None:
+        """While the next incident is told, or after that, before the lease is let go."""
+        if moment == "during":
+            self.during_telling = happens
+        else:
+            self.store.before_release = happens
 
     def deliver(self, record: object) -> None:
         self.reporter(a_notification(record), an_invocation())
@@ -394,15 +405,16 @@ def test_a_throttled_lease_keeps_nobody_from_being_told(outside: Outside, slack:
     assert len(slack.channel_view) == 1
 
 
+@pytest.mark.parametrize("moment", ["during", "after"])
 @pytest.mark.parametrize("is_down", [False, True], ids=["Slack answers", "Slack is down"])
 def test_what_comes_at_the_last_moment_of_a_telling_is_told(
-    outside: Outside, slack: SlackDouble, is_down: bool
+    outside: Outside, slack: SlackDouble, is_down: bool, moment: str
 ) -> None:
     """Also by a run that has nothing new to tell itself, and by one that Slack refuses."""
     outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
     other = outside.another_process()
     end = a_success(a_report("observation", at(9), alarm="OK", used=40), "run-2")
-    outside.store.before_release = lambda: other(a_notification(end), an_invocation())
+    outside.let_happen(moment, lambda: other(a_notification(end), an_invocation()))
     if is_down:
         slack.fail(times=1000)
         with pytest.raises(TellingError):
@@ -414,11 +426,14 @@ def test_what_comes_at_the_last_moment_of_a_telling_is_told(
     assert outside.sns.subjects[-1].startswith("[recovered]")
 
 
-def test_an_incident_that_begins_while_the_last_is_told_is_told(outside: Outside, slack: SlackDouble) -> None:
+@pytest.mark.parametrize("moment", ["during", "after"])
+def test_an_incident_that_begins_while_the_last_is_told_is_told(
+    outside: Outside, slack: SlackDouble, moment: str
+) -> None:
     outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
     other = outside.another_process()
     next_one = a_success(a_report("remediation", at(30)), "run-3")
-    outside.store.before_release = lambda: other(a_notification(next_one), an_invocation())
+    outside.let_happen(moment, lambda: other(a_notification(next_one), an_invocation()))
 
     outside.deliver(a_success(a_report("observation", at(9), alarm="OK", used=40), "run-2"))
 
