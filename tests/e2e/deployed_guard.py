@@ -28,7 +28,6 @@ class DeployedGuard:
         functions = emulator.client("lambda").list_functions()["Functions"]
         by_handler = {function["Handler"].partition(".")[0]: function for function in functions}
         self.responder = by_handler["responder"]["FunctionName"]
-        self.responder_arn = by_handler["responder"]["FunctionArn"]
         self._logs = {function: details["LoggingConfig"]["LogGroup"] for function, details in by_handler.items()}
         self.table = outputs["IncidentsTable"]
         self.bucket = outputs["EvidenceBucket"]
