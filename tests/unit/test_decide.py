@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -178,11 +179,34 @@ def test_every_pool_keeps_its_most_recently_used_sessions() -> None:
     assert verdict_on(plan, stale[2]) == ("limits.keep_per_pool", "among the most recently used of its pool")
 
 
-def test_a_pool_that_works_needs_no_idle_session_kept() -> None:
-    idle = a_session(idle_for=timedelta(seconds=5))
-    busy = a_session(state=SessionState.ACTIVE, idle_for=timedelta(minutes=5))
-    plan = decide(a_snapshot(idle, busy, usable=1), a_policy(keep_per_pool=1), Tier.CRITICAL)
-    assert chosen(plan) == [idle.pid]
+@pytest.mark.parametrize(
+    "taken",
+    [{"state": SessionState.ACTIVE}, {"listening": True}, {"advisory_lock": True}],
+    ids=["at work", "listening", "holding an advisory lock"],
+)
+def test_a_session_that_a_pool_cannot_hand_out_is_not_the_one_that_it_keeps(taken: dict[str, Any]) -> None:
+    stale = [a_session(idle_for=timedelta(minutes=minutes)) for minutes in (30, 20)]
+    latest = a_session(idle_for=timedelta(seconds=5), **taken)
+    plan = decide(a_snapshot(*stale, latest, usable=1), a_policy(keep_per_pool=1), Tier.CRITICAL)
+    assert chosen(plan) == [stale[0].pid]
+    assert verdict_on(plan, stale[1])[0] == "limits.keep_per_pool"
+
+
+def test_whom_an_earlier_run_could_not_move_goes_last_whatever_its_rule_and_age() -> None:
+    stuck = [a_session(state=SessionState.IDLE_IN_TRANSACTION, idle_for=timedelta(hours=1)) for _ in range(4)]
+    others = [a_session(idle_for=timedelta(minutes=minute)) for minute in (20, 30)]
+    policy = a_policy(a_rule("transactions", states=IN_TRANSACTION), a_rule(), most_per_run=3)
+    plan = decide(
+        a_snapshot(*stuck, *others, usable=1), policy, Tier.CRITICAL, unmoved={each.identity for each in stuck}
+    )
+    assert chosen(plan) == [others[1].pid, others[0].pid, stuck[0].pid]
+
+
+def test_where_roles_are_protected_a_session_whose_role_was_dropped_is_spared() -> None:
+    orphan = a_session(role="")
+    assert chosen(decide(a_snapshot(orphan, usable=1), a_policy(), Tier.CRITICAL)) == [orphan.pid]
+    plan = decide(a_snapshot(orphan, usable=1), a_policy(protect_roles=("vault-*",)), Tier.CRITICAL)
+    assert verdict_on(plan, orphan) == ("protect", "its role was dropped, so nobody knows whether it was protected")
 
 
 def test_a_session_idle_in_transaction_is_checked_out_and_not_kept_for_its_pool() -> None:

@@ -9,7 +9,7 @@ from math import ceil
 
 from connection_guard.core.plan import Plan, Restraint, Verdict
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
-from connection_guard.core.session import Pool, Session, SessionState
+from connection_guard.core.session import Identity, Pool, Session, SessionState
 from connection_guard.core.snapshot import Snapshot
 from connection_guard.core.wording import spelled
 
@@ -26,18 +26,19 @@ def decide(
     guard_roles: Collection[str] = (),
     terminated_last_hour: int = 0,
     reopening_pools: Collection[Pool] = (),
+    unmoved: Collection[Identity] = (),
 ) -> Plan:
     """One verdict a session, those to be terminated first and in order, and what keeps the plan from being carried out.
 
     `terminated_last_hour` counts against the hourly cap; sessions of `reopening_pools` are spared, since terminating
-    them frees nothing.
+    them frees nothing; those that are `unmoved` by an earlier run go last, so that they do not keep others alive.
     """
     verdicts = [_verdict(session, snapshot.taken_at, policy, tier, guard_roles) for session in snapshot.sessions]
     verdicts = _spare_reopening_pools(verdicts, reopening_pools)
     verdicts = _keep_most_recent_of_each_pool(verdicts, snapshot, policy.limits.keep_per_pool)
     candidates = [verdict for verdict in verdicts if verdict.action is Action.TERMINATE]
     left_this_hour = max(policy.limits.most_per_hour - terminated_last_hour, 0)
-    chosen, left_over = _within_limits(candidates, snapshot, policy, left_this_hour)
+    chosen, left_over = _within_limits(candidates, snapshot, policy, left_this_hour, unmoved)
     spared = [verdict for verdict in verdicts if verdict.action is Action.SPARE]
     restraint, explanation = _restraint(snapshot, policy, tier, len(candidates), len(chosen), left_this_hour)
     return Plan((*chosen, *left_over, *spared), restraint, explanation)
@@ -82,6 +83,8 @@ def _never_a_victim(session: Session, guard_roles: Collection[str]) -> str | Non
 
 
 def _protected(session: Session, protection: Protection) -> str | None:
+    if protection.roles and not session.role:
+        return "its role was dropped, so nobody knows whether it was protected"
     if _any_glob(protection.roles, session.role):
         return "its role is protected"
     if _any_glob(protection.databases, session.database):
@@ -128,17 +131,19 @@ def _spare_reopening_pools(verdicts: list[Verdict], reopening: Collection[Pool])
 
 
 def _keep_most_recent_of_each_pool(verdicts: list[Verdict], snapshot: Snapshot, keep: int) -> list[Verdict]:
-    """Spares idle candidates among the `keep` most recently used sessions of their pool, so that no pool is emptied.
+    """Spare idle candidates among the `keep` most recently used sessions of their pool, so that no pool is emptied.
 
-    Only sessions that a pool can hand out count: one that is idle in transaction is checked out.
+    Only sessions that a pool can hand out next count: one that is at work or idle in transaction is lent, and one that
+    listens or holds an advisory lock is somebody's for good.
     """
     pools: dict[Pool, list[Session]] = {}
     for session in snapshot.sessions:
-        if session.state in (SessionState.IDLE, SessionState.ACTIVE):
+        is_taken = session.is_listening or session.holds_advisory_lock
+        if session.state is SessionState.IDLE and not is_taken:
             pools.setdefault(session.pool, []).append(session)
 
-    def recency(session: Session) -> tuple[bool, datetime]:
-        return session.state is SessionState.ACTIVE, session.state_change or snapshot.taken_at
+    def recency(session: Session) -> datetime:
+        return session.state_change or snapshot.taken_at
 
     kept = {session.pid for sessions in pools.values() for session in nlargest(keep, sessions, key=recency)}
     reason = "among the most recently used of its pool"
@@ -153,9 +158,15 @@ def _keep_most_recent_of_each_pool(verdicts: list[Verdict], snapshot: Snapshot, 
 
 
 def _within_limits(
-    candidates: list[Verdict], snapshot: Snapshot, policy: Policy, left_this_hour: int
+    candidates: list[Verdict],
+    snapshot: Snapshot,
+    policy: Policy,
+    left_this_hour: int,
+    unmoved: Collection[Identity],
 ) -> tuple[list[Verdict], list[Verdict]]:
-    """The candidates that may go, by their rules' order and then the longest in state first; and the others, spared."""
+    """Return the candidates that may go, by their rules' order and then the longest in state first; and the others,
+    spared. Those that an earlier run could not move come last.
+    """
     most, rule, reason = min(
         (sessions_above_target(snapshot, policy.limits), "limits.target", "enough others go before it"),
         (policy.limits.most_per_run, "limits.most_per_run", "this run's share is used up"),
@@ -164,9 +175,10 @@ def _within_limits(
     )
     places = {rule.name: place for place, rule in enumerate(policy.rules)}
 
-    def precedence(verdict: Verdict) -> tuple[int, datetime, int]:
+    def precedence(verdict: Verdict) -> tuple[bool, int, datetime, int]:
         session = verdict.session
-        return places[verdict.rule], session.state_change or snapshot.taken_at, session.pid
+        since = session.state_change or snapshot.taken_at
+        return session.identity in unmoved, places[verdict.rule], since, session.pid
 
     chosen = nsmallest(most, candidates, key=precedence)
     chosen_pids = {verdict.session.pid for verdict in chosen}

@@ -20,6 +20,10 @@ class SessionState(StrEnum):
 IN_TRANSACTION_STATES = frozenset({SessionState.IDLE_IN_TRANSACTION, SessionState.IDLE_IN_TRANSACTION_ABORTED})
 
 
+Identity = tuple[int, datetime]
+"""A backend's pid and start: what names a session on one server, since pids are used again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pool:
     """Sessions that one application's pool on one client most likely owns together."""
@@ -33,9 +37,10 @@ class Pool:
 class Session:
     """A client backend. All times are the database's own.
 
-    `state` is None where the server hides it from the reader. `role_id` is the role's OID, since a name can be in an
-    encoding that cannot be sent back. `client_address` is empty on a Unix socket. `query` is masked. `blocked_by` names
-    the pids whose locks, or whose earlier place in a lock's queue, this session waits for.
+    `state` is None where the server hides it from the reader. `role_id` is the role's OID, since a name can be in
+    an encoding that cannot be sent back; `role` is empty where the role was dropped while the session lives on.
+    `client_address` is empty on a Unix socket. `query` is masked. `blocked_by` names the pids whose locks, or whose
+    earlier place in a lock's queue, this session waits for.
     """
 
     pid: int
@@ -57,6 +62,10 @@ class Session:
     holds_advisory_lock: bool
     is_owned_by_proxy: bool
     blocked_by: tuple[int, ...]
+
+    @property
+    def identity(self) -> Identity:
+        return self.pid, self.backend_start
 
     @property
     def pool(self) -> Pool:

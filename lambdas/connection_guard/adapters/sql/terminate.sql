@@ -19,11 +19,13 @@ FROM unnest(:'pids'::int[], :'backend_starts'::timestamptz[], :'role_ids'::oid[]
 LEFT JOIN LATERAL (
     SELECT sessions.pid,
            sessions.state NOT IN ('starting', 'disabled')
-               AND NOT roles.rolsuper
-               AND roles.rolname <> ALL (:'guard_roles'::text[])
-               AND roles.rolname NOT IN ('rdsadmin', 'rdsproxyadmin', 'rdsrepladmin') AS may_be_signalled
+               -- NULL where the role was dropped while its sessions live: then it is none of these.
+               AND coalesce(NOT roles.rolsuper
+                                AND roles.rolname <> ALL (:'guard_roles'::text[])
+                                AND roles.rolname NOT IN ('rdsadmin', 'rdsproxyadmin', 'rdsrepladmin'),
+                            true) AS may_be_signalled
     FROM pg_stat_get_activity(requested.pid) AS sessions
-    JOIN pg_roles AS roles ON roles.oid = sessions.usesysid
+    LEFT JOIN pg_roles AS roles ON roles.oid = sessions.usesysid
     WHERE sessions.backend_type = 'client backend'
       AND sessions.backend_start = requested.backend_start
       AND sessions.usesysid = requested.role_id
