@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -14,21 +14,26 @@ from connection_guard.adapters.doors import Doors
 from connection_guard.adapters.gather import addresses_of, take_snapshot
 from connection_guard.adapters.metrics import publish
 from connection_guard.adapters.termination import Results, terminate
+from connection_guard.adapters.turn import end_turn, remember, take_turn
 from connection_guard.core.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, AlarmState, Event, Pulse, read_event
 from connection_guard.core.decide import decide, most_sessions_below_target
 from connection_guard.core.diagnosis import diagnose
 from connection_guard.core.engagement import (
     Engagement,
     after_escalation,
+    after_observation,
     below_target,
-    disengaged,
-    with_event,
-    with_run,
+    from_text,
+    ready_to_save,
+    saved_last,
+    with_attempt,
+    with_events,
+    with_outcomes,
     with_usage,
 )
-from connection_guard.core.outcome import SIGNALLED, reconnections, settled
+from connection_guard.core.outcome import reconnections, settled
 from connection_guard.core.plan import Plan, Restraint
-from connection_guard.core.policy import Policy
+from connection_guard.core.policy import Mode, Policy, Tier
 from connection_guard.core.policy_consistency import target_not_below_warning
 from connection_guard.core.preflight import missing_grants, shortcomings
 from connection_guard.core.report import write_report
@@ -40,6 +45,9 @@ from connection_guard.errors import ConfigurationError, DatabaseError, DoorShutE
 # What a last look at the database, and then packing the evidence and answering, need of the function's time.
 SECONDS_TO_VERIFY = 2.0
 SECONDS_TO_REPORT = 3.0
+# What a run that waits for its turn keeps to itself: enough to look, to terminate a batch and to look again.
+SECONDS_TO_ACT = 12.0
+SECONDS_BETWEEN_TURNS = 0.2
 
 # Pulses at these minutes of the hour open the second door, so that it is not first tried in the outage.
 MINUTES_BETWEEN_SECOND_DOOR_TESTS = 15
@@ -47,6 +55,9 @@ MINUTES_BETWEEN_SECOND_DOOR_TESTS = 15
 NO_DOOR_OPENED = (
     "no door opened: log in as the master user, for whom Amazon RDS reserves connections, and end idle sessions by hand"
 )
+
+# With these a plan has been tried, whether or not there was anybody to terminate; any other leaves it for later.
+ATTEMPTS = (None, Restraint.NOTHING_MATCHES, Restraint.REFUSED)
 
 logger = Logger(service="connection-guard")
 
@@ -76,7 +87,7 @@ class _Timer:
 
 
 class Responder:
-    """The Lambda handler: an event in, a Report out. One a process: keeps its seat and its engagement between runs.
+    """The Lambda handler: an event in, a Report out. One per process: keeps its seat and its engagement between runs.
 
     Raises ConfigurationError where policy and settings contradict each other.
     """
@@ -88,6 +99,10 @@ class Responder:
         self._policy = policy
         self._doors = Doors(settings, connect)
         self._engagement = Engagement()
+        self._stored = self._engagement
+        self._has_turn = False
+        # Alarms to be served: this run's, and those that came while the guard could not get in or did not get its turn.
+        self._alarms: list[AlarmNotification] = []
         # Whether people may have been told of what it does not know to be over: a process that died knows nothing.
         self._recovery_is_news = True
         self._proxy_addresses: frozenset[str] = frozenset()
@@ -95,7 +110,7 @@ class Responder:
     def __call__(self, event: object, context: Context) -> dict[str, Any]:
         """Raises ForeignEventError for an event that is not this database's; everything else comes back as a Report."""
         timer = _Timer(time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_REPORT)
-        run = self._serve(read_event(event, self._settings), datetime.now(UTC), timer)
+        run = self._end_turn(self._serve(read_event(event, self._settings), datetime.now(UTC), timer))
         if not self._engagement.is_pressed:
             self._doors.settle()
         run = replace(
@@ -118,20 +133,22 @@ class Responder:
             database=self._settings.database,
             event=event,
             received_at=received_at,
-            is_duplicate=event.key in self._engagement.seen,
             is_stale=is_stale,
             target_percent=self._policy.limits.target_percent,
         )
-        was_pressed = self._engagement.is_pressed
-        self._engagement = with_event(self._engagement, event, is_stale=is_stale)
-        run = replace(run, tier=self._engagement.tier)
+        if isinstance(event, AlarmNotification) and event.state is AlarmState.ALARM and not is_stale:
+            self._alarms.append(event)
         try:
-            with timer.phase("connect"):
-                session, measurement = self._doors.enter(timer.deadline)
-        except DoorShutError:
+            session, measurement = self._enter(timer)
+        except DatabaseError:
             self._recovery_is_news = True
-            return replace(run, kind=Kind.LOCKED_OUT, escalation=NO_DOOR_OPENED)
-        run = replace(run, measurement=measurement)
+            tier = with_events(self._engagement, self._alarms).tier
+            return replace(run, tier=tier, kind=Kind.LOCKED_OUT, escalation=NO_DOOR_OPENED)
+        run = replace(run, measurement=measurement, is_duplicate=event.key in self._engagement.seen)
+        was_pressed = self._engagement.is_pressed
+        self._engagement = with_events(self._engagement, self._alarms)
+        self._alarms = [] if self._has_turn else self._alarms
+        run = replace(run, tier=self._engagement.tier)
         if grants := missing_grants(measurement):
             self._recovery_is_news = True
             return replace(run, kind=Kind.PREFLIGHT_FAILED, escalation=_lacks(grants))
@@ -143,6 +160,7 @@ class Responder:
             is_pulse=is_pulse,
             target_percent=self._policy.limits.target_percent,
             critical_percent=self._settings.critical_percent,
+            observes_critical=self._policy.modes[Tier.CRITICAL] is Mode.OBSERVE,
         )
         is_below_target = measurement.utilisation < self._policy.limits.target_percent
         recovered = is_below_target and (was_pressed or self._recovery_is_news)
@@ -152,6 +170,62 @@ class Responder:
             return self._look_and_act(run, session, timer)
         run = replace(run, kind=Kind.OBSERVATION if run.recovered else Kind.PULSE)
         return run if self._engagement.is_pressed else self._check_second_door(run, measurement, timer)
+
+    def _enter(self, timer: _Timer) -> tuple[GuardSession, Measurement]:
+        """Through the first door that opens; with the turn, where there may be something to do or to remember."""
+        self._has_turn = False
+        with timer.phase("connect"):
+            session, measurement = self._look_again(self._doors.enter(timer.deadline))
+        is_below_target = measurement.utilisation < self._policy.limits.target_percent
+        is_calm = is_below_target and self._engagement == below_target(self._engagement)
+        if is_calm and not self._alarms:
+            return session, measurement
+        return self._take_turn(session, timer)
+
+    def _take_turn(self, session: GuardSession, timer: _Timer) -> tuple[GuardSession, Measurement]:
+        """Wait for whoever has the turn, then look at what it left. `_has_turn` is False where it does not end."""
+        with timer.phase("turn"):
+            while True:
+                try:
+                    is_taken = take_turn(session)
+                except DatabaseError:
+                    is_taken = False
+                again, measurement = self._look_again(self._doors.enter_again(timer.deadline))
+                self._has_turn = is_taken and again is session
+                if self._has_turn or time.monotonic() + SECONDS_BETWEEN_TURNS >= timer.deadline - SECONDS_TO_ACT:
+                    return again, measurement
+                session = again
+                time.sleep(SECONDS_BETWEEN_TURNS)
+
+    def _look_again(self, found: tuple[GuardSession, Measurement]) -> tuple[GuardSession, Measurement]:
+        """What another execution environment remembered since is what counts."""
+        self._stored = saved_last([Engagement(), *filter(None, map(from_text, found[1].memories))])
+        self._engagement = saved_last([self._engagement, self._stored])
+        return found
+
+    def _remember(self, run: Run) -> Run:
+        """Keep what the next run has to know, in whichever execution environment that is."""
+        latest = run.after or run.measurement
+        session = self._doors.seat
+        if self._engagement == self._stored or latest is None or session is None:
+            return run
+        engagement = ready_to_save(self._engagement, latest.taken_at)
+        try:
+            remember(session, engagement)
+        except DatabaseError as error:
+            problem = f"this run may not be remembered if another execution environment serves the next: {error}"
+            return replace(run, problems=tuple(dict.fromkeys((*run.problems, problem))))
+        self._engagement = self._stored = engagement
+        return run
+
+    def _end_turn(self, run: Run) -> Run:
+        if not self._has_turn:
+            return run
+        run = self._remember(run)
+        if self._doors.seat is not None:
+            with suppress(DatabaseError):  # it ends with its session, too
+                end_turn(self._doors.seat)
+        return run
 
     def _check_second_door(self, run: Run, measurement: Measurement, timer: _Timer) -> Run:
         """In quiet times: whether the direct door opens, as a role that can do the work, also on a full database."""
@@ -181,8 +255,14 @@ class Responder:
         with timer.phase("decide"):
             plan = self._decide(run, before)
         run = replace(run, kind=Kind.OBSERVATION, measurement=before.measurement, before=before, plan=plan)
+        if plan.restraint in ATTEMPTS:
+            chosen = 0 if plan.restraint else len(plan.chosen)
+            self._engagement = with_attempt(self._engagement, before.taken_at, chosen)
+            run = replace(run, attempt=self._engagement.attempts)
         if plan.restraint is None:
-            run = self._act(replace(run, kind=Kind.REMEDIATION), session, before, plan, timer)
+            # Before anything is terminated: a run that is killed counts against the hour's share, too.
+            run = self._remember(replace(run, kind=Kind.REMEDIATION))
+            run = self._act(run, session, before, plan, timer)
         with timer.phase("decide"):
             run = replace(run, diagnoses=diagnose(before, run.reconnections))
         return self._conclude(run, before, plan)
@@ -196,20 +276,23 @@ class Responder:
             try:
                 return session, take_snapshot(session, measurement, self._proxy_addresses, timer.deadline)
             except DatabaseError:
-                return self._enter_again_and_gather(timer)
+                session, measurement = self._take_turn(self._doors.enter_again(timer.deadline)[0], timer)
+                return session, self._gather_anew(session, measurement, timer)
 
-    def _enter_again_and_gather(self, timer: _Timer) -> tuple[GuardSession, Snapshot]:
-        """Through whichever door opens now: what its role cannot see must not be taken for an empty database."""
-        session, measurement = self._doors.enter_again(timer.deadline)
+    def _gather_anew(self, session: GuardSession, measurement: Measurement, timer: _Timer) -> Snapshot:
+        """Through whichever door opened: what its role cannot see must not be taken for an empty database."""
         if grants := missing_grants(measurement):
             raise DoorShutError(_lacks(grants))
-        return session, take_snapshot(session, measurement, self._proxy_addresses, timer.deadline)
+        return take_snapshot(session, measurement, self._proxy_addresses, timer.deadline)
 
     def _decide(self, run: Run, before: Snapshot) -> Plan:
         event = run.event
         if isinstance(event, AlarmNotification) and event.state is not AlarmState.ALARM and not run.is_stale:
             return Plan((), Restraint.NOT_AN_ALARM, f"the alarm's state is {event.state}: nothing is to be done")
         assert run.tier is not None
+        if not self._has_turn:
+            explanation = "another run of the guard is at work on this database and did not end in time"
+            return Plan((), Restraint.ANOTHER_RUN, explanation)
         return decide(
             before,
             self._policy,
@@ -217,6 +300,7 @@ class Responder:
             guard_roles=self._settings.roles,
             terminated_last_hour=self._engagement.terminated_within_the_hour(before.taken_at),
             reopening_pools=self._engagement.reopening_pools(before.taken_at),
+            unmoved=self._engagement.unmoved,
         )
 
     def _act(self, run: Run, session: GuardSession, before: Snapshot, plan: Plan, timer: _Timer) -> Run:
@@ -241,7 +325,8 @@ class Responder:
         """Killed is not gone, and gone is not cured: looks again once pools have had the time to reopen."""
         time.sleep(max(min(watch, timer.deadline - SECONDS_TO_VERIFY - time.monotonic()), 0))
         try:
-            _, after = self._enter_again_and_gather(timer)
+            session, measurement = self._doors.enter_again(timer.deadline)
+            after = self._gather_anew(session, measurement, timer)
         except DatabaseError as error:
             return replace(run, problems=(*run.problems, f"could not be verified: {error}"))
         run = replace(run, after=after.measurement)
@@ -255,15 +340,13 @@ class Responder:
         """Remembers the attempt, and says whether usage is down or people are needed."""
         limits = self._policy.limits
         if plan.restraint is Restraint.OBSERVING:
-            self._engagement = disengaged(self._engagement)
-        if plan.restraint in (Restraint.OBSERVING, Restraint.NOT_AN_ALARM, Restraint.BELOW_TARGET, Restraint.PAUSED):
-            return run
+            self._engagement = after_observation(self._engagement)
         if plan.restraint is Restraint.HOURLY_CAP:
             # Not given up: the next hour brings its own share.
             return replace(run, escalation=plan.explanation)
-        signalled = sum(outcome.result in SIGNALLED for outcome in run.outcomes)
-        self._engagement = with_run(self._engagement, before.taken_at, signalled, run.reconnections)
-        run = replace(run, attempt=self._engagement.attempts)
+        if plan.restraint not in ATTEMPTS:
+            return run
+        self._engagement = with_outcomes(self._engagement, before.taken_at, run.outcomes, run.reconnections)
         latest = run.after or before.measurement
         if latest.utilisation < limits.target_percent:
             self._engagement = below_target(self._engagement)

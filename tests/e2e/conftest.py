@@ -105,7 +105,9 @@ def pooler(server: PostgresServer, authorities: Mapping[DoorName, Authority]) ->
     """It gives up before the guard does, who waits for 2 s."""
     authority = authorities[DoorName.DIRECT].certificate
     users = (GUARD, clients.ROLE)
-    with PgBouncer(server.port, authority, users, server_connections=POOL, query_wait_timeout=1) as pooler:
+    with PgBouncer(
+        server.port, authority, users, pinned=GUARD, server_connections=POOL, query_wait_timeout=1
+    ) as pooler:
         yield pooler
 
 

@@ -16,14 +16,23 @@ SEARCH_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
 
 
 class PgBouncer:
-    """A context manager; within it, it listens on a Unix socket in `folder` and trusts whoever comes as one of `users`.
+    """A context manager; within it, it listens on a Unix socket in `folder` and trusts whoever comes as one of
+    `users`.
 
-    `server_connections` limits those that it opens to the server, over TLS; a client that gets none within
-    `query_wait_timeout` seconds is refused.
+    `pinned` keeps its server connection, as RDS Proxy lets a client that uses SET. `server_connections` limits
+    those that it opens to the server, over TLS; a client that gets none within `query_wait_timeout` seconds is
+    refused.
     """
 
     def __init__(
-        self, port: int, authority: Path, users: Sequence[str], *, server_connections: int, query_wait_timeout: int
+        self,
+        port: int,
+        authority: Path,
+        users: Sequence[str],
+        *,
+        pinned: str,
+        server_connections: int,
+        query_wait_timeout: int,
     ) -> None:
         program = shutil.which("pgbouncer", path=SEARCH_PATH)
         assert program, "PgBouncer is missing: install Debian's package pgbouncer"
@@ -46,7 +55,8 @@ class PgBouncer:
         }
         lines = [f"{name} = {value}\n" for name, value in settings.items()]
         databases = f"[databases]\n* = host=localhost port={port}\n[pgbouncer]\n"
-        (self.folder / "pgbouncer.ini").write_text(databases + "".join(lines))
+        session_mode = f"[users]\n{pinned} = pool_mode=session\n"
+        (self.folder / "pgbouncer.ini").write_text(databases + "".join(lines) + session_mode)
 
     def __enter__(self) -> Self:
         account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None  # it refuses root

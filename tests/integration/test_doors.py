@@ -243,11 +243,17 @@ def test_the_second_doors_session_is_given_back_once_the_pressure_is_over(databa
 
 
 def test_a_seat_that_an_earlier_environment_left_behind_is_cleared(
-    database: PostgresServer, proxy: RdsProxyDouble
+    database: PostgresServer, proxy: RdsProxyDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Once it has been idle for longer than any run lasts: until then its environment may be alive."""
+    monkeypatch.setattr("connection_guard.adapters.gather.SEAT_IS_STALE_AFTER", timedelta(seconds=1))
     earlier = behind(proxy, database)
     earlier.deliver(a_pulse_at(1))
     left_behind = guards(database)
+    is_stale = (
+        "SELECT bool_and(state_change < clock_timestamp() - interval '1 s') FROM pg_stat_activity WHERE usename = %s"
+    )
+    wait_until(lambda: database.execute(is_stale, (GUARD,)) == [(True,)])
     behind(proxy, database).deliver(a_pulse_at(2))
     wait_until(lambda: not database.has_session(left_behind["connection-guard proxy"]))
     assert guards(database).keys() == left_behind.keys()

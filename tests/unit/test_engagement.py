@@ -1,13 +1,33 @@
 """An alarm fires once per transition; the responder stays engaged until usage is down."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from connection_guard.core.alarm import AlarmNotification, Event, Pulse, read_event
-from connection_guard.core.engagement import Engagement, after_escalation, with_event, with_run, with_usage
-from connection_guard.core.outcome import Reconnection
-from connection_guard.core.policy import Tier
+from connection_guard.core.engagement import (
+    Engagement,
+    after_escalation,
+    after_observation,
+    below_target,
+    from_text,
+    ready_to_save,
+    saved_last,
+    to_text,
+    with_attempt,
+    with_events,
+    with_outcomes,
+    with_usage,
+)
+from connection_guard.core.outcome import Outcome, Reconnection, Result
+from connection_guard.core.plan import Verdict
+from connection_guard.core.policy import Action, Tier
 from connection_guard.core.session import Pool
-from tests.builders import CRITICAL_ALARM, NOW, WARNING_ALARM, an_alarm_event, some_settings
+from tests.builders import CRITICAL_ALARM, NOW, WARNING_ALARM, a_session, an_alarm_event, some_settings
 
 LEAK = Pool("app", "leak", "10.0.0.1")
 
@@ -18,10 +38,32 @@ def alarm(arn: str = CRITICAL_ALARM, *, state: str = "ALARM", minute: int = 0) -
     return event
 
 
-def after(engagement: Engagement, event: Event, usage: float, *, is_stale: bool = False) -> Engagement:
-    engagement = with_event(engagement, event, is_stale=is_stale)
+def after(
+    engagement: Engagement, event: Event, usage: float, *, is_stale: bool = False, observes_critical: bool = False
+) -> Engagement:
     is_pulse = is_stale or isinstance(event, Pulse)
-    return with_usage(engagement, usage, is_pulse=is_pulse, target_percent=70, critical_percent=90)
+    if isinstance(event, AlarmNotification) and not is_stale:
+        engagement = with_events(engagement, [event])
+    return with_usage(
+        engagement,
+        usage,
+        is_pulse=is_pulse,
+        target_percent=70,
+        critical_percent=90,
+        observes_critical=observes_critical,
+    )
+
+
+def after_run(
+    engagement: Engagement,
+    minute: int,
+    results: Sequence[Result] = (),
+    reconnections: tuple[Reconnection, ...] = (),
+) -> Engagement:
+    """As a run that began in that minute left it."""
+    now = NOW + timedelta(minutes=minute)
+    outcomes = [Outcome(Verdict(a_session(), Action.TERMINATE, "a rule", "a reason"), result) for result in results]
+    return with_outcomes(with_attempt(engagement, now, len(outcomes)), now, outcomes, reconnections)
 
 
 def pulse(minute: int) -> Pulse:
@@ -75,23 +117,120 @@ def test_usage_below_the_target_ends_an_escalation() -> None:
     assert after(after(calm, pulse(2), 95), pulse(3), 95).tier is Tier.CRITICAL
 
 
+def test_a_warning_that_fires_anew_after_an_escalation_lets_pulses_engage_again() -> None:
+    notified = after_escalation(after(Engagement(), alarm(), 95))
+    for minute in range(1, 9):
+        notified = after(notified, pulse(minute), 100)
+    observed = after_observation(after(notified, alarm(WARNING_ALARM, minute=9), 100))
+    assert observed.tier is None
+    assert after(observed, pulse(10), 100).tier is Tier.CRITICAL
+
+
+def test_where_the_policy_only_observes_at_critical_pulses_report_a_pressure_once() -> None:
+    once = after(Engagement(), pulse(1), 95, observes_critical=True)
+    engaged = after(once, pulse(2), 95, observes_critical=True)
+    assert engaged.tier is Tier.CRITICAL
+    observed = after_observation(engaged)
+    for minute in range(3, 9):
+        observed = after(observed, pulse(minute), 95, observes_critical=True)
+        assert observed.tier is None
+    assert after(observed, pulse(9), 95).tier is Tier.CRITICAL, "somebody deployed a policy that enforces"
+    calm = after(observed, pulse(9), 50, observes_critical=True)
+    again = after(after(calm, pulse(10), 95, observes_critical=True), pulse(11), 95, observes_critical=True)
+    assert again.tier is Tier.CRITICAL
+
+
 def test_terminations_count_for_an_hour_by_the_databases_clock() -> None:
-    engagement = with_run(with_run(Engagement(), NOW, 40, ()), NOW + timedelta(minutes=59), 2, ())
+    engagement = after_run(after_run(Engagement(), 0, [Result.TERMINATED] * 40), 59, [Result.TERMINATED] * 2)
     assert engagement.attempts == 2
     assert engagement.terminated_within_the_hour(NOW + timedelta(minutes=59)) == 42
     assert engagement.terminated_within_the_hour(NOW + timedelta(minutes=60)) == 2
 
 
+def test_a_run_that_did_not_live_to_its_end_counts_with_all_that_it_was_about_to_terminate() -> None:
+    begun = with_attempt(Engagement(), NOW, 40)
+    assert (begun.attempts, begun.terminated_within_the_hour(NOW)) == (1, 40)
+
+
+def test_only_what_was_or_may_have_been_signalled_counts() -> None:
+    engagement = after_run(Engagement(), 0, list(Result))
+    assert engagement.terminated_within_the_hour(NOW) == len({Result.TERMINATED, Result.SURVIVED, Result.UNKNOWN})
+
+
 def test_a_pool_that_reopened_half_of_what_it_lost_is_remembered_for_an_hour() -> None:
-    reopened = with_run(Engagement(), NOW, 40, (Reconnection(LEAK, 40, 20),))
+    reopened = after_run(Engagement(), 0, reconnections=(Reconnection(LEAK, 40, 20),))
     assert reopened.reopening_pools(NOW + timedelta(minutes=59)) == {LEAK}
     assert reopened.reopening_pools(NOW + timedelta(minutes=60)) == frozenset()
-    assert with_run(Engagement(), NOW, 40, (Reconnection(LEAK, 40, 19),)).reopening_pools(NOW) == frozenset()
+    half = after_run(Engagement(), 0, reconnections=(Reconnection(LEAK, 40, 19),))
+    assert half.reopening_pools(NOW) == frozenset()
+
+
+def test_whom_runs_could_not_move_is_known_until_usage_is_down() -> None:
+    stuck = after_run(Engagement(), 0, [Result.SURVIVED, Result.DENIED, Result.TERMINATED, Result.LEFT])
+    assert len(stuck.unmoved) == 2
+    assert after_run(stuck, 1, [Result.TERMINATED]).unmoved == stuck.unmoved
+    assert below_target(stuck).unmoved == frozenset()
 
 
 def test_the_memory_stays_small() -> None:
     engagement = Engagement()
     for minute in range(1000):
-        engagement = with_run(after(engagement, pulse(minute), 95), NOW + timedelta(minutes=minute), 1, ())
-    assert len(engagement.seen) == 100
+        pools = tuple(
+            Reconnection(Pool("app" * 20, f"{minute} {number}" * 10, "10.0.0.1"), 3, 3) for number in range(10)
+        )
+        engagement = after(engagement, alarm(minute=minute), 95)
+        engagement = after_run(engagement, minute, [Result.SURVIVED] * 5, pools)
+        engagement = ready_to_save(engagement, NOW + timedelta(minutes=minute))
     assert len(engagement.terminations) == 60
+    assert len(to_text(engagement)) < 20_000
+
+
+def test_what_was_saved_last_counts() -> None:
+    """Whichever execution environment saved it; where nothing was saved since, this one's own."""
+    earlier = ready_to_save(Engagement(attempts=1), NOW)
+    later = ready_to_save(Engagement(attempts=2), NOW + timedelta(minutes=1))
+    own = replace(earlier, attempts=7)
+    assert saved_last([own, earlier]) is own
+    assert saved_last([own, later]) is later
+    assert saved_last([Engagement(), earlier]) is earlier
+    after_the_clock_was_set_back = ready_to_save(later, NOW)
+    assert saved_last([later, after_the_clock_was_set_back]) is after_the_clock_was_set_back
+
+
+NAMES = st.text(max_size=20)
+TIMES = st.datetimes(timezones=st.just(NOW.tzinfo))
+ENGAGEMENTS = st.builds(
+    Engagement,
+    tier=st.sampled_from([None, *Tier]),
+    attempts=st.integers(0, 100),
+    has_escalated=st.booleans(),
+    has_observed=st.booleans(),
+    critical_pulses=st.integers(0, 2),
+    terminations=st.lists(st.tuples(TIMES, st.integers(0, 300))).map(tuple),
+    reopening=st.dictionaries(st.builds(Pool, NAMES, NAMES, NAMES), TIMES, max_size=5),
+    unmoved=st.frozensets(st.tuples(st.integers(1, 2**22), TIMES), max_size=5),
+    seen=st.dictionaries(NAMES, TIMES, max_size=5),
+    saved_at=TIMES,
+)
+
+
+@given(ENGAGEMENTS)
+def test_what_is_kept_in_the_database_is_ascii_and_is_read_back_as_it_was(engagement: Engagement) -> None:
+    text = to_text(engagement)
+    assert text.isascii()
+    assert text.isprintable()
+    assert from_text(text) == engagement
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "null", "{}", "3", '{"saved_at": null}', "[" * 100_000),
+        to_text(Engagement()),
+        to_text(ready_to_save(Engagement(), NOW)).replace("+00:00", ""),
+        to_text(ready_to_save(Engagement(), NOW)).replace('"seen":{}', '"seen":[]'),
+    ],
+    ids=range(11),
+)
+def test_what_is_no_engagement_is_passed_over(text: str) -> None:
+    assert from_text(text) is None

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from connection_guard.core.outcome import Outcome, Reconnection, Result, reconnections, reopening_applications, settled
 from connection_guard.core.plan import Verdict
 from connection_guard.core.policy import Action
@@ -14,9 +16,10 @@ def an_outcome(session: Session, result: Result = Result.TERMINATED) -> Outcome:
     return Outcome(Verdict(session, Action.TERMINATE, "a rule", "a reason"), result)
 
 
-def test_who_survived_at_first_and_is_gone_by_now_was_terminated() -> None:
+@pytest.mark.parametrize("first", [Result.SURVIVED, Result.UNKNOWN])
+def test_who_survived_or_was_lost_sight_of_is_settled_by_the_next_look(first: Result) -> None:
     gone, there, reused, moved_on = (a_session() for _ in range(4))
-    outcomes = [an_outcome(session, Result.SURVIVED) for session in (gone, there, reused)]
+    outcomes = [an_outcome(session, first) for session in (gone, there, reused)]
     outcomes.append(an_outcome(moved_on, Result.MOVED_ON))
     after = a_snapshot(there, replace(reused, backend_start=NOW))
     assert [outcome.result for outcome in settled(outcomes, after)] == [

@@ -1,13 +1,14 @@
 """The two doors and the seat: how the guard gets in, also when nobody else can."""
 
 import time
+from contextlib import suppress
 
 from connection_guard.adapters.database import Connect, GuardSession, open_session
-from connection_guard.adapters.gather import measure
+from connection_guard.adapters.gather import clear_seats, measure
 from connection_guard.core.door import Door, DoorAttempt, DoorName
 from connection_guard.core.settings import Settings
 from connection_guard.core.snapshot import Measurement
-from connection_guard.errors import ConnectionLostError, DatabaseError, DoorShutError
+from connection_guard.errors import ConnectionLostError, DatabaseError, DoorShutError, StatementError
 
 # A frozen execution environment may wake up to a connection that nobody answers on any more.
 SEAT_SECONDS = 2.0
@@ -70,6 +71,11 @@ class Doors:
         """Whether a session is kept open."""
         return self._seat is not None and not self._seat.connection.closed
 
+    @property
+    def seat(self) -> GuardSession | None:
+        """The session of the present run, None where no door has opened."""
+        return self._seat
+
     def try_second_door(self, deadline: float) -> Measurement | None:
         """What is measured through the direct door, opened and closed where the seat is the proxy's; None if shut.
 
@@ -128,6 +134,9 @@ class Doors:
         if server.database != self._settings.database_name:
             session.close()
             raise ConnectionLostError(f"this is database {server.database}, not {self._settings.database_name}")
+        if measurement.has_stale_seats:
+            with suppress(StatementError):  # they cost slots, no more
+                clear_seats(session, deadline)
         return measurement
 
     def _note(self, door: Door, started: float, tries: int, error: Exception | None = None) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from connection_guard.adapters.database import GuardSession, execute
+from connection_guard.adapters.turn import MEMORY
 from connection_guard.core.decide import AMAZON_ROLES
 from connection_guard.core.door import Door
 from connection_guard.core.locks import Hold, Wait, blockers
@@ -24,13 +25,17 @@ from connection_guard.core.snapshot import (
 
 PROXY_MONITOR = "rdsproxyadmin"
 
+# Longer than a run (55 s) and the pause before the next one: whoever is alive has used its seat since.
+SEAT_IS_STALE_AFTER = timedelta(minutes=3)
+
 # A state that a later PostgreSQL may bring cannot be told, like one that is hidden: such a session is spared.
 KNOWN_STATES = frozenset(SessionState)
 
 
 def measure(session: GuardSession, guard_roles: Collection[str], deadline: float | None = None) -> Measurement:
     """The limits and the sessions by state. Raises DatabaseError as `database.execute` does."""
-    (row,) = execute(session, "measure", {"guard_roles": list(guard_roles)}, deadline)
+    parameters = {"guard_roles": list(guard_roles), "seat_is_stale_after": SEAT_IS_STALE_AFTER}
+    (row,) = execute(session, "measure", parameters, deadline)
     return Measurement(
         taken_at=row.taken_at,
         server=Server(
@@ -63,7 +68,17 @@ def measure(session: GuardSession, guard_roles: Collection[str], deadline: float
             for owner, name, limit, used in (*json.loads(row.role_limits), *json.loads(row.database_limits))
         ),
         other_backends=json.loads(row.other_backends),
+        memories=tuple(memory.partition("=")[2].removeprefix(MEMORY) for memory in row.memories),
+        has_stale_seats=row.has_stale_seats,
     )
+
+
+def clear_seats(session: GuardSession, deadline: float | None = None) -> None:
+    """End the sessions that execution environments which are gone left behind.
+
+    Raises DatabaseError as `database.execute` does.
+    """
+    execute(session, "clear_seats", {"seat_is_stale_after": SEAT_IS_STALE_AFTER}, deadline)
 
 
 def take_snapshot(

@@ -1,105 +1,222 @@
 """What is remembered between runs: an alarm fires once per transition, so it engages the responder until usage is down.
 
-Held in module memory and possibly lost with the execution environment: the live state decides anyway.
+Every execution environment keeps it in memory and in the database (`to_text`, `from_text`): an environment may serve a
+single event, and two of them may take turns. The one that was saved last counts.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from connection_guard.core.alarm import AlarmNotification, AlarmState, Event
-from connection_guard.core.outcome import Reconnection, reopening_applications
+from connection_guard.core.alarm import AlarmNotification, AlarmState
+from connection_guard.core.outcome import UNMOVED, Outcome, Reconnection, reopening_applications
 from connection_guard.core.policy import Tier
-from connection_guard.core.session import Pool
+from connection_guard.core.session import Identity, Pool
 
 # A metric can be late or blind: this many pulses in a row at or above critical engage the responder without an alarm.
 PULSES_TO_ENGAGE = 2
 HOUR = timedelta(hours=1)
-KEYS_REMEMBERED = 100
+
+# What is kept in the database is one setting of a role: a few KB.
+MOST_KEYS = 20
+MOST_POOLS = 20
+MOST_UNMOVED = 100
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_SHORTEST = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Engagement:
-    """`tier` is None while nothing is to be done. `has_escalated` keeps a pressure that people were told of from
-    engaging again before usage was down or another alarm fired. Times are the database's own.
+    """What the responder is doing about a pressure, and what bounds it. Times are the database's own.
+
+    `tier` is None while nothing is to be done. `has_escalated` keeps a pressure that people were notified of from
+    engaging again before usage was down or another alarm fired; `has_observed` does so where the policy only observes.
+    `unmoved` names the sessions that were chosen and could not be moved. `seen` maps the keys of alarms to when they
+    changed. `saved_at` is None for what was never saved.
     """
 
     tier: Tier | None = None
     attempts: int = 0
     has_escalated: bool = False
+    has_observed: bool = False
     critical_pulses: int = 0
     terminations: tuple[tuple[datetime, int], ...] = ()
     reopening: Mapping[Pool, datetime] = field(default_factory=dict)
-    seen: tuple[str, ...] = ()
+    unmoved: frozenset[Identity] = frozenset()
+    seen: Mapping[str, datetime] = field(default_factory=dict)
+    saved_at: datetime | None = None
 
     @property
     def is_pressed(self) -> bool:
-        """Whether there is a pressure that something is done about, or that people were told of."""
+        """Whether there is a pressure that something is done about, or that people were notified of."""
         return self.tier is not None or self.has_escalated
 
     def terminated_within_the_hour(self, now: datetime) -> int:
-        """How many sessions were terminated within the hour before `now`."""
+        """Return how many sessions were terminated within the hour before `now`."""
         return sum(count for at, count in self.terminations if now - at < HOUR)
 
     def reopening_pools(self, now: datetime) -> frozenset[Pool]:
-        """The pools that, within the hour before `now`, reopened what was terminated."""
+        """Return the pools that, within the hour before `now`, reopened what was terminated."""
         return frozenset(pool for pool, at in self.reopening.items() if now - at < HOUR)
 
 
-def with_event(engagement: Engagement, event: Event, *, is_stale: bool) -> Engagement:
-    """An alarm that is not stale engages at its tier; a warning does not lower what is critical.
+def saved_last(known: Iterable[Engagement]) -> Engagement:
+    """Return the engagement that was saved last, the first of them where several were at once."""
+    return max(known, key=lambda each: each.saved_at or _NEVER)
 
-    One that is delivered again is no news: it does not engage what people were told of.
+
+def ready_to_save(engagement: Engagement, now: datetime) -> Engagement:
+    """Return the engagement as it is saved at `now`, without what no longer bounds anything."""
+    now = max(now, (engagement.saved_at or _NEVER) + _SHORTEST)
+    return replace(
+        engagement,
+        terminations=tuple((at, count) for at, count in engagement.terminations if now - at < HOUR),
+        reopening={pool: at for pool, at in engagement.reopening.items() if now - at < HOUR},
+        seen={key: at for key, at in engagement.seen.items() if now - at < HOUR},
+        saved_at=now,
+    )
+
+
+def with_events(engagement: Engagement, alarms: Iterable[AlarmNotification]) -> Engagement:
+    """Engage at the tier of each alarm that is in state ALARM; a warning does not lower what is critical.
+
+    One that is delivered again is no news: it does not engage what people were notified of.
     """
-    is_news = event.key not in engagement.seen
-    engagement = replace(engagement, seen=(*engagement.seen, event.key)[-KEYS_REMEMBERED:])
-    if not isinstance(event, AlarmNotification) or event.state is not AlarmState.ALARM or is_stale:
+    for alarm in alarms:
+        engagement = _with_alarm(engagement, alarm)
+    return engagement
+
+
+def _with_alarm(engagement: Engagement, alarm: AlarmNotification) -> Engagement:
+    is_news = alarm.key not in engagement.seen
+    seen = {**engagement.seen, alarm.key: alarm.changed_at}
+    engagement = replace(engagement, seen=dict(list(seen.items())[-MOST_KEYS:]))
+    if alarm.state is not AlarmState.ALARM or (engagement.has_escalated and not is_news):
         return engagement
-    if engagement.has_escalated and not is_news:
-        return engagement
-    tier = Tier.CRITICAL if engagement.tier is Tier.CRITICAL else event.tier
+    tier = Tier.CRITICAL if engagement.tier is Tier.CRITICAL else alarm.tier
     attempts = engagement.attempts if engagement.tier is tier else 0
-    return replace(engagement, tier=tier, attempts=attempts, has_escalated=False)
+    return replace(engagement, tier=tier, attempts=attempts, has_escalated=False, has_observed=False)
 
 
 def with_usage(
-    engagement: Engagement, utilisation: float, *, is_pulse: bool, target_percent: float, critical_percent: float
+    engagement: Engagement,
+    utilisation: float,
+    *,
+    is_pulse: bool,
+    target_percent: float,
+    critical_percent: float,
+    observes_critical: bool,
 ) -> Engagement:
-    """Usage below the target ends it; two pulses in a row at or above critical engage it without an alarm."""
+    """Usage below the target ends it; two pulses in a row at or above critical engage it without an alarm.
+
+    They do not where people have been notified of this pressure already, or where the policy only observes at critical
+    (`observes_critical`) and has done so.
+    """
     if utilisation < target_percent:
         return below_target(engagement)
     if not is_pulse:
         return engagement
-    critical_pulses = engagement.critical_pulses + 1 if utilisation >= critical_percent else 0
-    engages = critical_pulses == PULSES_TO_ENGAGE and not engagement.has_escalated
-    return replace(engagement, critical_pulses=critical_pulses, tier=Tier.CRITICAL if engages else engagement.tier)
+    in_a_row = min(engagement.critical_pulses + 1, PULSES_TO_ENGAGE) if utilisation >= critical_percent else 0
+    is_known = engagement.has_escalated or (engagement.has_observed and observes_critical)
+    engages = in_a_row == PULSES_TO_ENGAGE and not is_known
+    return replace(engagement, critical_pulses=in_a_row, tier=Tier.CRITICAL if engages else engagement.tier)
 
 
-def with_run(
-    engagement: Engagement, now: datetime, terminated: int, reconnections: tuple[Reconnection, ...]
+def with_attempt(engagement: Engagement, now: datetime, chosen: int) -> Engagement:
+    """One attempt more that is about to terminate `chosen` sessions, counted before it does: it may not live to say."""
+    terminations = (*engagement.terminations, (now, chosen)) if chosen else engagement.terminations
+    return replace(engagement, attempts=engagement.attempts + 1, terminations=terminations)
+
+
+def with_outcomes(
+    engagement: Engagement, now: datetime, outcomes: Iterable[Outcome], reconnections: tuple[Reconnection, ...]
 ) -> Engagement:
-    """One attempt more, what it terminated, and the pools that reopened what they lost."""
+    """The attempt begun at `now` as it ended: what it signalled, whom it could not move, which pools reopened."""
+    outcomes = tuple(outcomes)
+    signalled = sum(outcome.is_signalled for outcome in outcomes)
     reopened = {each.pool: now for pools in reopening_applications(reconnections).values() for each in pools}
+    reopening = {**engagement.reopening, **reopened}
+    kept = sorted(reopening, key=lambda pool: reopening[pool], reverse=True)[:MOST_POOLS]
+    unmoved = {outcome.verdict.session.identity for outcome in outcomes if outcome.result in UNMOVED}
     return replace(
         engagement,
-        attempts=engagement.attempts + 1,
-        terminations=tuple(
-            (at, count) for at, count in (*engagement.terminations, (now, terminated)) if now - at < HOUR
-        ),
-        reopening={pool: at for pool, at in {**engagement.reopening, **reopened}.items() if now - at < HOUR},
+        terminations=tuple((at, signalled if at == now else count) for at, count in engagement.terminations),
+        reopening={pool: reopening[pool] for pool in kept},
+        unmoved=frozenset(sorted(engagement.unmoved | unmoved)[:MOST_UNMOVED]),
     )
 
 
 def below_target(engagement: Engagement) -> Engagement:
     """Usage is down: over, until another alarm."""
-    return replace(disengaged(engagement), has_escalated=False, critical_pulses=0)
+    return replace(
+        disengaged(engagement), has_escalated=False, has_observed=False, critical_pulses=0, unmoved=frozenset()
+    )
 
 
 def after_escalation(engagement: Engagement) -> Engagement:
-    """People have been told: nothing more is done about this pressure."""
+    """People have been notified: nothing more is done about this pressure."""
     return replace(disengaged(engagement), has_escalated=True)
+
+
+def after_observation(engagement: Engagement) -> Engagement:
+    """The policy only observes: one report of this pressure is enough."""
+    return replace(disengaged(engagement), has_observed=True)
 
 
 def disengaged(engagement: Engagement) -> Engagement:
     """Nothing more is done until the next alarm or the next two critical pulses."""
     return replace(engagement, tier=None, attempts=0)
+
+
+def to_text(engagement: Engagement) -> str:
+    """Return the engagement as JSON in ASCII, for `from_text`."""
+    return json.dumps(
+        {
+            "saved_at": engagement.saved_at and engagement.saved_at.isoformat(),
+            "tier": engagement.tier,
+            "attempts": engagement.attempts,
+            "has_escalated": engagement.has_escalated,
+            "has_observed": engagement.has_observed,
+            "critical_pulses": engagement.critical_pulses,
+            "terminations": [[at.isoformat(), count] for at, count in engagement.terminations],
+            "reopening": [
+                [pool.role, pool.application_name, pool.client_address, at.isoformat()]
+                for pool, at in engagement.reopening.items()
+            ],
+            "unmoved": sorted([pid, start.isoformat()] for pid, start in engagement.unmoved),
+            "seen": {key: at.isoformat() for key, at in engagement.seen.items()},
+        },
+        separators=(",", ":"),
+    )
+
+
+def from_text(text: str) -> Engagement | None:
+    """Return the engagement that `to_text` wrote, None where the text is another."""
+    try:
+        written = json.loads(text)
+        return Engagement(
+            tier=Tier(written["tier"]) if written["tier"] else None,
+            attempts=int(written["attempts"]),
+            has_escalated=bool(written["has_escalated"]),
+            has_observed=bool(written["has_observed"]),
+            critical_pulses=int(written["critical_pulses"]),
+            terminations=tuple((_time(at), int(count)) for at, count in written["terminations"]),
+            reopening={
+                Pool(str(role), str(application), str(client)): _time(at)
+                for role, application, client, at in written["reopening"]
+            },
+            unmoved=frozenset((int(pid), _time(start)) for pid, start in written["unmoved"]),
+            seen={str(key): _time(at) for key, at in written["seen"].items()},
+            saved_at=_time(written["saved_at"]),
+        )
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return time

@@ -20,7 +20,7 @@ class Result(StrEnum):
 
     TERMINATED was signalled and seen gone; SURVIVED was signalled and is still there; MOVED_ON had changed or ended
     before it could be signalled, and was left alone; DENIED may not be signalled by the guard's role; UNKNOWN was in
-    hand when the database was lost; LEFT was not attempted.
+    hand when the database was lost, and nobody has looked since; LEFT was not attempted.
     """
 
     TERMINATED = "terminated"
@@ -38,6 +38,15 @@ class Outcome:
     verdict: Verdict
     result: Result
 
+    @property
+    def is_signalled(self) -> bool:
+        """Whether a signal was, or may have been, sent."""
+        return self.result in (Result.TERMINATED, Result.SURVIVED, Result.UNKNOWN)
+
+
+UNMOVED = frozenset({Result.SURVIVED, Result.MOVED_ON, Result.DENIED, Result.UNKNOWN})
+"""The results of sessions that were chosen and attempted, and may still be there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reconnection:
@@ -48,20 +57,19 @@ class Reconnection:
     reopened: int
 
 
-SIGNALLED = frozenset({Result.TERMINATED, Result.SURVIVED, Result.UNKNOWN})
-"""The results of sessions that were, or may have been, sent a signal."""
-
-
 def settled(outcomes: Iterable[Outcome], after: Snapshot) -> tuple[Outcome, ...]:
-    """The outcomes as a later snapshot of the same server shows them: whoever survived at first may be gone by now."""
-    there = {(session.pid, session.backend_start) for session in after.sessions}
-    return tuple(
-        replace(outcome, result=Result.TERMINATED)
-        if outcome.result is Result.SURVIVED
-        and (outcome.verdict.session.pid, outcome.verdict.session.backend_start) not in there
-        else outcome
-        for outcome in outcomes
-    )
+    """Return the outcomes as a later snapshot of the same server shows them.
+
+    A session that survived at first may be gone by now, and one whose signal nobody saw answered is gone or is not.
+    """
+    there = {session.identity for session in after.sessions}
+
+    def result(outcome: Outcome) -> Result:
+        if outcome.result not in (Result.SURVIVED, Result.UNKNOWN):
+            return outcome.result
+        return Result.SURVIVED if outcome.verdict.session.identity in there else Result.TERMINATED
+
+    return tuple(replace(outcome, result=result(outcome)) for outcome in outcomes)
 
 
 def reconnections(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot) -> tuple[Reconnection, ...]:

@@ -17,6 +17,7 @@ class Restraint(StrEnum):
     PAUSED = "paused"
     HOURLY_CAP = "hourly cap"
     REFUSED = "refused"
+    ANOTHER_RUN = "another run"
 
 
 @dataclass(frozen=True, slots=True)

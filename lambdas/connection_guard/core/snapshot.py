@@ -83,7 +83,8 @@ class Measurement:
     """What one look at the whole gives, without its sessions: enough for a pulse.
 
     `sessions_by_state` counts client backends under PostgreSQL's state literals, `hidden` where the state is NULL;
-    `other_backends` counts every other kind of backend by its backend_type.
+    `other_backends` counts every other kind of backend by its backend_type. `memories` are the engagements that earlier
+    runs kept in the database; `has_stale_seats` says that their execution environments left sessions behind.
     """
 
     taken_at: datetime
@@ -96,6 +97,8 @@ class Measurement:
     oldest_idle_in_transaction: timedelta
     limits: tuple[ConnectionLimit, ...]
     other_backends: Mapping[str, int]
+    memories: tuple[str, ...] = ()
+    has_stale_seats: bool = False
 
     @property
     def utilisation(self) -> float:

@@ -1,10 +1,11 @@
 -- The whole in one row: which server, what this role may do, the limits, and how many sessions are in which state.
 --   \set guard_roles '{connection_guard}'
+--   \set seat_is_stale_after '3 min'
 
 WITH activity AS MATERIALIZED (
     -- Without pg_read_all_stats the type of a stranger's backend is hidden; one that is in a database counts as a client.
     SELECT coalesce(backend_type, CASE WHEN datid IS NOT NULL THEN 'client backend' END) AS backend_type,
-           usesysid, datid, coalesce(state, 'hidden') AS state, state_change
+           usesysid, datid, usename, application_name, coalesce(state, 'hidden') AS state, state_change
     FROM pg_stat_activity
 ),
 clients AS (
@@ -26,6 +27,13 @@ SELECT clock_timestamp() AS taken_at,
                WHERE paused.rolname = 'connection_guard_paused'
                  AND guard.rolname = ANY (:'guard_roles'::text[])
                  AND pg_has_role(guard.oid, paused.oid, 'MEMBER')) AS is_paused,
+       (SELECT coalesce(array_agg(setting), '{}')
+        FROM pg_roles CROSS JOIN unnest(rolconfig) AS setting
+        WHERE rolname = ANY (:'guard_roles'::text[]) AND setting LIKE 'application\_name=connection-guard {%') AS memories,
+       EXISTS (SELECT FROM clients
+               WHERE usename = current_user AND application_name LIKE 'connection-guard %'
+                 AND state = 'idle' AND state_change < clock_timestamp() - :'seat_is_stale_after'::interval)
+           AS has_stale_seats,
        current_setting('max_connections')::int AS max_connections,
        current_setting('superuser_reserved_connections')::int AS superuser_reserved_connections,
        coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved_connections,

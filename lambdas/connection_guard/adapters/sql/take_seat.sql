@@ -1,4 +1,4 @@
--- Makes a fresh login the guard's session, and clears the seat that an earlier execution environment left behind.
+-- Makes a fresh login the guard's session.
 -- SET pins the session in RDS Proxy: wanted, a pinned session keeps its server connection
 -- (Amazon RDS User Guide, "Avoiding pinning an RDS Proxy"). RDS Proxy refuses the same as startup options.
 --   \set application_name 'connection-guard direct'
@@ -9,9 +9,3 @@ SET default_transaction_read_only = on;
 SET statement_timeout = '5s';
 SET idle_session_timeout = 0;
 SET timezone = 'UTC';
-SELECT pg_terminate_backend(pid)
-FROM pg_stat_activity
-WHERE usename = current_user
-  AND application_name = :'application_name'
-  AND backend_type = 'client backend'
-  AND pid <> pg_backend_pid();
