@@ -16,7 +16,7 @@ from connection_guard.adapters.metrics import publish
 from connection_guard.adapters.termination import Results, terminate
 from connection_guard.core.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, AlarmState, Event, Pulse, read_event
 from connection_guard.core.decide import decide, most_sessions_below_target
-from connection_guard.core.diagnosis import diagnose
+from connection_guard.core.diagnosis import TIMES, DiagnosisTimes, diagnose
 from connection_guard.core.engagement import (
     Engagement,
     after_escalation,
@@ -81,11 +81,14 @@ class Responder:
     Raises ConfigurationError where policy and settings contradict each other.
     """
 
-    def __init__(self, settings: Settings, policy: Policy, connect: Connect) -> None:
+    def __init__(
+        self, settings: Settings, policy: Policy, connect: Connect, diagnosis_times: DiagnosisTimes = TIMES
+    ) -> None:
         if mistake := target_not_below_warning(policy, settings.warning_percent):
             raise ConfigurationError(f"policy.toml: {mistake}")
         self._settings = settings
         self._policy = policy
+        self._diagnosis_times = diagnosis_times
         self._doors = Doors(settings, connect)
         self._engagement = Engagement()
         # Whether people may have been told of what it does not know to be over: a process that died knows nothing.
@@ -184,7 +187,7 @@ class Responder:
         if plan.restraint is None:
             run = self._act(replace(run, kind=Kind.REMEDIATION), session, before, plan, timer)
         with timer.phase("decide"):
-            run = replace(run, diagnoses=diagnose(before, run.reconnections))
+            run = replace(run, diagnoses=diagnose(before, run.reconnections, self._diagnosis_times))
         return self._conclude(run, before, plan)
 
     def _gather(self, session: GuardSession, measurement: Measurement, timer: _Timer) -> tuple[GuardSession, Snapshot]:
