@@ -6,15 +6,16 @@ from benchmarks.finding import BenchmarkError, Finding, compared
 from benchmarks.functions import Functions, functions
 from tests.builders import a_pulse_event
 
-ROUNDS = 15
+# A new process does not know that all is well, and says so at its first pulse, which is then an observation.
+KINDS = ("pulse", "observation")
 
 
-def measure_cold_start() -> list[Finding]:
+def measure_cold_start(rounds: int) -> list[Finding]:
     """The responder's first pulse against a bare handler's `SELECT 1`, in turn."""
     with functions() as deployed:
         for handler in ("guard", "bare"):  # the first start of each writes bytecode and warms the page cache
             _cold_start(deployed, handler)
-        pairs = [(_cold_start(deployed, "guard"), _cold_start(deployed, "bare")) for _ in range(ROUNDS)]
+        pairs = [(_cold_start(deployed, "guard"), _cold_start(deployed, "bare")) for _ in range(rounds)]
     ours, bare = zip(*pairs, strict=True)
     return [compared("cold start to the first pulse's answer", ours, bare, at_most=0.9)]
 
@@ -24,6 +25,6 @@ def _cold_start(deployed: Functions, handler: str) -> float:
     with deployed.start(handler) as environment:
         answer = environment.invoke(a_pulse_event())
         duration = perf_counter() - started
-    if answer.is_error or (handler == "guard" and answer.payload["kind"] != "pulse"):
+    if answer.is_error or (handler == "guard" and answer.payload["kind"] not in KINDS):
         raise BenchmarkError(f"{handler} did not answer its pulse: {answer.payload}")
     return duration

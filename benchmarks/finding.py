@@ -40,13 +40,14 @@ def seconds(work: Callable[[], object]) -> float:
     return perf_counter() - started
 
 
-def show(findings: Sequence[Finding]) -> None:
-    """Prints the table."""
+def show(findings: Sequence[Finding], *, with_goals: bool = True) -> None:
+    """Print the table."""
     rows = [("", "ours", "bare", "ratio", "goal", "")]
     rows += [(*astuple(finding)[:-1], "met" if finding.is_met else "MISSED") for finding in findings]
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    columns = range(6 if with_goals else 4)
+    widths = [max(len(row[column]) for row in rows) for column in columns]
     for row in rows:
-        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        print("  ".join(f"{row[column]:{widths[column]}}" for column in columns).rstrip())
 
 
 def _duration(durations: Sequence[float]) -> str:

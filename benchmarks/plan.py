@@ -13,13 +13,12 @@ from tests.builders import a_snapshot
 from tests.runs import a_crowd
 
 SIZES = (500, 5_000, 50_000)
-ROUNDS = 9
 AT_MOST = 1.10
 
 POLICY = Path(__file__).parent.parent / "policy.toml"
 
 
-def measure_plan() -> list[Finding]:
+def measure_plan(rounds: int) -> list[Finding]:
     """Plans by the shipped policy over the same sessions: all of them at once, in tenths, and in hundredths.
 
     So every size plans as many sessions, none of them still in the processor's caches. The garbage collector waits:
@@ -42,8 +41,8 @@ def measure_plan() -> list[Finding]:
             gc.enable()
         return duration / sum(len(plan.verdicts) for plan in plans)
 
-    rounds = [[per_session(size) for size in SIZES] for _ in range(ROUNDS)]
-    medians = [median(durations) for durations in zip(*rounds, strict=True)]
+    measured = [[per_session(size) for size in SIZES] for _ in range(rounds)]
+    medians = [median(durations) for durations in zip(*measured, strict=True)]
     worst = max(medians[1:]) / medians[0]
     smallest, *larger = [f"{1e6 * each:.2f} µs" for each in medians]
     finding = Finding(

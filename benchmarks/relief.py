@@ -23,7 +23,6 @@ from tests.postgres_server import PostgresServer, wait_until
 from tools.embedded_postgres import EmbeddedPostgres
 
 STALE = FRESH = 1_000
-ROUNDS = 7
 SECONDS = 60.0
 
 POLICY = Path(__file__).with_suffix(".toml")
@@ -36,7 +35,7 @@ WHERE application_name = 'stale' AND state_change < now() - interval '3 s'
 REMAINING = "SELECT application_name, count(*) FROM pg_stat_activity WHERE usename = 'app' GROUP BY application_name"
 
 
-def measure_relief() -> list[Finding]:
+def measure_relief(rounds: int) -> list[Finding]:
     """The guard against the statement that one would type, each until all are gone, in turn."""
     policy = parse_policy(POLICY.read_text(), POLICY.name)
     with EmbeddedPostgres(postgres_binaries.installed(18), {"max_connections": STALE + FRESH + 100}) as postgres:
@@ -48,7 +47,7 @@ def measure_relief() -> list[Finding]:
         person = server.connect(GUARD, application_name="psql")
         fresh = open_sessions(server, FRESH, application_name="fresh")
         ours, bare = [], []
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             ours.append(_relief(server, fresh, lambda: _by_the_guard(guard, policy)))
             bare.append(_relief(server, fresh, lambda: _by_hand(person)))
         close(fresh)

@@ -14,7 +14,6 @@ from tests.postgres_server import PostgresServer, wait_until
 from tools.embedded_postgres import EmbeddedPostgres
 
 SESSIONS = 1_000
-ROUNDS = 25
 MOST_KILOBYTES = 200
 
 # A thousand sessions that begin to wait at once look for a deadlock at once, too, one after the other and with all
@@ -30,7 +29,7 @@ GRANT ALL ON stock TO app;
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
-def measure_snapshot() -> list[Finding]:
+def measure_snapshot(rounds: int) -> list[Finding]:
     """The same sessions idle, then waiting for a row that another has locked; and the Report on those that wait."""
     with EmbeddedPostgres(postgres_binaries.installed(18), SETTINGS) as postgres:
         server = PostgresServer(postgres)
@@ -40,12 +39,12 @@ def measure_snapshot() -> list[Finding]:
         guard = open_session(guarded.connect, guarded.settings.direct, time.monotonic() + 30)
         sessions = open_sessions(server, SESSIONS)
         [holder] = open_sessions(server, 1)
-        idle = _snapshots(guard)
+        idle = _snapshots(guard, rounds)
         send([holder], "BEGIN; UPDATE stock SET item = 2")
         wait_for_answers([holder])
         send(sessions, "UPDATE stock SET item = 3")
         wait_until(lambda: [each.connection.poll() for each in sessions] and server.execute(WAITING) == [(SESSIONS,)])
-        waiting = _snapshots(guard)
+        waiting = _snapshots(guard, rounds)
         guard.close()
         report = guarded.deliver()
         close([holder, *sessions])
@@ -54,8 +53,8 @@ def measure_snapshot() -> list[Finding]:
     return [compared(f"{what} that wait for one lock, against idle ones", waiting, idle, at_most=2), _size(report)]
 
 
-def _snapshots(guard: GuardSession) -> list[float]:
-    return [seconds(lambda: take_snapshot(guard, measure(guard, [GUARD]))) for _ in range(ROUNDS)]
+def _snapshots(guard: GuardSession, rounds: int) -> list[float]:
+    return [seconds(lambda: take_snapshot(guard, measure(guard, [GUARD]))) for _ in range(rounds)]
 
 
 def _size(report: dict[str, Any]) -> Finding:

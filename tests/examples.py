@@ -1,45 +1,74 @@
 """Writes docs/examples anew: one Report of each kind, from a real server. Run `python -m tests.examples`."""
 
 import json
-from dataclasses import replace
-from datetime import timedelta
+import time
 from pathlib import Path
 from typing import Any
+
+import psycopg2
 
 from connection_guard.core.policy_file import parse_policy
 from tests import postgres_binaries
 from tests.builders import WARNING_ALARM, a_pulse_event, an_alarm_event
-from tests.integration.guarded import GUARD, Guarded, create_guard_role, fill
-from tests.postgres_server import PostgresServer
+from tests.integration.guarded import GUARD, Guarded, create_guard_role
+from tests.postgres_server import PostgresServer, wait_until
 from tools.embedded_postgres import EmbeddedPostgres
+from tools.quick import quick_diagnosis_times, quick_policy
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
 SETTINGS: dict[str, str | int] = {"max_connections": 105, "reserved_connections": 5}
 
+# A pool that leaks fills the server within some seconds, and then nobody uses what it leaked.
+SECONDS_BETWEEN_LEAKS = 0.05
+UNUSED = """
+SELECT bool_and(clock_timestamp() - state_change > make_interval(secs => %s))
+FROM pg_stat_activity WHERE application_name = 'checkout'
+"""
+
 
 def main() -> None:
-    """The shipped policy, but for the ages of its rules: nobody waits ten minutes for an example."""
-    policy = parse_policy((ROOT / "policy.toml").read_text())
-    policy = replace(policy, rules=tuple(replace(rule, older_than=timedelta()) for rule in policy.rules))
+    """Write them by the shipped policy, with all times divided."""
+    policy = quick_policy(parse_policy((ROOT / "policy.toml").read_text()))
     with EmbeddedPostgres(postgres_binaries.installed(18), SETTINGS) as postgres:
         server = PostgresServer(postgres)
         create_guard_role(server)
         server.execute("CREATE ROLE shop LOGIN")
-        guarded = Guarded(server, policy)
+        guarded = Guarded(server, policy, diagnosis_times=quick_diagnosis_times())
         write(guarded.deliver(a_pulse_event()))
         server.connect("shop", application_name="pg_dump").cursor().execute("BEGIN")
         for _ in range(6):
             server.connect("shop", application_name="invoices").cursor().execute("BEGIN; SELECT 'of ' || 4711")
         server.connect("shop", application_name="scheduler").cursor().execute("SELECT pg_advisory_lock(1)")
-        fill(server, role="shop", application_name="checkout")
-        write(guarded.deliver(an_alarm_event(WARNING_ALARM)))
-        write(guarded.deliver(an_alarm_event()))
+        leak(server)
+        oldest = max(rule.older_than for rule in policy.rules)
+        wait_until(lambda: server.execute(UNUSED, (oldest.total_seconds(),)) == [(True,)])
+        write(blaming_the_leak(guarded.deliver(an_alarm_event(WARNING_ALARM))))
+        write(blaming_the_leak(guarded.deliver(an_alarm_event())))
         server.execute(f"REVOKE pg_monitor FROM {GUARD}")
         write(guarded.deliver(an_alarm_event()))
         server.execute(f"ALTER ROLE {GUARD} NOLOGIN")
         write(Guarded(server, policy).deliver(an_alarm_event(), seconds_left=5))
         server.close_connections()
+
+
+def leak(server: PostgresServer) -> None:
+    """Open sessions one after another until the server refuses a further one."""
+    try:
+        while True:
+            server.connect("shop", application_name="checkout").cursor().execute("SELECT 'order ' || 4711")
+            time.sleep(SECONDS_BETWEEN_LEAKS)
+    except psycopg2.OperationalError:
+        return
+
+
+def blaming_the_leak(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the report. Raise AssertionError where it does not say what exhausted the database here."""
+    causes = [(diagnosis["cause"], diagnosis["evidence"]["application"]) for diagnosis in report["diagnoses"]]
+    assert causes == [("leak", "checkout")], (
+        f"the leak of checkout exhausted the database, and these are named: {causes}"
+    )
+    return report
 
 
 def write(report: dict[str, Any]) -> None:

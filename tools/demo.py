@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +37,7 @@ from responder.respond import Responder
 from tools.demo_conversation import LocalReporter, show_message
 from tools.demo_terminal import Terminal, captured_output, show_report
 from tools.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, packaged_postgres
+from tools.quick import DIVIDED_BY, quick_diagnosis_times, quick_policy
 from tools.slack_page import conversation_page
 
 ROOT = Path(__file__).parent.parent
@@ -46,14 +47,18 @@ PAGE = ROOT / ".cache" / "demo" / "conversation.html"
 
 DATABASE = "shop-production"
 CHANNEL = "database-incidents"
-MADE_UP = "The links and the usage of the last hours are made up: there is no AWS here. All else happened in make demo."
+MADE_UP = (
+    "The links and the usage of the last hours are made up: there is no AWS here. All else happened in make demo, "
+    f"where every time that the guard goes by is divided by {DIVIDED_BY}."
+)
 
 # Of what the clients in tools/demo_clients.py run last: as they run it, and as it may be shown.
-MASKED = {"pg_sleep(600)": "pg_sleep(?)", "total / 0": "total / ?", "total + 1": "total + ?"}
+MASKED = {"pg_sleep(600)": "pg_sleep(?)", "total / 0": "total / ?", "total + 1": "total + ?", "id = 42": "id = ?"}
+# What exhausts the connections here, and by which application; the first takes the most of them.
+CAUSES = [("leak", "checkout"), ("idle in transaction", "invoices")]
 # The headline, the overview, and what was done.
 PARTS_OF_EMAIL = 3
 
-AGES_DIVIDED_BY = 200  # ten minutes become three seconds
 WAIT_SECONDS = 60
 LAMBDA_SECONDS = 60
 
@@ -209,7 +214,7 @@ def main() -> int:
 def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
     """The story from the start of the server to the claims about it; `stack` ends what it starts."""
     policy = parse_policy(POLICY.read_text())
-    quick_policy = _with_ages_divided(policy)
+    quick = quick_policy(policy)
 
     terminal.step(f"Start a PostgreSQL 18 on which applications can get {USABLE} connections")
     postgres = stack.enter_context(EmbeddedPostgres(packaged_postgres(), SERVER_SETTINGS))
@@ -230,26 +235,24 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
 
     terminal.step("Write down who must go, and wait until they are old enough")
     terminal.table(("application", "sessions", "pids that must go"), _must_go_rows(clients))
-    terminal.say(f"The policy is the shipped policy.toml, its ages alone divided by {AGES_DIVIDED_BY}:")
-    for rule, quick_rule in zip(policy.rules, quick_policy.rules, strict=True):
+    terminal.say(
+        f"The policy is the shipped policy.toml, its ages divided by {DIVIDED_BY}, as are the times of the diagnosis:"
+    )
+    for rule, quick_rule in zip(policy.rules, quick.rules, strict=True):
         terminal.say(f"  {rule.name}: {_in_words(quick_rule.older_than)} instead of {_in_words(rule.older_than)}")
-    _wait_for_age(terminal, observer, clients, quick_policy)
+    _wait_for_age(terminal, observer, clients, quick)
     before = _look(observer)
 
     terminal.step("Deliver CloudWatch's alarm to the responder")
     event, alarm = _alarm_event(AlarmState.ALARM)
     terminal.say(f"{alarm['AlarmName']}: {alarm['OldStateValue']} -> [bold red]{alarm['NewStateValue']}[/]")
-    responder = _responder(postgres, quick_policy, alarm["AlarmArn"])  # kept, as Lambda does: it holds the guard's seat
+    responder = _responder(postgres, quick, alarm["AlarmArn"])  # kept, as Lambda does: it holds the guard's seat
     report = _deliver(terminal, observer, responder, event)
     after = _look(observer)
 
     terminal.step("Read the responder's report")
     if report["kind"] != "remediation":
         raise DemoError(f"the report's kind is {report['kind']}, not remediation: {report['headline']}")
-    terminal.say(
-        "Every session here is seconds old, and the diagnosis goes by real minutes: it finds a connection storm."
-    )
-    terminal.say("On a real database the same sessions show as a leak and as idle in transaction.")
     show_report(terminal, report)
 
     terminal.step("The same new client comes again")
@@ -280,6 +283,7 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
         _refusal_claim(refusal),
         *_session_claims(clients, observer, before, after),
         *_report_claims(report, clients, before, after),
+        _cause_claim(report),
         _target_claim(policy, after),
         _healthy_pool_claim(clients),
         Claim("the same new client was served", answer == 1, f"SELECT 1 gave {answer}"),
@@ -288,11 +292,6 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
     for claim in claims:
         terminal.claim(claim.text, is_true=claim.is_true)
     return claims
-
-
-def _with_ages_divided(policy: Policy) -> Policy:
-    rules = (replace(rule, older_than=rule.older_than / AGES_DIVIDED_BY) for rule in policy.rules)
-    return replace(policy, rules=tuple(rules))
 
 
 def _observer(postgres: EmbeddedPostgres) -> Connection:
@@ -449,7 +448,7 @@ def _responder(postgres: EmbeddedPostgres, policy: Policy, alarm_arn: str) -> Re
             host=door.host, port=door.port, user=door.role, dbname=settings.database_name, async_=True
         )
 
-    return Responder(settings, policy, connect)
+    return Responder(settings, policy, connect, quick_diagnosis_times())
 
 
 def _deliver(terminal: Terminal, observer: Connection, responder: Responder, event: dict[str, Any]) -> dict[str, Any]:
@@ -536,6 +535,15 @@ def _report_claims(
         f"the report counts as is seen from here: {seen[0]} sessions before, with the guard's own, and {seen[1]} after",
         counted == seen,
         f"the report counts {counted[0]} sessions before and {counted[1]} after; {seen[0]} and {seen[1]} were seen",
+    )
+
+
+def _cause_claim(report: Mapping[str, Any]) -> Claim:
+    named = [(diagnosis["cause"], diagnosis["evidence"].get("application")) for diagnosis in report["diagnoses"]]
+    return Claim(
+        f"the report names the causes that were made here, the main one first: {_causes_in_words(CAUSES)}",
+        named == CAUSES,
+        f"the report names these causes: {_causes_in_words(named)}; those made here are {_causes_in_words(CAUSES)}",
     )
 
 
@@ -637,6 +645,10 @@ def _must_go(clients: Sequence[Client]) -> set[int]:
 
 def _listed(pids: Iterable[int]) -> str:
     return " ".join(str(pid) for pid in sorted(pids))
+
+
+def _causes_in_words(causes: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{cause} ({application})" for cause, application in causes) or "none"
 
 
 def _in_words(duration: timedelta) -> str:

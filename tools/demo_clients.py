@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import psycopg2
@@ -19,17 +20,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 BUSY_THREADS = 6
 PAUSE_SECONDS = 0.02
+SECONDS_BETWEEN_LEAKS = 0.2
 
 Client = Callable[[str, int], Iterator[object]]
 
 
 def leaking_pool(dsn: str, sessions: int) -> Iterator[object]:
-    """A SQLAlchemy pool whose connections are checked out, used, committed and never given back."""
+    """A SQLAlchemy pool whose connections are checked out, used and never given back, one request after another."""
     engine = _engine(dsn, sessions)
-    forgotten = [engine.connect() for _ in range(sessions)]
-    for connection in forgotten:
+    forgotten = []
+    for _ in range(sessions):
+        connection = engine.connect()
         connection.execute(text("SELECT total FROM orders WHERE id = 42"))
-        connection.commit()
+        forgotten.append(connection)
+        time.sleep(SECONDS_BETWEEN_LEAKS)
     yield [_pid(connection.connection) for connection in forgotten]
 
 
@@ -97,7 +101,7 @@ def long_query(dsn: str, sessions: int) -> Iterator[object]:
 
 def healthy_pool(dsn: str, sessions: int) -> Iterator[object]:
     """A SQLAlchemy pool that takes its connections in turn, with short pauses, so that all are always recently used."""
-    engine = _engine(dsn, sessions).execution_options(isolation_level="AUTOCOMMIT")
+    engine = _engine(dsn, sessions)
     opened = [engine.connect() for _ in range(sessions)]
     pids = [_pid(connection.connection) for connection in opened]
     for connection in opened:
@@ -145,7 +149,11 @@ CLIENTS: dict[str, Client] = {
 
 def _engine(dsn: str, sessions: int) -> Engine:
     return create_engine(
-        "postgresql+psycopg2://", creator=lambda: psycopg2.connect(dsn), pool_size=sessions, max_overflow=0
+        "postgresql+psycopg2://",
+        creator=lambda: psycopg2.connect(dsn),
+        pool_size=sessions,
+        max_overflow=0,
+        isolation_level="AUTOCOMMIT",
     )
 
 

@@ -156,9 +156,9 @@ def _notification(event: Mapping[str, Any], report: Mapping[str, Any]) -> dict[s
 
 
 def _made_up_context(now: datetime) -> Context:
-    """Quiet hours and then a storm, as CloudWatch would show them: here is none to ask."""
+    """Return hours in which a pool leaks, as CloudWatch would show them: there is none here to ask."""
     minutes = 60 * HOURS_BEFORE
-    figures = [36 + 11 * math.sin(minute / 19) for minute in range(minutes - 2)] + [71.0, 100.0]
+    figures = [min(36 + 64 * minute / minutes + 3 * math.sin(minute / 4), 100) for minute in range(1, minutes + 1)]
     usage = tuple((now - timedelta(minutes=minutes - minute), figure) for minute, figure in enumerate(figures, start=1))
     return Context(events=(), usage=usage, trend=trend_of(usage), problems=())
 

@@ -176,11 +176,23 @@ class EmbeddedPostgres:
                 f"{self.folder}: set TMPDIR to a folder that every user can enter, such as /tmp"
             )
         if not self._answers(str(self.install / "bin" / "initdb"), "--version"):
-            copy = self.folder / "install"
-            for part in ("bin", "lib", "share"):
-                shutil.copytree(self.install / part, copy / part, symlinks=True)
-            self._give_away(copy)
-            self.install = copy
+            self.install = self._copy_of_install()
+
+    def _copy_of_install(self) -> Path:
+        """With the libraries that a wheel keeps beside its package, where the binaries look for them from themselves.
+
+        https://github.com/pypa/auditwheel: a package's foreign libraries are in the folder PACKAGE.libs.
+        """
+        copies = self.folder / "install"
+        package = self.install.parent
+        copy = copies / package.name / self.install.name
+        for part in ("bin", "lib", "share"):
+            shutil.copytree(self.install / part, copy / part, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, copies / libraries.name)
+        self._give_away(copies)
+        return copy
 
     def _answers(self, *command: str) -> bool:
         try:

@@ -17,7 +17,7 @@ from connection_guard.adapters.termination import Results, terminate
 from connection_guard.adapters.turn import end_turn, remember, take_turn
 from connection_guard.core.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, AlarmState, Event, Pulse, read_event
 from connection_guard.core.decide import decide, most_sessions_below_target
-from connection_guard.core.diagnosis import diagnose
+from connection_guard.core.diagnosis import TIMES, DiagnosisTimes, diagnose
 from connection_guard.core.engagement import (
     Engagement,
     after_escalation,
@@ -92,11 +92,14 @@ class Responder:
     Raises ConfigurationError where policy and settings contradict each other.
     """
 
-    def __init__(self, settings: Settings, policy: Policy, connect: Connect) -> None:
+    def __init__(
+        self, settings: Settings, policy: Policy, connect: Connect, diagnosis_times: DiagnosisTimes = TIMES
+    ) -> None:
         if mistake := target_not_below_warning(policy, settings.warning_percent):
             raise ConfigurationError(f"policy.toml: {mistake}")
         self._settings = settings
         self._policy = policy
+        self._diagnosis_times = diagnosis_times
         self._doors = Doors(settings, connect)
         self._engagement = Engagement()
         self._stored = self._engagement
@@ -264,7 +267,7 @@ class Responder:
             run = self._remember(replace(run, kind=Kind.REMEDIATION))
             run = self._act(run, session, before, plan, timer)
         with timer.phase("decide"):
-            run = replace(run, diagnoses=diagnose(before, run.reconnections))
+            run = replace(run, diagnoses=diagnose(before, run.reconnections, self._diagnosis_times))
         return self._conclude(run, before, plan)
 
     def _gather(self, session: GuardSession, measurement: Measurement, timer: _Timer) -> tuple[GuardSession, Snapshot]:

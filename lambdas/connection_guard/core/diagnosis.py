@@ -19,19 +19,28 @@ COMFORTABLE_PERCENT = 60
 CONSIDERABLE_PERCENT = 10
 # On a tiny database a tenth is one session; fewer than three are a coincidence.
 FEWEST_SESSIONS = 3
-# A lull in the traffic leaves sessions unused for a minute or two; after five nobody is about to come back for them.
-UNUSED_FOR = timedelta(minutes=5)
-# A pool fills within seconds of its start. What took longer than this to pile up grew while the application ran.
-LEAK_GROWS_OVER = timedelta(minutes=5)
-# A pool that renews its sessions every 30 min (HikariCP's maxLifetime) renews 7 % of them in two minutes: a third of
-# the usable connections opened within that time is no renewal.
-STORM_WINDOW = timedelta(minutes=2)
+# A pool that renews its sessions every 30 min (HikariCP's maxLifetime) renews 7 % of them in a storm's two minutes: a
+# third of the usable connections opened within that time is no renewal.
 STORM_PERCENT = 33
-# No statement, network round trip or retry leaves a transaction idle for a whole minute: the client has forgotten it,
-# or waits for something else meanwhile.
-IDLE_IN_TRANSACTION_FOR = timedelta(minutes=1)
 # A database with a role for each tenant can have hundreds of limits reached; the largest tell the story.
 MOST_LIMITS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosisTimes:
+    """How long things last that tell one cause from another."""
+
+    # A lull in the traffic leaves sessions unused for a minute or two; after five nobody is about to come back.
+    unused_for: timedelta = timedelta(minutes=5)
+    # A pool fills within seconds of its start. What took longer than this to pile up grew while the application ran.
+    leak_grows_over: timedelta = timedelta(minutes=5)
+    storm_window: timedelta = timedelta(minutes=2)
+    # No statement, network round trip or retry leaves a transaction idle for a whole minute: the client has forgotten
+    # it, or waits for something else meanwhile.
+    idle_in_transaction_for: timedelta = timedelta(minutes=1)
+
+
+TIMES = DiagnosisTimes()
 
 Figures = dict[str, str | int | float]
 
@@ -72,7 +81,9 @@ class Diagnosis:
     advice: str
 
 
-def diagnose(snapshot: Snapshot, reconnections: tuple[Reconnection, ...] = ()) -> tuple[Diagnosis, ...]:
+def diagnose(
+    snapshot: Snapshot, reconnections: tuple[Reconnection, ...] = (), times: DiagnosisTimes = TIMES
+) -> tuple[Diagnosis, ...]:
     """Every cause that stands out, the most telling first; empty where none does.
 
     They are ordered by how many sessions each explains, a cause before its own symptoms. One session can be evidence
@@ -82,10 +93,15 @@ def diagnose(snapshot: Snapshot, reconnections: tuple[Reconnection, ...] = ()) -
         *_limits(snapshot),
         *_blocking_chain(snapshot),
         *_pools_that_reopen(reconnections),
-        *_idle_in_transaction(snapshot),
+        *_idle_in_transaction(snapshot, times),
     ]
     if snapshot.utilisation >= COMFORTABLE_PERCENT:
-        found += [*_storm(snapshot), *_leaks(snapshot), *_oversized_pools(snapshot), *_genuine_load(snapshot)]
+        found += [
+            *_storm(snapshot, times),
+            *_leaks(snapshot, times),
+            *_oversized_pools(snapshot, times),
+            *_genuine_load(snapshot, times),
+        ]
     return tuple(sorted(found, key=lambda diagnosis: _explained(diagnosis, found), reverse=True))
 
 
@@ -218,12 +234,12 @@ def _pools_that_reopen(reconnections: Iterable[Reconnection]) -> Iterator[Diagno
         )
 
 
-def _idle_in_transaction(snapshot: Snapshot) -> Iterator[Diagnosis]:
+def _idle_in_transaction(snapshot: Snapshot, times: DiagnosisTimes) -> Iterator[Diagnosis]:
     """A role's transactions that were left open, where they and those that wait for them are a considerable part."""
     held_up_by = Counter(_root_of_each_waiter(snapshot.sessions).values())
     roles: dict[str, list[Session]] = {}
     for session in snapshot.sessions:
-        lasts = session.time_in_state(snapshot.taken_at) >= IDLE_IN_TRANSACTION_FOR
+        lasts = session.time_in_state(snapshot.taken_at) >= times.idle_in_transaction_for
         if lasts and session.state in IN_TRANSACTION_STATES:
             roles.setdefault(session.role, []).append(session)
     for role, sessions in roles.items():
@@ -244,13 +260,13 @@ def _idle_in_transaction(snapshot: Snapshot) -> Iterator[Diagnosis]:
         )
 
 
-def _storm(snapshot: Snapshot) -> Iterator[Diagnosis]:
+def _storm(snapshot: Snapshot, times: DiagnosisTimes) -> Iterator[Diagnosis]:
     """A large share of the usable connections was opened just now, and not because there is that much to do."""
     at = snapshot.taken_at
     fresh = [
         session
         for session in snapshot.sessions
-        if _is_fresh(session, at) and session.state is not SessionState.ACTIVE and not session.is_owned_by_proxy
+        if _is_fresh(session, at, times) and session.state is not SessionState.ACTIVE and not session.is_owned_by_proxy
     ]
     if len(fresh) < max(snapshot.measurement.capacity.usable * STORM_PERCENT / 100, FEWEST_SESSIONS):
         return
@@ -274,10 +290,10 @@ def _storm(snapshot: Snapshot) -> Iterator[Diagnosis]:
     )
 
 
-def _leaks(snapshot: Snapshot) -> Iterator[Diagnosis]:
+def _leaks(snapshot: Snapshot, times: DiagnosisTimes) -> Iterator[Diagnosis]:
     """An application whose pools pile up sessions that nobody uses again."""
     for pools in _pools_by_application(snapshot):
-        leaked = [session for pool in pools for session in _leaked(pool, snapshot.taken_at)]
+        leaked = [session for pool in pools for session in _leaked(pool, snapshot.taken_at, times)]
         if len(leaked) < _considerable(snapshot):
             continue
         owner, query = _owner(leaked), _most_common_query(leaked)
@@ -297,7 +313,7 @@ def _leaks(snapshot: Snapshot) -> Iterator[Diagnosis]:
         )
 
 
-def _oversized_pools(snapshot: Snapshot) -> Iterator[Diagnosis]:
+def _oversized_pools(snapshot: Snapshot, times: DiagnosisTimes) -> Iterator[Diagnosis]:
     """Applications whose pools, mostly idle and used now and then, together want more than a comfortable share.
 
     The clients of an application are configured alike: each may grow as large as the largest pool of one of them.
@@ -305,7 +321,7 @@ def _oversized_pools(snapshot: Snapshot) -> Iterator[Diagnosis]:
     usable, at = snapshot.measurement.capacity.usable, snapshot.taken_at
     oversized: list[tuple[list[Session], int, int]] = []
     for pools in _pools_by_application(snapshot):
-        settled = [[s for s in pool if not _is_fresh(s, at)] for pool in pools if not _leaked(pool, at)]
+        settled = [[s for s in pool if not _is_fresh(s, at, times)] for pool in pools if not _leaked(pool, at, times)]
         held = [session for pool in settled for session in pool]
         if len(held) >= _considerable(snapshot) and 2 * _idle(held) > len(held):
             oversized.append((held, sum(map(bool, settled)), max(map(len, settled))))
@@ -334,10 +350,10 @@ def _oversized_pools(snapshot: Snapshot) -> Iterator[Diagnosis]:
         )
 
 
-def _genuine_load(snapshot: Snapshot) -> Iterator[Diagnosis]:
+def _genuine_load(snapshot: Snapshot, times: DiagnosisTimes) -> Iterator[Diagnosis]:
     """Most sessions work and few are left over: nothing here is anybody's mistake."""
     working = [session for session in snapshot.sessions if _is_working(session)]
-    unused = sum(_is_unused(session, snapshot.taken_at) for session in snapshot.sessions)
+    unused = sum(_is_unused(session, snapshot.taken_at, times) for session in snapshot.sessions)
     if 2 * len(working) <= snapshot.used or unused >= _considerable(snapshot):
         return
     owner, query = _owner(working), _most_common_query(working)
@@ -366,26 +382,26 @@ def _is_working(session: Session) -> bool:
     return session.state in (SessionState.ACTIVE, SessionState.FASTPATH) and not _waits_for_lock(session)
 
 
-def _is_fresh(session: Session, at: datetime) -> bool:
-    return at - session.backend_start <= STORM_WINDOW
+def _is_fresh(session: Session, at: datetime, times: DiagnosisTimes) -> bool:
+    return at - session.backend_start <= times.storm_window
 
 
-def _is_unused(session: Session, at: datetime) -> bool:
+def _is_unused(session: Session, at: datetime, times: DiagnosisTimes) -> bool:
     """A listener and the holder of an advisory lock serve their purpose while they are idle."""
     is_free = session.state is SessionState.IDLE and not session.is_listening and not session.holds_advisory_lock
-    return is_free and session.time_in_state(at) >= UNUSED_FOR
+    return is_free and session.time_in_state(at) >= times.unused_for
 
 
-def _leaked(pool: Sequence[Session], at: datetime) -> Sequence[Session]:
+def _leaked(pool: Sequence[Session], at: datetime, times: DiagnosisTimes) -> Sequence[Session]:
     """The unused sessions of a pool that leaks: more than it uses, and opened one after another.
 
     The middle half of their starts is looked at, so that one replaced session does not make a full pool a growing one.
     """
-    unused = sorted((s for s in pool if _is_unused(s, at)), key=lambda session: session.backend_start)
+    unused = sorted((s for s in pool if _is_unused(s, at, times)), key=lambda session: session.backend_start)
     if len(unused) < FEWEST_SESSIONS or 2 * len(unused) <= len(pool):
         return ()
     grew_over = unused[len(unused) * 3 // 4].backend_start - unused[len(unused) // 4].backend_start
-    return unused if grew_over >= LEAK_GROWS_OVER else ()
+    return unused if grew_over >= times.leak_grows_over else ()
 
 
 def _idle(sessions: Iterable[Session]) -> int:

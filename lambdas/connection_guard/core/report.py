@@ -103,12 +103,12 @@ def write_report(run: Run) -> dict[str, Any]:
 def _headline(run: Run) -> str:
     """One line for a person in a hurry."""
     parts = [_in_use(run)]
+    is_no_alarm = run.plan is not None and run.plan.restraint is Restraint.NOT_AN_ALARM
     match run.kind:
         case Kind.REMEDIATION:
             now = f"now {run.after.used} of {run.after.capacity.usable}" if run.after else "not looked at since"
             parts.append(f"{_results(run)}, {now}")
-        case Kind.OBSERVATION if run.plan and run.plan.restraint is Restraint.NOT_AN_ALARM:
-            assert isinstance(run.event, AlarmNotification)
+        case Kind.OBSERVATION if is_no_alarm and isinstance(run.event, AlarmNotification):
             parts.append(f"the alarm is {run.event.state}")
         case Kind.OBSERVATION if run.plan and run.plan.restraint:
             would = f": {len(run.plan.chosen)} would be" if run.plan.chosen else ""
