@@ -60,7 +60,9 @@ def measure(session: GuardSession, guard_roles: Collection[str], deadline: float
         oldest_idle_in_transaction=timedelta(seconds=row.oldest_idle_in_transaction_seconds),
         limits=tuple(
             ConnectionLimit(LimitOwner(owner), name, limit, used)
-            for owner, name, limit, used in (*json.loads(row.role_limits), *json.loads(row.database_limits))
+            for owner, name, limit, used in zip(
+                row.limit_owners, row.limit_names, row.limits, row.limit_sessions, strict=True
+            )
         ),
         other_backends=json.loads(row.other_backends),
     )

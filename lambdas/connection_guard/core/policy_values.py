@@ -106,7 +106,7 @@ def application_glob(value: object) -> str:
     stored = _BEYOND_PRINTABLE_ASCII.sub("*", BRACKETS.sub(_any_text_if_beyond_ascii, written))
     if stored != written:
         raise MistakeError(
-            f"{shown(value)} goes beyond ASCII, and PostgreSQL stores such characters of an application_name as "
+            f"{shown(value)} is not plain ASCII, and PostgreSQL stores other characters of an application_name as "
             f'"?" (14 and 15) or as "\\xNN" (16 and later); write {shown(_STARS.sub("*", stored))}, which may match '
             "other names, too"
         )
