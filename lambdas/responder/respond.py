@@ -17,6 +17,7 @@ from connection_guard.adapters.termination import Results, terminate
 from connection_guard.core.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, AlarmState, Event, Pulse, read_event
 from connection_guard.core.decide import decide, most_sessions_below_target
 from connection_guard.core.diagnosis import diagnose
+from connection_guard.core.door import Refusal
 from connection_guard.core.engagement import (
     Engagement,
     after_escalation,
@@ -46,6 +47,11 @@ MINUTES_BETWEEN_SECOND_DOOR_TESTS = 15
 
 NO_DOOR_OPENED = (
     "no door opened: log in as the master user, for whom Amazon RDS reserves connections, and end idle sessions by hand"
+)
+
+NOT_THE_WRITER = (
+    "the endpoint in guard.toml leads to a standby or reader, and the guard works only on the writer: unless a "
+    "failover is under way, name the writer's endpoint (of a cluster, the cluster endpoint) and deploy again"
 )
 
 logger = Logger(service="connection-guard")
@@ -130,7 +136,9 @@ class Responder:
                 session, measurement = self._doors.enter(timer.deadline)
         except DoorShutError:
             self._recovery_is_news = True
-            return replace(run, kind=Kind.LOCKED_OUT, escalation=NO_DOOR_OPENED)
+            is_reader = self._doors.attempts[-1].refusal is Refusal.NOT_THE_WRITER
+            mend = NOT_THE_WRITER if is_reader else NO_DOOR_OPENED
+            return replace(run, kind=Kind.LOCKED_OUT, escalation=mend)
         run = replace(run, measurement=measurement)
         if grants := missing_grants(measurement):
             self._recovery_is_news = True
@@ -229,7 +237,11 @@ class Responder:
                 before.measurement.server,
                 limits,
                 guard_roles=self._settings.roles,
-                enough=most_sessions_below_target(before.measurement.capacity.usable, limits),
+                enough=max(
+                    most_sessions_below_target(before.measurement.capacity.usable, limits)
+                    - before.measurement.logins_in_progress,
+                    0,
+                ),
                 deadline=timer.deadline - SECONDS_TO_VERIFY - watch,
                 on_batch=_log_batch,
             )

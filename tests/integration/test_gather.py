@@ -289,3 +289,30 @@ def test_names_beyond_ascii_are_what_the_policy_calls_them(
         wait_until(lambda: not server.has_session(theirs.pid))
         there.execute('DROP DATABASE "Übung"')
         there.execute('DROP ROLE "bücher"')
+
+
+def test_thousands_of_roles_with_limits_cost_next_to_nothing(own_postgres: OwnPostgres) -> None:
+    """A role for each tenant: what is counted is the sessions, once, and not once for each role."""
+    server = own_postgres(settings={"max_connections": 250})
+    create_guard_role(server)
+    server.execute("CREATE ROLE app LOGIN CONNECTION LIMIT 220")
+    for _ in range(200):
+        server.connect("app")
+    guarded = Guarded(server)
+    session = open_session(guarded.connect, guarded.settings.direct, time.monotonic() + 30)
+
+    def quickest() -> float:
+        def seconds() -> float:
+            started = time.perf_counter()
+            assert measure(session, [GUARD]).limits == (ConnectionLimit(LimitOwner.ROLE, "app", 220, 200),)
+            return time.perf_counter() - started
+
+        return min(seconds() for _ in range(9))
+
+    with_one = quickest()
+    server.execute(
+        "DO $$ BEGIN FOR n IN 1..5000 LOOP EXECUTE format('CREATE ROLE tenant%s LOGIN CONNECTION LIMIT 5', n);"
+        " END LOOP; END $$"
+    )
+    assert quickest() < 5 * with_one
+    session.close()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import psycopg2
 from psycopg2.extensions import BYTES, BYTESARRAY, POLL_OK, POLL_READ, connection, encodings, register_type
 
-from connection_guard.core.door import Door
+from connection_guard.core.door import Door, Refusal
 from connection_guard.core.policy_values import LONGEST_NAME
 from connection_guard.errors import ConnectionLostError, DatabaseError, DoorShutError, StatementError
 
@@ -60,8 +60,17 @@ def open_session(connect: Connect, door: Door, deadline: float) -> GuardSession:
     except (psycopg2.Error, UnicodeError, _DeadlineError, DatabaseError) as error:
         if opened is not None:
             opened.close()
-        raise DoorShutError(_in_one_line(error)) from None
+        raise DoorShutError(_in_one_line(error), _refusal(str(error))) from None
     return session
+
+
+def _refusal(reason: str) -> Refusal | None:
+    """Return what the server's text means: libpq keeps the SQLSTATE (53300) of a refused login to itself."""
+    return Refusal.FULL if _IS_FULL.search(reason) else None
+
+
+# PostgreSQL's postmaster.c, proc.c and postinit.c. A role's or a database's own limit reads otherwise.
+_IS_FULL = re.compile("sorry, too many clients already|remaining connection slots are reserved")
 
 
 def application_name(door: Door) -> str:

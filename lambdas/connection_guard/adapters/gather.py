@@ -55,7 +55,8 @@ def measure(session: GuardSession, guard_roles: Collection[str], deadline: float
             rds_superuser_reserved_connections=row.rds_superuser_reserved_connections,
             rds_reserved_connections=row.rds_reserved_connections,
         ),
-        used=row.used,
+        used=row.sessions + row.logins_in_progress,
+        logins_in_progress=row.logins_in_progress,
         sessions_by_state=json.loads(row.sessions_by_state),
         oldest_idle_in_transaction=timedelta(seconds=row.oldest_idle_in_transaction_seconds),
         limits=tuple(

@@ -4,7 +4,7 @@
 WITH activity AS MATERIALIZED (
     -- Without pg_read_all_stats the type of a stranger's backend is hidden; one that is in a database counts as a client.
     SELECT coalesce(backend_type, CASE WHEN datid IS NOT NULL THEN 'client backend' END) AS backend_type,
-           usesysid, datid, coalesce(state, 'hidden') AS state, state_change
+           pid, usesysid, datid, coalesce(state, 'hidden') AS state, state_change
     FROM pg_stat_activity
 ),
 clients AS (
@@ -46,7 +46,14 @@ SELECT clock_timestamp() AS taken_at,
            AS rds_superuser_reserved_connections,
        coalesce(substring(current_setting('rds.rds_reserved_connections', true) FROM '^[0-9]{1,6}$')::int, 0)
            AS rds_reserved_connections,
-       (SELECT count(*) FROM clients) AS used,
+       (SELECT count(*) FROM clients) AS sessions,
+       -- Before PostgreSQL 18 a client that has not finished its login holds a slot that pg_stat_activity does not show.
+       -- It has begun the transaction that the login is, and each transaction holds a lock on its virtual id.
+       CASE WHEN current_setting('server_version_num')::int < 180000
+            THEN (SELECT count(DISTINCT pid) FROM pg_locks
+                  WHERE locktype = 'virtualxid' AND mode = 'ExclusiveLock' AND granted
+                    AND pid NOT IN (SELECT pid FROM activity))
+            ELSE 0 END AS logins_in_progress,
        (SELECT coalesce(json_object_agg(state, sessions), '{}')
         FROM (SELECT state, count(*) AS sessions FROM clients GROUP BY state) AS states)::text AS sessions_by_state,
        (SELECT coalesce(extract(epoch FROM max(clock_timestamp() - state_change)), 0)::float
