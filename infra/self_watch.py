@@ -46,8 +46,8 @@ class SelfWatch(Construct):
                 BELOW,
                 1,
                 f"The guard could not log in to {database.host}:{database.port} as {database.role}: its way in is shut "
-                "when the server is full. See that the role has rds_iam, that IAM authentication is on, and that the "
-                f"security groups let the responder in. {log}",
+                "when the server is full. See that it is the writer's endpoint, that the role has rds_iam, that IAM "
+                f"authentication is on, and that the security groups let the responder in. {log}",
             ),
             *self._proxy_door(log),
             self._measured(

@@ -11,6 +11,8 @@ ConnectionGuardError
     └── StatementError       the server answered with an ERROR
 """
 
+from connection_guard.core.door import Refusal
+
 
 class ConnectionGuardError(Exception):
     """The root: whatever Connection Guard itself raises."""
@@ -37,7 +39,11 @@ class DatabaseError(ConnectionGuardError):
 
 
 class DoorShutError(DatabaseError):
-    """No session could be opened through a door."""
+    """No session could be opened through a door; `refusal` says why where the guard knows what follows from it."""
+
+    def __init__(self, message: str, refusal: Refusal | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
 class ConnectionLostError(DatabaseError):

@@ -18,6 +18,7 @@ from connection_guard.adapters.turn import end_turn, remember, take_turn
 from connection_guard.core.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, AlarmState, Event, Pulse, read_event
 from connection_guard.core.decide import decide, most_sessions_below_target
 from connection_guard.core.diagnosis import TIMES, DiagnosisTimes, diagnose
+from connection_guard.core.door import Refusal
 from connection_guard.core.engagement import (
     Engagement,
     after_escalation,
@@ -58,6 +59,10 @@ NO_DOOR_OPENED = (
 
 # With these a plan has been tried, whether or not there was anybody to terminate; any other leaves it for later.
 ATTEMPTS = (None, Restraint.NOTHING_MATCHES, Restraint.REFUSED)
+NOT_THE_WRITER = (
+    "the endpoint in guard.toml leads to a standby or reader, and the guard works only on the writer: unless a "
+    "failover is under way, name the writer's endpoint (of a cluster, the cluster endpoint) and deploy again"
+)
 
 logger = Logger(service="connection-guard")
 
@@ -145,8 +150,10 @@ class Responder:
             session, measurement = self._enter(timer)
         except DatabaseError:
             self._recovery_is_news = True
+            is_reader = self._doors.attempts[-1].refusal is Refusal.NOT_THE_WRITER
+            mend = NOT_THE_WRITER if is_reader else NO_DOOR_OPENED
             tier = with_events(self._engagement, self._alarms).tier
-            return replace(run, tier=tier, kind=Kind.LOCKED_OUT, escalation=NO_DOOR_OPENED)
+            return replace(run, tier=tier, kind=Kind.LOCKED_OUT, escalation=mend)
         run = replace(run, measurement=measurement, is_duplicate=event.key in self._engagement.seen)
         was_pressed = self._engagement.is_pressed
         self._engagement = with_events(self._engagement, self._alarms)
@@ -316,7 +323,11 @@ class Responder:
                 before.measurement.server,
                 limits,
                 guard_roles=self._settings.roles,
-                enough=most_sessions_below_target(before.measurement.capacity.usable, limits),
+                enough=max(
+                    most_sessions_below_target(before.measurement.capacity.usable, limits)
+                    - before.measurement.logins_in_progress,
+                    0,
+                ),
                 deadline=timer.deadline - SECONDS_TO_VERIFY - watch,
                 on_batch=_log_batch,
             )

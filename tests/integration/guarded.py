@@ -38,11 +38,13 @@ class Guarded:
         proxy: tuple[str, int] | None = None,
         direct_role: str = GUARD,
         diagnosis_times: DiagnosisTimes = TIMES,
+        database_name: str = "postgres",
     ) -> None:
         self.server = server
         self.settings = some_settings(
             direct=Door(DoorName.DIRECT, server.host, server.port, direct_role),
             proxy=Door(DoorName.PROXY, *proxy, GUARD) if proxy else None,
+            database_name=database_name,
         )
         self.logins: list[Door] = []
         self.responder = Responder(self.settings, policy or a_policy(), self.connect, diagnosis_times)

@@ -339,6 +339,8 @@ def test_nothing_is_done_on_a_server_in_recovery(own_postgres: OwnPostgres) -> N
     assert report["kind"] == "locked_out"
     assert report["reconnected"] == 1
     assert "is in recovery: not the writer" in report["doors"][-1]["error"]
+    assert report["escalation"].startswith("the endpoint in guard.toml leads to a standby or reader")
+    assert "name the writer's endpoint" in report["escalation"]
     assert list(guards(database)) == []
     database.execute("SELECT pg_promote()")
     report = guarded.deliver(a_pulse_at(2))

@@ -1,5 +1,6 @@
 """What a Snapshot shows of real sessions, on every version."""
 
+import os
 import time
 from collections.abc import Collection, Iterator
 from datetime import timedelta
@@ -9,9 +10,12 @@ import pytest
 
 from connection_guard.adapters.database import GuardSession, open_session
 from connection_guard.adapters.gather import addresses_of, measure, take_snapshot
+from connection_guard.core.decide import decide
 from connection_guard.core.door import Door, DoorName
+from connection_guard.core.policy import Tier
 from connection_guard.core.session import Session, SessionState
 from connection_guard.core.snapshot import ConnectionLimit, LimitOwner, Snapshot
+from tests.builders import a_policy
 from tests.integration.conftest import OwnPostgres
 from tests.integration.guarded import GUARD, Guarded, create_guard_role
 from tests.postgres_server import PostgresServer, wait_until
@@ -203,19 +207,23 @@ def test_a_name_that_does_not_resolve_has_no_addresses() -> None:
     assert addresses_of(Door(DoorName.PROXY, "proxy.invalid", 5432, GUARD)) == frozenset()
 
 
-@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])
+@pytest.mark.parametrize(
+    ("encoding", "statement", "shown"),
+    [
+        ("LATIN1", b"SELECT 1 AS caf\xe9", "SELECT ? AS café"),
+        ("SQL_ASCII", b"SELECT 1 AS caf\xe9", "SELECT ? AS café"),
+        ("EUC_JP", b"SELECT 1 AS \xa4\xa2", "SELECT ? AS ¤¢"),  # nothing says which encoding it is
+    ],
+)
 def test_texts_in_another_databases_encoding_do_no_harm(
-    server: PostgresServer, guard: GuardSession, encoding: str
+    server: PostgresServer, guard: GuardSession, encoding: str, statement: bytes, shown: str
 ) -> None:
     """pg_stat_activity shows the bytes that the client sent, whatever the reader's encoding is."""
     server.execute(f"CREATE DATABASE other ENCODING '{encoding}' TEMPLATE template0")
     client = server.connect("app", database="other")
     client.set_client_encoding(encoding)
-    query = b"SELECT 1 AS caf\xe9" if encoding != "EUC_JP" else b"SELECT 1 AS \xa4\xa2"
-    client.cursor().execute(query)
-    session = seen(guard, client)
-    assert session.query.startswith("SELECT ? AS ")
-    assert "\N{REPLACEMENT CHARACTER}" in session.query
+    client.cursor().execute(statement)
+    assert seen(guard, client).query == shown
 
 
 def test_a_very_long_query_is_cut(own_postgres: OwnPostgres) -> None:
@@ -244,4 +252,67 @@ def test_the_guards_own_database_may_have_any_encoding(server: PostgresServer, e
         time.monotonic() + 30,
     )
     assert seen(session, client).query.startswith("SELECT ? AS caf")
+    session.close()
+
+
+@pytest.mark.parametrize("guards_encoding", ["UTF8", "LATIN1", "SQL_ASCII"])
+@pytest.mark.parametrize("others_encoding", ["UTF8", "LATIN1"])
+def test_names_beyond_ascii_are_what_the_policy_calls_them(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch, guards_encoding: str, others_encoding: str
+) -> None:
+    """A role or a database is named in the encoding of whichever database the name was given in."""
+    for name, encoding in (("guards", guards_encoding), ("others", others_encoding)):
+        server.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'")
+    create_guard_role(server)
+    there = server.connect(database="others", client_encoding="UTF8").cursor()
+    there.execute('CREATE ROLE "bücher" LOGIN CONNECTION LIMIT 3')
+    there.execute('CREATE DATABASE "Übung" CONNECTION LIMIT 4')
+    monkeypatch.setenv("PGUSER", os.fsdecode("bücher".encode(others_encoding)))
+    monkeypatch.setenv("PGDATABASE", os.fsdecode("Übung".encode(others_encoding)))
+    client = psycopg2.connect(host=server.host, port=server.port)
+    guarded = Guarded(server, database_name="guards")
+    session = open_session(guarded.connect, guarded.settings.direct, time.monotonic() + 30)
+    try:
+        snapshot = look(session)
+        (theirs,) = [each for each in snapshot.sessions if each.pid == client.info.backend_pid]
+        assert (theirs.role, theirs.database) == ("bücher", "Übung")
+        assert set(snapshot.measurement.limits) == {
+            ConnectionLimit(LimitOwner.ROLE, "bücher", 3, 1),
+            ConnectionLimit(LimitOwner.DATABASE, "Übung", 4, 1),
+        }
+        for protection in (a_policy(protect_roles=("b?cher",)), a_policy(protect_databases=("Übung",))):
+            verdicts = decide(snapshot, protection, Tier.CRITICAL, guard_roles=[GUARD]).verdicts
+            assert [each.rule for each in verdicts if each.session == theirs] == ["protect"]
+    finally:
+        client.close()
+        session.close()
+        wait_until(lambda: not server.has_session(theirs.pid))
+        there.execute('DROP DATABASE "Übung"')
+        there.execute('DROP ROLE "bücher"')
+
+
+def test_thousands_of_roles_with_limits_cost_next_to_nothing(own_postgres: OwnPostgres) -> None:
+    """A role for each tenant: what is counted is the sessions, once, and not once for each role."""
+    server = own_postgres(settings={"max_connections": 250})
+    create_guard_role(server)
+    server.execute("CREATE ROLE app LOGIN CONNECTION LIMIT 220")
+    for _ in range(200):
+        server.connect("app")
+    guarded = Guarded(server)
+    session = open_session(guarded.connect, guarded.settings.direct, time.monotonic() + 30)
+
+    def quickest() -> float:
+        def seconds() -> float:
+            started = time.perf_counter()
+            assert measure(session, [GUARD]).limits == (ConnectionLimit(LimitOwner.ROLE, "app", 220, 200),)
+            return time.perf_counter() - started
+
+        return min(seconds() for _ in range(9))
+
+    with_one = quickest()
+    server.execute(
+        "DO $$ BEGIN FOR n IN 1..5000 LOOP EXECUTE format('CREATE ROLE tenant%s LOGIN CONNECTION LIMIT 5', n);"
+        " END LOOP; END $$"
+    )
+    assert quickest() < 5 * with_one
     session.close()

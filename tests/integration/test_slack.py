@@ -277,6 +277,7 @@ def test_the_secret_is_a_token_and_a_channel_or_a_webhook() -> None:
 WRONG = {
     "hush": "no JSON object",
     '"hush"': "no JSON object",
+    "[" * 200_000: "no JSON object",
     '{"token": {"hush": 1}}': "no JSON object",
     "{}": "other keys",
     '{"token": "xoxb-hush"}': "other keys",

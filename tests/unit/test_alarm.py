@@ -63,6 +63,7 @@ def message(**changes: Any) -> dict[str, Any]:
         ({"Records": [{"s3": {}}]}, "a record without an alarm (KeyError: 'Sns')"),
         ({"Records": [{"Sns": {"Message": "disk full"}}]}, "a record without an alarm (JSONDecodeError"),
         ({"Records": [{"Sns": {"Message": "[]"}}]}, "a record without an alarm (TypeError"),
+        ({"Records": [{"Sns": {"Message": "[" * 200_000}}]}, "a record without an alarm (RecursionError"),
         (an_alarm_event("arn:aws:cloudwatch:eu-central-1:123456789012:alarm:other"), "alarm:other of orders-prod"),
         (an_alarm_event(database="billing-prod"), "critical of billing-prod"),
         (message(NewStateValue="PANIC"), "alarm state 'PANIC'"),

@@ -19,9 +19,11 @@ from connection_guard.core.policy import Tier
 from connection_guard.core.report import write_report
 from connection_guard.core.run import Run
 from connection_guard.core.session import Pool
+from connection_guard.errors import ForeignEventError
 from tests.builders import CRITICAL_ALARM, a_session, an_alarm_event
 from tests.runs import a_remediation, any_runs
 
+NESTED_TOO_DEEPLY = "[" * 200_000  # more than Python's reader of JSON takes
 EXAMPLES = Path(__file__).parent.parent.parent / "docs" / "examples"
 
 
@@ -228,9 +230,17 @@ def test_a_failure_says_what_became_of_the_responder_and_what_to_look_at(
 def test_a_failure_names_the_alarm_that_was_left_undone_or_none_where_it_was_a_pulse() -> None:
     over_alarm = failed(requestPayload=an_alarm_event(CRITICAL_ALARM))
     over_pulse = failed(requestPayload={"detail-type": "Scheduled Event"})
+    over_nonsense = failed(requestPayload={"Records": [{"Sns": {"Message": NESTED_TOO_DEEPLY}}]})
 
     assert over_alarm.alarm == Alarm(CRITICAL_ALARM.rpartition(":")[2], CRITICAL_ALARM, "ALARM")
     assert over_pulse.alarm is None
+    assert over_nonsense.alarm is None
+
+
+@pytest.mark.parametrize("message", [NESTED_TOO_DEEPLY, "[]", "disk full", '{"requestContext": {}}'])
+def test_what_is_no_record_of_lambdas_is_one_clear_error(message: str) -> None:
+    with pytest.raises(ForeignEventError, match="expected an SNS notification with Lambda's record"):
+        read_delivery({"Records": [{"Sns": {"Message": message}}]})
 
 
 def test_a_failure_s_record_has_one_place_however_often_it_is_delivered() -> None:

@@ -357,6 +357,22 @@ MISTAKES = {
         policy(terminating("x", 'applications = ["web[9-1]"]')),
         'rules[0] "x": applications: "web[9-1]" has a range that runs backwards and can never match; turn it round',
     ),
+    "protected application that PostgreSQL stores otherwise": (
+        policy(protect='applications = ["Büro*"]'),
+        (
+            'protect: applications: "Büro*" is not plain ASCII, and PostgreSQL stores other characters '
+            'of an application_name as "?" (14 and 15) or as "\\xNN" (16 and later); write "B*ro*", which may match '
+            "other names, too"
+        ),
+    ),
+    "rule for an application that PostgreSQL stores otherwise": (
+        policy(terminating("x", 'applications = ["[äö]ß*-[ab]-\\u0007"]')),
+        (
+            'rules[0] "x": applications: "[äö]ß*-[ab]-\\u0007" is not plain ASCII, and PostgreSQL stores '
+            'other characters of an application_name as "?" (14 and 15) or as "\\xNN" (16 and later); write '
+            '"*-[ab]-*", which may match other names, too'
+        ),
+    ),
     "name longer than PostgreSQL keeps": (
         policy(terminating("x", f'applications = ["{"a" * 64}*"]')),
         (

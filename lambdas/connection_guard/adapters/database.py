@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import psycopg2
 from psycopg2.extensions import BYTES, BYTESARRAY, POLL_OK, POLL_READ, connection, encodings, register_type
 
-from connection_guard.core.door import Door
+from connection_guard.core.door import Door, Refusal
+from connection_guard.core.policy_values import LONGEST_NAME
 from connection_guard.errors import ConnectionLostError, DatabaseError, DoorShutError, StatementError
 
 # The client gives up when the server does: take_seat.sql sets the same as statement_timeout.
@@ -51,6 +52,7 @@ def open_session(connect: Connect, door: Door, deadline: float) -> GuardSession:
         opened = connect(door)
         _wait(opened, deadline)
         # pg_stat_activity shows every database's texts, each in its own encoding: psycopg2 would fail to decode them.
+        # (What it sends, the names of roles of the guard's own and of its application, is ASCII.)
         register_type(BYTES, opened)
         register_type(BYTESARRAY, opened)
         session = GuardSession(door, opened)
@@ -58,8 +60,17 @@ def open_session(connect: Connect, door: Door, deadline: float) -> GuardSession:
     except (psycopg2.Error, UnicodeError, _DeadlineError, DatabaseError) as error:
         if opened is not None:
             opened.close()
-        raise DoorShutError(_in_one_line(error)) from None
+        raise DoorShutError(_in_one_line(error), _refusal(str(error))) from None
     return session
+
+
+def _refusal(reason: str) -> Refusal | None:
+    """Return what the server's text means: libpq keeps the SQLSTATE (53300) of a refused login to itself."""
+    return Refusal.FULL if _IS_FULL.search(reason) else None
+
+
+# PostgreSQL's postmaster.c, proc.c and postinit.c. A role's or a database's own limit reads otherwise.
+_IS_FULL = re.compile("sorry, too many clients already|remaining connection slots are reserved")
 
 
 def application_name(door: Door) -> str:
@@ -85,7 +96,8 @@ def execute(
         if cursor.description is None:
             return []
         row = _row(tuple(column.name for column in cursor.description))
-        codec = encodings.get(session.connection.encoding, "utf_8")
+        server_encoding = str(session.connection.get_parameter_status("server_encoding"))
+        codec = encodings.get(server_encoding, "latin_1")
         return [row(*(_decoded(value, codec) for value in values)) for values in cursor]
     except _DeadlineError as error:
         session.close()
@@ -125,12 +137,31 @@ def _row(columns: tuple[str, ...]) -> Callable[..., Any]:
     return namedtuple("Row", columns)
 
 
-def _decoded(value: object, codec: str) -> object:
-    if isinstance(value, bytes):
-        return value.decode(codec, "replace")
+def _decoded(value: object, server_codec: str) -> object:
+    if isinstance(value, bytes | memoryview):
+        return _text(bytes(value), server_codec)
     if isinstance(value, list):
-        return [_decoded(each, codec) for each in value]
+        return [_decoded(each, server_codec) for each in value]
     return value
+
+
+def _text(raw: bytes, server_codec: str) -> str:
+    """Return what the bytes most likely say, whichever client wrote them: nothing names their encoding.
+
+    Roles and databases are shared by databases of all encodings (PostgreSQL manual, 24.3 "Character Set Support").
+    UTF-8 hardly ever fits by chance, so it is tried first, then the encoding of the guard's own database. As LATIN1
+    anything can be read.
+    """
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        # No name is that long: it is the text of a query, cut in the middle of its last character.
+        if len(raw) > LONGEST_NAME and error.start > len(raw) - 4:
+            return raw[: error.start].decode()
+    try:
+        return raw.decode(server_codec)
+    except UnicodeDecodeError:
+        return raw.decode("latin_1")
 
 
 def _in_one_line(error: Exception) -> str:

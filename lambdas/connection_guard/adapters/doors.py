@@ -2,10 +2,11 @@
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 from connection_guard.adapters.database import Connect, GuardSession, open_session
 from connection_guard.adapters.gather import clear_seats, measure
-from connection_guard.core.door import Door, DoorAttempt, DoorName
+from connection_guard.core.door import Door, DoorAttempt, DoorName, Refusal
 from connection_guard.core.settings import Settings
 from connection_guard.core.snapshot import Measurement
 from connection_guard.errors import ConnectionLostError, DatabaseError, DoorShutError, StatementError
@@ -105,20 +106,22 @@ class Doors:
         started = time.monotonic()
         latest = min(deadline, started + DOOR_SECONDS[door.name])
         tries = 0
+        refusal: Refusal | None = None
         while True:
             tries += 1
             try:
                 session = open_session(self._connect, door, latest)
                 measurement = self._look_around(session, latest)
             except DatabaseError as error:
+                refusal = _refusal_of(error)
                 is_late = time.monotonic() + SHORTEST_TRY_SECONDS >= latest
                 if is_late or door.name is DoorName.PROXY:
                     self._note(door, started, tries, error)
-                    raise DoorShutError(str(error)) from None
+                    raise DoorShutError(str(error), refusal) from None
                 time.sleep(SECONDS_BETWEEN_TRIES)
             else:
                 self._note(door, started, tries)
-                return session, measurement
+                return session, replace(measurement, refused_a_login=refusal is Refusal.FULL)
 
     def _look_around(self, session: GuardSession, deadline: float) -> Measurement:
         """Measures, and makes sure that this is the server that was asked for; closes the session where it is not."""
@@ -130,7 +133,10 @@ class Doors:
         server = measurement.server
         if server.is_in_recovery:
             session.close()
-            raise ConnectionLostError(f"{server.address}:{server.port} is in recovery: not the writer")
+            raise DoorShutError(
+                f"{server.address}:{server.port} is in recovery: not the writer, but a standby or reader",
+                Refusal.NOT_THE_WRITER,
+            )
         if server.database != self._settings.database_name:
             session.close()
             raise ConnectionLostError(f"this is database {server.database}, not {self._settings.database_name}")
@@ -141,4 +147,10 @@ class Doors:
 
     def _note(self, door: Door, started: float, tries: int, error: Exception | None = None) -> None:
         seconds = time.monotonic() - started
-        self.attempts.append(DoorAttempt(door.name, tries == 0, tries, seconds, str(error) if error else None))
+        self.attempts.append(
+            DoorAttempt(door.name, tries == 0, tries, seconds, str(error) if error else None, _refusal_of(error))
+        )
+
+
+def _refusal_of(error: Exception | None) -> Refusal | None:
+    return error.refusal if isinstance(error, DoorShutError) else None

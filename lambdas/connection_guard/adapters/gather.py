@@ -60,12 +60,15 @@ def measure(session: GuardSession, guard_roles: Collection[str], deadline: float
             rds_superuser_reserved_connections=row.rds_superuser_reserved_connections,
             rds_reserved_connections=row.rds_reserved_connections,
         ),
-        used=row.used,
+        used=row.sessions + row.logins_in_progress,
+        logins_in_progress=row.logins_in_progress,
         sessions_by_state=json.loads(row.sessions_by_state),
         oldest_idle_in_transaction=timedelta(seconds=row.oldest_idle_in_transaction_seconds),
         limits=tuple(
             ConnectionLimit(LimitOwner(owner), name, limit, used)
-            for owner, name, limit, used in (*json.loads(row.role_limits), *json.loads(row.database_limits))
+            for owner, name, limit, used in zip(
+                row.limit_owners, row.limit_names, row.limits, row.limit_sessions, strict=True
+            )
         ),
         other_backends=json.loads(row.other_backends),
         memories=tuple(memory.partition("=")[2].removeprefix(MEMORY) for memory in row.memories),

@@ -106,7 +106,7 @@ def parse_slack_secret(text: str | bytes) -> SlackSecret:
     """Raises TellingError, which names the keys and never a value."""
     try:
         fields = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
         raise _wrong("is no JSON object of strings")

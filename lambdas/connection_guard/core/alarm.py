@@ -73,7 +73,7 @@ def read_event(event: object, settings: Settings) -> Event:
     try:
         message = json.loads(records[0]["Sns"]["Message"])
         return _notification(message, settings)
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as wrong:
+    except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as wrong:
         raise _foreign(settings, f"a record without an alarm ({type(wrong).__name__}: {wrong})") from None
 
 

@@ -191,20 +191,23 @@ def _restraint(
 ) -> tuple[Restraint | None, str]:
     limits = policy.limits
     in_use = f"{snapshot.used} of {snapshot.measurement.capacity.usable} connections in use"
-    if sessions_above_target(snapshot, limits) == 0:
+    is_below_target = sessions_above_target(snapshot, limits) == 0
+    if is_below_target and not snapshot.measurement.refused_a_login:
         return Restraint.BELOW_TARGET, f"{in_use}, already below the target of {limits.target_percent:g} %"
     if policy.modes[tier] is Mode.OBSERVE:
         return Restraint.OBSERVING, f"the policy only observes at {tier}"
     if snapshot.measurement.privileges.is_paused:
         return Restraint.PAUSED, "paused: role connection_guard_paused is granted to the guard's role"
+    if is_below_target:
+        return Restraint.NOTHING_MATCHES, f"{in_use}, and yet a login was refused: no session is what keeps clients out"
     if candidates == 0:
         return Restraint.NOTHING_MATCHES, f"{in_use}, and the policy lets none of them be terminated"
     if left_this_hour == 0:
         return Restraint.HOURLY_CAP, f"limits.most_per_hour: {limits.most_per_hour} were terminated within the hour"
-    share = 100 * chosen / snapshot.used
+    share = 100 * chosen / len(snapshot.sessions)
     if share > limits.refuse_above_percent:
         explanation = (
-            f"the plan would terminate {chosen} of {snapshot.used} sessions ({share:.0f} %): "
+            f"the plan would terminate {chosen} of {len(snapshot.sessions)} sessions ({share:.0f} %): "
             f"limits.refuse_above is {limits.refuse_above_percent:g} %"
         )
         return Restraint.REFUSED, explanation

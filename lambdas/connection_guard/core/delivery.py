@@ -66,7 +66,7 @@ def read_delivery(event: object) -> Delivery:
         record = json.loads(records[0]["Sns"]["Message"])
         succeeded = record["requestContext"]["condition"] == SUCCESS
         return _report(record) if succeeded else _failure(record)
-    except (KeyError, TypeError, AttributeError, ValueError) as wrong:
+    except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as wrong:
         raise _foreign(f"a message without either ({type(wrong).__name__}: {wrong})") from None
 
 

@@ -48,6 +48,7 @@ Figures = dict[str, str | int | float]
 class Cause(StrEnum):
     """What exhausts a database's connections."""
 
+    LOGINS_IN_PROGRESS = "logins in progress"
     ROLE_OR_DATABASE_LIMIT = "role or database limit"
     BLOCKING_CHAIN = "blocking chain"
     POOL_REOPENS = "pool reopens"
@@ -90,6 +91,7 @@ def diagnose(
     of two causes: one that was left in a transaction can belong to a pool that leaks.
     """
     found = [
+        *_logins_in_progress(snapshot),
         *_limits(snapshot),
         *_blocking_chain(snapshot),
         *_pools_that_reopen(reconnections),
@@ -113,6 +115,28 @@ def _explained(cause: Diagnosis, found: Iterable[Diagnosis]) -> int:
 
     symptoms = (other for other in found if other.cause in _SYMPTOMS.get(cause.cause, ()) and same_application(other))
     return max(cause.sessions, *(symptom.sessions for symptom in symptoms), 0)
+
+
+def _logins_in_progress(snapshot: Snapshot) -> Iterator[Diagnosis]:
+    """Clients that connect and do not log in: a considerable part of the slots, or so many that logins are refused."""
+    usable, measurement = snapshot.measurement.capacity.usable, snapshot.measurement
+    starting = sum(session.state is SessionState.STARTING for session in snapshot.sessions)
+    logins = measurement.logins_in_progress + starting
+    is_refusing = measurement.refused_a_login and snapshot.used < usable
+    if logins < _considerable(snapshot) and not is_refusing:
+        return
+    summary = f"{logins} of {usable} slots are held by clients that have connected and not logged in"
+    if is_refusing:
+        summary += f"; a login was refused while {snapshot.used} are in use, so more must be connected that say nothing"
+    yield Diagnosis(
+        Cause.LOGINS_IN_PROGRESS,
+        logins,
+        None,
+        summary,
+        {"logins in progress": logins, "slots in use": snapshot.used, "usable": usable},
+        "Find who connects and does not log in (a health check, a scanner, clients that stall; log_connections shows "
+        "their addresses), and lower authentication_timeout, 60 s by default, after which PostgreSQL closes them",
+    )
 
 
 def _limits(snapshot: Snapshot) -> Iterator[Diagnosis]:
@@ -266,7 +290,9 @@ def _storm(snapshot: Snapshot, times: DiagnosisTimes) -> Iterator[Diagnosis]:
     fresh = [
         session
         for session in snapshot.sessions
-        if _is_fresh(session, at, times) and session.state is not SessionState.ACTIVE and not session.is_owned_by_proxy
+        if _is_fresh(session, at, times)
+        and session.state not in (SessionState.ACTIVE, SessionState.STARTING)
+        and not session.is_owned_by_proxy
     ]
     if len(fresh) < max(snapshot.measurement.capacity.usable * STORM_PERCENT / 100, FEWEST_SESSIONS):
         return

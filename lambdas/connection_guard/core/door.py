@@ -21,11 +21,18 @@ class Door:
     role: str
 
 
+class Refusal(StrEnum):
+    """Why a door stayed shut, where something follows from it."""
+
+    FULL = "full"
+    NOT_THE_WRITER = "not the writer"
+
+
 @dataclass(frozen=True, slots=True)
 class DoorAttempt:
     """What came of trying one door during a run: `tries` logins within `seconds`; `error` is None where it opened.
 
-    `is_reused` marks a session that was kept from an earlier run: the seat.
+    `is_reused` marks a session that was kept from an earlier run: the seat. `refusal` is the last error's.
     """
 
     door: DoorName
@@ -33,3 +40,4 @@ class DoorAttempt:
     tries: int
     seconds: float
     error: str | None
+    refusal: Refusal | None = None

@@ -155,7 +155,7 @@ def _alarm_left_undone(record: Row) -> Alarm | None:
     try:
         message = json.loads(record["requestPayload"]["Records"][0]["Sns"]["Message"])
         return Alarm(_cut(message["AlarmName"]), message["AlarmArn"], str(AlarmState(message["NewStateValue"])))
-    except (KeyError, TypeError, IndexError, ValueError, AttributeError):
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError, RecursionError):
         return None
 
 

@@ -48,7 +48,7 @@ _TIERS = {
 _PROTECT = {
     "roles": Key("roles", values.list_of(values.glob), default=()),
     "databases": Key("databases", values.list_of(values.glob), default=()),
-    "applications": Key("applications", values.list_of(values.glob), default=()),
+    "applications": Key("applications", values.list_of(values.application_glob), default=()),
     "clients": Key("clients", values.list_of(values.network), default=()),
 }
 
@@ -60,7 +60,7 @@ _RULE = {
     "action": Key("action", values.one_of(Action), '"terminate"'),
     "roles": Key("roles", _SOME_GLOBS, default=()),
     "databases": Key("databases", _SOME_GLOBS, default=()),
-    "applications": Key("applications", _SOME_GLOBS, default=()),
+    "applications": Key("applications", values.list_of(values.application_glob, if_empty=_LEAVE_OUT), default=()),
     "clients": Key("clients", values.list_of(values.network, if_empty=_LEAVE_OUT), default=()),
     "tiers": Key("tiers", values.set_of(values.one_of(Tier), if_empty=_LEAVE_OUT), default=frozenset(Tier)),
 }

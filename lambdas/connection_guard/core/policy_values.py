@@ -97,6 +97,30 @@ def glob(value: object) -> str:
     return value
 
 
+def application_glob(value: object) -> str:
+    """Read a glob of names as PostgreSQL stores them of an application, which is not as it stores other names.
+
+    Each byte of application_name beyond printable ASCII becomes "?" or "\\xNN" (PostgreSQL manual, application_name).
+    """
+    written = glob(value)
+    stored = _BEYOND_PRINTABLE_ASCII.sub("*", BRACKETS.sub(_any_text_if_beyond_ascii, written))
+    if stored != written:
+        raise MistakeError(
+            f"{shown(value)} is not plain ASCII, and PostgreSQL stores other characters of an application_name as "
+            f'"?" (14 and 15) or as "\\xNN" (16 and later); write {shown(_STARS.sub("*", stored))}, which may match '
+            "other names, too"
+        )
+    return written
+
+
+_BEYOND_PRINTABLE_ASCII = re.compile("[^ -~]+")
+_STARS = re.compile(r"\*+")
+
+
+def _any_text_if_beyond_ascii(brackets: re.Match[str]) -> str:
+    return "*" if _BEYOND_PRINTABLE_ASCII.search(brackets[0]) else brackets[0]
+
+
 def network(value: object) -> IPv4Network | IPv6Network:
     example = 'write one such as "10.1.2.3", "10.1.0.0/16" or "fd00::/8"'
     if not isinstance(value, str):

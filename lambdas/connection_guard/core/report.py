@@ -129,7 +129,11 @@ def _headline(run: Run) -> str:
 def _in_use(run: Run) -> str:
     if run.measurement is None:
         return ""
-    return f"{(run.before or run.measurement).used} of {run.measurement.capacity.usable} connections in use"
+    seen = run.before or run.measurement
+    logins, refused = run.measurement.logins_in_progress, run.measurement.refused_a_login
+    by_logins = f", {logins} of them by logins in progress" if logins else ""
+    yet_refused = ", and a login was refused" if refused else ""
+    return f"{seen.used} of {run.measurement.capacity.usable} connections in use{by_logins}{yet_refused}"
 
 
 def _results(run: Run) -> str:
@@ -193,6 +197,8 @@ def _usage(measurement: Measurement | None, snapshot: Snapshot | None = None) ->
         "reserved_connections": capacity.reserved_connections,
         "rds_superuser_reserved_connections": capacity.rds_superuser_reserved_connections,
         "rds_reserved_connections": capacity.rds_reserved_connections,
+        "logins_in_progress": measurement.logins_in_progress,
+        "refused_a_login": measurement.refused_a_login,
         "sessions_by_state": dict(states),
         "oldest_idle_in_transaction_seconds": round(measurement.oldest_idle_in_transaction.total_seconds(), 3),
         "limits_near_full": [_limit(limit) for limit in fullest],

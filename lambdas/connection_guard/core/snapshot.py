@@ -82,6 +82,8 @@ class Privileges:
 class Measurement:
     """What one look at the whole gives, without its sessions: enough for a pulse.
 
+    `used` counts the slots that are taken: client sessions, and before PostgreSQL 18 the `logins_in_progress`, which no
+    session shows. `refused_a_login` says that the server refused the guard itself for want of a slot just before.
     `sessions_by_state` counts client backends under PostgreSQL's state literals, `hidden` where the state is NULL;
     `other_backends` counts every other kind of backend by its backend_type. `memories` are the engagements that earlier
     runs kept in the database; `has_stale_seats` says that their execution environments left sessions behind.
@@ -99,11 +101,17 @@ class Measurement:
     other_backends: Mapping[str, int]
     memories: tuple[str, ...] = ()
     has_stale_seats: bool = False
+    logins_in_progress: int = 0
+    refused_a_login: bool = False
 
     @property
     def utilisation(self) -> float:
         """Percent of the usable connections in use: over 100 once a reserve is in use."""
-        return 100 * self.used / self.capacity.usable
+        return self.utilisation_by(self.used)
+
+    def utilisation_by(self, used: int) -> float:
+        """Return the percentage that so many slots are: a server that refuses logins is full, whatever can be seen."""
+        return max(100 * used / self.capacity.usable, 100.0 if self.refused_a_login else 0.0)
 
 
 @dataclass(frozen=True)
@@ -116,12 +124,13 @@ class Snapshot:
 
     @property
     def used(self) -> int:
-        return len(self.sessions)
+        """How many slots are taken: by the sessions, and by logins in progress that are none yet."""
+        return len(self.sessions) + self.measurement.logins_in_progress
 
     @property
     def utilisation(self) -> float:
         """Percent of the usable connections in use."""
-        return 100 * self.used / self.measurement.capacity.usable
+        return self.measurement.utilisation_by(self.used)
 
     @cached_property
     def blocks(self) -> Mapping[int, tuple[int, ...]]:

@@ -5,11 +5,23 @@
 WITH activity AS MATERIALIZED (
     -- Without pg_read_all_stats the type of a stranger's backend is hidden; one that is in a database counts as a client.
     SELECT coalesce(backend_type, CASE WHEN datid IS NOT NULL THEN 'client backend' END) AS backend_type,
-           usesysid, datid, usename, application_name, coalesce(state, 'hidden') AS state, state_change
+           pid, usesysid, datid, usename, application_name, coalesce(state, 'hidden') AS state, state_change
     FROM pg_stat_activity
 ),
 clients AS (
     SELECT * FROM activity WHERE backend_type = 'client backend'
+),
+limits AS MATERIALIZED (
+    -- Of those that have sessions: thousands of tenants' roles may have a limit.
+    SELECT 'role' AS owner, rolname::text AS name, rolconnlimit AS connection_limit, sessions
+    FROM (SELECT usesysid, count(*)::int AS sessions FROM clients GROUP BY usesysid) AS used
+    JOIN pg_roles ON pg_roles.oid = usesysid
+    WHERE rolconnlimit >= 0 AND rolcanlogin AND NOT rolsuper
+    UNION ALL
+    SELECT 'database', datname::text, datconnlimit, sessions
+    FROM (SELECT datid, count(*)::int AS sessions FROM clients GROUP BY datid) AS used
+    JOIN pg_database ON pg_database.oid = datid
+    WHERE datconnlimit >= 0 AND datallowconn
 )
 SELECT clock_timestamp() AS taken_at,
        coalesce(host(inet_server_addr()), '') AS server_address,
@@ -37,20 +49,28 @@ SELECT clock_timestamp() AS taken_at,
        current_setting('max_connections')::int AS max_connections,
        current_setting('superuser_reserved_connections')::int AS superuser_reserved_connections,
        coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved_connections,
-       coalesce(current_setting('rds.rds_superuser_reserved_connections', true)::int, 0)
+       -- Outside Amazon RDS anybody may have given these names a value, and any.
+       coalesce(substring(current_setting('rds.rds_superuser_reserved_connections', true) FROM '^[0-9]{1,6}$')::int, 0)
            AS rds_superuser_reserved_connections,
-       coalesce(current_setting('rds.rds_reserved_connections', true)::int, 0) AS rds_reserved_connections,
-       (SELECT count(*) FROM clients) AS used,
+       coalesce(substring(current_setting('rds.rds_reserved_connections', true) FROM '^[0-9]{1,6}$')::int, 0)
+           AS rds_reserved_connections,
+       (SELECT count(*) FROM clients) AS sessions,
+       -- Before PostgreSQL 18 a client that has not finished its login holds a slot that pg_stat_activity does not show.
+       -- It has begun the transaction that the login is, and each transaction holds a lock on its virtual id.
+       CASE WHEN current_setting('server_version_num')::int < 180000
+            THEN (SELECT count(DISTINCT pid) FROM pg_locks
+                  WHERE locktype = 'virtualxid' AND mode = 'ExclusiveLock' AND granted
+                    AND pid NOT IN (SELECT pid FROM activity))
+            ELSE 0 END AS logins_in_progress,
        (SELECT coalesce(json_object_agg(state, sessions), '{}')
         FROM (SELECT state, count(*) AS sessions FROM clients GROUP BY state) AS states)::text AS sessions_by_state,
        (SELECT coalesce(extract(epoch FROM max(clock_timestamp() - state_change)), 0)::float
         FROM clients WHERE state LIKE 'idle in transaction%') AS oldest_idle_in_transaction_seconds,
-       (SELECT coalesce(json_agg(json_build_array('role', rolname, rolconnlimit, sessions)), '[]')
-        FROM (SELECT rolname, rolconnlimit, (SELECT count(*) FROM clients WHERE usesysid = pg_roles.oid) AS sessions
-              FROM pg_roles WHERE rolconnlimit >= 0 AND rolcanlogin AND NOT rolsuper) AS roles)::text AS role_limits,
-       (SELECT coalesce(json_agg(json_build_array('database', datname, datconnlimit, sessions)), '[]')
-        FROM (SELECT datname, datconnlimit, (SELECT count(*) FROM clients WHERE datid = pg_database.oid) AS sessions
-              FROM pg_database WHERE datconnlimit >= 0 AND datallowconn) AS databases)::text AS database_limits,
+       -- Not as JSON: each name is in an encoding of its own.
+       array(SELECT owner FROM limits) AS limit_owners,
+       array(SELECT name FROM limits) AS limit_names,
+       array(SELECT connection_limit FROM limits) AS limits,
+       array(SELECT sessions FROM limits) AS limit_sessions,
        (SELECT coalesce(json_object_agg(backend_type, backends), '{}')
         FROM (SELECT backend_type, count(*) AS backends FROM activity
               WHERE backend_type <> 'client backend' GROUP BY backend_type) AS others)::text AS other_backends;

@@ -48,9 +48,8 @@ SELECT clock.taken_at,
        activity.query_start,
        activity.wait_event_type,
        activity.wait_event,
-       -- Not left(): the text may be in another database's encoding, and would be refused as an invalid one.
-       coalesce(CASE WHEN octet_length(activity.query) <= 4096 THEN activity.query
-                     ELSE encode(substr(textsend(activity.query), 1, 4096), 'escape') END, '') AS query,
+       -- Its bytes: as a text in another database's encoding it would be refused as an invalid one.
+       substr(textsend(coalesce(activity.query, '')), 1, 4096) AS query,
        coalesce(roles.rolsuper, false) AS is_superuser,
        advisory.pid IS NOT NULL AS holds_advisory_lock,
        waiting.target AS waits_for,

@@ -3,9 +3,27 @@
 -- (Amazon RDS User Guide, "Avoiding pinning an RDS Proxy"). RDS Proxy refuses the same as startup options.
 --   \set application_name 'connection-guard direct'
 
+-- Roles, databases and parameter groups can have settings of their own (ALTER ROLE ... SET): whatever the guard relies on
+-- is set here, first what this very transaction began with. ROLE NONE is the role that logged in.
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE;
+SET statement_timeout = '5s';
+SET ROLE NONE;
 SET application_name = :'application_name';
 SET search_path = pg_catalog, pg_temp;
+SET default_transaction_isolation = 'read committed';
+SET default_transaction_deferrable = off;
 SET default_transaction_read_only = on;
-SET statement_timeout = '5s';
+SET lock_timeout = 0;
 SET idle_session_timeout = 0;
+SET exit_on_error = off;
+-- Names and texts come in whatever encoding each database has: none is converted, so that none can fail to be.
+SET client_encoding = 'SQL_ASCII';
 SET timezone = 'UTC';
+SET datestyle = 'ISO';
+SET extra_float_digits = 1;
+-- The statements are short, and their plans those of PostgreSQL as it ships.
+SET jit = off;
+SET max_parallel_workers_per_gather = 0;
+SELECT set_config(name, boot_val, false) FROM pg_settings WHERE name LIKE 'enable\_%' AND setting <> boot_val;
+-- From PostgreSQL 17 on.
+SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';
