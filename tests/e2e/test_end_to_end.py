@@ -52,8 +52,9 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
     assert guard.evaluate_critical_alarm() == "OK"
 
     # The leak grows stale, and then more clients come than there are connections: neither the proxy nor the server has
-    # any left. No pulse comes between.
+    # any left. No pulse comes between, and the guard has lost its seat: only the second door is left.
     wait_until(lambda: server.execute(ARE_STALE) == [(True,)] and guard.seconds_since_pulse() < 30)
+    server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (GUARD,))
     applications.hold_pool(POOL)
     applications.fill()
     assert not applications.are_served()

@@ -440,13 +440,13 @@ def losing_its_session_before(guarded: Guarded, statement: int) -> Guarded:
 def test_sessions_that_cannot_be_read_lock_the_guard_out_and_nothing_is_done(guarded: Guarded) -> None:
     fill(guarded.server, role="app")
     pids = sessions_of_app(guarded.server)
-    guarded.server.execute("REVOKE EXECUTE ON FUNCTION pg_lock_status() FROM PUBLIC")
+    guarded.server.execute("REVOKE EXECUTE ON FUNCTION textsend(text) FROM PUBLIC")
     try:
         report = guarded.deliver()
     finally:
-        guarded.server.execute("GRANT EXECUTE ON FUNCTION pg_lock_status() TO PUBLIC")
+        guarded.server.execute("GRANT EXECUTE ON FUNCTION textsend(text) TO PUBLIC")
     assert (report["kind"], report["escalation"]) == ("locked_out", "the database is lost")
-    assert "permission denied for function pg_lock_status" in report["problems"][-1]
+    assert "permission denied for function textsend" in report["problems"][-1]
     assert sessions_of_app(guarded.server) == pids
 
 

@@ -56,8 +56,10 @@ SELECT clock_timestamp() AS taken_at,
            AS rds_reserved_connections,
        (SELECT count(*) FROM clients) AS sessions,
        -- Before PostgreSQL 18 a client that has not finished its login holds a slot that pg_stat_activity does not show.
-       -- It has begun the transaction that the login is, and each transaction holds a lock on its virtual id.
+       -- It has begun the transaction that the login is, and each transaction holds a lock on its virtual id. Where sessions
+       -- alone fill the server that is not looked at: thousands of them that wait can keep pg_locks from answering.
        CASE WHEN current_setting('server_version_num')::int < 180000
+             AND (SELECT count(*) FROM clients) < 0.7 * current_setting('max_connections')::int
             THEN (SELECT count(DISTINCT pid) FROM pg_locks
                   WHERE locktype = 'virtualxid' AND mode = 'ExclusiveLock' AND granted
                     AND pid NOT IN (SELECT pid FROM activity))
