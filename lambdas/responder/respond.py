@@ -1,7 +1,7 @@
 """One run of the responder: gather, decide, act, verify, report."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from connection_guard.adapters.termination import Results, terminate
 from connection_guard.adapters.turn import end_turn, remember, take_turn
 from connection_guard.core.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, AlarmState, Event, Pulse, read_event
 from connection_guard.core.decide import decide, most_sessions_below_target
-from connection_guard.core.diagnosis import TIMES, DiagnosisTimes, diagnose
+from connection_guard.core.diagnosis import TIMES, Cause, Diagnosis, DiagnosisTimes, diagnose
 from connection_guard.core.door import Refusal
 from connection_guard.core.engagement import (
     Engagement,
@@ -58,7 +58,7 @@ NO_DOOR_OPENED = (
 )
 
 # With these a plan has been tried, whether or not there was anybody to terminate; any other leaves it for later.
-ATTEMPTS = (None, Restraint.NOTHING_MATCHES, Restraint.REFUSED)
+ATTEMPTS = (None, Restraint.NOTHING_MATCHES, Restraint.POOLS_REOPEN, Restraint.REFUSED)
 NOT_THE_WRITER = (
     "the endpoint in guard.toml leads to a standby or reader, and the guard works only on the writer: unless a "
     "failover is under way, name the writer's endpoint (of a cluster, the cluster endpoint) and deploy again"
@@ -367,6 +367,8 @@ class Responder:
             return replace(run, recovered=True)
         if plan.restraint is Restraint.REFUSED:
             return self._escalate(run, plan.explanation)
+        if run.attempt < limits.attempts and _only_people_can_help(plan, run.diagnoses):
+            return replace(run, escalation=plan.explanation)
         if run.attempt >= limits.attempts:
             return self._escalate(run, f"{run.attempt} attempts, and {latest.utilisation:.0f} % are still in use")
         return run
@@ -374,6 +376,12 @@ class Responder:
     def _escalate(self, run: Run, reason: str) -> Run:
         self._engagement = after_escalation(self._engagement)
         return replace(run, escalation=reason)
+
+
+def _only_people_can_help(plan: Plan, diagnoses: Iterable[Diagnosis]) -> bool:
+    """Whether waiting changes nothing: pools larger than the limit that use all of their sessions now and then."""
+    is_oversized = any(diagnosis.cause is Cause.OVERSIZED_POOLS for diagnosis in diagnoses)
+    return plan.restraint is Restraint.POOLS_REOPEN or (plan.restraint is Restraint.NOTHING_MATCHES and is_oversized)
 
 
 def _lacks(grants: tuple[str, ...]) -> str:

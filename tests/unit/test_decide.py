@@ -1,5 +1,6 @@
 """Given a snapshot and a policy, who goes, who stays, and why."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -190,6 +191,67 @@ def test_a_session_that_a_pool_cannot_hand_out_is_not_the_one_that_it_keeps(take
     plan = decide(a_snapshot(*stale, latest, usable=1), a_policy(keep_per_pool=1), Tier.CRITICAL)
     assert chosen(plan) == [stale[0].pid]
     assert verdict_on(plan, stale[1])[0] == "limits.keep_per_pool"
+
+
+def taken_from(plan: Plan) -> dict[str, int]:
+    """How many sessions each application loses."""
+    return dict(Counter(verdict.session.application_name for verdict in plan.chosen))
+
+
+def test_a_healthy_pool_does_not_pay_for_anothers_leak() -> None:
+    leak = [a_session(application="leak", idle_for=timedelta(minutes=10 + minute)) for minute in range(26)]
+    quiet = [
+        a_session(application=f"quiet {pool}", client=f"10.0.2.{pool}", idle_for=timedelta(hours=3))
+        for pool in range(5)
+        for _ in range(4)
+    ]
+    plan = decide(a_snapshot(*quiet, *leak, usable=42), a_policy(), Tier.CRITICAL)
+    assert taken_from(plan) == {"leak": 17}
+    assert chosen(plan) == [session.pid for session in reversed(leak[9:])], "the longest idle of the pool go first"
+    assert plan.chosen[0].reason == "idle for 35 min, one of 26 in its pool"
+    assert verdict_on(plan, quiet[0]) == ("limits.target", "enough others go before it, from larger pools first")
+
+
+def test_pools_that_are_even_give_in_turn() -> None:
+    pools = {"a": 10, "b": 6, "c": 3}
+    sessions = [a_session(application=name) for name, size in pools.items() for _ in range(size)]
+    used_afterwards = {19: 19, 15: 15, 13: 13, 9: 9, 6: 6, 3: 3}
+    left = []
+    for used in used_afterwards:
+        plan = decide(a_snapshot(*sessions, usable=100), a_policy(target_percent=used + 1), Tier.CRITICAL)
+        taken = taken_from(plan)
+        left.append({name: size - taken.get(name, 0) for name, size in pools.items()})
+    assert left == [
+        {"a": 10, "b": 6, "c": 3},
+        {"a": 6, "b": 6, "c": 3},
+        {"a": 5, "b": 5, "c": 3},
+        {"a": 3, "b": 3, "c": 3},
+        {"a": 2, "b": 2, "c": 2},
+        {"a": 1, "b": 1, "c": 1},
+    ]
+
+
+def test_a_rule_comes_before_the_size_of_a_pool() -> None:
+    forgotten = a_session(application="small", state=SessionState.IDLE_IN_TRANSACTION)
+    policy = a_policy(a_rule("transactions", states=IN_TRANSACTION), a_rule(), most_per_run=2)
+    plan = decide(a_snapshot(*[a_session() for _ in range(9)], forgotten, usable=1), policy, Tier.CRITICAL)
+    assert chosen(plan)[0] == forgotten.pid
+
+
+def test_processes_behind_one_address_that_started_one_after_another_each_keep_some() -> None:
+    """PostgreSQL shows them as one pool of 30; each opened its three sessions together."""
+    processes = [
+        [
+            a_session(idle_for=timedelta(minutes=30 - number), connected_for=timedelta(hours=1, seconds=20 * number))
+            for _ in range(3)
+        ]
+        for number in range(10)
+    ]
+    sessions = [session for process in processes for session in process]
+    plan = decide(a_snapshot(*sessions, usable=30), a_policy(target_percent=44), Tier.CRITICAL)
+    gone = set(chosen(plan))
+    assert len(gone) == 17
+    assert {sum(session.pid not in gone for session in process) for process in processes} == {1, 2}
 
 
 def test_whom_an_earlier_run_could_not_move_goes_last_whatever_its_rule_and_age() -> None:

@@ -33,7 +33,7 @@ def test_who_survived_or_was_lost_sight_of_is_settled_by_the_next_look(first: Re
 def test_a_pool_reopens_what_it_opens_and_leaves_idle() -> None:
     """A new session that works is a client that was waiting to be served; an old one was there before."""
     lost = [a_session(application="leak") for _ in range(3)]
-    opened = {"application": "leak", "connected_for": timedelta(seconds=-1)}
+    opened = {"application": "leak", "connected_for": timedelta(seconds=-1), "query": ""}
     idle, working = a_session(**opened), a_session(**opened, state=SessionState.ACTIVE)  # type: ignore[arg-type]
     others = [a_session(application="leak"), a_session(application="web", connected_for=timedelta(seconds=-1))]
     (found,) = reconnections(
@@ -42,6 +42,33 @@ def test_a_pool_reopens_what_it_opens_and_leaves_idle() -> None:
         a_snapshot(idle, working, *others),
     )
     assert found == Reconnection(lost[0].pool, terminated=3, reopened=1)
+
+
+@pytest.mark.parametrize(
+    ("last_query", "is_kept"),
+    [
+        ("", True),
+        ("SET application_name = ?", True),
+        ("SHOW TRANSACTION ISOLATION LEVEL", True),
+        ("SELECT ?", True),
+        ("select version()", True),
+        ("SELECT set_config(?, ?, ?)", True),
+        ("SELECT typname, typtype, typarray FROM pg_type WHERE typname = ?", True),
+        ("SELECT t.oid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON ?", True),
+        ("COMMIT", False),
+        ("ROLLBACK", False),
+        ("SELECT count(*) FROM orders", False),
+        ("SELECT pg_sleep(?)", False),
+        ("SELECT settle()", False),
+        ("UPDATE orders SET total = ?", False),
+    ],
+)
+def test_traffic_that_returns_is_no_pool_that_refills_itself(last_query: str, is_kept: bool) -> None:
+    """What tells them apart is whether a new session has had work to do."""
+    lost = a_session()
+    back = a_session(connected_for=timedelta(seconds=-1), query=last_query)
+    (found,) = reconnections([an_outcome(lost)], a_snapshot(lost), a_snapshot(back))
+    assert found.reopened == int(is_kept)
 
 
 def test_an_application_reopens_when_all_its_pools_together_bring_half_back() -> None:

@@ -1,9 +1,10 @@
 """The decision over a snapshot: protection, rules in order, pools, then the limits. Every verdict says why."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from heapq import nlargest, nsmallest
+from heapq import nlargest
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from math import ceil
 
@@ -15,6 +16,9 @@ from connection_guard.core.wording import spelled
 
 # Amazon's own roles: RDS's agent, RDS Proxy's monitor, and replication.
 AMAZON_ROLES = frozenset({"rdsadmin", "rdsproxyadmin", "rdsrepladmin"})
+POOL_REOPENS = "pool reopens"
+# A process that starts opens its pool within a second or two.
+OPENED_TOGETHER = timedelta(seconds=2)
 NEVER_VICTIMS = frozenset({None, SessionState.STARTING, SessionState.DISABLED})
 
 
@@ -40,7 +44,15 @@ def decide(
     left_this_hour = max(policy.limits.most_per_hour - terminated_last_hour, 0)
     chosen, left_over = _within_limits(candidates, snapshot, policy, left_this_hour, unmoved)
     spared = [verdict for verdict in verdicts if verdict.action is Action.SPARE]
-    restraint, explanation = _restraint(snapshot, policy, tier, len(candidates), len(chosen), left_this_hour)
+    restraint, explanation = _restraint(
+        snapshot,
+        policy,
+        tier,
+        candidates=len(candidates),
+        chosen=len(chosen),
+        reopening=sum(verdict.rule == POOL_REOPENS for verdict in spared),
+        left_this_hour=left_this_hour,
+    )
     return Plan((*chosen, *left_over, *spared), restraint, explanation)
 
 
@@ -123,7 +135,7 @@ def _spared(verdict: Verdict, rule: str, reason: str) -> Verdict:
 def _spare_reopening_pools(verdicts: list[Verdict], reopening: Collection[Pool]) -> list[Verdict]:
     reason = "its pool reopened what was terminated: more would free nothing"
     return [
-        _spared(verdict, "pool reopens", reason)
+        _spared(verdict, POOL_REOPENS, reason)
         if verdict.action is Action.TERMINATE and verdict.session.pool in reopening
         else verdict
         for verdict in verdicts
@@ -164,30 +176,85 @@ def _within_limits(
     left_this_hour: int,
     unmoved: Collection[Identity],
 ) -> tuple[list[Verdict], list[Verdict]]:
-    """Return the candidates that may go, by their rules' order and then the longest in state first; and the others,
-    spared. Those that an earlier run could not move come last.
+    """Return the candidates that may go, in order, and the others, spared.
+
+    They go by their rules' order. Within a rule the pool with the most candidates gives first, until the pools are
+    even: by age alone a healthy quiet pool would pay for another's leak. Those that an earlier run could not move come
+    last.
     """
     most, rule, reason = min(
-        (sessions_above_target(snapshot, policy.limits), "limits.target", "enough others go before it"),
+        (
+            sessions_above_target(snapshot, policy.limits),
+            "limits.target",
+            "enough others go before it, from larger pools first",
+        ),
         (policy.limits.most_per_run, "limits.most_per_run", "this run's share is used up"),
         (left_this_hour, "limits.most_per_hour", "this hour's share is used up"),
         key=lambda limit: limit[0],
     )
     places = {rule.name: place for place, rule in enumerate(policy.rules)}
+    levels: dict[tuple[bool, int], list[Verdict]] = {}
+    for verdict in candidates:
+        level = verdict.session.identity in unmoved, places[verdict.rule]
+        levels.setdefault(level, []).append(verdict)
+    ordered = [verdict for level in sorted(levels) for verdict in _largest_pools_first(levels[level])]
+    left_over = [_spared(verdict, rule, reason) for verdict in ordered[most:]]
+    return ordered[:most], left_over
 
-    def precedence(verdict: Verdict) -> tuple[bool, int, datetime, int]:
-        session = verdict.session
-        since = session.state_change or snapshot.taken_at
-        return session.identity in unmoved, places[verdict.rule], since, session.pid
 
-    chosen = nsmallest(most, candidates, key=precedence)
-    chosen_pids = {verdict.session.pid for verdict in chosen}
-    left_over = [_spared(verdict, rule, reason) for verdict in candidates if verdict.session.pid not in chosen_pids]
-    return chosen, left_over
+def _largest_pools_first(candidates: list[Verdict]) -> list[Verdict]:
+    """Order one rule's candidates: each pool is taken down to the size of the next one, then they give in turn.
+
+    Within a pool those that were opened together are taken down in the same way. What is behind one address may be many
+    processes with a pool each, which PostgreSQL does not show; started one after another, each keeps some for longest.
+    """
+    pools: dict[Pool, list[Verdict]] = {}
+    for verdict in candidates:
+        pools.setdefault(verdict.session.pool, []).append(verdict)
+    turns: list[tuple[int, Verdict]] = []
+    for pool in pools.values():
+        in_turn = [
+            (len(generation) - place, verdict)
+            for generation in _opened_together(pool)
+            for place, verdict in enumerate(sorted(generation, key=_longest_in_state))
+        ]
+        in_turn.sort(key=lambda turn: (-turn[0], _longest_in_state(turn[1])))
+        turns += [(len(pool) - place, _one_of(len(pool), verdict)) for place, (_, verdict) in enumerate(in_turn)]
+    turns.sort(key=lambda turn: (-turn[0], _longest_in_state(turn[1])))
+    return [verdict for _, verdict in turns]
+
+
+def _opened_together(pool: list[Verdict]) -> list[list[Verdict]]:
+    generations: list[list[Verdict]] = []
+    for verdict in sorted(pool, key=lambda verdict: verdict.session.backend_start):
+        opened = verdict.session.backend_start
+        if generations and opened - generations[-1][-1].session.backend_start <= OPENED_TOGETHER:
+            generations[-1].append(verdict)
+        else:
+            generations.append([verdict])
+    return generations
+
+
+def _longest_in_state(verdict: Verdict) -> tuple[datetime, int]:
+    session = verdict.session
+    return session.state_change or session.backend_start, session.pid
+
+
+def _one_of(candidates: int, verdict: Verdict) -> Verdict:
+    if candidates == 1:
+        return verdict
+    return replace(verdict, reason=f"{verdict.reason}, one of {candidates} in its pool")
 
 
 def _restraint(
-    snapshot: Snapshot, policy: Policy, tier: Tier, candidates: int, chosen: int, left_this_hour: int
+    snapshot: Snapshot,
+    policy: Policy,
+    tier: Tier,
+    *,
+    candidates: int,
+    chosen: int,
+    reopening: int,
+    left_this_hour: int,
 ) -> tuple[Restraint | None, str]:
     limits = policy.limits
     in_use = f"{snapshot.used} of {snapshot.measurement.capacity.usable} connections in use"
@@ -200,6 +267,11 @@ def _restraint(
         return Restraint.PAUSED, "paused: role connection_guard_paused is granted to the guard's role"
     if is_below_target:
         return Restraint.NOTHING_MATCHES, f"{in_use}, and yet a login was refused: no session is what keeps clients out"
+    if candidates == 0 and reopening:
+        explanation = (
+            f"{in_use}, and the pools of {reopening} of them reopen what is terminated: more would free nothing"
+        )
+        return Restraint.POOLS_REOPEN, explanation
     if candidates == 0:
         return Restraint.NOTHING_MATCHES, f"{in_use}, and the policy lets none of them be terminated"
     if left_this_hour == 0:

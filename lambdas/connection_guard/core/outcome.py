@@ -1,5 +1,6 @@
 """What became of the sessions that a plan chose, and of the pools they belonged to."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,6 +14,17 @@ from connection_guard.core.snapshot import Snapshot
 # came back says little.
 REOPENED_PERCENT = 50
 FEWEST_TERMINATED = 3
+
+# The last statement of a session that has only been opened: none, a setting, a test of the connection, or a driver's
+# question about types. What ends in COMMIT or ROLLBACK has worked.
+_OPENED_TO_KEEP = re.compile(
+    r"""\s* (?: $
+        | (?: SET | SHOW | RESET | DISCARD | DEALLOCATE | LISTEN | UNLISTEN ) \b
+        | SELECT \s+ (?: \? ;? \s* $ | (?: pg_catalog \. )? (?: version | set_config | current_ ) )
+        | (?: SELECT | WITH ) \b .* \b pg_(?: type | catalog | namespace | range ) \b
+    )""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
 
 
 class Result(StrEnum):
@@ -73,15 +85,17 @@ def settled(outcomes: Iterable[Outcome], after: Snapshot) -> tuple[Outcome, ...]
 
 
 def reconnections(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot) -> tuple[Reconnection, ...]:
-    """For each pool that lost sessions, how many it has opened since only to keep; most terminated first.
+    """Return for each pool that lost sessions how many it has opened since only to keep; most terminated first.
 
-    A new session that works is a client that was waiting to be served, which is what terminating was for.
+    A new session that works, or has worked, serves a client, which is what terminating was for.
     """
     lost = Counter(outcome.verdict.session.pool for outcome in outcomes if outcome.result is Result.TERMINATED)
     opened = Counter(
         session.pool
         for session in after.sessions
-        if session.backend_start > before.taken_at and session.state is SessionState.IDLE
+        if session.backend_start > before.taken_at
+        and session.state is SessionState.IDLE
+        and _OPENED_TO_KEEP.match(session.query)
     )
     return tuple(Reconnection(pool, terminated, opened[pool]) for pool, terminated in lost.most_common())
 

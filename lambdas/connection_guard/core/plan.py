@@ -18,6 +18,7 @@ class Restraint(StrEnum):
     HOURLY_CAP = "hourly cap"
     REFUSED = "refused"
     ANOTHER_RUN = "another run"
+    POOLS_REOPEN = "pools reopen"
 
 
 @dataclass(frozen=True, slots=True)
