@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection
 
+from connection_guard.core.diagnosis import DiagnosisTimes
 from connection_guard.core.door import Door
 from connection_guard.core.policy import Mode, Policy, Tier
 from connection_guard.errors import ConfigurationError, ForeignEventError
@@ -464,9 +465,28 @@ def test_a_pool_that_reopens_what_it_loses_is_left_alone_from_the_next_run_on(gu
     assert reconnection["reopened"] >= reconnection["terminated"] / 2
     assert first["diagnoses"][0]["cause"] == "pool reopens"
     for report in (second, third):
-        assert (report["kind"], report["restraint"]) == ("observation", "nothing matches")
+        assert (report["kind"], report["restraint"]) == ("observation", "pools reopen")
+        assert "the pools of " in report["escalation"]
+        assert "reopen what is terminated: more would free nothing" in report["headline"]
         (spared,) = [group for group in report["spared"] if group["rule"] == "pool reopens"]
         assert spared["reason"] == "its pool reopened what was terminated: more would free nothing"
+
+
+@NEWEST
+def test_people_hear_with_the_first_attempt_of_pools_that_are_larger_than_the_limit_and_in_use(
+    guarded: Guarded,
+) -> None:
+    """No session is unused for long enough, and none will be: waiting for the last attempt changes nothing."""
+    times = DiagnosisTimes(storm_window=timedelta())
+    guard = with_policy(guarded, a_policy(a_rule(older_than=timedelta(hours=1))), diagnosis_times=times)
+    fill(guarded.server, role="app")
+    first, second = guard.deliver(), guard.deliver(a_pulse_event())
+    assert "oversized pools" in {diagnosis["cause"] for diagnosis in first["diagnoses"]}
+    assert [(each["restraint"], each["attempt"], each["engaged"]) for each in (first, second)] == [
+        ("nothing matches", 1, True),
+        ("nothing matches", 2, True),
+    ]
+    assert "the policy lets none of them be terminated" in first["escalation"]
 
 
 @contextmanager
