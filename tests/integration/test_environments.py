@@ -3,13 +3,14 @@
 import os
 import signal
 import threading
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from connection_guard.adapters.turn import TURN
+from connection_guard.adapters.turn import MEMORY, TURN
+from connection_guard.core.engagement import Engagement, ready_to_save, to_text
 from connection_guard.core.policy import Mode, Policy, Tier
 from tests.builders import NOW, WARNING_ALARM, a_policy, a_pulse_event, a_rule, an_alarm_event
 from tests.integration.guarded import GUARD, Guarded, create_guard_role, fill
@@ -58,6 +59,17 @@ def sessions_of_app(database: PostgresServer) -> int:
     return int(count)
 
 
+def deliver_at_once(environments: Sequence[Guarded]) -> list[dict[str, Any]]:
+    """The reports on an alarm that each environment is given at the same moment, in the order in which they ended."""
+    reports: list[dict[str, Any]] = []
+    threads = [threading.Thread(target=lambda guard=guard: reports.append(guard.deliver())) for guard in environments]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return reports
+
+
 def test_two_environments_keep_a_seat_each_and_both_get_into_a_full_database(
     database: PostgresServer, environment: Environment
 ) -> None:
@@ -80,18 +92,12 @@ def test_a_run_waits_for_the_turn_of_another_and_finds_its_work_done(
     policy = a_policy(watch=timedelta(seconds=2))
     environments = [environment(policy) for _ in range(4)]
     clients = len(fill(database, role="app"))
-    reports: list[dict[str, Any]] = []
-    threads = [threading.Thread(target=lambda guard=guard: reports.append(guard.deliver())) for guard in environments]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    first, *others = reports
+    first, *others = deliver_at_once(environments)
     assert first["kind"] == "remediation"
     assert [(each["kind"], each["restraint"]) for each in others] == [("observation", "below target")] * 3
     assert terminated(first) == clients - sessions_of_app(database)
-    assert [each["problems"] for each in reports] == [[]] * 4
-    assert [each["outcomes"]["unknown"] for each in reports] == [0] * 4
+    assert [each["problems"] for each in (first, *others)] == [[]] * 4
+    assert [each["outcomes"]["unknown"] for each in (first, *others)] == [0] * 4
 
 
 @NEWEST
@@ -107,6 +113,8 @@ def test_a_run_that_does_not_get_its_turn_says_so_and_its_alarm_is_served_by_the
     assert (report["kind"], report["restraint"]) == ("observation", "another run")
     assert "did not end in time" in report["explanation"]
     assert sessions_of_app(database) == before
+    memory = MEMORY + to_text(ready_to_save(Engagement(), datetime.now(UTC)))
+    database.execute(f"ALTER ROLE {GUARD} SET application_name = %s", (memory,))
     another_run.close()
     assert guard.deliver(a_pulse_event())["kind"] == "remediation"
 
@@ -120,6 +128,17 @@ def test_the_hours_share_survives_the_environment(database: PostgresServer, envi
     assert before - sessions_of_app(database) == 10
     assert [terminated(report) for report in reports] == [4, 4, 2, 0, 0, 0]
     assert [report["restraint"] for report in reports[3:]] == ["hourly cap"] * 3
+
+
+@NEWEST
+def test_environments_that_run_at_once_share_one_hour(database: PostgresServer, environment: Environment) -> None:
+    policy = a_policy(most_per_run=4, most_per_hour=6, attempts=100, watch=timedelta(seconds=1))
+    environments = [environment(policy) for _ in range(3)]
+    fill(database, role="app")
+    before = sessions_of_app(database)
+    reports = deliver_at_once(environments)
+    assert [terminated(report) for report in reports] == [4, 2, 0]
+    assert before - sessions_of_app(database) == 6
 
 
 @NEWEST
@@ -194,7 +213,7 @@ def test_a_role_that_was_dropped_while_its_sessions_live_does_not_protect_them(
     database: PostgresServer, environment: Environment
 ) -> None:
     database.execute("CREATE ROLE vault_token_1 LOGIN")
-    orphans = [database.connect("vault_token_1").info.backend_pid for _ in range(8)]
+    orphans = [database.connect("vault_token_1").info.backend_pid for _ in range(24)]
     guard = environment()
     fill(database, role="app")
     database.execute("DROP ROLE vault_token_1")
@@ -202,7 +221,7 @@ def test_a_role_that_was_dropped_while_its_sessions_live_does_not_protect_them(
     assert report["outcomes"]["moved on"] == 0
     assert report["recovered"] is True
     ended = [pid for pid in orphans if not database.has_session(pid)]
-    assert ended == orphans, "they were the longest idle"
+    assert len(ended) == terminated(report) > 0, "their pool is the largest"
 
 
 @NEWEST
