@@ -3,7 +3,9 @@
 import os
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import timedelta
+from random import Random
 
 import psycopg2
 import pytest
@@ -315,4 +317,47 @@ def test_thousands_of_roles_with_limits_cost_next_to_nothing(own_postgres: OwnPo
         " END LOOP; END $$"
     )
     assert quickest() < 5 * with_one
+    session.close()
+
+
+def statements_with_secrets(random: Random) -> Iterator[str]:
+    """Statements of every length about the guard's and the server's own bounds, each with secrets throughout."""
+    literals = [
+        "E'o\\'Hush{}\\\\'",
+        "'it''s Hush{}'",
+        "$q$ 'Hush{} $q$",
+        "U&'Hush{}\\00e9'",
+        "E'\\\\\\'Hush{}\\n'",
+        "'é😀 Hush{}'",
+        "/* Hush{} */ 1",
+    ]
+    for length in (40, 900, 3900, 4050, 4090, 4096, 4100, 5000, 9000, 32_000, 40_000):
+        for _ in range(30):
+            begins = random.choice(["SELECT ", "ALTER ROLE app PASSWORD ", "SET app.token = Hush1; SELECT 1, "])
+            parts, size = [begins], len(begins)
+            while size < length:
+                literal = random.choice(literals).format(random.randrange(1000))
+                parts.append(f"{literal}, {'x' * random.randrange(9)} ")
+                size += len(parts[-1].encode())
+            yield "".join(parts)
+
+
+def test_no_secret_survives_however_long_its_statement_is(own_postgres: OwnPostgres) -> None:
+    server = own_postgres(settings={"track_activity_query_size": 32_768})
+    create_guard_role(server)
+    server.execute("CREATE ROLE app LOGIN")
+    clients = [server.connect("app").cursor() for _ in range(30)]
+    guarded = Guarded(server)
+    session = open_session(guarded.connect, guarded.settings.direct, time.monotonic() + 30)
+    statements = list(statements_with_secrets(Random(8)))  # noqa: S311 - the same statements every time
+    for start in range(0, len(statements), len(clients)):
+        for client, statement in zip(clients, statements[start:], strict=False):
+            with suppress(psycopg2.Error):  # what it says is shown, whether it makes sense or not
+                client.execute(statement)
+        queries = [each.query for each in look(session).sessions if each.role == "app"]
+        assert len(queries) == len(clients)
+        assert not [query for query in queries if "Hush" in query]
+        assert all(
+            query.startswith(("SELECT ?", "ALTER ROLE app PASSWORD ?", "SET app.token = ?")) for query in queries
+        )
     session.close()

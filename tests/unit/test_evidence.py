@@ -1,8 +1,11 @@
 """What a run saw travels in its Report: all of it where there is room, the telling part of it where there is not."""
 
 import json
+import string
+import time
 import tracemalloc
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -83,6 +86,22 @@ def test_packing_takes_little_memory() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 32_000_000
+
+
+@pytest.mark.parametrize("characters", ["Ωψж", "漢字語", "😀🚀🧨", "\x01\x02\x1b"])
+def test_texts_beyond_ascii_cost_about_what_others_cost(characters: str) -> None:
+    """Of any number of bytes only so many are spelled and compressed."""
+    random = Random(0)  # noqa: S311 - the same texts every time
+
+    def seconds(characters: str) -> float:
+        texts = ("".join(random.choices(characters, k=1000)) for _ in range(2000))
+        run = a_remediation(*(a_session(query=text) for text in texts), terminate=50, usable=2000)
+        started = time.process_time()
+        assert packed_within(run, 150_000)["sessions"] > 50
+        return time.process_time() - started
+
+    alphabet = [chr(ord(character) + n) for character in characters for n in range(8)]
+    assert seconds("".join(alphabet)) < 5 * seconds(string.ascii_letters)
 
 
 def test_where_room_is_short_the_least_telling_sessions_are_left_out() -> None:

@@ -53,6 +53,25 @@ def test_no_literal_survives(text: str) -> None:
     assert "Ω" not in mask_query(text)
 
 
+SETTINGS = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(
+            ["SET ", "set\tlocal ", "SET SESSION ", "/*x*/SET ", "ALTER ROLE r SET ", 'ALTER USER "=" SET ']
+        ),
+        st.sampled_from(["app.token", '"app"."token"', "a . b", '"a"']),
+        st.sampled_from(["=", " = ", " TO ", "\nto\n", " /*c*/ to --d\n"]),
+        st.text("ΩabTO", min_size=1, max_size=9),
+    ),
+)
+
+
+@given(st.lists(SETTINGS | st.sampled_from(["SELECT 1", "UPDATE t SET a = b", ""]), max_size=4), st.integers(0, 9))
+def test_no_value_of_a_setting_survives(texts: list[str], cut: int) -> None:
+    text = "; ".join(texts)
+    assert "Ω" not in mask_query(text[: len(text) - cut])
+
+
 @given(statements(CONTENT.map(escaped)))
 def test_no_literal_survives_where_standard_conforming_strings_is_off(text: str) -> None:
     assert "Ω" not in mask_query(text)
@@ -81,6 +100,23 @@ def test_masking_what_is_masked_changes_nothing(text: str) -> None:
         ("WHERE a = 'C:\\' OR b = 'x'", "WHERE a = ?"),
         ("WHERE a = 'C:\\\\' OR b = 'x'", "WHERE a = ? OR b = ?"),
         ("WHERE a = $1$$secret$$", "WHERE a = $1?"),
+        ("SET app.token = abc123", "SET app.token = ?"),
+        ("set\n  local/**/app.token to abc123 ; SELECT a", "set local app.token to ?; SELECT a"),
+        ('BEGIN; SET SESSION "app".token=abc123, def', 'BEGIN; SET SESSION "app".token=?'),
+        ('SET app.token = "abc;123"; COMMIT', "SET app.token = ?; COMMIT"),
+        ('ALTER ROLE "a=b" IN DATABASE d SET app.token TO abc123', 'ALTER ROLE "a=b" IN DATABASE d SET app.token TO ?'),
+        ("ALTER DATABASE d SET app.token = abc; SELECT b = c", "ALTER DATABASE d SET app.token = ?; SELECT b = c"),
+        (
+            "CREATE FUNCTION f() RETURNS int SET app.token = abc AS 'x'",
+            "CREATE FUNCTION f() RETURNS int SET app.token = ?",
+        ),
+        ("UPDATE t SET a = b, c = d WHERE e = f", "UPDATE t SET a = b, c = d WHERE e = f"),
+        (
+            "ALTER TABLE t SET (fillfactor = x), ALTER c SET DEFAULT d",
+            "ALTER TABLE t SET (fillfactor = x), ALTER c SET DEFAULT d",
+        ),
+        ("SET ROLE app; SET SESSION AUTHORIZATION app", "SET ROLE app; SET SESSION AUTHORIZATION app"),
+        ("SET TRANSACTION READ ONLY; SELECT a = b", "SET TRANSACTION READ ONLY; SELECT a = b"),
     ],
 )
 def test_names_keywords_and_structure_stay(text: str, masked: str) -> None:
@@ -99,7 +135,25 @@ def test_the_text_is_cut_only_after_masking() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["'", "\\'", "'\\", "e'", "/*", "--", '"', "$", "$a", "$a$", "1e+", "? , ", "a ", "/ "]
+    "piece",
+    [
+        "'",
+        "\\'",
+        "'\\",
+        "e'",
+        "/*",
+        "--",
+        '"',
+        "$",
+        "$a",
+        "$a$",
+        "1e+",
+        "? , ",
+        "a ",
+        "/ ",
+        "alter role set ",
+        "; set to",
+    ],
 )
 def test_hostile_text_takes_no_more_than_linear_time(piece: str) -> None:
     """Quadratic work over 300,000 characters would keep this test from ever ending."""

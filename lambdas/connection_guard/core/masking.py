@@ -32,23 +32,44 @@ _TOKEN = re.compile(
 )
 """PostgreSQL's tokens, whole or cut off at the end of the text (PostgreSQL manual, 4.1 "Lexical Structure")."""
 
+_STATEMENT = re.compile(r'(?:"(?:[^"]++|"")*+"?|[^;"])++')
+# SET, and what gives a role, a database or a function settings, up to a value: that may stand there without quotes
+# (PostgreSQL manual, SET, ALTER ROLE, ALTER DATABASE, CREATE FUNCTION). UPDATE ... SET takes literals only in quotes.
+_SETTING = re.compile(
+    r"""
+    [ ]? (?> set \b
+      | (?: alter[ ](?:role|user|group|database|system|function|procedure|routine)
+          | create[ ](?:or[ ]replace[ ])?(?:function|procedure) ) \b .*? \bset\b )
+    (?> .*? (?: = | \bto\b ) ) [ ]? (?= [^ ] )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
 _COMMENT_BOUNDARY = re.compile(r"/\*|\*/")
 _LIST = re.compile(r"\?(?: ?, ?\?)+")
 _LISTEN = re.compile(r"(?:^|;) ?listen(?![^ ;\"])", re.IGNORECASE)
 
 
 def mask_query(text: str) -> str:
-    """The statement on one line, each literal or list of literals a `?`, comments left out, at most 1,000 characters.
+    """The statement on one line, each literal, list of literals or value of a setting a `?`, without its comments.
+
+    At most 1,000 characters of it are left.
 
     The text may be cut off anywhere, as pg_stat_activity does at track_activity_query_size: what is unterminated is
     masked to its end. Names, quoted or not, and parameters ($1) stay.
     """
-    return _LIST.sub("?", _without_literals(text))[:MOST_CHARACTERS].rstrip(" ")
+    masked = _LIST.sub("?", _STATEMENT.sub(_without_setting, _without_literals(text)))
+    return masked[:MOST_CHARACTERS].rstrip(" ")
 
 
 def is_listen(text: str) -> bool:
     """Whether LISTEN is among the statements of an unmasked query text."""
     return "listen" in text.lower() and bool(_LISTEN.search(_without_literals(text, quoted='""')))
+
+
+def _without_setting(statement: re.Match[str]) -> str:
+    setting = _SETTING.match(statement[0])
+    return f"{setting[0]}?" if setting else statement[0]
 
 
 def _without_literals(text: str, quoted: str | None = None) -> str:

@@ -324,7 +324,7 @@ def _bounded(rows: Sequence[Any], most_bytes: int) -> list[Any]:
 
 def _text(text: str, most_bytes: int = LINE_BYTES) -> str:
     """The text, cut to what JSON spells in so many bytes. Half a character (JSON can spell that) becomes a `?`."""
-    text = text.encode(errors="replace").decode()
+    text = text[: most_bytes + 1].encode(errors="replace").decode()
     if _size(text) <= most_bytes:
         return text
     sizes = list(accumulate(_size(character) - len('""') for character in text[:most_bytes]))
