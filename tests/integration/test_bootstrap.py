@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from connection_guard.core.wording import identifier
 from tests.postgres_server import PostgresServer
 
 BOOTSTRAP = Path(__file__).parents[2] / "sql" / "bootstrap.sql"
@@ -149,3 +150,9 @@ def test_a_master_user_needs_no_superuser(server: PostgresServer) -> None:
     assert_silent_success(bootstrap(server, user="master"))
 
     assert granted_to(server, "connection_guard") == what_a_guard_needs(server)
+
+
+def test_advice_about_a_role_that_no_terminal_can_show_can_be_run(server: PostgresServer) -> None:
+    role = identifier('\x1b[2J"\\\u202epp 😀')
+    server.execute(f"CREATE ROLE {role}")
+    assert server.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE '%😀'") == [('\x1b[2J"\\\u202epp 😀',)]

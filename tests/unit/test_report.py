@@ -12,6 +12,7 @@ from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from connection_guard.core.alarm import AlarmState
+from connection_guard.core.diagnosis import diagnose
 from connection_guard.core.door import DoorAttempt, DoorName
 from connection_guard.core.evidence import unpack_evidence
 from connection_guard.core.outcome import Reconnection, Result
@@ -291,3 +292,25 @@ def test_the_schema_describes_every_property() -> None:
         return missing + [each for name, inner in schema.items() for each in undescribed(inner, f"{place}.{name}")]
 
     assert undescribed(SCHEMA, "") == []
+
+
+def test_no_sentence_holds_what_a_terminal_would_obey() -> None:
+    """Names as such are told as they are; what people read and copy is not theirs to fill."""
+    hostile = "\x1b[2J\u202e\r\n"
+    sessions = [
+        a_session(
+            role=f"app{hostile}", application=hostile, state=SessionState.IDLE_IN_TRANSACTION, idle_for=9 * MINUTE
+        )
+        for _ in range(90)
+    ]
+    run = a_remediation(*sessions, terminate=1, problems=(hostile,), escalation=hostile)
+    run = replace(run, diagnoses=diagnose(a_snapshot(*sessions)), doors=(replace(SHUT[0], error=hostile),))
+    report = written(run)
+    (diagnosis,) = [each for each in report["diagnoses"] if each["cause"] == "idle in transaction"]
+    assert 'ALTER ROLE U&"app\\+00001B[2J\\+00202E\\+00000D\\+00000A" SET' in diagnosis["advice"]
+    sentences = [
+        *(report["headline"], report["escalation"], report["explanation"], report["doors"][0]["error"]),
+        *report["problems"],
+        *(each[field] for each in report["diagnoses"] for field in ("summary", "advice")),
+    ]
+    assert all(sentence.isprintable() for sentence in sentences)

@@ -19,6 +19,7 @@ from connection_guard.core.policy import Action
 from connection_guard.core.run import Kind, Run
 from connection_guard.core.session import Session
 from connection_guard.core.snapshot import ConnectionLimit, Measurement, Server, Snapshot
+from connection_guard.core.wording import printable
 
 SCHEMA_VERSION = 1
 
@@ -65,7 +66,7 @@ def write_report(run: Run) -> dict[str, Any]:
         "reconnections": [_reconnection(each) for each in run.reconnections],
         "doors": [_door(attempt) for attempt in run.doors],
         "diagnoses": [_diagnosis(diagnosis) for diagnosis in run.diagnoses],
-        "problems": [_text(problem) for problem in run.problems],
+        "problems": [_sentence(problem) for problem in run.problems],
     }
     lists = {name: _bounded(rows[name], most_bytes) for name, most_bytes in LIST_BYTES.items()}
     report = {
@@ -81,9 +82,9 @@ def write_report(run: Run) -> dict[str, Any]:
         "attempt": run.attempt,
         "engaged": run.engaged,
         "recovered": run.recovered,
-        "escalation": run.escalation and _text(run.escalation),
+        "escalation": run.escalation and _sentence(run.escalation),
         "restraint": run.plan.restraint if run.plan else None,
-        "explanation": _text(run.plan.explanation) if run.plan else None,
+        "explanation": _sentence(run.plan.explanation) if run.plan else None,
         "server": _server(run.measurement.server) if run.measurement else None,
         "before": _usage(run.measurement, run.before),
         "after": _usage(run.after),
@@ -123,7 +124,7 @@ def _headline(run: Run) -> str:
     if run.escalation:
         parts.append(run.escalation)
     headline = f"{run.database}: {'; '.join(part for part in parts if part)}"
-    return _text(" ".join(headline.split()), HEADLINE_BYTES)
+    return _sentence(headline, HEADLINE_BYTES)
 
 
 def _in_use(run: Run) -> str:
@@ -298,7 +299,7 @@ def _door(attempt: DoorAttempt) -> Row:
         "is_reused": attempt.is_reused,
         "tries": attempt.tries,
         "seconds": round(attempt.seconds, 3),
-        "error": attempt.error and _text(attempt.error),
+        "error": attempt.error and _sentence(attempt.error),
     }
 
 
@@ -308,11 +309,11 @@ def _diagnosis(diagnosis: Diagnosis) -> Row:
         "cause": diagnosis.cause,
         "sessions": diagnosis.sessions,
         "since": diagnosis.since.isoformat() if diagnosis.since else None,
-        "summary": _text(diagnosis.summary),
+        "summary": _sentence(diagnosis.summary),
         "evidence": {
             _text(name, NAME_BYTES): _text(figure) if isinstance(figure, str) else figure for name, figure in figures
         },
-        "advice": _text(diagnosis.advice),
+        "advice": _sentence(diagnosis.advice),
     }
 
 
@@ -320,6 +321,11 @@ def _bounded(rows: Sequence[Any], most_bytes: int) -> list[Any]:
     """The first rows, as many as fit."""
     sizes = accumulate(_size(row) + len(", ") for row in rows)
     return [row for row, _ in zip(rows, takewhile(lambda size: size <= most_bytes, sizes), strict=False)]
+
+
+def _sentence(text: str, most_bytes: int = LINE_BYTES) -> str:
+    """What people read, on one line; names in it may hold whatever a client put there."""
+    return _text(printable(text[: 2 * most_bytes]), most_bytes)
 
 
 def _text(text: str, most_bytes: int = LINE_BYTES) -> str:
