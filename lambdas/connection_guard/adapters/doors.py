@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 
 from connection_guard.adapters.database import Connect, GuardSession, open_session
 from connection_guard.adapters.gather import clear_seats, measure
@@ -17,6 +18,8 @@ SEAT_SECONDS = 2.0
 # At the direct door others fight for the same slots: try again until the deadline.
 DOOR_SECONDS = {DoorName.PROXY: 2.0, DoorName.DIRECT: 8.0}
 SECONDS_BETWEEN_TRIES = 0.1
+# How long it is known of a server that refused a login that it was full: looks that follow at once look at the same.
+REFUSAL_SECONDS = 2.0
 # A login with less time left than this would only be cut off, and hide what the server said before.
 SHORTEST_TRY_SECONDS = 0.5
 
@@ -31,6 +34,7 @@ class Doors:
         self._settings = settings
         self._connect = connect
         self._seat: GuardSession | None = None
+        self._refused_at = -inf
         self.attempts: list[DoorAttempt] = []
         self.reconnected = 0
 
@@ -40,7 +44,7 @@ class Doors:
         It is the seat of the run before if that still answers, else a fresh login through the first door that opens.
         Raises DoorShutError when none does; `attempts` then holds each door's error.
         """
-        self.attempts, self.reconnected = [], 0
+        self.attempts, self.reconnected, self._refused_at = [], 0, -inf
         started = time.monotonic()
         session, measurement = self.enter_again(deadline)
         if not self.attempts:
@@ -106,7 +110,6 @@ class Doors:
         started = time.monotonic()
         latest = min(deadline, started + DOOR_SECONDS[door.name])
         tries = 0
-        refusal: Refusal | None = None
         while True:
             tries += 1
             try:
@@ -114,6 +117,7 @@ class Doors:
                 measurement = self._look_around(session, latest)
             except DatabaseError as error:
                 refusal = _refusal_of(error)
+                self._refused_at = time.monotonic() if refusal is Refusal.FULL else -inf
                 is_late = time.monotonic() + SHORTEST_TRY_SECONDS >= latest
                 if is_late or door.name is DoorName.PROXY:
                     self._note(door, started, tries, error)
@@ -121,7 +125,7 @@ class Doors:
                 time.sleep(SECONDS_BETWEEN_TRIES)
             else:
                 self._note(door, started, tries)
-                return session, replace(measurement, refused_a_login=refusal is Refusal.FULL)
+                return session, measurement
 
     def _look_around(self, session: GuardSession, deadline: float) -> Measurement:
         """Measures, and makes sure that this is the server that was asked for; closes the session where it is not."""
@@ -143,7 +147,7 @@ class Doors:
         if measurement.has_stale_seats:
             with suppress(StatementError):  # they cost slots, no more
                 clear_seats(session, deadline)
-        return measurement
+        return replace(measurement, refused_a_login=time.monotonic() - self._refused_at < REFUSAL_SECONDS)
 
     def _note(self, door: Door, started: float, tries: int, error: Exception | None = None) -> None:
         seconds = time.monotonic() - started
