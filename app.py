@@ -19,9 +19,10 @@ from infra.stack import ConnectionGuardStack
 def main() -> None:
     app = App()
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    guard_file = Path(__file__).parent / (app.node.try_get_context("guard") or "guard.toml")
+    first = Path(__file__).parent / "guard.toml"
+    guard_file = Path(__file__).parent / (app.node.try_get_context("guard") or first)
     try:
-        ConnectionGuardStack(app, read_configuration(guard_file))
+        ConnectionGuardStack(app, read_configuration(guard_file, first))
     except ConfigurationError as mistakes:
         sys.exit(str(mistakes))
     try:

@@ -1,5 +1,6 @@
 """What guard.toml says, typed: written by infra/guard_file.py, read by every construct."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -34,13 +35,19 @@ class ProxyAuthentication(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the stack is deployed, and how."""
+    """Where the stack is deployed, and how.
+
+    `tags` are put on everything that is created. `kms_key` is the ARN of the customer's key for logs, incidents,
+    evidence and the functions' environments, None where AWS's own keys serve.
+    """
 
     stack_name: str
     account: str
     region: str
     architecture: Architecture
     synthesizer: Synthesizer
+    tags: Mapping[str, str]
+    kms_key: str | None
 
 
 @dataclass(frozen=True, slots=True)

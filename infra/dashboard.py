@@ -15,12 +15,15 @@ SESSIONS = [metric for metric in Metric if metric.startswith("Sessions")]
 
 
 class Dashboard(Construct):
-    """A dashboard with the stack's name, `name`, and one row a database. `url` is where a browser shows it."""
+    """A dashboard by the name of `name`, with one row per database. `url` is where a browser shows it.
+
+    The names of dashboards are those of the whole account, and stacks in two regions may have the same.
+    """
 
     def __init__(self, scope: Construct, identifier: str, databases: Sequence[Database]) -> None:
         super().__init__(scope, identifier)
         stack = Stack.of(self)
-        self.name = stack.stack_name
+        self.name = f"{stack.stack_name}-{stack.region}"
         self.url = dashboard_page(stack.region, self.name)
         cloudwatch.Dashboard(
             self,
@@ -35,6 +38,8 @@ def _row(database: Database) -> list[cloudwatch.IWidget]:
     def measured(metrics: Sequence[Metric], statistic: str = "Maximum") -> list[cloudwatch.IMetric]:
         return [guard_metric(database, metric, statistic) for metric in metrics]
 
+    # CloudWatch charges for a dashboard of more than 50 metrics.
+    proxy_door = [] if database.proxy is None else [Metric.PROXY_DOOR_OPEN]
     return [
         cloudwatch.GraphWidget(
             title=f"{database.identifier}: percent of the usable connections",
@@ -60,7 +65,7 @@ def _row(database: Database) -> list[cloudwatch.IWidget]:
         ),
         cloudwatch.GraphWidget(
             title=f"{database.identifier}: pulse, seat and doors",
-            left=measured([Metric.PULSE, Metric.SEAT_HELD, Metric.PROXY_DOOR_OPEN, Metric.DIRECT_DOOR_OPEN]),
+            left=measured([Metric.PULSE, Metric.SEAT_HELD, *proxy_door, Metric.DIRECT_DOOR_OPEN]),
             left_y_axis=cloudwatch.YAxisProps(min=0, max=1),
         ),
     ]

@@ -7,7 +7,7 @@ from typing import Any
 from connection_guard.core.policy import Policy
 from connection_guard.core.policy_consistency import target_not_below_warning
 from connection_guard.core.policy_file import parse_policy
-from connection_guard.core.policy_values import MistakeError, list_of, name, one_of, percent, shown, truth
+from connection_guard.core.policy_values import MistakeError, list_of, one_of, percent, shown, truth
 from connection_guard.core.toml_table import Key, parse_document, read_fields, read_whole, unknown
 from connection_guard.errors import ConfigurationError
 from infra import guard_values as values
@@ -26,10 +26,11 @@ from infra.configuration import (
 from infra.max_connections import DEFAULT_EXPRESSION, Estimate, estimate, estimate_serverless
 
 
-def read_configuration(path: Path) -> Configuration:
-    """What the file says, with the policies that it names.
+def read_configuration(path: Path, first: Path | None = None) -> Configuration:
+    """Return what the file says, with the policies that it names.
 
-    Raises ConfigurationError with one line for every mistake in any of these files.
+    `first` is the file whose stack may go by the default name. Any other has to name its own, since it would replace
+    that one. Raises ConfigurationError with one line for every mistake in any of these files.
     """
     source = path.name
     try:
@@ -37,20 +38,24 @@ def read_configuration(path: Path) -> Configuration:
     except MistakeError as mistake:
         raise ConfigurationError(f"{source}: {mistake}") from None
     document = parse_document(text, source, "each database begins with [[databases]]")
-    mistakes = [f"{source}: {unknown(table, _TABLES)}" for table in document if table not in _TABLES]
-    deploy = read_fields(document.get("deploy", {}), _DEPLOY, f"{source}: deploy", mistakes)
-    notifications = read_fields(document.get("notifications", {}), _NOTIFICATIONS, f"{source}: notifications", mistakes)
+    mistakes = [f"{source}: {unknown(table, _TABLES, _HOMES)}" for table in document if table not in _TABLES]
+    first = first or path
+    is_first = path.resolve() == first.resolve()
+    deploy = _read_deploy(document, f"{source}: deploy", mistakes, is_first=is_first)
+    if not is_first and "stack_name" in deploy and _stack_of(deploy) == _stack_in(first):
+        mistakes.append(
+            f"{source}: deploy: stack_name: {shown(deploy['stack_name'])} is the stack of {first.name}, which this "
+            "file would replace; write another"
+        )
+    notifications = _read_notifications(document, f"{source}: notifications", mistakes)
     tables = _tables_by_place(document.get("databases", []), source, mistakes)
-    databases = [
-        _read_database(table, place, deploy.get("region"), path.parent, mistakes) for place, table in tables.items()
-    ]
-    mistakes += _identifiers_used_twice(tables)
+    databases = {place: _read_database(table, place, deploy, path.parent, mistakes) for place, table in tables.items()}
+    readable = {place: database for place, database in databases.items() if database}
+    mistakes += _used_twice(readable)
     if mistakes:
         # Databases that share a policy share its mistakes.
         raise ConfigurationError("\n".join(map(values.without_slack_secrets, dict.fromkeys(mistakes))))
-    return Configuration(
-        Target(**deploy), Notifications(**notifications), tuple(database for database in databases if database)
-    )
+    return Configuration(Target(**deploy), Notifications(**notifications), tuple(readable.values()))
 
 
 def _text_of(path: Path) -> str:
@@ -76,12 +81,48 @@ _DEPLOY = {
     "stack_name": Key("stack_name", values.stack_name, default="ConnectionGuard"),
     "architecture": Key("architecture", one_of(Architecture), default=Architecture.ARM64),
     "synthesizer": Key("synthesizer", one_of(Synthesizer), default=Synthesizer.BOOTSTRAP_ROLES),
+    "tags": Key("tags", values.tags, default={}),
 }
+
+
+def _read_deploy(document: Mapping[str, object], place: str, mistakes: list[str], *, is_first: bool) -> dict[str, Any]:
+    table = document.get("deploy", {})
+    region = table.get("region") if isinstance(table, dict) else None
+    keys = {**_DEPLOY, "kms_key": Key("kms_key", values.key_arn(region if isinstance(region, str) else None))}
+    if not is_first:
+        example = '"ConnectionGuard-2": without a name of its own this stack would replace that of guard.toml'
+        keys["stack_name"] = Key("stack_name", values.stack_name, example)
+    return read_fields(table, keys, place, mistakes, _HOMES)
+
+
+def _stack_in(path: Path) -> tuple[str, ...] | None:
+    """Return the stack of the file, None where it cannot be read."""
+    try:
+        document = parse_document(_text_of(path), path.name, "")
+    except (MistakeError, ConfigurationError):
+        return None
+    return _stack_of(_read_deploy(document, "", [], is_first=True))
+
+
+def _stack_of(deploy: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what CloudFormation knows the stack by, as far as it is written rightly."""
+    return tuple(deploy[key] for key in ("account", "region", "stack_name") if key in deploy)
+
 
 _NOTIFICATIONS = {
     "slack_secret": Key("slack_secret", values.slack_secret),
     "emails": Key("emails", values.unique(values.email), default=()),
 }
+
+
+def _read_notifications(document: Mapping[str, object], place: str, mistakes: list[str]) -> dict[str, Any]:
+    fields = read_fields(document.get("notifications", {}), _NOTIFICATIONS, place, mistakes, _HOMES)
+    if fields == {"slack_secret": None, "emails": ()}:
+        mistakes.append(
+            f'{place}: nobody would be notified, not even that the guard is locked out; write emails = ["you@..."], '
+            "slack_secret, or both"
+        )
+    return fields
 
 
 def _tables_by_place(tables: object, source: str, mistakes: list[str]) -> dict[str, object]:
@@ -100,14 +141,26 @@ def _shown_identifier(table: object) -> str:
     return shown(written[0]) if written and isinstance(written[0], str) else "(counted from 0)"
 
 
-def _identifiers_used_twice(tables: Mapping[str, object]) -> Iterator[str]:
-    """`tables` maps the place of each, in order."""
-    places: dict[str, str] = {}
-    for place, table in tables.items():
-        kind, identifier = _kind_and_identifier(table)
-        if identifier is not None and places.setdefault(identifier, place) != place:
-            other = places[identifier].partition(": ")[2]
-            yield f"{place}: {kind}: {other} has it as well, and alarms are named after it; remove one"
+def _used_twice(databases: Mapping[str, Database]) -> Iterator[str]:
+    """Say what two databases cannot share. `databases` maps the place of each, in order."""
+    one_server = "so both are the same server; correct either, or remove one"
+    places: dict[tuple[str, object], str] = {}
+    for place, database in databases.items():
+        kind = "cluster" if database.is_cluster else "instance"
+        of_database = [
+            (kind, "identifier", database.identifier, "and alarms are named after it; remove one"),
+            ("endpoint", "endpoint", (database.host, database.port), one_server),
+            ("resource_id", "resource_id", database.resource_id, one_server),
+        ]
+        if isinstance(proxy := database.proxy, ExistingProxy):
+            one_target = "and a proxy serves one database; correct either"
+            of_database += [
+                ("proxy: endpoint", "proxy", (proxy.host, proxy.port), one_target),
+                ("proxy: resource_id", "proxy resource_id", proxy.resource_id, one_target),
+            ]
+        for key, what, value, consequence in of_database:
+            if (first := places.setdefault((what, value), place)) != place:
+                yield f"{place}: {key}: {first.partition(': ')[2]} has it as well, {consequence}"
 
 
 # One database. What a key may say can depend on another key, on which its reader is then made to depend.
@@ -123,15 +176,16 @@ def _kind_and_identifier(table: object) -> tuple[str, str] | tuple[None, None]:
         return None, None
 
 
-def _database_keys(table: Mapping[str, object], region: str | None) -> dict[str, Key]:
+def _database_keys(table: Mapping[str, object], deploy: Mapping[str, Any]) -> dict[str, Key]:
     kind, identifier = _kind_and_identifier(table)
+    region = deploy.get("region")
     zone = f'["{region or values.EXAMPLE_REGION}a"]'
     return {
         **{kind: Key(kind, values.identifier) for kind in _KINDS},
         "database_name": Key("database_name", values.database_name, default="postgres"),
         "endpoint": Key(
             "endpoint",
-            values.endpoint(kind, identifier, region) if kind else values.anything,
+            values.endpoint(kind, identifier, deploy) if kind else values.anything,
             '"orders.c1abcdefghij.eu-central-1.rds.amazonaws.com"',
         ),
         "resource_id": Key(
@@ -143,16 +197,14 @@ def _database_keys(table: Mapping[str, object], region: str | None) -> dict[str,
         "max_connections": Key("max_connections", values.expression, default=DEFAULT_EXPRESSION),
         **(_SERVERLESS_KEYS if table.get("instance_class") == _SERVERLESS else _PROVISIONED_KEYS),
         "vpc": Key("vpc", values.vpc, '"vpc-0123456789abcdef0"'),
-        "subnets": Key("subnets", values.at_least_one(values.subnet), '["subnet-0123456789abcdef0"]'),
+        "subnets": Key("subnets", values.subnets, '["subnet-0123456789abcdef0"]'),
         "availability_zones": Key("availability_zones", list_of(values.availability_zone(region)), zone),
-        "security_groups": Key(
-            "security_groups", values.at_least_one(values.security_group), '["sg-0123456789abcdef0"]'
-        ),
+        "security_groups": Key("security_groups", values.security_groups, '["sg-0123456789abcdef0"]'),
         "role": Key("role", values.role, default="connection_guard"),
-        "policy": Key("policy", name, default="policy.toml"),
+        "policy": Key("policy", values.path, default="policy.toml"),
         "warning": Key("warning", percent, default=75.0),
         "critical": Key("critical", percent, default=90.0),
-        "reserve_concurrency": Key("reserve_concurrency", truth, default=True),
+        "reserve_concurrency": Key("reserve_concurrency", truth, default=False),
         "proxy": Key("proxy", values.anything),
     }
 
@@ -169,15 +221,17 @@ _SERVERLESS_KEYS = {
 }
 
 
-def _read_database(table: object, place: str, region: str | None, folder: Path, mistakes: list[str]) -> Database | None:
+def _read_database(
+    table: object, place: str, deploy: Mapping[str, Any], folder: Path, mistakes: list[str]
+) -> Database | None:
     """The database, or None where the table, or what it names, has mistakes, which are added to `mistakes`."""
     known_before = len(mistakes)
     written = table if isinstance(table, dict) else {}
-    fields = read_fields(table, _database_keys(written, region), place, mistakes)
+    fields = read_fields(table, _database_keys(written, deploy), place, mistakes, _HOMES)
     mistakes += [f"{place}: {contradiction}" for contradiction in _contradictions(fields)]
     max_connections = _max_connections(fields, place, mistakes)
     policy = _read_policy(fields, folder, place, mistakes)
-    proxy = _read_proxy(fields, region, place, mistakes)
+    proxy = _read_proxy(fields, deploy, place, mistakes)
     if max_connections is None or policy is None or len(mistakes) > known_before:
         return None
     host, port = fields["endpoint"]
@@ -254,13 +308,13 @@ def _read_policy(fields: Mapping[str, Any], folder: Path, place: str, mistakes: 
 _ZONES_OF_A_PROXY = 2  # Amazon RDS User Guide, "Setting up network prerequisites for RDS Proxy"
 
 
-def _proxy_keys(table: Mapping[str, object], region: str | None, database_role: str | None) -> dict[str, Key]:
+def _proxy_keys(table: Mapping[str, object], deploy: Mapping[str, Any], database_role: str | None) -> dict[str, Key]:
     return {
         "create": Key("create", truth, default=False),
         "authentication": Key("authentication", one_of(ProxyAuthentication), '"iam"'),
         "role": _role_key(table.get("authentication"), database_role),
-        **_keys_of_existing_proxy(table.get("create") is True, region),
-        **_keys_of_new_proxy(table.get("create") is True, table.get("authentication"), region),
+        **_keys_of_existing_proxy(table.get("create") is True, deploy),
+        **_keys_of_new_proxy(table.get("create") is True, table.get("authentication"), deploy.get("region")),
     }
 
 
@@ -275,20 +329,21 @@ def _role_key(authentication: object, database_role: str | None) -> Key:
             return Key("role", values.role)
 
 
-def _keys_of_existing_proxy(is_new: bool, region: str | None) -> dict[str, Key]:
+def _keys_of_existing_proxy(is_new: bool, deploy: Mapping[str, Any]) -> dict[str, Key]:
     if is_new:
-        refuse = values.misplaced("belongs to a proxy that exists, and create = true makes a new one")
+        refuse = values.misplaced(
+            "belongs to a proxy that exists, and create = true makes a new one (the database's own is written above "
+            "[databases.proxy])"
+        )
         return {key: Key(key, refuse) for key in ("endpoint", "resource_id", "security_groups")}
     return {
         "endpoint": Key(
             "endpoint",
-            values.endpoint("proxy", None, region),
+            values.endpoint("proxy", None, deploy),
             '"orders.proxy-c1abcdefghij.eu-central-1.rds.amazonaws.com", or create = true for a new one',
         ),
         "resource_id": Key("resource_id", values.proxy_resource_id, '"prx-0123456789abcdef0"'),
-        "security_groups": Key(
-            "security_groups", values.at_least_one(values.security_group), '["sg-0123456789abcdef0"]'
-        ),
+        "security_groups": Key("security_groups", values.security_groups, '["sg-0123456789abcdef0"]'),
     }
 
 
@@ -303,7 +358,7 @@ def _keys_of_new_proxy(is_new: bool, authentication: object, region: str | None)
 
 
 def _read_proxy(
-    database: Mapping[str, Any], region: str | None, place: str, mistakes: list[str]
+    database: Mapping[str, Any], deploy: Mapping[str, Any], place: str, mistakes: list[str]
 ) -> ExistingProxy | NewProxy | None:
     table = database.get("proxy")
     if table is None:
@@ -319,7 +374,7 @@ def _read_proxy(
             f"{place}: create: RDS Proxy serves an Aurora cluster as a whole; write cluster in place of instance, or "
             "name a proxy that exists"
         )
-    fields = read_whole(table, _proxy_keys(written, region, database.get("role")), place, mistakes)
+    fields = read_whole(table, _proxy_keys(written, deploy, database.get("role")), place, mistakes, _HOMES)
     if fields is None:
         return None
     authentication, role = fields["authentication"], fields["role"]
@@ -327,3 +382,13 @@ def _read_proxy(
         return NewProxy(authentication, role, fields["secret"], fields["secret_key"])
     host, port = fields["endpoint"]
     return ExistingProxy(host, port, fields["resource_id"], fields["security_groups"], authentication, role)
+
+
+# Where a key belongs, for whoever wrote it elsewhere: in TOML every key belongs to the header above it.
+
+_HOMES = {
+    **dict.fromkeys(_proxy_keys({}, {}, None), "it belongs under [databases.proxy]"),
+    **dict.fromkeys(_database_keys({}, {}), "it belongs under [[databases]], above [databases.proxy]"),
+    **dict.fromkeys(_NOTIFICATIONS, "it belongs under [notifications]"),
+    **dict.fromkeys((*_DEPLOY, "kms_key"), "it belongs under [deploy]"),
+}

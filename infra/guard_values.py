@@ -1,7 +1,12 @@
 """The values of guard.toml: each reader gives one typed, or says what is wrong with it and what would be right."""
 
 import re
-from typing import TypeVar
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+from botocore.loaders import Loader
+from botocore.regions import EndpointResolver
 
 from connection_guard.core import policy_values as values
 from connection_guard.core.decide import AMAZON_ROLES
@@ -38,14 +43,17 @@ def unique(read_one: Reader[T]) -> Reader[tuple[T, ...]]:
     return read
 
 
-def at_least_one(read_one: Reader[T]) -> Reader[tuple[T, ...]]:
-    """Reads a list of different items that is not empty."""
+def one_to(most: int, read_one: Reader[T], advice: str) -> Reader[tuple[T, ...]]:
+    """Reads a list of different items, at least one; `advice` says what to do where there are more than `most`."""
     read_list = unique(read_one)
 
     def read(value: object) -> tuple[T, ...]:
         if value == []:
             raise MistakeError("[] is empty; name at least one")
-        return read_list(value)
+        items = read_list(value)
+        if len(items) > most:
+            raise MistakeError(f"{len(items)} are named, {advice}")
+        return items
 
     return read
 
@@ -80,14 +88,55 @@ stack_name = matching(
 _any_region = matching(_REGION, "an AWS region", f'one such as "{EXAMPLE_REGION}"')
 
 
+@cache
+def _regions_of_rds() -> tuple[str, ...]:
+    """Return AWS's commercial regions, as its own SDK ships them: nobody is asked."""
+    return tuple(EndpointResolver(Loader().load_data("endpoints")).get_available_endpoints("rds"))
+
+
 def region(value: object) -> str:
     name = _any_region(value)
     if name.startswith(("cn-", "us-gov-")):
         raise MistakeError(
             f"{shown(name)} has certificate authorities of its own, which the responder does not know: the guard works "
-            "in AWS's commercial regions alone"
+            "in AWS's commercial regions only"
+        )
+    if name not in _regions_of_rds():
+        hint = values.did_you_mean(name, _regions_of_rds()) or "; correct it"
+        raise MistakeError(
+            f"{shown(name)} is no region that boto3 knows RDS in{hint} (if it is new, raise boto3 in requirements.txt)"
         )
     return name
+
+
+MOST_TAGS = 49  # CloudFormation takes 50 for a stack, and one is the guard's own
+
+
+def tags(value: object) -> dict[str, str]:
+    """Read what CloudFormation puts on everything that it creates.
+
+    IAM takes upper and lower case of a tag's key for the same: API reference, Tag.
+    """
+    if not isinstance(value, dict):
+        raise MistakeError(f'{shown(value)} is not a table of tags; write one such as {{ team = "platform" }}')
+    if len(value) > MOST_TAGS:
+        raise MistakeError(f"{len(value)} are more tags than CloudFormation takes; write at most {MOST_TAGS}")
+    mistakes = [wrong for key, text in value.items() if (wrong := _wrong_tag(key, text))]
+    keys = [key.lower() for key in value]
+    mistakes += [f"{shown(key)} is there twice; remove one" for key in dict.fromkeys(keys) if keys.count(key) > 1]
+    if mistakes:
+        raise MistakeError(*mistakes)
+    return value
+
+
+def _wrong_tag(key: str, value: object) -> str | None:
+    if not re.fullmatch(r"(?!(?i:aws):)[\w .:/=+@-]{1,128}", key):
+        return (
+            f'{shown(key)} is not a tag\'s key; write at most 128 letters, digits, spaces and _.:/=+@-, not "aws:..."'
+        )
+    if not isinstance(value, str) or not re.fullmatch(r"[\w .:/=+@-]{1,256}", value):
+        return f"{shown(key)}: {shown(value)} is not a tag's value; write 1 to 256 letters, digits, spaces and _.:/=+@-"
+    return None
 
 
 # Who is told. Whatever stands where the name of a secret belongs may be the secret itself, and is never shown.
@@ -118,6 +167,12 @@ email = matching(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "an e-mail address", 'one such as
 # The database
 
 
+def path(value: object) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise MistakeError(f'{shown(value)} is not the path of a file; write one such as "policy.toml"')
+    return value
+
+
 def identifier(value: object) -> str:
     """RDS keeps it in lower case, and CloudWatch's dimension is what RDS keeps.
 
@@ -131,8 +186,17 @@ def identifier(value: object) -> str:
     return written.lower()
 
 
+_UNFIT_DATABASES = {
+    "template0": "takes no connections",
+    "template1": "cannot be copied, as CREATE DATABASE does, while the guard keeps a session in it",
+    "rdsadmin": "belongs to Amazon",
+}
+
+
 def database_name(value: object) -> str:
     name = values.name(value)
+    if unfit := _UNFIT_DATABASES.get(name):
+        raise MistakeError(f'{shown(name)} {unfit}; write "postgres", or one of your own databases')
     if len(name.encode()) > LONGEST_NAME:
         raise MistakeError(f"{shown(name)} has more than the {LONGEST_NAME} bytes that PostgreSQL keeps; shorten it")
     return name
@@ -168,7 +232,7 @@ def same_role(database_role: str | None) -> Reader[str]:
         if database_role is not None and name != database_role:
             raise MistakeError(
                 f"{shown(name)} is not the database's role, {shown(database_role)}, and with end-to-end IAM "
-                "authentication one role serves both doors; leave it out"
+                "authentication one role serves both doors; leave it out, or write it above [databases.proxy]"
             )
         return name
 
@@ -258,16 +322,20 @@ _WRONG_KINDS = {
 }
 
 
-def endpoint(of: str, name: str | None, region: str | None) -> Reader[tuple[str, int]]:
-    """Reads "host" or "host:port" of an "instance", a "cluster" or a "proxy".
+EMULATED_ACCOUNT = "000000000000"  # AWS gives it to nobody; its emulators go by it
 
-    It must be that of the identifier `name` and lie in `region`, unless they are None. "localhost" passes for any: a
-    test harness listens there.
+
+def endpoint(of: str, name: str | None, deploy: Mapping[str, Any]) -> Reader[tuple[str, int]]:
+    """Read "host" or "host:port" of an "instance", a "cluster" or a "proxy".
+
+    It must be that of the identifier `name`, unless that is None, and lie in the region of `deploy`, unless that is
+    missing. Behind an emulator of AWS the databases are on this machine: then "localhost" passes for any.
     """
+    region = deploy.get("region")
 
     def read(value: object) -> tuple[str, int]:
         host, port = _host_and_port(value, of)
-        if host == "localhost":
+        if host == "localhost" and deploy.get("account") == EMULATED_ACCOUNT:
             return host, port
         match = _ENDPOINT.fullmatch(host)
         if match is None:
@@ -321,8 +389,12 @@ def _id(prefix: str, what: str) -> Reader[str]:
 
 
 vpc = _id("vpc", "a VPC")
-subnet = _id("subnet", "a subnet")
-security_group = _id("sg", "a security group")
+# AWS Lambda API Reference, VpcConfig.
+subnets = one_to(16, _id("subnet", "a subnet"), "and Lambda takes 16; name the two or three that the guard may use")
+# Amazon RDS User Guide, "Quotas and constraints for Amazon RDS".
+security_groups = one_to(
+    5, _id("sg", "a security group"), "and RDS takes 5; name one of its own, which is enough to let the guard in"
+)
 
 
 def availability_zone(region: str | None) -> Reader[str]:

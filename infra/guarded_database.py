@@ -2,6 +2,7 @@
 
 from aws_cdk import Acknowledgment, Validations
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
 from constructs import Construct, IDependable
 
 from connection_guard.core.reporter_settings import WatchedDatabase
@@ -17,10 +18,13 @@ from infra.self_watch import SelfWatch
 class GuardedDatabase(Construct):
     """Everything that belongs to one database.
 
-    `warning` and `critical` are the alarms on its DatabaseConnections, `watched` is what the reporter is told of it.
+    `key` is the customer's, None where AWS's own serve. `warning` and `critical` are the alarms on its
+    DatabaseConnections, `watched` is what the reporter is told of it.
     """
 
-    def __init__(self, scope: Construct, database: Database, target: Target, messaging: Messaging) -> None:
+    def __init__(
+        self, scope: Construct, database: Database, target: Target, key: kms.IKey | None, messaging: Messaging
+    ) -> None:
         super().__init__(scope, database.identifier)
         self.database = database
         vpc = ec2.Vpc.from_vpc_attributes(
@@ -41,7 +45,7 @@ class GuardedDatabase(Construct):
             new_proxy = Proxy(self, "Proxy", database, proxy, vpc)
             way_in.append(new_proxy)
             proxy = new_proxy.created
-        responder = Responder(self, "Responder", database, proxy, target, vpc, messaging)
+        responder = Responder(self, "Responder", database, proxy, target, vpc, key, messaging)
         way_in.append(responder.security_group)
         self.responder = responder.function
         self.watched = WatchedDatabase(database.identifier, database.is_cluster, responder.name)

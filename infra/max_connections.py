@@ -54,9 +54,13 @@ def estimate(
 ) -> Estimate:
     """What max_connections comes to on a class such as "db.r6g.large".
 
-    `memory_gib` is the class's published memory, where its name does not tell it here. `place` names the database in
+    `memory_gib` is the class's published memory, for a class that is not known here. `place` names the database in
     messages. Raises ConfigurationError with one line that names the key: instance_class, max_connections or memory_gib.
     """
+    if memory_gib is not None and (known := KNOWN_CLASSES.get(instance_class)):
+        raise ConfigurationError(
+            f"{place}: memory_gib: {shown(instance_class)} is known to have {known.memory_gib:g} GiB; leave it out"
+        )
     if not _has_formula(expression):
         value = _evaluate(expression, {}, place)
         return Estimate(value, _explanation_of_constant(value))
@@ -111,34 +115,43 @@ def database_memory(memory_gib: float) -> int:
     return max(floor((0.9 * memory_gib - 0.25) * GIB), 0)
 
 
-# A class's hardware follows from its name (Amazon RDS User Guide, "Hardware specifications for DB instance classes").
+# The classes on which RDS runs PostgreSQL (Amazon RDS User Guide, "Hardware specifications for DB instance classes").
 
-_CLASS = re.compile(
-    r"db\.(?P<family>[cmrxz])(?P<generation>[1-9][a-z]*)\."
-    r"(?:(?P<bare_metal>metal)|metal-(?P<metal_size>\d{1,3})xl|(?P<multiple>\d{1,3})xlarge|(?P<size>medium|large|xlarge))"
-    r"(?:\.tpc[12]\.mem(?P<memory_ratio>[2-8])x)?",
-    re.ASCII,
-)
+_TO_16 = ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge")
+_TO_24 = (*_TO_16, "24xlarge")
+_TO_32 = (*_TO_24, "32xlarge")
+_TO_48 = (*_TO_24, "48xlarge")
 
-_VCPUS = {"medium": 1, "large": 2, "xlarge": 4}
-_VCPUS_OF_BARE_METAL = {
-    **dict.fromkeys(("5", "5b", "5d", "5dn", "5n"), 96),
-    **dict.fromkeys(("6i", "6id", "6idn", "6in", "2idn", "2iedn"), 128),
-    **dict.fromkeys(("6g", "6gd", "7g", "7gd", "2g", "2gd"), 64),
-    **dict.fromkeys(("1d", "2iezn"), 48),
+# GiB of memory for each virtual CPU, and sizes.
+_FAMILIES: Mapping[str, tuple[float, tuple[str, ...]]] = {
+    "c6gd": (2, ("medium", *_TO_16)),
+    "m3": (3.75, ("medium", "large", "xlarge", "2xlarge")),
+    "m4": (4, ("large", "xlarge", "2xlarge", "4xlarge", "10xlarge", "16xlarge")),
+    **dict.fromkeys(("m5", "m5d"), (4, _TO_24)),
+    **dict.fromkeys(("m6g", "m6gd", "m7g"), (4, _TO_16)),
+    **dict.fromkeys(("m6i", "m6id", "m6idn", "m6in"), (4, _TO_32)),
+    **dict.fromkeys(("m7i", "m8a", "m8g", "m8gd", "m9g"), (4, _TO_48)),
+    "r3": (7.625, ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge")),
+    "r4": (7.625, ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "16xlarge")),
+    **dict.fromkeys(("r5", "r5b", "r5d"), (8, _TO_24)),
+    **dict.fromkeys(("r6g", "r6gd", "r7g"), (8, _TO_16)),
+    **dict.fromkeys(("r6i", "r6id", "r6idn", "r6in"), (8, _TO_32)),
+    **dict.fromkeys(("r7i", "r8a", "r8g", "r8gd"), (8, _TO_48)),
+    "x2g": (16, _TO_16),
+    "x2idn": (16, ("16xlarge", "24xlarge", "32xlarge")),
+    "x2iedn": (32, ("xlarge", "2xlarge", "4xlarge", "8xlarge", "16xlarge", "24xlarge", "32xlarge")),
 }
 
-_GIB_PER_VCPU = {"c": 2.0, "m": 4.0, "r": 8.0, "x": 16.0, "z": 8.0}
-_GIB_PER_VCPU_OF_EXCEPTIONS = {
-    "m3": 3.75,
-    "r3": 7.625,
-    "r4": 7.625,
-    "x1": 15.25,
-    "x1e": 30.5,
-    "x2iedn": 32.0,
-    "x2iezn": 32.0,
-    "x8aedz": 32.0,
-}
+
+def _vcpus(size: str) -> int:
+    match size:
+        case "medium":
+            return 1
+        case "large":
+            return 2
+        case _:
+            return 4 * int(size.removesuffix("xlarge") or 1)
+
 
 _BURSTABLE = {
     "micro": Hardware(1, 2),
@@ -149,7 +162,12 @@ _BURSTABLE = {
     "2xlarge": Hardware(32, 8),
 }
 
-_WITHOUT_RULE = {
+KNOWN_CLASSES = {
+    **{
+        f"db.{family}.{size}": Hardware(gib_per_vcpu * _vcpus(size), _vcpus(size))
+        for family, (gib_per_vcpu, sizes) in _FAMILIES.items()
+        for size in sizes
+    },
     **{f"db.{family}.{size}": hardware for family in ("t2", "t3", "t4g") for size, hardware in _BURSTABLE.items()},
     "db.t2.micro": Hardware(1, 1),
     "db.t2.small": Hardware(2, 1),
@@ -166,29 +184,11 @@ _WITHOUT_RULE = {
 
 
 def hardware_of(instance_class: str) -> Hardware:
-    """What AWS publishes of the class; raises MistakeError where the name does not tell."""
-    if hardware := _WITHOUT_RULE.get(instance_class):
-        return hardware
-    match = _CLASS.fullmatch(instance_class)
-    if match is None:
-        raise MistakeError(_unknown_class(instance_class))
-    family, generation = match["family"], match["generation"]
-    ratio = _GIB_PER_VCPU_OF_EXCEPTIONS.get(family + generation)
-    if ratio is None and generation not in ("1", "2"):
-        ratio = _GIB_PER_VCPU[family]
-    vcpus = _vcpus(match)
-    if not ratio or not vcpus:
-        raise MistakeError(_unknown_class(instance_class))
-    # An optimized class, such as db.r5.2xlarge.tpc2.mem4x, has a multiple of its size's memory.
-    return Hardware(ratio * vcpus * int(match["memory_ratio"] or 1), vcpus)
-
-
-def _vcpus(match: re.Match[str]) -> int | None:
-    if match["bare_metal"]:
-        return _VCPUS_OF_BARE_METAL.get(match["generation"])
-    if match["size"]:
-        return _VCPUS[match["size"]]
-    return 4 * int(match["multiple"] or match["metal_size"])
+    """Return what AWS publishes of the class; raises MistakeError where it is not known here."""
+    try:
+        return KNOWN_CLASSES[instance_class]
+    except KeyError:
+        raise MistakeError(_unknown_class(instance_class)) from None
 
 
 def _unknown_class(instance_class: str) -> str:
@@ -196,8 +196,11 @@ def _unknown_class(instance_class: str) -> str:
         return f"{shown(instance_class)} has no memory of its own; give minimum_acu and maximum_acu"
     if not instance_class.startswith("db."):
         return f'{shown(instance_class)} is not a DB instance class; write one such as "db.r6g.large"'
-    what_to_do = "write max_connections as a number, or the class's memory as memory_gib"
-    return f"the memory of {shown(instance_class)} is not known here; {what_to_do}"
+    unknown = f"{shown(instance_class)} is not known here as a class on which RDS runs PostgreSQL"
+    family = ".".join(instance_class.split(".")[:2])
+    if sizes := [name.removeprefix(f"{family}.") for name in KNOWN_CLASSES if name.startswith(f"{family}.")]:
+        unknown += f", and {family} comes as {', '.join(sizes)}"
+    return f"{unknown}; correct it, or write max_connections as a number, or the class's memory as memory_gib"
 
 
 # The language of parameter values (Amazon RDS User Guide, "Specifying DB parameters"). Quotients are truncated. Nothing

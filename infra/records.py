@@ -2,6 +2,7 @@
 
 from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -15,10 +16,11 @@ class Records(Construct):
     """`table` holds the incidents, `bucket` the evidence.
 
     Their names are generated, so that a stack that is deployed again does not meet what an earlier one left. Neither is
-    encrypted with the key of the topics, which goes with the stack and would make them unreadable.
+    encrypted with the key of the topics, which goes with the stack and would make them unreadable: `key` is the
+    customer's, None where AWS's own serve.
     """
 
-    def __init__(self, scope: Construct, identifier: str) -> None:
+    def __init__(self, scope: Construct, identifier: str, key: kms.IKey | None) -> None:
         super().__init__(scope, identifier)
         # Without deletion protection, over which the rollback of a first deployment would stumble: DynamoDB keeps a
         # last backup of a table with point-in-time recovery for 35 days after its deletion.
@@ -28,6 +30,7 @@ class Records(Construct):
             partition_key=dynamodb.Attribute(name=PARTITION_KEY, type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name=SORT_KEY, type=dynamodb.AttributeType.STRING),
             time_to_live_attribute=EXPIRY,
+            encryption_key=key,
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
@@ -38,7 +41,9 @@ class Records(Construct):
         self.bucket = s3.Bucket(
             self,
             "Evidence",
-            encryption=s3.BucketEncryption.S3_MANAGED,
+            encryption=s3.BucketEncryption.S3_MANAGED if key is None else s3.BucketEncryption.KMS,
+            encryption_key=key,
+            bucket_key_enabled=None if key is None else True,  # one request to KMS for many objects
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
             versioned=True,  # whoever may write evidence may write over it: the first version stays

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from aws_cdk import Acknowledgment, ArnFormat, Duration, Names, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_logs as logs
@@ -33,8 +34,28 @@ EVERY_KIND_BUT_PULSE = {
 }
 
 
+# Not what the reporter itself publishes there.
+ALARMS_ONLY = {"AlarmArn": sns.FilterOrPolicy.filter(sns.SubscriptionFilter([{"exists": True}]))}
+
+# What the customer's key is used for on the reporter's behalf: its environment, the table, the bucket.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+KEY_ACTIONS = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
+
+
 class Reporter(Construct):
-    """One function for all databases, subscribed to their reports, except pulses, and to their failures."""
+    """One function for all databases, subscribed to their reports, except pulses, and to their failures.
+
+    Slack, where it is notified, hears of the guard's own alarms, too. `key` is the customer's, None where AWS's serve.
+    """
 
     def __init__(
         self,
@@ -44,6 +65,7 @@ class Reporter(Construct):
         databases: Sequence[WatchedDatabase],
         dashboard: Dashboard,
         slack_secret: str | None,
+        key: kms.IKey | None,
         messaging: Messaging,
         records: Records,
     ) -> None:
@@ -67,14 +89,16 @@ class Reporter(Construct):
                 slack_secret=slack_secret,
                 dashboard=dashboard.name,
             ).to_environment(),
+            environment_encryption=key,
             # Storing takes a second. The rest is for a slow Slack, which may ask for a pause, too.
             timeout=Duration.seconds(60),
             memory_size=256,
-            role=self._role(slack_secret, messaging, records),
+            role=self._role(slack_secret, key, messaging, records),
             log_group=logs.LogGroup(
                 self,
                 "Log",
                 log_group_name=f"/aws/lambda/{name}",
+                encryption_key=key,
                 retention=logs.RetentionDays.THREE_MONTHS,
                 removal_policy=RemovalPolicy.DESTROY,  # the reports themselves are kept, in the table and the bucket
             ),
@@ -96,9 +120,15 @@ class Reporter(Construct):
                     self.function, dead_letter_queue=undelivered, filter_policy_with_message_body=content
                 )
             )
+        if slack_secret is not None:
+            messaging.incidents.add_subscription(
+                subscriptions.LambdaSubscription(
+                    self.function, dead_letter_queue=undelivered, filter_policy_with_message_body=ALARMS_ONLY
+                )
+            )
         messaging.tell_people(*self._alarms())
 
-    def _role(self, slack_secret: str | None, messaging: Messaging, records: Records) -> iam.Role:
+    def _role(self, slack_secret: str | None, key: kms.IKey | None, messaging: Messaging, records: Records) -> iam.Role:
         """May write, not read, the evidence, which names people's sessions; incidents are read to go on with them.
 
         https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html
@@ -124,6 +154,8 @@ class Reporter(Construct):
             ),
         )
         messaging.incidents.grant_publish(role)
+        if key is not None:
+            key.grant(role, *KEY_ACTIONS)
         if slack_secret is not None:
             role.add_to_policy(self._read(slack_secret))
         return role

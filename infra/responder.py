@@ -3,6 +3,7 @@
 from aws_cdk import Acknowledgment, ArnFormat, Duration, Names, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_logs as logs
@@ -33,7 +34,8 @@ NETWORK_INTERFACE_ACTIONS = (
 class Responder(Construct):
     """The responder of one database. `proxy` is the RDS Proxy before it, None where there is none.
 
-    `name` is the function's in plain text, where `function.function_name` is a reference.
+    `key` is the customer's, for its log and its environment, None where AWS's own serve. `name` is the function's in
+    plain text, where `function.function_name` is a reference.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Responder(Construct):
         proxy: ExistingProxy | None,
         target: Target,
         vpc: ec2.IVpc,
+        key: kms.IKey | None,
         messaging: Messaging,
     ) -> None:
         super().__init__(scope, identifier)
@@ -56,11 +59,14 @@ class Responder(Construct):
             self,
             "Log",
             log_group_name=f"/aws/lambda/{name}",
+            encryption_key=key,
             retention=logs.RetentionDays.THREE_MONTHS,
             removal_policy=RemovalPolicy.DESTROY,  # the reports themselves are kept, by the reporter
         )
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group.grant_write(role)
+        if key is not None:
+            key.grant(role, "kms:Decrypt")
         role.add_to_policy(may_log_in(self, _logins(database, proxy)))
         _let_lambda_alone_manage_network_interfaces(role, name)
         self.function = lambda_.Function(
@@ -74,7 +80,8 @@ class Responder(Construct):
                 str(build_package("responder", target.architecture, {"policy.toml": database.policy_file.read_bytes()}))
             ),
             handler="responder.handler.lambda_handler",
-            environment=_settings(self, database, proxy, target).to_environment(),
+            environment=_settings(self, database, proxy, target).to_environment(Stack.of(self).to_json_string),
+            environment_encryption=key,
             # Before the pulse of the next minute, so that a remediation does not hold it up.
             timeout=Duration.seconds(55),
             # It needs 128 MB for 5,000 sessions. Lambda gives processor time in proportion: the rest is for a cold
@@ -84,7 +91,7 @@ class Responder(Construct):
             log_group=log_group,
             vpc=vpc,
             security_groups=[self.security_group],
-            # Two of them would count, choose and terminate past each other.
+            # Runs exclude each other in the database; this keeps a second one from starting at all.
             reserved_concurrent_executions=1 if database.reserve_concurrency else None,
             # Late is worse than never, and a run that failed may have acted.
             retry_attempts=0,

@@ -1,6 +1,9 @@
 """The stack: it only composes, and tells the person who deployed it what to do next."""
 
+from collections.abc import Mapping
+
 from aws_cdk import (
+    Annotations,
     CfnOutput,
     CliCredentialsStackSynthesizer,
     DefaultStackSynthesizer,
@@ -8,12 +11,14 @@ from aws_cdk import (
     IStackSynthesizer,
     Stack,
 )
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.configuration import Configuration, Database, ProxyAuthentication, Synthesizer
 from infra.dashboard import Dashboard
 from infra.guarded_database import GuardedDatabase
 from infra.messaging import Messaging
+from infra.network import shown_port
 from infra.records import Records
 from infra.reporter import Reporter
 
@@ -29,11 +34,12 @@ class ConnectionGuardStack(Stack):
             description="Connection Guard: keeps RDS and Aurora PostgreSQL reachable when connections run out",
             env=Environment(account=target.account, region=target.region),
             synthesizer=_synthesizer(target.synthesizer),
-            tags={"application": "connection-guard"},
+            tags=_tags(target.tags),
         )
+        key = None if target.kms_key is None else kms.Key.from_key_arn(self, "Key", target.kms_key)
         messaging = Messaging(self, "Messaging")
         messaging.tell_by_email(configuration.notifications.emails)
-        records = Records(self, "Records")
+        records = Records(self, "Records", key)
         dashboard = Dashboard(self, "Dashboard", configuration.databases)
         CfnOutput(
             self, "IncidentsTopic", value=messaging.incidents.topic_arn, description="Subscribe whoever is on duty"
@@ -43,11 +49,23 @@ class ConnectionGuardStack(Stack):
         CfnOutput(self, "EvidenceBucket", value=records.bucket.bucket_name, description="The evidence; kept on removal")
         watched = []
         for database in configuration.databases:
-            guarded = GuardedDatabase(self, database, target, messaging)
+            guarded = GuardedDatabase(self, database, target, key, messaging)
             watched.append(guarded.watched)
             _tell_next_steps(guarded)
         secret = configuration.notifications.slack_secret
-        Reporter(self, "Reporter", target.architecture, watched, dashboard, secret, messaging, records)
+        Reporter(self, "Reporter", target.architecture, watched, dashboard, secret, key, messaging, records)
+        if not configuration.notifications.emails:
+            Annotations.of(self).add_warning_v2(
+                "connection-guard:slack-only",
+                "Only Slack is notified, by the reporter: if that fails as a whole, nobody hears of it. Name at least "
+                "one e-mail address in guard.toml.",
+            )
+
+
+def _tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Give the guard's own tag, too, unless somebody uses its key, for which IAM takes that in capitals as well."""
+    own = {} if "application" in map(str.lower, tags) else {"application": "connection-guard"}
+    return {**own, **tags}
 
 
 def _synthesizer(synthesizer: Synthesizer) -> IStackSynthesizer:
@@ -74,5 +92,5 @@ def bootstrap_command(database: Database) -> str:
     roles = f"-v guard_role={database.role}"
     if database.proxy is not None and database.proxy.authentication is ProxyAuthentication.SECRETS:
         roles += f" -v proxy_role={database.proxy.role}"
-    server = f"host={database.host} port={database.port} dbname={database.database_name} user=<master>"
+    server = f"host={database.host} port={shown_port(database.port)} dbname={database.database_name} user=<master>"
     return f'psql "{server}" {roles} -f sql/bootstrap.sql'

@@ -1,16 +1,20 @@
 """Where Lambda enters: `reporter.handler.lambda_handler`."""
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from connection_guard.adapters.context import look
 from connection_guard.adapters.notification import sns_client
 from connection_guard.adapters.slack import read_slack_secret
 from connection_guard.adapters.store import Store
+from connection_guard.core.guard_alarm import comes_from
 from connection_guard.core.reporter_settings import DATABASES_FILE, ReporterSettings, read_databases
-from reporter.report import Reporter, World
+from reporter.guard_alarms import notify_of_guard_alarm
+from reporter.report import Context, Reporter, World
 
 _settings = ReporterSettings.from_environment(os.environ)
 _databases = read_databases((Path(os.environ["LAMBDA_TASK_ROOT"]) / DATABASES_FILE).read_text())
@@ -22,6 +26,14 @@ _world = World(
     now=partial(datetime.now, UTC),
 )
 
-lambda_handler = Reporter(
-    _settings, {database.function_name: database for database in _databases}, os.environ["AWS_REGION"], _world
-)
+_region = os.environ["AWS_REGION"]
+_report = Reporter(_settings, {database.function_name: database for database in _databases}, _region, _world)
+
+
+def lambda_handler(event: Mapping[str, Any], context: Context) -> None:
+    """Serve what the responders publish, and alarms on the guard itself: the reporter's own word is no report."""
+    if comes_from(event, _settings.incidents_topic):
+        function = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+        notify_of_guard_alarm(event, slack_secret=_world.slack_secret, region=_region, function=function)
+    else:
+        _report(event, context)

@@ -52,7 +52,7 @@ def a_database(**changes: Any) -> Database:
         "policy": the_shipped_policy(),
         "warning_percent": 75.0,
         "critical_percent": 90.0,
-        "reserve_concurrency": True,
+        "reserve_concurrency": False,
     }
     return Database(**(facts | changes))
 
@@ -96,6 +96,8 @@ def a_target(**changes: Any) -> Target:
         "region": REGION,
         "architecture": Architecture.ARM64,
         "synthesizer": Synthesizer.BOOTSTRAP_ROLES,
+        "tags": {},
+        "kms_key": None,
     }
     return Target(**(facts | changes))
 
@@ -104,7 +106,7 @@ def a_configuration(*databases: Database, **changes: Any) -> Configuration:
     """A configuration of these databases, or of one."""
     facts: dict[str, Any] = {
         "target": a_target(),
-        "notifications": Notifications(slack_secret=None, emails=()),
+        "notifications": Notifications(slack_secret=None, emails=("on-call@example.com",)),
         "databases": databases or (a_database(),),
     }
     return Configuration(**(facts | changes))

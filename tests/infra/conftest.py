@@ -34,5 +34,5 @@ def template(template_file: Path) -> Template:
 
 @pytest.fixture(scope="session")
 def smallest() -> Template:
-    """The stack of one database, with nobody to tell."""
+    """The stack of one database, and of one address."""
     return synthesized(a_configuration())

@@ -2,18 +2,19 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from aws_cdk import App, Validations
+from aws_cdk import App, Environment, Stack, Validations
 from cdk_nag import AwsSolutionsChecks
 
 from infra.configuration import Configuration
 from infra.stack import ConnectionGuardStack
+from tests.infra.configurations import ACCOUNT, REGION
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
@@ -55,7 +56,7 @@ class Template:
     @classmethod
     def read(cls, path: Path) -> "Template":
         body = json.loads(path.read_text())
-        return cls(plain(body["Resources"]), plain(body["Outputs"]))
+        return cls(plain(body["Resources"]), plain(body.get("Outputs", {})))
 
     def of(self, resource_type: str) -> dict[str, Properties]:
         """The properties of each resource of the type, by logical id."""
@@ -114,6 +115,16 @@ def synthesize(configuration: Configuration, folder: Path) -> Path:
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
     return folder / f"{configuration.target.stack_name}.template.json"
+
+
+def template_of(build: Callable[[Stack], None]) -> Template:
+    """The template of a stack with what is built in it, without the checks of a whole one."""
+    with TemporaryDirectory() as folder:
+        app = App(outdir=folder, context=CONTEXT, analytics_reporting=False)
+        stack = Stack(app, "stack", env=Environment(account=ACCOUNT, region=REGION))
+        build(stack)
+        app.synth()
+        return Template.read(Path(folder) / "stack.template.json")
 
 
 def synthesized(configuration: Configuration) -> Template:

@@ -48,6 +48,7 @@ PAYMENTS = {
     "endpoint": f"payments.cluster-{AT_RDS}",
     "resource_id": "cluster-PAYMENTS01",
 }
+NOTIFICATIONS = {"emails": ["on-call@example.com"]}
 SERVERLESS = {"instance_class": "db.serverless", "minimum_acu": 0.5, "maximum_acu": 16}
 EXISTING_PROXY = {
     "endpoint": f"orders.proxy-{AT_RDS}",
@@ -84,7 +85,7 @@ def toml(value: object) -> str:
 
 
 def guard(
-    *databases: Mapping[str, object], deploy: object = DEPLOY, notifications: object = LEFT_OUT, **tables: object
+    *databases: Mapping[str, object], deploy: object = DEPLOY, notifications: object = NOTIFICATIONS, **tables: object
 ) -> str:
     """A guard.toml, right but for what a test puts into it or leaves out of it."""
     tables = {"deploy": deploy, "notifications": notifications, "databases": list(databases or (ORDERS,)), **tables}
@@ -140,25 +141,28 @@ def refusal(path: Path) -> list[str]:
 # What is right
 
 
-def test_the_shipped_file_guards_an_example_behind_a_proxy_that_the_stack_creates() -> None:
+def test_the_shipped_file_guards_an_example_and_creates_no_proxy() -> None:
     shipped = read_configuration(ROOT / "guard.toml")
 
     assert shipped.target == Target(
-        "ConnectionGuard", "123456789012", "eu-central-1", Architecture.ARM64, Synthesizer.BOOTSTRAP_ROLES
+        "ConnectionGuard", "123456789012", "eu-central-1", Architecture.ARM64, Synthesizer.BOOTSTRAP_ROLES, {}, None
     )
     assert shipped.notifications == Notifications(slack_secret=None, emails=("platform@example.com",))
     (database,) = shipped.databases
     assert (database.identifier, database.is_cluster) == ("orders", False)
-    assert database.proxy == NewProxy(ProxyAuthentication.IAM, "connection_guard", secret=None, secret_key=None)
+    assert database.proxy is None
     assert database.policy == parse_policy(POLICY)
-    assert database.reserve_concurrency
+    assert not database.reserve_concurrency
 
 
-DEFAULTS = ("stack_name", "architecture", "synthesizer", "database_name", "role", "policy", "warning", "critical")
+DEFAULTS = (
+    *("stack_name", "architecture", "synthesizer", "database_name", "role", "policy", "warning", "critical"),
+    "reserve_concurrency",
+)
 
 
 def test_the_shipped_file_shows_the_defaults_as_they_are(write: Write) -> None:
-    lines = SHIPPED.partition("[databases.proxy]")[0].splitlines()
+    lines = SHIPPED.partition("# [databases.proxy]")[0].splitlines()
     shown = [line for line in lines if line.startswith(tuple(f"# {key} = " for key in DEFAULTS))]
     written = [line.removeprefix("# ") if line in shown else line for line in lines]
 
@@ -167,16 +171,21 @@ def test_the_shipped_file_shows_the_defaults_as_they_are(write: Write) -> None:
 
 
 def test_the_other_ways_that_the_shipped_file_shows_can_be_used_as_they_stand(write: Write) -> None:
-    text = SHIPPED.replace('authentication = "iam"', 'authentication = "secrets"', 1)
-    text = text.replace('# role = "connection_guard_proxy"', 'role = "connection_guard_proxy"', 1)
-    for key in ("slack_secret", "max_connections", "memory_gib", "secret", "secret_key"):
-        text = text.replace(f"# {key} = ", f"{key} = ")
-    first, _, aurora = text.partition("# [[databases]]")
-    text = first + "\n".join(line.removeprefix("# ") for line in f"[[databases]]{aurora}".splitlines() if line != "#")
+    deploy, header, databases = SHIPPED.partition("[[databases]]")
+    first, _, others = f"{header}{databases}".partition("# [databases.proxy]")
+    others = "\n".join(line.removeprefix("# ") for line in f"# [databases.proxy]{others}".splitlines())
+    others = others.replace('authentication = "iam"', 'authentication = "secrets"', 1)
+    others = others.replace("An Aurora cluster", "# An Aurora cluster").replace("(minimum_acu", "# (minimum_acu")
+    text = deploy + first + others
+    for key in ("slack_secret", "tags", "kms_key", "max_connections", "role", "secret", "secret_key"):
+        text = text.replace(f"\n# {key} = ", f"\n{key} = ")
+    text = text.replace('role = "connection_guard"', "", 1)  # shown as a default
 
     configuration = read_configuration(write(text))
 
     assert configuration.notifications.slack_secret == "connection-guard/slack"
+    assert configuration.target.tags == {"team": "platform", "cost-center": "1234"}
+    assert configuration.target.kms_key == SECRET_KEY
     instance, cluster = configuration.databases
     assert instance.max_connections.max_connections == 500
     assert instance.proxy == NewProxy(ProxyAuthentication.SECRETS, "connection_guard_proxy", SECRET, SECRET_KEY)
@@ -197,17 +206,27 @@ def test_a_file_may_say_everything(write: Write) -> None:
                 policy=str(ROOT / "policy.toml"),
                 warning=80,
                 critical=95.5,
-                reserve_concurrency=False,
+                reserve_concurrency=True,
                 proxy=EXISTING_PROXY | {"endpoint": f"payments.proxy-{AT_RDS}:7432", "authentication": "iam"},
             ),
-            deploy=DEPLOY | {"stack_name": "Guard-2", "architecture": "x86_64", "synthesizer": "cli-credentials"},
+            deploy=DEPLOY
+            | {"stack_name": "Guard-2", "architecture": "x86_64", "synthesizer": "cli-credentials"}
+            | {"tags": {"team": "platform", "Kostenstelle": "Büro 7"}, "kms_key": SECRET_KEY},
             notifications={"slack_secret": "guard/slack", "emails": ["a@example.com", "b@example.com"]},
         )
     )
 
     place = 'guard.toml: databases[0] "payments"'
     assert read_configuration(path) == Configuration(
-        Target("Guard-2", "123456789012", "eu-central-1", Architecture.X86_64, Synthesizer.CLI_CREDENTIALS),
+        Target(
+            stack_name="Guard-2",
+            account="123456789012",
+            region="eu-central-1",
+            architecture=Architecture.X86_64,
+            synthesizer=Synthesizer.CLI_CREDENTIALS,
+            tags={"team": "platform", "Kostenstelle": "Büro 7"},
+            kms_key=SECRET_KEY,
+        ),
         Notifications("guard/slack", ("a@example.com", "b@example.com")),
         (
             Database(
@@ -239,7 +258,7 @@ def test_a_file_may_say_everything(write: Write) -> None:
                 policy=parse_policy(POLICY),
                 warning_percent=80,
                 critical_percent=95.5,
-                reserve_concurrency=False,
+                reserve_concurrency=True,
             ),
         ),
     )
@@ -249,13 +268,13 @@ def test_what_a_database_leaves_out_is_the_usual(write: Write) -> None:
     path = write(guard())
     database = the_database(path)
 
-    assert read_configuration(path).notifications == Notifications(slack_secret=None, emails=())
+    assert read_configuration(path).notifications == Notifications(slack_secret=None, emails=("on-call@example.com",))
     assert (database.database_name, database.port, database.role) == ("postgres", 5432, "connection_guard")
     assert (database.warning_percent, database.critical_percent) == (75, 90)
     assert database.policy_file == path.parent / "policy.toml"
     assert database.max_connections == estimate("db.t4g.micro", place="")
     assert database.proxy is None
-    assert database.reserve_concurrency
+    assert not database.reserve_concurrency
 
 
 def test_a_policy_is_looked_for_beside_the_file_that_names_it(tmp_path: Path) -> None:
@@ -272,7 +291,6 @@ def test_a_policy_is_looked_for_beside_the_file_that_names_it(tmp_path: Path) ->
         "name in capitals": orders(instance="Orders", endpoint=f"ORDERS.{AT_RDS}"),
         "longest name": orders(instance="a" * 63, endpoint=f"{'a' * 63}.{AT_RDS}"),
         "an Aurora instance": orders(resource_id="cluster-ORDERS01", proxy=EXISTING_PROXY),
-        "a test harness": orders(endpoint="localhost:15432", proxy=EXISTING_PROXY | {"endpoint": "localhost"}),
         "a proxy's further endpoint": orders(proxy=EXISTING_PROXY | {"endpoint": f"more.endpoint.proxy-{AT_RDS}"}),
         "subnets in one zone": orders(availability_zones=["eu-central-1a", "eu-central-1a"]),
         "the role that IAM implies": orders(role="guard", proxy=NEW_PROXY | {"role": "guard"}),
@@ -280,6 +298,10 @@ def test_a_policy_is_looked_for_beside_the_file_that_names_it(tmp_path: Path) ->
         "a class without a rule": orders(instance_class="db.t9.micro", memory_gib=1),
         "a number for an unknown class": orders(instance_class="db.t9.micro", max_connections=200),
         "longest role": orders(role="r" * 63),
+        "as many subnets as Lambda takes": orders(
+            subnets=[f"subnet-0123ab{number:02}" for number in range(16)], availability_zones=["eu-central-1a"] * 16
+        ),
+        "as many groups as RDS takes": orders(security_groups=[f"sg-0123abc{number}" for number in range(5)]),
     }.items(),
     ids=lambda case: case[0],
 )
@@ -288,6 +310,30 @@ def test_this_is_right_as_well(database: tuple[str, dict[str, object]], write: W
 
     assert read.identifier == read.identifier.lower()
     assert read.host.islower()
+
+
+def test_an_emulator_of_aws_has_its_databases_on_this_machine(write: Write) -> None:
+    database = orders(endpoint="localhost:15432", proxy=EXISTING_PROXY | {"endpoint": "localhost"})
+
+    read = the_database(write(guard(database, deploy=DEPLOY | {"account": "000000000000"})))
+
+    assert (read.host, read.port) == ("localhost", 15432)
+
+
+def test_slack_alone_can_be_notified(write: Write) -> None:
+    notifications = read_configuration(write(guard(notifications={"slack_secret": "guard/slack"}))).notifications
+
+    assert notifications == Notifications("guard/slack", ())
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "ap-southeast-7", "mx-central-1", "il-central-1"])
+def test_a_region_may_be_any_commercial_one(region: str, write: Write) -> None:
+    def there(text: object) -> str:
+        return str(text).replace("eu-central-1", region)
+
+    database = orders(endpoint=there(ORDERS["endpoint"]), availability_zones=[f"{region}a", f"{region}b"])
+
+    assert read_configuration(write(guard(database, deploy=DEPLOY | {"region": region}))).target.region == region
 
 
 # What is wrong
@@ -322,8 +368,19 @@ NOT_A_SECRET = (
     '"arn:aws:secretsmanager:eu-central-1:123456789012:secret:NAME-AbCdEf"'
 )
 SECRETS_ONLY = 'belongs to a proxy with create = true and authentication = "secrets"; leave it out'
-EXISTING_ONLY = "belongs to a proxy that exists, and create = true makes a new one; leave it out"
+EXISTING_ONLY = (
+    "belongs to a proxy that exists, and create = true makes a new one (the database's own is written above "
+    "[databases.proxy]); leave it out"
+)
 CAPACITY = "is not a capacity here; write"
+
+NOBODY = (
+    'nobody would be notified, not even that the guard is locked out; write emails = ["you@..."], slack_secret, or both'
+)
+ONE_SERVER = "has it as well, so both are the same server; correct either, or remove one"
+ONE_TARGET = "has it as well, and a proxy serves one database; correct either"
+SEVENTY_GROUPS = [f"sg-0123ab{number:02}" for number in range(70)]
+CHARACTERS = "letters, digits, spaces and _.:/=+@-"
 
 MISTAKES: dict[str, tuple[str, str]] = {
     # the tables
@@ -339,6 +396,26 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "unknown table like none": (
         guard(x=3),
         'unknown key "x"; the keys here are deploy, notifications, databases',
+    ),
+    "nobody to notify": (
+        guard(notifications=LEFT_OUT),
+        f"notifications: {NOBODY}",
+    ),
+    "an empty list to notify": (
+        guard(notifications={"emails": []}),
+        f"notifications: {NOBODY}",
+    ),
+    "key above every table": (
+        f'account = "123456789012"\n{guard()}',
+        '"account" is no key of this table; it belongs under [deploy]',
+    ),
+    "key of another table": (
+        guard(deploy=DEPLOY | {"emails": ["a@example.com"]}),
+        'deploy: "emails" is no key of this table; it belongs under [notifications]',
+    ),
+    "byte order mark": (
+        f"\ufeff{guard()}",
+        "begins with a byte order mark (BOM); save it as UTF-8 without one",
     ),
     "table is no table": (
         guard(notifications=3),
@@ -378,7 +455,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
             guard(deploy=DEPLOY | {"region": region}),
             (
                 f'deploy: region: "{region}" has certificate authorities of its own, which the responder does not '
-                "know: the guard works in AWS's commercial regions alone"
+                "know: the guard works in AWS's commercial regions only"
             ),
         )
         for region in ("cn-north-1", "us-gov-west-1")
@@ -386,6 +463,51 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "region is a zone": (
         guard(deploy=DEPLOY | {"region": "eu-central-1a"}),
         'deploy: region: "eu-central-1a" is not an AWS region; write one such as "eu-central-1"',
+    ),
+    "region that does not exist": (
+        guard(deploy=DEPLOY | {"region": "eu-central-9"}),
+        (
+            'deploy: region: "eu-central-9" is no region that boto3 knows RDS in; did you mean "eu-central-2"? (if it '
+            "is new, raise boto3 in requirements.txt)"
+        ),
+    ),
+    "region like none": (
+        guard(deploy=DEPLOY | {"region": "xx-nowhere-7"}),
+        (
+            'deploy: region: "xx-nowhere-7" is no region that boto3 knows RDS in; correct it (if it is new, raise '
+            "boto3 in requirements.txt)"
+        ),
+    ),
+    "tags are a list": (
+        guard(deploy=DEPLOY | {"tags": ["platform"]}),
+        'deploy: tags: a list is not a table of tags; write one such as { team = "platform" }',
+    ),
+    "tag of Amazon's": (
+        guard(deploy=DEPLOY | {"tags": {"AWS:team": "platform"}}),
+        f'deploy: tags: "AWS:team" is not a tag\'s key; write at most 128 {CHARACTERS}, not "aws:..."',
+    ),
+    "tag with a number": (
+        guard(deploy=DEPLOY | {"tags": {"team": 7}}),
+        f'deploy: tags: "team": 7 is not a tag\'s value; write 1 to 256 {CHARACTERS}',
+    ),
+    "tag that is empty": (
+        guard(deploy=DEPLOY | {"tags": {"team": ""}}),
+        f'deploy: tags: "team": "" is not a tag\'s value; write 1 to 256 {CHARACTERS}',
+    ),
+    "tags that IAM takes for one": (
+        guard(deploy=DEPLOY | {"tags": {"team": "a", "Team": "b"}}),
+        'deploy: tags: "team" is there twice; remove one',
+    ),
+    "more tags than a stack has": (
+        guard(deploy=DEPLOY | {"tags": {f"tag{number}": "a" for number in range(50)}}),
+        "deploy: tags: 50 are more tags than CloudFormation takes; write at most 49",
+    ),
+    "another region's key": (
+        guard(deploy=DEPLOY | {"kms_key": SECRET_KEY.replace("eu-central-1", "eu-west-1")}),
+        (
+            f'deploy: kms_key: "{SECRET_KEY.replace("eu-central-1", "eu-west-1")}" is not the ARN of a KMS key in '
+            f'eu-central-1; write one such as "{SECRET_KEY}", never an alias'
+        ),
     ),
     "stack name": (
         guard(deploy=DEPLOY | {"stack_name": "connection_guard"}),
@@ -451,8 +573,34 @@ MISTAKES: dict[str, tuple[str, str]] = {
         f'databases[0] "{"a" * 64}": cluster: "{"a" * 64}" {IDENTIFIER}',
     ),
     "identifier twice": (
-        guard(orders(), payments(), payments(cluster="Orders", endpoint=f"orders.cluster-{AT_RDS}")),
+        guard(
+            orders(),
+            payments(),
+            payments(cluster="Orders", endpoint=f"orders.cluster-{AT_RDS}", resource_id="cluster-ORDERS01"),
+        ),
         f'databases[2] "Orders": cluster: {ORDERS_0} has it as well, and alarms are named after it; remove one',
+    ),
+    "resource id twice": (
+        guard(orders(), orders(instance="other", endpoint=f"other.{AT_RDS}")),
+        f'databases[1] "other": resource_id: {ORDERS_0} {ONE_SERVER}',
+    ),
+    "a cluster's instance beside the cluster": (
+        guard(payments(), orders(resource_id=PAYMENTS["resource_id"])),
+        f'databases[1] "orders": resource_id: {PAYMENTS_0} {ONE_SERVER}',
+    ),
+    "proxy twice": (
+        guard(
+            orders(proxy=EXISTING_PROXY),
+            payments(proxy=EXISTING_PROXY | {"endpoint": f"other.endpoint.proxy-{AT_RDS}"}),
+        ),
+        f'databases[1] "payments": proxy: resource_id: {ORDERS_0} {ONE_TARGET}',
+    ),
+    "proxy's endpoint twice": (
+        guard(
+            orders(proxy=EXISTING_PROXY),
+            payments(proxy=EXISTING_PROXY | {"resource_id": "prx-0123456789abcdef1"}),
+        ),
+        f'databases[1] "payments": proxy: endpoint: {ORDERS_0} {ONE_TARGET}',
     ),
     "unknown key of a database": (
         guard(orders(endpiont="x")),
@@ -462,7 +610,25 @@ MISTAKES: dict[str, tuple[str, str]] = {
         guard(orders(database_name="é" * 32)),
         (f'{ORDERS_0}: database_name: "{"é" * 32}" has more than the 63 bytes that PostgreSQL keeps; shorten it'),
     ),
+    **{
+        f"database {name}": (
+            guard(orders(database_name=name)),
+            f'{ORDERS_0}: database_name: "{name}" {why}; write "postgres", or one of your own databases',
+        )
+        for name, why in {
+            "template0": "takes no connections",
+            "template1": "cannot be copied, as CREATE DATABASE does, while the guard keeps a session in it",
+            "rdsadmin": "belongs to Amazon",
+        }.items()
+    },
     # its endpoint
+    **{
+        f"endpoint {address}": (
+            guard(orders(endpoint=address)),
+            f'{ORDERS_0}: endpoint: "{address}" {NO_ENDPOINT}',
+        )
+        for address in ("localhost", "127.0.0.1", "10.0.8.17", "orders")
+    },
     "no endpoint": (
         guard(orders(endpoint=LEFT_OUT)),
         (
@@ -543,8 +709,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
         f'{ORDERS_0}: endpoint: "orders.{AT_RDS}:65536" {PORT}',
     ),
     "port 0": (
-        guard(orders(endpoint="localhost:0")),
-        f'{ORDERS_0}: endpoint: "localhost:0" {PORT}',
+        guard(orders(endpoint=f"orders.{AT_RDS}:0")),
+        f'{ORDERS_0}: endpoint: "orders.{AT_RDS}:0" {PORT}',
     ),
     "endpoint is a URL": (
         guard(orders(endpoint=f"postgres://orders.{AT_RDS}")),
@@ -587,9 +753,21 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "class that is not known": (
         guard(orders(instance_class="db.t9.micro")),
         (
-            f'{ORDERS_0}: instance_class: the memory of "db.t9.micro" is not known here; write max_connections as a '
-            "number, or the class's memory as memory_gib"
+            f'{ORDERS_0}: instance_class: "db.t9.micro" is not known here as a class on which RDS runs PostgreSQL; '
+            "correct it, or write max_connections as a number, or the class's memory as memory_gib"
         ),
+    ),
+    "class of a size that does not exist": (
+        guard(orders(instance_class="db.m7g.7xlarge")),
+        (
+            f'{ORDERS_0}: instance_class: "db.m7g.7xlarge" is not known here as a class on which RDS runs PostgreSQL, '
+            "and db.m7g comes as large, xlarge, 2xlarge, 4xlarge, 8xlarge, 12xlarge, 16xlarge; correct it, or write "
+            "max_connections as a number, or the class's memory as memory_gib"
+        ),
+    ),
+    "memory of a class that is known": (
+        guard(orders(instance_class="db.m7g.large", memory_gib=64)),
+        f'{ORDERS_0}: memory_gib: "db.m7g.large" is known to have 8 GiB; leave it out',
     ),
     "max_connections is a fraction": (
         guard(orders(max_connections=99.5)),
@@ -650,6 +828,27 @@ MISTAKES: dict[str, tuple[str, str]] = {
         guard(orders(subnets=["subnet-0123abcd", "subnet-0123abcd"])),
         f'{ORDERS_0}: subnets: "subnet-0123abcd" stands here twice; remove one',
     ),
+    "more subnets than Lambda takes": (
+        guard(
+            orders(
+                subnets=[f"subnet-0123ab{number:02}" for number in range(17)], availability_zones=["eu-central-1a"] * 17
+            )
+        ),
+        f"{ORDERS_0}: subnets: 17 are named, and Lambda takes 16; name the two or three that the guard may use",
+    ),
+    **{
+        f"more security groups than RDS takes of {what}": (
+            guard(database),
+            (
+                f"{place}: security_groups: 70 are named, and RDS takes 5; name one of its own, which is enough to let "
+                "the guard in"
+            ),
+        )
+        for what, place, database in (
+            ("a database", ORDERS_0, orders(security_groups=SEVENTY_GROUPS)),
+            ("a proxy", f"{ORDERS_0}: proxy", orders(proxy=EXISTING_PROXY | {"security_groups": SEVENTY_GROUPS})),
+        )
+    },
     "no subnets": (
         guard(orders(subnets=[])),
         f"{ORDERS_0}: subnets: [] is empty; name at least one",
@@ -745,7 +944,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
         guard(orders(proxy=NEW_PROXY | {"role": "other"})),
         (
             f'{ORDERS_0}: proxy: role: "other" is not the database\'s role, "connection_guard", and with end-to-end '
-            "IAM authentication one role serves both doors; leave it out"
+            "IAM authentication one role serves both doors; leave it out, or write it above [databases.proxy]"
         ),
     ),
     "one role with a secret": (
@@ -806,6 +1005,17 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "endpoint of a proxy to create": (
         guard(orders(proxy=NEW_PROXY | {"endpoint": f"orders.proxy-{AT_RDS}"})),
         f"{ORDERS_0}: proxy: endpoint: {EXISTING_ONLY}",
+    ),
+    "key of the database below its proxy's header": (
+        guard(orders(proxy=NEW_PROXY | {"warning": 80})),
+        (
+            f'{ORDERS_0}: proxy: "warning" is no key of this table; it belongs under [[databases]], above '
+            "[databases.proxy]"
+        ),
+    ),
+    "key of the proxy above its header": (
+        guard(orders(secret=SECRET)),
+        f'{ORDERS_0}: "secret" is no key of this table; it belongs under [databases.proxy]',
     ),
     "secret with IAM": (
         guard(orders(proxy=NEW_PROXY | {"secret": SECRET})),
@@ -940,11 +1150,11 @@ def test_a_file_in_another_encoding_is_told(write: Write) -> None:
     ("policy", "mistake"),
     [
         ("missing.toml", "{path} does not exist; write it, or correct its path"),
-        ("", '"" is not a name; write a line of text that reports can show'),
+        ("", '"" is not the path of a file; write one such as "policy.toml"'),
         (".", "{folder} is a folder; name the file in it"),
         ("guard.toml/x", "{path} cannot be read: Not a directory; correct its path or its permissions"),
         ("x" * 300, "{path} cannot be read: File name too long; correct its path or its permissions"),
-        ("a\0b", '"a\\u0000b" is not a name; write a line of text that reports can show'),
+        ("a\0b", '"a\\u0000b" is not the path of a file; write one such as "policy.toml"'),
     ],
 )
 def test_a_policy_that_cannot_be_read_is_told(policy: str, mistake: str, write: Write) -> None:
@@ -963,6 +1173,70 @@ def test_the_mistakes_of_a_policy_come_under_its_own_name_and_once(tmp_path: Pat
         "shared.toml: limits: batch_size: 51 is not a whole number from 1 to 50",
         'guard.toml: databases[1] "payments": vpc: "x" is not a VPC; write its id, such as "vpc-0123456789abcdef0"',
     ]
+
+
+# Another file is another stack
+
+SECOND_NEEDS_A_NAME = (
+    'second.toml: deploy: stack_name: is missing; write, for example, stack_name = "ConnectionGuard-2": without a name '
+    "of its own this stack would replace that of guard.toml"
+)
+
+
+def the_second(first: str, deploy: Mapping[str, object], write: Write) -> tuple[Path, Path]:
+    """Write guard.toml and a second file beside it: the second one, and the first."""
+    path = write(first)
+    second = path.with_name("second.toml")
+    second.write_text(guard(payments(), deploy=deploy))
+    return second, path
+
+
+def test_another_file_than_the_first_names_its_stack(write: Write) -> None:
+    second, first = the_second(guard(), DEPLOY, write)
+
+    with pytest.raises(ConfigurationError) as refused:
+        read_configuration(second, first)
+
+    assert str(refused.value) == SECOND_NEEDS_A_NAME
+    assert read_configuration(first, first).target.stack_name == "ConnectionGuard"
+
+
+@pytest.mark.parametrize("name", ["ConnectionGuard", "Guard-A"])
+def test_another_file_cannot_have_the_name_of_the_first_ones_stack(name: str, write: Write) -> None:
+    named = LEFT_OUT if name == "ConnectionGuard" else name
+    second, first = the_second(guard(deploy=DEPLOY | {"stack_name": named}), DEPLOY | {"stack_name": name}, write)
+
+    with pytest.raises(ConfigurationError) as refused:
+        read_configuration(second, first)
+
+    assert str(refused.value) == (
+        f'second.toml: deploy: stack_name: "{name}" is the stack of guard.toml, which this file would replace; '
+        "write another"
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "deploy"),
+    {
+        "another name": (guard(), DEPLOY | {"stack_name": "Guard-2"}),
+        "the same name in another account": (
+            guard(),
+            {**DEPLOY, "account": "210987654321", "stack_name": "ConnectionGuard"},
+        ),
+        "beside a first file that cannot be read": ("[", DEPLOY | {"stack_name": "ConnectionGuard"}),
+    }.values(),
+    ids=str,
+)
+def test_a_stack_of_another_name_or_account_is_another_one(first: str, deploy: dict[str, object], write: Write) -> None:
+    second, path = the_second(first, deploy, write)
+
+    assert read_configuration(second, path).target.stack_name == deploy["stack_name"]
+
+
+def test_the_first_file_is_the_same_by_whatever_path(write: Write) -> None:
+    path = write(guard())
+
+    assert read_configuration(path.parent / ".." / path.parent.name / path.name, path)
 
 
 # Secrets
@@ -1024,7 +1298,7 @@ def test_whatever_stands_in_place_of_the_name_of_slacks_secret_is_not_shown(writ
 # Whatever else somebody writes
 
 SCALARS = (
-    st.none().map(lambda _: "")
+    st.sampled_from(["", "\ufeff"])
     | st.booleans()
     | st.integers()
     | st.sampled_from([10**400, -(10**400)])
@@ -1055,14 +1329,20 @@ DATABASES = st.builds(
 DOCUMENTS = st.builds(
     lambda databases, deploy, notifications: guard(deploy=deploy, notifications=notifications, databases=databases),
     st.lists(DATABASES, max_size=3) | ANYTHING,
-    changed(DEPLOY) | ANYTHING,
+    changed(DEPLOY | {"stack_name": "Guard-2", "tags": {"team": "platform"}, "kms_key": SECRET_KEY}) | ANYTHING,
     changed({"slack_secret": "guard/slack", "emails": ["a@example.com"]}) | ANYTHING,
 )
 
 
-@given(text=DOCUMENTS | st.text() | st.binary())
-def test_whatever_the_file_says_is_read_or_refused_line_by_line(text: str | bytes, write: Write) -> None:
+@given(text=DOCUMENTS | st.text() | st.binary(), first=st.none() | DOCUMENTS | st.binary())
+def test_whatever_the_file_says_is_read_or_refused_line_by_line(
+    text: str | bytes, first: str | bytes | None, write: Write
+) -> None:
+    path = write(text)
+    if first is not None:
+        beside = path.with_name("first.toml")
+        beside.write_bytes(first if isinstance(first, bytes) else first.encode())
     try:
-        assert read_configuration(write(text)).databases
+        assert read_configuration(path, None if first is None else beside).databases
     except ConfigurationError as refused:
         assert all(line.startswith(("guard.toml: ", "policy.toml: ")) for line in str(refused).split("\n"))  # noqa: PT017

@@ -1,5 +1,6 @@
 """What is deployed for one database: who may do what to whom, and who may connect to whom."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,12 +8,20 @@ from functools import cache
 from typing import Any
 
 import pytest
+from aws_cdk import CfnOutput, Stack, Token
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_rds as rds
 
 from connection_guard.core.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, read_event
 from connection_guard.core.door import Door, DoorName
 from connection_guard.core.policy import Tier
-from connection_guard.core.settings import Settings
-from infra.configuration import Architecture, Network, ProxyAuthentication
+from connection_guard.core.settings import ENVIRONMENT_VARIABLE, Settings
+from infra.configuration import Architecture, Database, Network, ProxyAuthentication
+from infra.messaging import Messaging
+from infra.network import ClosedSecurityGroup
+from infra.responder import Responder
+from infra.self_watch import SelfWatch
+from infra.stack import bootstrap_command
 from tests.builders import an_alarm_event
 from tests.infra.configurations import (
     ACCOUNT,
@@ -25,7 +34,7 @@ from tests.infra.configurations import (
     a_target,
     an_existing_proxy,
 )
-from tests.infra.template import Properties, Statement, Template, plain, referred, synthesized
+from tests.infra.template import Properties, Statement, Template, plain, referred, synthesized, template_of
 
 SECRET_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0e3c7d2e-4b5f-4c8e-9d3e-2f1a5b6c7d8e"
 DATABASES = {
@@ -196,13 +205,14 @@ def test_it_is_over_before_the_next_minute_in_private_subnets() -> None:
     assert function["Timeout"] < 60
     assert function["Runtime"] == "python3.13"
     assert function["Architectures"] == ["arm64"]
-    assert function["ReservedConcurrentExecutions"] == 1
     assert tuple(function["VpcConfig"]["SubnetIds"]) == a_database().network.subnets
 
 
-def test_a_new_account_reserves_no_concurrency() -> None:
-    _, function = responder(synthesized(a_configuration(a_database(reserve_concurrency=False))))
-    assert "ReservedConcurrentExecutions" not in function
+def test_concurrency_is_reserved_only_where_that_is_asked_for() -> None:
+    """A new account has none to reserve."""
+    assert "ReservedConcurrentExecutions" not in responder(template("without proxy"))[1]
+    _, function = responder(synthesized(a_configuration(a_database(reserve_concurrency=True))))
+    assert function["ReservedConcurrentExecutions"] == 1
 
 
 def test_the_local_machine_runs_it_too() -> None:
@@ -338,7 +348,7 @@ def test_it_looks_at_its_database_every_minute_and_never_catches_up() -> None:
 
 # Who may connect to whom
 
-Way = tuple[str, int]
+Way = tuple[str, int | str]
 
 
 def ways_out(deployed: Template, group: str) -> set[Way]:
@@ -420,6 +430,72 @@ def test_every_group_is_reached_at_its_own_port() -> None:
         ("sg-00000000000000002", 5433),
         ("sg-00000000000000001", 5432),
     }
+
+
+def a_new_database(stack: Stack) -> Database:
+    """A database that the same stack creates: its host, port and groups are known when it is deployed."""
+    created = rds.CfnDBInstance(stack, "Created", db_instance_class="db.t4g.micro")
+    groups = [ec2.CfnSecurityGroup(stack, f"Group{number}", group_description="its own") for number in (1, 2)]
+    return a_database(
+        host=created.attr_endpoint_address,
+        port=Token.as_number(created.get_att("Endpoint.Port")),
+        security_groups=tuple(group.attr_group_id for group in groups),
+    )
+
+
+@pytest.fixture(scope="module")
+def beside_its_database() -> Template:
+    def with_a_new_database(stack: Stack) -> None:
+        database = a_new_database(stack)
+        vpc = ec2.Vpc.from_vpc_attributes(
+            stack,
+            "Vpc",
+            vpc_id=a_database().network.vpc,
+            availability_zones=["eu-central-1a"],
+            private_subnet_ids=["subnet-0123abcd"],
+        )
+        messaging = Messaging(stack, "Messaging")
+        responder = Responder(stack, "orders", database, None, a_target(), vpc, None, messaging)
+        SelfWatch(stack, "SelfWatch", database, responder.function, messaging)
+        CfnOutput(stack, "BootstrapCommand", value=bootstrap_command(database))
+
+    return template_of(with_a_new_database)
+
+
+PORT = "${Created.Endpoint.Port}"
+
+
+def test_the_groups_and_the_port_of_a_database_may_be_known_only_when_it_is_deployed(
+    beside_its_database: Template,
+) -> None:
+    group = group_of_responder(beside_its_database)
+    doors = {("${Group1.GroupId}", PORT), ("${Group2.GroupId}", PORT)}
+    assert ways_out(beside_its_database, referred(group)) == doors
+    for door, port in doors:
+        assert (group, port) in ways_in(beside_its_database, door)
+
+
+def test_the_same_group_by_two_tokens_has_each_rule_once() -> None:
+    def reached_twice(stack: Stack) -> None:
+        vpc = ec2.Vpc.from_vpc_attributes(
+            stack, "Vpc", vpc_id=a_database().network.vpc, availability_zones=["eu-central-1a"]
+        )
+        created = ec2.CfnSecurityGroup(stack, "Created", group_description="its own")
+        tokens = [Token.as_string(created.get_att("GroupId")) for _ in range(2)]
+        ClosedSecurityGroup(stack, "Closed", vpc=vpc, description="closed").let_reach(tokens, 5432)
+
+    deployed = template_of(reached_twice)
+    assert len(deployed.of("AWS::EC2::SecurityGroupIngress")) == 1
+
+
+def test_a_port_that_is_known_only_when_it_is_deployed_is_told_as_it_is(beside_its_database: Template) -> None:
+    text = json.dumps(beside_its_database.resources) + json.dumps(beside_its_database.outputs)
+    assert "e+289" not in text
+    assert f"port={PORT} " in beside_its_database.outputs["BootstrapCommand"]["Value"]
+    _, function = responder(beside_its_database)
+    [written] = function["Environment"]["Variables"].values()
+    deployed = {ENVIRONMENT_VARIABLE: written.replace(PORT, "6432")}
+    assert Settings.from_environment(deployed).direct.port == 6432
 
 
 @pytest.mark.parametrize("of", DATABASES)

@@ -1,7 +1,9 @@
 """Computed max_connections: below every known truth and not far, on any class; and the language it is written in."""
 
+import json
 from collections.abc import Callable
 from fractions import Fraction
+from importlib.resources import files
 from math import ceil, floor, log2
 
 import pytest
@@ -13,6 +15,7 @@ from connection_guard.errors import ConfigurationError
 from infra.max_connections import (
     DEFAULT_EXPRESSION,
     GIB,
+    KNOWN_CLASSES,
     estimate,
     estimate_serverless,
     evaluate,
@@ -195,6 +198,13 @@ def test_a_class_that_is_not_known_can_be_told_by_its_memory() -> None:
     assert "of the 16 GiB of db.next.generation" in told.explanation
 
 
+@pytest.mark.parametrize("expression", [DEFAULT_EXPRESSION, 100])
+def test_the_memory_of_a_class_that_is_known_cannot_be_told_otherwise(expression: str | int) -> None:
+    message = refusal(lambda: estimate("db.t4g.micro", expression, place=PLACE, memory_gib=64))
+
+    assert message == 'memory_gib: "db.t4g.micro" is known to have 1 GiB; leave it out'
+
+
 # The hardware of every class: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
 
 
@@ -219,8 +229,6 @@ def test_a_class_that_is_not_known_can_be_told_by_its_memory() -> None:
         ("db.m6i.32xlarge", 128, 512),
         ("db.m7g.12xlarge", 48, 192),
         ("db.m8g.48xlarge", 192, 768),
-        ("db.m7i.metal-24xl", 96, 384),
-        ("db.m5.metal", 96, 384),
         ("db.r3.8xlarge", 32, 244),
         ("db.r4.large", 2, 15.25),
         ("db.r4.16xlarge", 64, 488),
@@ -232,26 +240,13 @@ def test_a_class_that_is_not_known_can_be_told_by_its_memory() -> None:
         ("db.r7g.16xlarge", 64, 512),
         ("db.r7i.48xlarge", 192, 1536),
         ("db.r8g.24xlarge", 96, 768),
-        ("db.r6g.metal", 64, 512),
         ("db.c6gd.medium", 1, 2),
         ("db.c6gd.16xlarge", 64, 128),
-        ("db.x1.16xlarge", 64, 976),
-        ("db.x1e.xlarge", 4, 122),
-        ("db.x1e.32xlarge", 128, 3904),
         ("db.x2g.large", 2, 32),
         ("db.x2g.16xlarge", 64, 1024),
         ("db.x2idn.24xlarge", 96, 1536),
         ("db.x2iedn.xlarge", 4, 128),
         ("db.x2iedn.32xlarge", 128, 4096),
-        ("db.x2iezn.6xlarge", 24, 768),
-        ("db.x2iezn.metal", 48, 1536),
-        ("db.z1d.large", 2, 16),
-        ("db.z1d.3xlarge", 12, 96),
-        ("db.z1d.12xlarge", 48, 384),
-        ("db.r5.large.tpc1.mem2x", 2, 32),
-        ("db.r5.2xlarge.tpc2.mem8x", 8, 512),
-        ("db.r5.4xlarge.tpc2.mem3x", 16, 384),
-        ("db.r5b.6xlarge.tpc2.mem4x", 24, 768),
     ],
 )
 def test_the_hardware_follows_from_the_name(name: str, vcpus: int, memory_gib: float) -> None:
@@ -260,7 +255,25 @@ def test_the_hardware_follows_from_the_name(name: str, vcpus: int, memory_gib: f
     assert (hardware.vcpus, hardware.memory_gib) == (vcpus, memory_gib)
 
 
-UNKNOWN = "is not known here; write max_connections as a number, or the class's memory as memory_gib"
+def the_classes_on_which_rds_runs_postgresql() -> set[str]:
+    """As cfn-lint has them from AWS's price list."""
+    extensions = files("cfnlint") / "data/schemas/extensions"
+    classes = set()
+    for name in ("aws_rds_dbinstance/dbinstanceclass_enum", "aws_rds_dbcluster/dbclusterinstanceclass_enum"):
+        for region in json.loads((extensions / f"{name}.json").read_text()).values():
+            for rule in region["allOf"]:
+                if "postgres" in json.dumps(rule["if"]):
+                    (allowed,) = (each for key, each in rule["then"]["properties"].items() if key.endswith("Class"))
+                    classes |= set(allowed["enum"])
+    return classes
+
+
+def test_the_classes_that_are_known_are_those_on_which_rds_runs_postgresql() -> None:
+    assert set(KNOWN_CLASSES) == the_classes_on_which_rds_runs_postgresql() - {"db.serverless"}
+
+
+UNKNOWN = "is not known here as a class on which RDS runs PostgreSQL"
+WAY_OUT = "correct it, or write max_connections as a number, or the class's memory as memory_gib"
 
 
 @pytest.mark.parametrize(
@@ -270,12 +283,27 @@ UNKNOWN = "is not known here; write max_connections as a number, or the class's 
         ("", '"" is not a DB instance class; write one such as "db.r6g.large"'),
         ("db.serverless", '"db.serverless" has no memory of its own; give minimum_acu and maximum_acu'),
         *(
-            (name, f'the memory of "{name}" {UNKNOWN}')
+            (name, f'"{name}" {UNKNOWN}; {WAY_OUT}')
             for name in [
-                *("db.q7.large", "db.r6g.larg", "db.r6g", "db.r6g.0xlarge", "db.r6g.metal-0xl", "db.R6G.large"),
-                *("db.m2.large", "db.r1.large", "db.t3.4xlarge", "db.t5g.small", "db.r9g.metal", "db.r6g.large "),
-                *("db.r5.large.tpc2", "db.r5.large.tpc3.mem2x", "db.r6g.٢xlarge"),
+                *("db.q7.large", "db.R6G.large", "db.r1.large", "db.t5g.small", "db.r9g.metal"),
+                *("db.x1e.xlarge", "db.", "db..large"),
             ]
+        ),
+        *(
+            (name, f'"{name}" {UNKNOWN}, and {family} comes as {sizes}; {WAY_OUT}')
+            for family, sizes, names in [
+                (
+                    "db.r6g",
+                    "large, xlarge, 2xlarge, 4xlarge, 8xlarge, 12xlarge, 16xlarge",
+                    [
+                        *("db.r6g", "db.r6g.", "db.r6g.larg", "db.r6g.large ", "db.r6g.٢xlarge", "db.r6g.0xlarge"),
+                        *("db.r6g.7xlarge", "db.r6g.24xlarge", "db.r6g.metal-0xl", "db.r6g.large.tpc1.mem2x"),
+                    ],
+                ),
+                ("db.m2", "xlarge, 2xlarge, 4xlarge", ["db.m2.large"]),
+                ("db.t3", "micro, small, medium, large, xlarge, 2xlarge", ["db.t3.4xlarge"]),
+            ]
+            for name in names
         ),
     ],
 )

@@ -35,7 +35,7 @@ from connection_guard.errors import ConfigurationError
 from infra import packages
 from infra.configuration import Architecture
 from infra.packages import LAMBDAS, ROOT, build_package
-from tests.builders import a_pulse_event, some_settings
+from tests.builders import a_pulse_event, an_alarm_event, some_settings
 from tests.lambda_runtime import ExecutionEnvironment
 
 POLICY = ROOT / "policy.toml"
@@ -515,3 +515,17 @@ def test_the_packaged_reporter_refuses_what_is_no_delivery(tmp_path: Path) -> No
 
     assert (answer.is_error, answer.payload["errorType"]) == (True, "ForeignEventError"), answer.payload
     assert answer.payload["errorMessage"].startswith("expected an SNS notification with Lambda's record of a Report")
+
+
+@only_where_it_runs
+def test_the_packaged_reporter_lets_its_own_word_on_the_incidents_topic_be(tmp_path: Path) -> None:
+    """It hears of alarms from there: were its own word to it a report, it would never stop."""
+    package = unpacked("reporter", tmp_path)
+    event = an_alarm_event()
+    topic = REPORTER_SETTINGS.incidents_topic
+    event["Records"][0]["Sns"] |= {"TopicArn": topic, "Message": '{"database": "orders-prod"}'}
+
+    with ExecutionEnvironment(package, "reporter.handler.lambda_handler", SETTINGS["reporter"]) as environment:
+        answer = environment.invoke(event)
+
+    assert (answer.is_error, answer.payload) == (False, None), answer.payload

@@ -9,20 +9,25 @@ from typing import Any
 import pytest
 
 from connection_guard.adapters.context import look
+from connection_guard.core.incident_summary import json_of
 from connection_guard.core.incident_table import EXPIRY, KEPT_FOR, PARTITION_KEY, SORT_KEY
+from connection_guard.core.links import Links
 from connection_guard.core.metrics import DIMENSION, NAMESPACE, Metric
 from connection_guard.core.reporter_settings import DATABASES_FILE, ReporterSettings, WatchedDatabase, read_databases
 from connection_guard.core.run import Kind
 from connection_guard.core.settings import Settings
-from infra.configuration import Configuration
-from tests.infra.configurations import ACCOUNT, REGION
-from tests.infra.template import ROOT, Properties, Statement, Template, referred
+from infra.configuration import Configuration, ExistingProxy, Notifications
+from tests.builders import an_alarm_event
+from tests.incidents import an_entry, an_incident
+from tests.infra.configurations import ACCOUNT, REGION, a_configuration, a_database, a_target, an_existing_proxy
+from tests.infra.template import ROOT, Properties, Statement, Template, referred, synthesize, synthesized
 
 CLOUDWATCH, SNS = "cloudwatch.amazonaws.com", "sns.amazonaws.com"
 ALARMS_OF_THIS_ACCOUNT = {
     "StringEquals": {"aws:SourceAccount": ACCOUNT},
     "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:*"},
 }
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/01234567-89ab-cdef-0123-456789abcdef"
 NOT_OVER_TLS = {"Bool": {"aws:SecureTransport": "false"}}
 
 
@@ -173,9 +178,32 @@ def test_every_failure_reaches_the_reporter(template: Template, reporter: str, d
 
 
 def test_each_address_is_told_of_incidents(template: Template, smallest: Template, incidents: str) -> None:
-    [email] = subscriptions(template, incidents)
-    assert (email["Protocol"], email["Endpoint"]) == ("email", "on-call@example.com")
-    assert not subscriptions(smallest, referred(smallest.outputs["IncidentsTopic"]["Value"]))
+    of_the_smallest = subscriptions(smallest, referred(smallest.outputs["IncidentsTopic"]["Value"]))
+    for subscribed in (subscriptions(template, incidents), of_the_smallest):
+        [email] = [each for each in subscribed if each["Protocol"] == "email"]
+        assert email["Endpoint"] == "on-call@example.com"
+
+
+def test_slack_hears_of_alarms_on_the_guard_itself_and_not_of_the_reporters_own_word(
+    template: Template, smallest: Template, reporter: str, incidents: str
+) -> None:
+    [subscription] = [each for each in subscriptions(template, incidents) if each["Protocol"] == "lambda"]
+    assert referred(subscription["Endpoint"]) == reporter
+    assert subscription["FilterPolicyScope"] == "MessageBody"
+    alarm = json.loads(an_alarm_event()["Records"][0]["Sns"]["Message"])
+    assert lets_through(subscription["FilterPolicy"], alarm)
+    its_own = json_of(an_incident(an_entry(0)), Links(None, "", None, ""), datetime.now(UTC))
+    assert not lets_through(subscription["FilterPolicy"], its_own)
+    incidents_of_smallest = referred(smallest.outputs["IncidentsTopic"]["Value"])
+    assert [each["Protocol"] for each in subscriptions(smallest, incidents_of_smallest)] == ["email"]
+
+
+@pytest.mark.parametrize(("emails", "warned"), [((), True), (("on-call@example.com",), False)])
+def test_whoever_notifies_slack_alone_is_warned_at_synth(
+    emails: tuple[str, ...], warned: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    synthesized(a_configuration(notifications=Notifications("guard/slack", emails)))
+    assert ("Name at least one e-mail address" in capfd.readouterr().err) is warned
 
 
 def test_a_topic_may_invoke_the_function_that_is_subscribed_to_it_and_nothing_else_may(template: Template) -> None:
@@ -435,6 +463,59 @@ def test_nothing_is_sent_in_the_clear(template: Template) -> None:
             )
 
 
+def test_a_key_of_the_customers_own_encrypts_logs_incidents_evidence_and_environments() -> None:
+    deployed = synthesized(a_configuration(target=a_target(kms_key=KEY)))
+    assert {each["KmsKeyId"] for each in deployed.of("AWS::Logs::LogGroup").values()} == {KEY}
+    functions = deployed.of("AWS::Lambda::Function")
+    assert {each["KmsKeyArn"] for each in functions.values()} == {KEY}
+    [table] = deployed.of("AWS::DynamoDB::Table").values()
+    assert table["SSESpecification"] == {"KMSMasterKeyId": KEY, "SSEEnabled": True, "SSEType": "KMS"}
+    [bucket] = deployed.of("AWS::S3::Bucket").values()
+    [encryption] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+    assert encryption["BucketKeyEnabled"]
+
+    used = {
+        deployed.role_of(name): {
+            action
+            for each in deployed.statements()
+            if each.holder == deployed.role_of(name) and KEY in each.resources
+            for action in each.actions
+        }
+        for name in functions
+    }
+    decrypts, uses = sorted(used.values(), key=len)
+    assert decrypts == {"kms:Decrypt"}  # the responder, its environment
+    assert uses == {
+        *("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
+        *("kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext"),
+    }
+
+
+def test_without_a_key_of_the_customers_own_nothing_names_one(smallest: Template) -> None:
+    assert not [each for each in smallest.of("AWS::Logs::LogGroup").values() if "KmsKeyId" in each]
+    assert not [each for each in smallest.of("AWS::Lambda::Function").values() if "KmsKeyArn" in each]
+    [table] = smallest.of("AWS::DynamoDB::Table").values()
+    assert "SSESpecification" not in table
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({}, {"application": "connection-guard"}),
+        ({"team": "platform"}, {"application": "connection-guard", "team": "platform"}),
+        ({"application": "databases"}, {"application": "databases"}),
+        ({"Application": "databases"}, {"Application": "databases"}),  # IAM takes both for one
+    ],
+)
+def test_the_stack_has_the_tags_that_cloudformation_puts_on_all_that_it_creates(
+    tags: dict[str, str], expected: dict[str, str], tmp_path: Path
+) -> None:
+    synthesize(a_configuration(target=a_target(tags=tags)), tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["artifacts"]["connection-guard"]["properties"]["tags"] == expected
+
+
 def test_no_log_is_kept_for_ever_and_each_function_writes_to_its_own(template: Template) -> None:
     groups = template.of("AWS::Logs::LogGroup")
     assert all(0 < group["RetentionInDays"] <= 365 for group in groups.values())
@@ -554,6 +635,36 @@ def test_the_dashboard_shows_sessions_by_state_terminations_and_the_pulse(
         assert sessions["stacked"]
         assert shown(of_database["terminations"], database.identifier) == {Metric.TERMINATED, Metric.SURVIVED}
         assert Metric.PULSE in shown(of_database["pulse, seat and doors"], database.identifier)
+
+
+def test_stacks_in_two_regions_have_dashboards_of_their_own() -> None:
+    """Their names are those of the whole account, those of stacks only of a region."""
+    names = set()
+    for region in (REGION, "us-east-1"):
+        [dashboard] = (
+            synthesized(a_configuration(target=a_target(region=region))).of("AWS::CloudWatch::Dashboard").values()
+        )
+        names.add(dashboard["DashboardName"])
+    assert names == {f"connection-guard-{REGION}", "connection-guard-us-east-1"}
+
+
+@pytest.mark.parametrize(("databases", "proxy"), [(3, None), (2, an_existing_proxy())])
+def test_the_dashboard_of_so_many_databases_costs_nothing(databases: int, proxy: ExistingProxy | None) -> None:
+    """CloudWatch's free ones have 50 metrics each; README.md says from which database on it costs."""
+
+    def metrics(databases: int) -> int:
+        guarded = [a_database(identifier=f"orders{number}", proxy=proxy) for number in range(databases)]
+        [dashboard] = synthesized(a_configuration(*guarded)).of("AWS::CloudWatch::Dashboard").values()
+        drawn = [
+            each
+            for widget in json.loads(dashboard["DashboardBody"])["widgets"]
+            for each in widget["properties"]["metrics"]
+        ]
+        return len(
+            {tuple(part for part in each if isinstance(part, str)) for each in drawn if isinstance(each[0], str)}
+        )
+
+    assert metrics(databases) <= 50 < metrics(databases + 1)
 
 
 def test_the_outputs_say_where_to_look_and_what_to_do_next(template: Template) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -92,7 +93,8 @@ def test_cfn_lint_finds_nothing(file: str, request: pytest.FixtureRequest) -> No
 def test_a_mistake_is_one_line_each_and_no_traceback(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     text = (ROOT / "guard.toml").read_text()
-    text = text.replace('account = "123456789012"', 'account = "12"').replace('vpc = "vpc-', 'vpc = "net-', 1)
+    text = text.replace('account = "123456789012"', 'account = "12"\nstack_name = "Wrong"')
+    text = text.replace('vpc = "vpc-', 'vpc = "net-', 1)
     wrong.write_text(text.replace("[[databases]]", f'[[databases]]\npolicy = "{POLICY_FILE}"', 1))
     run = app(tmp_path / "assembly", guard_file=wrong)
     assert run.returncode == 1
@@ -110,12 +112,28 @@ def test_a_guard_file_that_is_not_there_is_a_line_and_no_traceback(tmp_path: Pat
     assert "Traceback" not in run.stderr
 
 
+def test_another_file_never_replaces_the_stack_of_the_first(tmp_path: Path) -> None:
+    second = tmp_path / "second.toml"
+    second.write_text(
+        (ROOT / "guard.toml").read_text().replace("[[databases]]", f'[[databases]]\npolicy = "{POLICY_FILE}"', 1)
+    )
+    run = app(tmp_path / "assembly", guard_file=second)
+    assert run.returncode == 1
+    assert (
+        'second.toml: deploy: stack_name: is missing; write, for example, stack_name = "ConnectionGuard-2"'
+        in run.stderr
+    )
+    assert not list((tmp_path / "assembly").glob("*.template.json"))
+
+
 def test_more_databases_than_a_stack_holds_are_a_line_and_no_traceback(tmp_path: Path) -> None:
     text = (ROOT / "guard.toml").read_text()
     head, table = text.split("[[databases]]", 1)
     table = f'[[databases]]\npolicy = "{POLICY_FILE}"' + table.replace("[[databases]]", "")
     many = tmp_path / "many.toml"
-    many.write_text(head + "\n".join(table.replace("orders", f"orders{number}") for number in range(16)))
+    head = head.replace('# stack_name = "ConnectionGuard"', 'stack_name = "Many"')
+    table = table.partition("# An Aurora cluster")[0].replace("db-ABCDEFGHIJKLMNOPQRSTUVWXYZ", "db-ORDERS")
+    many.write_text(head + "\n".join(re.sub("(?i)orders", rf"\g<0>{number}", table) for number in range(18)))
     run = app(tmp_path / "assembly", guard_file=many)
     assert run.returncode == 1
     assert "many.toml: its databases make more than the 500 resources" in run.stderr

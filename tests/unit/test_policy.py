@@ -343,7 +343,10 @@ MISTAKES = {
     ),
     "an exception below what it is to be an exception from": (
         policy(terminating("x"), 'name = "y"\naction = "spare"\nroles = ["batch"]'),
-        'rules[1] "y": spares nobody, since no rule below it terminates; move it above its exceptions',
+        (
+            'rules[1] "y": spares nobody, since no rule below it terminates; move it above the rules that it makes an '
+            "exception from, or remove it"
+        ),
     ),
     "open bracket": (
         policy(terminating("x", 'applications = ["web[12"]')),

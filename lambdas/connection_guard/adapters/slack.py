@@ -154,14 +154,20 @@ def tell(
             return _tell_through_webhook(incident, links, now, secret, deadline)
 
 
+def post(message: Message, *, secret: SlackSecret, within: timedelta = WITHIN) -> None:
+    """Post what belongs to no incident; raise TellingError where Slack did not take it."""
+    deadline = time.monotonic() + within.total_seconds()
+    match secret:
+        case SlackBot():
+            with _telling_errors(secret.token):
+                _post(_client(secret, deadline), secret.channel, message)
+        case SlackWebhook():
+            with _telling_errors(secret.webhook):
+                _send(secret, message, deadline)
+
+
 def _tell_as_bot(incident: Incident, links: Links, now: datetime, bot: SlackBot, deadline: float) -> Telling:
-    client = WebClient(
-        bot.token,
-        bot.base_url,
-        timeout=REQUEST_SECONDS,
-        logger=_SILENT,
-        retry_handlers=_retry_handlers(deadline),
-    )
+    client = _client(bot, deadline)
     message, told = incident.slack, list(incident.told)
     try:
         with _telling_errors(bot.token):
@@ -175,6 +181,16 @@ def _tell_as_bot(incident: Incident, links: Links, now: datetime, bot: SlackBot,
     except TellingError as error:
         return Telling(message, tuple(told), error)
     return Telling(message, tuple(told), None)
+
+
+def _client(bot: SlackBot, deadline: float) -> WebClient:
+    return WebClient(
+        bot.token,
+        bot.base_url,
+        timeout=REQUEST_SECONDS,
+        logger=_SILENT,
+        retry_handlers=_retry_handlers(deadline),
+    )
 
 
 def _put(client: WebClient, channel: str, current: SlackMessage | None, message: Message) -> SlackMessage:
@@ -202,17 +218,21 @@ def _tell_through_webhook(
     everything = Telling(incident.slack, tuple(entry.request_id for entry in incident.entries), None)
     if not is_news(incident):
         return everything
-    client = WebhookClient(
-        webhook.webhook, timeout=REQUEST_SECONDS, logger=_SILENT, retry_handlers=_retry_handlers(deadline)
-    )
     try:
         with _telling_errors(webhook.webhook):
-            answer = client.send(unfurl_links=False, unfurl_media=False, **_content(message_of(incident, links, now)))
-            if answer.status_code != 200:
-                raise _refusal(answer.status_code, answer.headers, answer.body)
+            _send(webhook, message_of(incident, links, now), deadline)
     except TellingError as error:
         return Telling(incident.slack, incident.told, error)
     return everything
+
+
+def _send(webhook: SlackWebhook, message: Message, deadline: float) -> None:
+    client = WebhookClient(
+        webhook.webhook, timeout=REQUEST_SECONDS, logger=_SILENT, retry_handlers=_retry_handlers(deadline)
+    )
+    answer = client.send(unfurl_links=False, unfurl_media=False, **_content(message))
+    if answer.status_code != 200:
+        raise _refusal(answer.status_code, answer.headers, answer.body)
 
 
 def _content(message: Message) -> dict[str, Any]:

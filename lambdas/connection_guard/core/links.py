@@ -20,7 +20,7 @@ class Links:
 def links_of(incident: Incident, database: WatchedDatabase, settings: ReporterSettings, region: str) -> Links:
     """The pages of the incident's latest alarm and evidence, of its responder's log, and of the stack's dashboard."""
     return Links(
-        alarm=_alarm_page(region, incident.alarm.name) if incident.alarm else None,
+        alarm=alarm_page(region, incident.alarm.name) if incident.alarm else None,
         logs=_log_group_page(region, database.log_group),
         evidence=_object_page(region, settings.bucket, incident.evidence) if incident.evidence else None,
         dashboard=dashboard_page(region, settings.dashboard),
@@ -32,7 +32,8 @@ def dashboard_page(region: str, name: str) -> str:
     return f"{_cloudwatch(region)}#dashboards/dashboard/{quote(name, safe='')}"
 
 
-def _alarm_page(region: str, name: str) -> str:
+def alarm_page(region: str, name: str) -> str:
+    """Return the page of a CloudWatch alarm."""
     return f"{_cloudwatch(region)}#alarmsV2:alarm/{quote(name, safe='')}"
 
 

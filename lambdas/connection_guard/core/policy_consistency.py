@@ -48,7 +48,10 @@ def rules_that_spare_in_vain(rules: Mapping[str, Rule]) -> Iterator[str]:
         if rule.action is Action.TERMINATE:
             is_above_termination = True
         elif not is_above_termination:
-            yield f"{place}: spares nobody, since no rule below it terminates; move it above its exceptions"
+            yield (
+                f"{place}: spares nobody, since no rule below it terminates; move it above the rules that it makes an "
+                "exception from, or remove it"
+            )
 
 
 def tiers_that_enforce_nothing(modes: Mapping[Tier, Mode], rules: Iterable[Rule]) -> Iterator[str]:

@@ -8,6 +8,8 @@ from typing import Any
 from connection_guard.core import policy_values as values
 from connection_guard.errors import ConfigurationError
 
+NOWHERE: Mapping[str, str] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -20,7 +22,9 @@ class Key:
 
 
 def parse_document(text: str, source: str, hint: str) -> dict[str, Any]:
-    """The tables of the text; raises ConfigurationError with one line, which ends in the hint, where it is no TOML."""
+    """Return the tables of the text; raise ConfigurationError, which ends in the hint, where it is no TOML."""
+    if text.startswith("\ufeff"):
+        raise ConfigurationError(f"{source}: begins with a byte order mark (BOM); save it as UTF-8 without one")
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as wrong:
@@ -28,8 +32,13 @@ def parse_document(text: str, source: str, hint: str) -> dict[str, Any]:
         raise ConfigurationError(f"{source}: not valid TOML: {wrong}; {advice}") from None
 
 
-def read_fields(table: object, keys: Mapping[str, Key], place: str, mistakes: list[str]) -> dict[Any, Any]:
-    """The fields that the table fills, without those that have mistakes, which are added to `mistakes`."""
+def read_fields(
+    table: object, keys: Mapping[str, Key], place: str, mistakes: list[str], homes: Mapping[str, str] = NOWHERE
+) -> dict[Any, Any]:
+    """Return the fields that the table fills, without those that have mistakes, which are added to `mistakes`.
+
+    `homes` says of keys in which table they belong, for whoever wrote one in another.
+    """
     if not isinstance(table, dict):
         mistakes.append(f"{place}: {values.shown(table)} is not a table; its keys are {', '.join(keys)}")
         return {}
@@ -44,18 +53,22 @@ def read_fields(table: object, keys: Mapping[str, Key], place: str, mistakes: li
             mistakes.append(f"{place}: {name}: is missing; write, for example, {name} = {key.example}")
         else:
             fields[key.field] = key.default
-    mistakes += [f"{place}: {unknown(name, keys)}" for name in table if name not in keys]
+    mistakes += [f"{place}: {unknown(name, keys, homes)}" for name in table if name not in keys]
     return fields
 
 
-def read_whole(table: object, keys: Mapping[str, Key], place: str, mistakes: list[str]) -> dict[Any, Any] | None:
-    """Every field of the table, or None where it has mistakes, which are added to `mistakes`."""
+def read_whole(
+    table: object, keys: Mapping[str, Key], place: str, mistakes: list[str], homes: Mapping[str, str] = NOWHERE
+) -> dict[Any, Any] | None:
+    """Return every field of the table, or None where it has mistakes, which are added to `mistakes`."""
     known_before = len(mistakes)
-    fields = read_fields(table, keys, place, mistakes)
+    fields = read_fields(table, keys, place, mistakes, homes)
     return fields if len(mistakes) == known_before else None
 
 
-def unknown(name: str, known: Iterable[str]) -> str:
-    """What is wrong with a key that is none of the known ones."""
+def unknown(name: str, known: Iterable[str], homes: Mapping[str, str] = NOWHERE) -> str:
+    """Say what is wrong with a key that is none of the known ones, and where it belongs if `homes` knows."""
+    if name in homes:
+        return f"{values.shown(name)} is no key of this table; {homes[name]}"
     hint = values.did_you_mean(name, known) or f"; the keys here are {', '.join(known)}"
     return f"unknown key {values.shown(name)}{hint}"

@@ -1,0 +1,32 @@
+"""What the reporter does with an alarm on the guard itself: post it in Slack. E-mail has it from SNS directly."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_lambda_powertools.logging import Logger
+
+from connection_guard.adapters.slack import SlackSecret, post
+from connection_guard.core.guard_alarm import message_of_alarm, read_guard_alarm
+from connection_guard.errors import TellingError
+
+logger = Logger(service="connection-guard")
+
+
+def notify_of_guard_alarm(
+    event: Mapping[str, Any], *, slack_secret: Callable[[], SlackSecret] | None, region: str, function: str
+) -> None:
+    """Post the alarm that came from the incidents topic; whatever else comes from there is the reporter's own word.
+
+    `slack_secret` is None where Slack is not notified, `function` is the name of this function. Raises TellingError, so
+    that Lambda tries again, unless the alarm is on this function: then each try that fails would set it off anew.
+    """
+    alarm = read_guard_alarm(event)
+    if alarm is None or not alarm.is_news or slack_secret is None:
+        return
+    logger.info("an alarm on the guard itself", alarm=alarm.name, state=alarm.state)
+    try:
+        post(message_of_alarm(alarm, region), secret=slack_secret())
+    except TellingError as error:
+        logger.error(str(error))
+        if alarm.function != function:
+            raise
