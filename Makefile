@@ -1,4 +1,4 @@
-# Needs GNU make 3.81 and Python 3.11 or newer; everything but the demo needs Node.js 20 with npm, too.
+# Needs GNU make 3.81 and Python 3.11 or newer; everything but the demo and the checks needs Node.js with npm, too.
 
 PYTHON ?= python3
 SOURCES = app.py lambdas infra tools tests benchmarks
@@ -10,64 +10,82 @@ DEMO_VENV = .venv-demo/made-with-$(VERSION)
 
 # What is deployed. Another file is another stack: its databases have to be others, too, and its stack_name.
 GUARD = guard.toml
+# What else the CDK's command is given, such as ARGS='--require-approval never' where nobody can answer its question.
+ARGS =
 
 # The CDK's command line must not be older than aws-cdk-lib in requirements.txt: 2.275 wants 2.1147.
 CDK_VERSION = 2.1148.1
 CDK = .cache/cdk/made-with-$(CDK_VERSION)
 
+NODE := $(shell node --version 2>/dev/null | tr -dc '0-9.' | cut -d. -f1)
+OLDEST_NODE = 20
 # The CDK works on releases of Node.js that are no longer maintained, under a banner: the variable names the release.
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(shell node --version 2>/dev/null | tr -dc '0-9.' | cut -d. -f1)
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(NODE)
 
-.PHONY: help demo test e2e check bench bootstrap synth diff deploy destroy examples clean
+# The project's own modules, run in its environment.
+RUN = PYTHONPATH=lambdas:. .venv/bin/python -m
+
+.PHONY: node help demo test e2e check bench bootstrap synth diff deploy destroy examples clean
 
 help:
 	@echo "make demo       free an exhausted PostgreSQL, here and now (the first run takes about half a minute)"
-	@echo "make bootstrap  prepare the AWS account for the CDK, once a region"
-	@echo "make synth      the CloudFormation template of what guard.toml describes, without AWS"
+	@echo "make bootstrap  prepare the AWS account for the CDK, once per region"
+	@echo "make synth      check guard.toml and write its CloudFormation template, without AWS"
 	@echo "make diff       what a deployment would change"
 	@echo "make deploy     deploy it"
 	@echo "make destroy    remove it; evidence and incidents stay"
 	@echo "make test       unit, template and integration tests, on real PostgreSQL 14, 16 and 18"
 	@echo "make e2e        deploy it to an AWS emulator and exhaust a database that it guards"
 	@echo "make check      format, lint and types"
-	@echo "make bench      how fast it is against bare SQL and a bare handler"
+	@echo "make bench      how fast it is against bare SQL and a bare handler (ARGS=--short: one round, no verdict)"
 	@echo "make examples   write docs/examples anew"
 	@echo "make clean      remove what these commands set up"
+	@echo "GUARD=FILE names another file than guard.toml; ARGS='...' is handed to the CDK, as in"
+	@echo "make deploy ARGS='--require-approval never'"
 
 demo: $(DEMO_VENV)
 	@PYTHONPATH=lambdas:. .venv-demo/bin/python -m tools.demo
 
-test: $(VENV)
+test: node $(VENV)
 	@.venv/bin/python -m tests.postgres_binaries
 	@.venv/bin/python -m pytest tests/unit tests/infra tests/integration
 
-e2e: $(VENV) $(CDK)
+e2e: node $(VENV) $(CDK)
 	@.venv/bin/python -m tests.postgres_binaries
-	@PYTHONPATH=lambdas:. .venv/bin/python -m tests.e2e.environments
+	@$(RUN) tests.e2e.environments
 	@.venv/bin/python -m pytest tests/e2e
 
-bootstrap synth diff deploy destroy: $(VENV) $(CDK)
-	@.cache/cdk/node_modules/.bin/cdk $@ --context guard=$(GUARD)
+synth: node $(VENV) $(CDK)
+	@.cache/cdk/node_modules/.bin/cdk synth --quiet --context guard=$(GUARD) $(ARGS)
+	@$(RUN) tools.synthesized $(GUARD)
+
+bootstrap diff deploy destroy: node $(VENV) $(CDK)
+	@$(RUN) tools.credentials $(ARGS)
+	@.cache/cdk/node_modules/.bin/cdk $@ --context guard=$(GUARD) $(ARGS)
 
 check: $(VENV)
 	@.venv/bin/python -m ruff format --check $(SOURCES)
 	@.venv/bin/python -m ruff check $(SOURCES)
 	@.venv/bin/python -m mypy $(SOURCES)
 
-bench: $(VENV)
+bench: node $(VENV)
 	@.venv/bin/python -m tests.postgres_binaries
-	@PYTHONPATH=lambdas:. .venv/bin/python -m benchmarks
+	@$(RUN) benchmarks $(ARGS)
 
-examples: $(VENV)
+examples: node $(VENV)
 	@.venv/bin/python -m tests.postgres_binaries
-	@PYTHONPATH=lambdas:. .venv/bin/python -m tests.examples > /dev/null
+	@$(RUN) tests.examples > /dev/null
 
 clean:
 	rm -rf .venv .venv-demo .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(CDK):
-	@command -v npm > /dev/null || { echo "npm is missing: install Node.js 20 or newer" >&2; exit 1; }
+node:
+	@test -n "$(NODE)" || { echo "Node.js is missing: install version 22, with npm" >&2; exit 1; }
+	@test "$(NODE)" -ge $(OLDEST_NODE) || { echo "Node.js $(NODE) is too old: install version 22 ($(OLDEST_NODE) is the oldest that works)" >&2; exit 1; }
+	@command -v npm > /dev/null || { echo "npm is missing: install it, as it comes with Node.js" >&2; exit 1; }
+
+$(CDK): | node
 	@echo "Setting up the CDK's command line $(CDK_VERSION), once ..."
 	@rm -rf .cache/cdk
 	@npm install --silent --no-fund --no-audit --prefix .cache/cdk aws-cdk@$(CDK_VERSION)

@@ -44,7 +44,7 @@ def install() -> None:
             )
         npm = shutil.which("npm")
         if npm is None:
-            raise PostgresBinariesError("npm is missing: the tests need Node.js 18 or newer (https://nodejs.org)")
+            raise PostgresBinariesError("npm is missing: install it, as it comes with Node.js")
         CACHE.mkdir(parents=True, exist_ok=True)
         (CACHE / "package.json").write_text('{"private": true}\n')
         npm_install = subprocess.run(

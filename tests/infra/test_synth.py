@@ -75,6 +75,25 @@ def test_the_shipped_guard_file_synthesizes_as_it_is_and_asks_aws_for_nothing(sh
     assert stack["properties"]["tags"] == {"application": "connection-guard"}
 
 
+def test_what_a_person_wants_to_know_of_it_is_four_lines(shipped: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "tools.synthesized", "guard.toml", "--output", str(shipped), "--strict"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    template = shipped / "ConnectionGuard.template.json"
+    resources = len(json.loads(template.read_text())["Resources"])
+    headline, counted, price, place = run.stdout.strip().splitlines()
+    assert headline == "ConnectionGuard guards 1 database in eu-central-1: orders"
+    assert counted == f"  {resources} of the 500 resources that CloudFormation takes in one stack"
+    assert re.match(r"  about \d+ dollars per month", price)
+    assert place == f"  template: {template}"
+
+
 def test_the_same_file_gives_the_same_template_and_packages(shipped: Path, tmp_path: Path) -> None:
     assert app(tmp_path).returncode == 0
     for name in ("ConnectionGuard.template.json", "ConnectionGuard.assets.json"):

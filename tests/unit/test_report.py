@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
-from connection_guard.core.alarm import AlarmState
+from connection_guard.core.alarm import AlarmState, Pulse
 from connection_guard.core.diagnosis import diagnose
 from connection_guard.core.door import DoorAttempt, DoorName
 from connection_guard.core.evidence import unpack_evidence
@@ -22,7 +22,7 @@ from connection_guard.core.report import write_report
 from connection_guard.core.run import Kind, Run
 from connection_guard.core.session import Pool, Session, SessionState
 from connection_guard.core.snapshot import ConnectionLimit, LimitOwner, Snapshot
-from tests.builders import a_measurement, a_session, a_snapshot
+from tests.builders import NOW, a_measurement, a_session, a_snapshot
 from tests.runs import a_crowd, a_plan, a_remediation, a_run, an_alarm, any_runs
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -250,6 +250,10 @@ SHUT = (
         (
             an_observation(*idle_sessions(10), restraint=Restraint.NOT_AN_ALARM, event=an_alarm(state=AlarmState.OK)),
             "10 of 97 connections in use; the alarm is OK",
+        ),
+        (
+            an_observation(*idle_sessions(10), restraint=Restraint.NOT_AN_ALARM, event=Pulse(NOW)),
+            "10 of 97 connections in use; nothing terminated (not an alarm)",
         ),
         (
             a_run(Kind.OBSERVATION, measurement=a_measurement(used=10), recovered=True),

@@ -1,0 +1,29 @@
+"""Whether there are AWS credentials, asked before the CDK starts: it reports missing ones late, with a stack dump."""
+
+import sys
+from argparse import ArgumentParser
+
+from botocore.exceptions import BotoCoreError
+from botocore.session import Session
+
+MISSING = (
+    "AWS credentials are missing: put them into the shell (https://docs.aws.amazon.com/cli/latest/userguide/"
+    "cli-chap-authentication.html), or name a profile with AWS_PROFILE"
+)
+
+
+def main() -> None:
+    """Exit with one line where the CDK, given the same arguments, would find none."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--profile")
+    arguments, _others_for_the_cdk = parser.parse_known_args()
+    try:
+        found = Session(profile=arguments.profile).get_credentials()
+    except BotoCoreError as error:
+        sys.exit(f"AWS credentials cannot be read: {error}")
+    if found is None:
+        sys.exit(MISSING)
+
+
+if __name__ == "__main__":
+    main()
