@@ -206,6 +206,27 @@ def test_from_the_first_alarm_to_the_recovery_there_is_one_message(outside: Outs
     assert states == ["[warning]", "[recovering]", "[recovered]"]
 
 
+def test_an_alarm_that_ends_above_the_target_ends_its_incident_and_the_next_one_is_notified(
+    outside: Outside, slack: SlackDouble
+) -> None:
+    """The attempt leaves 70 of 97 connections in use: 72 %, below every alarm's threshold and above the target."""
+    attempt = a_report("remediation", at(0), recovered=False)
+    attempt["after"] |= {"used": 70, "utilisation": 72.2}
+    outside.deliver(a_success(attempt, "run-1"))
+    outside.deliver(a_success(a_report("observation", at(4), alarm="OK", used=70), "run-2"))
+    assert outside.progress() is Progress.CLOSED
+
+    outside.now = at(60)
+    outside.deliver(a_success(a_report("remediation", at(60)), "run-3"))
+
+    assert len(slack.channel_view) == 2
+    first, second = slack.channel_view
+    assert "over after 4 min" in json.dumps(first.content)
+    assert "67 of 97 connections in use, 30 sessions terminated" in json.dumps(second.content)
+    states = [subject.partition(" ")[0] for subject in outside.sns.subjects]
+    assert states == ["[critical]", "[recovered]", "[recovering]"]
+
+
 def test_duplicates_change_nothing(outside: Outside, slack: SlackDouble) -> None:
     for _ in range(3):
         outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
