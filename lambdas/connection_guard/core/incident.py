@@ -234,7 +234,12 @@ class Incident:
     @property
     def recurrences(self) -> int:
         """How often an alarm fired anew after its OK, also after an OK that nobody delivered."""
-        return _last_step(self).recurrences
+        begins = Counter(alarm.arn for alarm in self.alarms_before)
+        changes = {key: entry for entry in self.entries if (key := _change_key(entry))}
+        for (arn, _), entry in sorted(changes.items(), key=lambda item: item[0][1]):
+            has_fired = entry.change is not None and entry.change.state == AlarmState.ALARM
+            begins[arn] = begins[arn] + entry.times if has_fired else max(begins[arn], 1)
+        return sum(count - 1 for count in begins.values())
 
     @property
     def tier(self) -> Tier | None:
@@ -446,13 +451,11 @@ class _Step:
     has_called: bool
     has_seen_alarm: bool
     has_alarm_on: bool
-    recurrences: int
 
 
 def _steps(incident: Incident) -> Iterator[_Step]:
     story = incident.story
     latest = _latest_changes(incident.alarms_before, incident.entries[: -len(story)])
-    begins = Counter(latest.keys())
     seen: set[str] = set()
     known: set[_ChangeKey | None] = set()
     progress, closed_by, escalation, has_called = Progress.OPEN, None, None, False
@@ -460,7 +463,6 @@ def _steps(incident: Incident) -> Iterator[_Step]:
         change = entry.change
         if change and change.state == AlarmState.ALARM:
             seen.add(change.arn)
-            begins[change.arn] += 0 if _change_key(entry) in known else entry.times
         latest = _latest_changes(latest.values(), [entry])
         has_alarm_on = any(latest[arn].state == AlarmState.ALARM for arn in seen)
         if progress is Progress.CLOSED and not _begins_anew(entry, known):
@@ -475,8 +477,7 @@ def _steps(incident: Incident) -> Iterator[_Step]:
             progress, closed_by = Progress.OPEN, None
         has_called = progress is Progress.ESCALATED or (progress is Progress.RECOVERING and has_called)
         known.add(_change_key(entry))
-        recurrences = sum(count - 1 for count in begins.values())
-        yield _Step(entry, progress, closed_by, escalation, has_called, bool(seen), has_alarm_on, recurrences)
+        yield _Step(entry, progress, closed_by, escalation, has_called, bool(seen), has_alarm_on)
 
 
 def _last_step(incident: Incident) -> _Step:
