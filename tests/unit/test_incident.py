@@ -225,6 +225,7 @@ def test_an_alarm_that_fires_anew_is_counted_also_where_its_ok_was_lost_and_a_du
     assert told([*open_on, duplicate, ok]).recurrences == 0
     assert told([*open_on, ok, again]).recurrences == 1
     assert told([*open_on, again]).recurrences == 1
+    assert told([open_on[0], ok, again]).recurrences == 1, "an OK has had its alarm, though nobody delivered it"
 
 
 def test_an_alarm_that_is_delivered_again_after_its_end_begins_nothing() -> None:
@@ -234,6 +235,18 @@ def test_an_alarm_that_is_delivered_again_after_its_end_begins_nothing() -> None
     again = told([changed(in_alarm(Tier.CRITICAL, minute=7, used=72), 0)], over)
 
     assert (again.id, again.progress, again.closed_at) == (over.id, Progress.CLOSED, over.closed_at)
+
+
+def test_an_alarm_that_is_on_is_never_too_late_to_be_heard_of_nor_is_its_end() -> None:
+    first = told([in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=10, used=72)])
+    second = told([locked_out(minute=12)], first)
+    late = [in_alarm(Tier.WARNING, minute=8, used=80), alarm_ok(Tier.WARNING, minute=9, used=72)]
+
+    on = told([late[0], recovered(minute=14)], second)
+    ended = told([late[1]], on)
+
+    assert (on.id, on.progress) == (second.id, Progress.RECOVERING)
+    assert ended.progress is Progress.CLOSED
 
 
 def test_further_attempts_after_the_alarms_have_ended_join_and_one_that_needs_people_begins_anew() -> None:
@@ -412,8 +425,19 @@ def test_a_late_entry_joins_what_is_closed_and_it_stays_closed() -> None:
         ([in_alarm(Tier.WARNING, minute=0, used=77), recovered(minute=1)], 1.1, False),
         ([locked_out(minute=0)], 0.9, True),
         ([a_failure(minute=0)], 1.1, False),
+        ([an_entry(minute=0, used=97, escalation="refused")], 0.9, True),
+        ([an_entry(minute=0, used=97, escalation="refused")], 1.1, False),
     ],
-    ids=["open", "for a day", "recovering", "recovered long ago", "locked out", "a failure long ago"],
+    ids=[
+        "open",
+        "for a day",
+        "recovering",
+        "recovered long ago",
+        "locked out",
+        "a failure long ago",
+        "escalated without an alarm",
+        "escalated without an alarm long ago",
+    ],
 )
 def test_what_has_become_quiet_is_left_as_it_was(entries: list[Entry], hours: float, joins: bool) -> None:
     quiet = told(entries)
