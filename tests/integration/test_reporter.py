@@ -191,7 +191,7 @@ def on_a_pulse(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def a_recovery(minute: int) -> dict[str, Any]:
-    return on_a_pulse(a_report("observation", at(minute), used=60, recovered=True, tier=None))
+    return on_a_pulse(a_report("observation", at(minute), used=60, recovered=True))
 
 
 def states(outside: Outside) -> list[str]:
