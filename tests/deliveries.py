@@ -27,7 +27,7 @@ def a_report(
     """One of docs/examples, received then; `alarm` is the state of the alarm of that tier that it answers."""
     report: dict[str, Any] = json.loads((EXAMPLES / f"report-{kind}.json").read_text())
     if at is not None:
-        report["received_at"] = at.isoformat()
+        report["received_at"] = report["event"]["at"] = at.isoformat()
     if alarm is not None:
         arn = CRITICAL_ALARM if tier == "critical" else WARNING_ALARM
         report["tier"] = tier

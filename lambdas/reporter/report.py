@@ -15,9 +15,9 @@ from connection_guard.adapters.store import Store
 from connection_guard.core import context as circumstances
 from connection_guard.core.delivery import Delivery, ReportDelivery, read_delivery
 from connection_guard.core.evidence_lines import evidence_key, evidence_lines, report_document, report_key
-from connection_guard.core.incident import Entry, Incident, absorb
+from connection_guard.core.incident import Entry, Incident, absorb, followed
 from connection_guard.core.incident_entry import entry_of
-from connection_guard.core.incident_summary import json_of, news_of, subject_of, text_of
+from connection_guard.core.incident_summary import SNS, json_of, news_of, subject_of, text_of
 from connection_guard.core.links import Links, links_of
 from connection_guard.core.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.errors import ConnectionGuardError, ForeignEventError, StoreError, TellingError
@@ -196,7 +196,7 @@ class Reporter:
         if incident.previous is not None:
             before = self._world.store.past_incident(database.identifier, incident.previous)
             if before is not None:
-                told = self._told(before, database, errors, slack_errors)
+                told = self._told(followed(before, incident.opened_at), database, errors, slack_errors)
                 if told != before:
                     self._world.store.put_past_incident(told)
             if not errors and not slack_errors:
@@ -218,7 +218,8 @@ class Reporter:
         if news is not None and news not in incident.told:
             with _collected(errors):
                 self._publish(incident, links, now)
-                incident = replace(incident, told=(*incident.told, news))
+                others = (each for each in incident.told if not each.startswith(SNS))
+                incident = replace(incident, told=(*others, news))
         # Once refused, Slack is left to Lambda's next try: another round is to tell the others what is new.
         if self._world.slack_secret is not None and not slack_errors:
             with _collected(slack_errors):

@@ -135,7 +135,9 @@ class Responder:
         return report
 
     def _serve(self, event: Event, received_at: datetime, timer: _Timer) -> Run:
-        is_stale = isinstance(event, AlarmNotification) and received_at - event.changed_at > MAXIMUM_EVENT_AGE
+        fires = isinstance(event, AlarmNotification) and event.state is AlarmState.ALARM
+        # An alarm's end is its end however late it comes: the incident waits for it.
+        is_stale = isinstance(event, AlarmNotification) and fires and received_at - event.changed_at > MAXIMUM_EVENT_AGE
         run = Run(
             kind=Kind.PULSE,
             database=self._settings.database,
@@ -144,7 +146,7 @@ class Responder:
             is_stale=is_stale,
             target_percent=self._policy.limits.target_percent,
         )
-        if isinstance(event, AlarmNotification) and event.state is AlarmState.ALARM and not is_stale:
+        if isinstance(event, AlarmNotification) and fires and not is_stale:
             self._alarms.append(event)
         try:
             session, measurement = self._enter(timer)
@@ -164,18 +166,20 @@ class Responder:
             return replace(run, kind=Kind.PREFLIGHT_FAILED, escalation=_lacks(grants))
         is_old_news = is_stale or (run.is_duplicate and self._engagement.has_escalated)
         is_pulse = is_old_news or isinstance(event, Pulse)
+        # Below the threshold of every alarm, an alarm's OK ends it: the incident is over then, though above the target.
+        has_ended = isinstance(event, AlarmNotification) and event.state is AlarmState.OK
         self._engagement = with_usage(
             self._engagement,
             measurement.utilisation,
             is_pulse=is_pulse,
-            target_percent=self._policy.limits.target_percent,
+            target_percent=self._settings.warning_percent if has_ended else self._policy.limits.target_percent,
             critical_percent=self._settings.critical_percent,
             observes_critical=self._policy.modes[Tier.CRITICAL] is Mode.OBSERVE,
         )
         is_below_target = measurement.utilisation < self._policy.limits.target_percent
-        recovered = is_below_target and (was_pressed or self._recovery_is_news)
-        self._recovery_is_news = self._recovery_is_news and not is_below_target
-        run = replace(run, tier=self._engagement.tier or run.tier, recovered=recovered)
+        recovery_is_news = was_pressed or self._recovery_is_news
+        self._recovery_is_news = recovery_is_news and not is_below_target
+        run = replace(run, tier=self._engagement.tier or run.tier, recovered=recovery_is_news and is_below_target)
         if not is_pulse or self._engagement.tier is not None:
             return self._look_and_act(run, session, timer)
         run = replace(run, kind=Kind.OBSERVATION if run.recovered else Kind.PULSE)
@@ -297,7 +301,7 @@ class Responder:
 
     def _decide(self, run: Run, before: Snapshot) -> Plan:
         event = run.event
-        if isinstance(event, AlarmNotification) and event.state is not AlarmState.ALARM and not run.is_stale:
+        if isinstance(event, AlarmNotification) and event.state is not AlarmState.ALARM:
             return Plan((), Restraint.NOT_AN_ALARM, f"the alarm's state is {event.state}: nothing is to be done")
         assert run.tier is not None
         if not self._has_turn:

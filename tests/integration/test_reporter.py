@@ -185,6 +185,20 @@ def at(minute: int) -> datetime:
     return NOW + timedelta(minutes=minute)
 
 
+def on_a_pulse(report: dict[str, Any]) -> dict[str, Any]:
+    """The report as a pulse's."""
+    return {**report, "event": {**report["event"], "type": "pulse", "alarm": None}}
+
+
+def a_recovery(minute: int) -> dict[str, Any]:
+    return on_a_pulse(a_report("observation", at(minute), used=60, recovered=True))
+
+
+def states(outside: Outside) -> list[str]:
+    """What the subject of each e-mail begins with."""
+    return [subject.partition("]")[0] + "]" for subject in outside.sns.subjects]
+
+
 def everything_said(slack: SlackDouble) -> str:
     return json.dumps([message.content for message in slack.messages], ensure_ascii=False)
 
@@ -202,8 +216,81 @@ def test_from_the_first_alarm_to_the_recovery_there_is_one_message(outside: Outs
     assert outside.progress() is Progress.CLOSED
     assert "over after" in message.text or "over after" in json.dumps(message.content)
     assert len(slack.thread_of(message)) >= 1
-    states = [subject.partition(" ")[0] for subject in outside.sns.subjects]
-    assert states == ["[warning]", "[recovering]", "[recovered]"]
+    assert states(outside) == ["[warning]", "[recovering]", "[recovered]"]
+
+
+def test_an_alarm_that_ends_above_the_target_ends_its_incident_and_the_next_one_is_notified(
+    outside: Outside, slack: SlackDouble
+) -> None:
+    """The attempt leaves 70 of 97 connections in use: 72 %, below every alarm's threshold and above the target."""
+    attempt = a_report("remediation", at(0), recovered=False)
+    attempt["after"] |= {"used": 70, "utilisation": 72.2}
+    outside.deliver(a_success(attempt, "run-1"))
+    outside.deliver(a_success(a_report("observation", at(4), alarm="OK", used=70), "run-2"))
+    assert outside.progress() is Progress.CLOSED
+
+    outside.now = at(60)
+    outside.deliver(a_success(a_report("remediation", at(60)), "run-3"))
+
+    assert len(slack.channel_view) == 2
+    first, second = slack.channel_view
+    assert "over after 4 min" in json.dumps(first.content)
+    assert "67 of 97 connections in use" in json.dumps(second.content)
+    assert states(outside) == ["[critical]", "[recovered]", "[recovering]"]
+
+
+def test_whoever_was_called_is_called_off_before_the_alarm_ends(outside: Outside, slack: SlackDouble) -> None:
+    refusal = a_report("observation", at(0), alarm="ALARM", used=97, escalation="refused: 80 % of all sessions")
+    outside.deliver(a_success(refusal, "run-1"))
+    outside.deliver(a_success(a_recovery(5), "run-2"))
+
+    (message,) = slack.channel_view
+    assert "people are no longer needed: below the target again" in json.dumps(message.content)
+    assert "have to act" not in json.dumps(message.content)
+    document = json.loads(json.loads(outside.sns.messages[-1]["Message"])["default"])
+    assert (states(outside), document["progress"]) == (["[people needed]", "[recovering]"], "recovering")
+
+    outside.deliver(a_success(a_report("observation", at(9), alarm="OK", used=60), "run-3"))
+    assert states(outside)[2:] == ["[recovered]"]
+
+
+def test_an_alarm_that_fires_anew_while_people_are_needed_is_notified(outside: Outside, slack: SlackDouble) -> None:
+    outside.deliver(a_success(a_report("observation", at(0), tier="warning", alarm="ALARM", used=80), "run-0"))
+    refusal = a_report("observation", at(1), alarm="ALARM", used=97, escalation="refused: 80 % of all sessions")
+    outside.deliver(a_success(refusal, "run-1"))
+    outside.deliver(a_success(a_report("observation", at(5), alarm="OK", used=80), "run-2"))
+    outside.deliver(a_success(a_report("observation", at(9), alarm="ALARM", used=95), "run-3"))
+
+    (message,) = slack.channel_view
+    assert states(outside) == ["[warning]", "[people needed]", "[people needed]"]
+    assert "run-3" in json.dumps([reply.content for reply in slack.thread_of(message)])
+
+
+def test_an_incident_whose_alarm_s_end_was_lost_is_over_when_the_next_begins(
+    outside: Outside, slack: SlackDouble
+) -> None:
+    outside.deliver(a_success(a_report("observation", at(0), alarm="ALARM", used=97), "run-1"))
+    outside.deliver(a_success(a_recovery(5), "run-2"))
+    outside.deliver(a_success(a_report("observation", at(90), alarm="ALARM", used=97), "run-3"))
+    outside.deliver(a_success(a_report("observation", at(91), alarm="ALARM", used=97), "run-3"))
+
+    first, second = slack.channel_view
+    assert "followed by another incident" in json.dumps(first.content)
+    assert "97 of 97 connections in use" in json.dumps(second.content)
+    assert states(outside) == ["[critical]", "[followed by another]", "[critical]"]
+    assert outside.incident.previous is None
+
+
+def test_of_a_run_that_was_killed_nobody_says_that_no_session_was_terminated(
+    outside: Outside, slack: SlackDouble
+) -> None:
+    outside.deliver(a_crash())
+
+    mail = json.loads(outside.sns.messages[0]["Message"])
+    assert "*Terminated*: not known, see the log" in everything_said(slack)
+    assert "Whether sessions were terminated is not known" in mail["email"]
+    assert "No session was terminated" not in mail["email"]
+    assert json.loads(mail["default"])["has_unknown_outcomes"] is True
 
 
 def test_duplicates_change_nothing(outside: Outside, slack: SlackDouble) -> None:
@@ -259,11 +346,12 @@ def test_a_crash_of_the_responder_is_an_incident_of_its_database(outside: Outsid
 def test_through_a_webhook_each_change_is_a_message(outside: Outside, slack: SlackDouble) -> None:
     outside.secret = SlackWebhook(slack.webhook)
     outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
-    outside.deliver(a_success(a_report("remediation", at(1)), "run-2"))
+    outside.deliver(a_success(on_a_pulse(a_report("remediation", at(1))), "run-2"))
     outside.deliver(a_success(a_report("observation", at(9), alarm="OK", used=40), "run-3"))
 
     assert len(slack.channel_view) == 2
     assert "over after" in json.dumps(slack.channel_view[-1].content)
+    assert states(outside) == ["[recovering]", "[recovered]"]
 
 
 # Nothing is lost.

@@ -48,6 +48,14 @@ def terminated(report: dict[str, Any]) -> int:
     return int(report["outcomes"].get("terminated", 0))
 
 
+def leave_open(server: PostgresServer, clients: list[connection], number: int) -> None:
+    """Close all but so many."""
+    while len(clients) > number:
+        clients.pop().close()
+    query = "SELECT count(*) <= %s FROM pg_stat_activity WHERE usename = 'app'"
+    wait_until(lambda: server.execute(query, (number,)) == [(True,)])
+
+
 def with_policy(guarded: Guarded, policy: Policy, **options: Any) -> Guarded:
     """Another guard of the same database, which has its seat."""
     another = Guarded(guarded.server, policy, **options)
@@ -312,6 +320,36 @@ def test_a_pulse_that_finds_usage_down_says_that_it_is_over(guarded: Guarded) ->
     report = guard.deliver(a_pulse_event())
     assert (report["kind"], report["recovered"], report["engaged"]) == ("observation", True, False)
     assert guard.deliver(a_pulse_event(NOW + timedelta(minutes=2)))["kind"] == "pulse"
+
+
+@pytest.mark.parametrize("attempts", [10, 1], ids=["engaged", "people are needed"])
+@NEWEST
+def test_an_alarm_s_ok_below_every_threshold_ends_the_attempts_and_lower_usage_is_reported_later(
+    guarded: Guarded, attempts: int
+) -> None:
+    guard = with_policy(guarded, a_policy(a_rule(roles=("nobody",)), attempts=attempts, target_percent=60))
+    clients = fill(guarded.server, role="app")
+    usable = guard.deliver()["before"]["usable"]
+    leave_open(guarded.server, clients, usable * 65 // 100)
+
+    over = guard.deliver(an_alarm_event(state="OK", changed_at=datetime.now(UTC) - timedelta(minutes=9)))
+    quiet = guard.deliver(a_pulse_event())
+    leave_open(guarded.server, clients, usable * 40 // 100)
+    down = [guard.deliver(a_pulse_event(NOW + timedelta(minutes=minute))) for minute in (2, 3)]
+
+    assert (over["kind"], over["restraint"], over["recovered"]) == ("observation", "not an alarm", False)
+    assert 60 < over["before"]["utilisation"] < 75
+    assert (quiet["kind"], quiet["engaged"]) == ("pulse", False)
+    assert [(report["kind"], report["recovered"]) for report in down] == [("observation", True), ("pulse", False)]
+
+
+@NEWEST
+def test_an_alarm_s_ok_above_the_lowest_threshold_ends_no_attempts(guarded: Guarded) -> None:
+    guard = with_policy(guarded, a_policy(a_rule(roles=("nobody",))))
+    fill(guarded.server, role="app")
+    guard.deliver()
+
+    assert guard.deliver(an_alarm_event(state="OK"))["engaged"] is True
 
 
 def test_genuine_load_is_left_alone_and_called_by_its_name(guarded: Guarded) -> None:

@@ -4,7 +4,7 @@ the responder failed.
 
 import json
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -227,12 +227,50 @@ def test_a_failure_says_what_became_of_the_responder_and_what_to_look_at(
     assert len(entry.escalation) > len(what) + 10
 
 
+@pytest.mark.parametrize(
+    ("condition", "error_type", "is_unknown"),
+    [
+        ("RetriesExhausted", "Runtime.ExitError", True),
+        ("RetriesExhausted", "KeyError", True),
+        ("RetriesExhausted", None, True),
+        ("RetriesExhausted", "ForeignEventError", False),
+        ("EventAgeExceeded", None, False),
+        ("ZeroReservedConcurrency", None, False),
+    ],
+)
+def test_what_a_run_terminated_that_was_killed_is_not_known_and_one_that_never_ran_terminated_nobody(
+    condition: str, error_type: str | None, is_unknown: bool
+) -> None:
+    answer = {"responsePayload": {"errorType": error_type, "errorMessage": "..."}} if error_type else {}
+
+    assert failed(condition, **answer).has_unknown_outcomes is is_unknown
+
+
+def test_what_a_run_had_in_hand_when_it_lost_the_database_is_not_known() -> None:
+    report = an_example("remediation")
+
+    assert not told(report).has_unknown_outcomes
+    assert told(report | {"outcomes": report["outcomes"] | {"unknown": 3}}).has_unknown_outcomes
+    assert told(report | {"outcomes": None}).has_unknown_outcomes
+
+
+@pytest.mark.parametrize("at", ["2026-11-20T15:27:37", "yesterday", None])
+def test_an_alarm_s_time_that_cannot_be_read_is_not_known(at: str | None) -> None:
+    report = an_example("remediation")
+
+    entry = told(report | {"event": report["event"] | {"at": at}})
+
+    assert entry.alarm is not None
+    assert (entry.kind, entry.alarm.changed_at) == ("remediation", None)
+
+
 def test_a_failure_names_the_alarm_that_was_left_undone_or_none_where_it_was_a_pulse() -> None:
-    over_alarm = failed(requestPayload=an_alarm_event(CRITICAL_ALARM))
+    fired_at = datetime(2026, 11, 20, 15, 27, tzinfo=UTC)
+    over_alarm = failed(requestPayload=an_alarm_event(CRITICAL_ALARM, changed_at=fired_at))
     over_pulse = failed(requestPayload={"detail-type": "Scheduled Event"})
     over_nonsense = failed(requestPayload={"Records": [{"Sns": {"Message": NESTED_TOO_DEEPLY}}]})
 
-    assert over_alarm.alarm == Alarm(CRITICAL_ALARM.rpartition(":")[2], CRITICAL_ALARM, "ALARM")
+    assert over_alarm.alarm == Alarm(CRITICAL_ALARM.rpartition(":")[2], CRITICAL_ALARM, "ALARM", changed_at=fired_at)
     assert over_pulse.alarm is None
     assert over_nonsense.alarm is None
 

@@ -219,6 +219,26 @@ def test_an_observed_incident_says_who_would_have_gone_and_why_nobody_went() -> 
     assert "Terminated" not in mail
 
 
+def test_of_a_run_that_was_killed_it_is_said_that_nobody_knows_whom_it_terminated() -> None:
+    killed = an_entry(1, kind="failure", headline="the responder was killed", has_unknown_outcomes=True)
+
+    nobody_known = an_incident(an_entry(), killed)
+    some_known = an_incident(an_entry(terminated=(CHECKOUT,)), killed)
+
+    assert "No session was terminated" not in text(nobody_known)
+    assert "\n  Whether sessions were terminated is not known: a run ended, or lost the" in text(nobody_known)
+    assert "Terminated 30 sessions in 1 attempt:" in text(some_known)
+    assert "\n  Whether more were terminated is not known: a run ended," in text(some_known)
+    assert [document(each)["has_unknown_outcomes"] for each in (an_incident(), nobody_known)] == [False, True]
+
+
+def test_an_incident_that_another_followed_is_not_said_to_have_recovered() -> None:
+    incident = an_incident(an_entry(), followed_at=START + 60 * MINUTE)
+
+    assert subject_of(incident) == "[followed by another] orders after 1 h"
+    assert document(incident)["progress"] == "closed"
+
+
 def test_times_are_utc_and_names_with_hyphens_stay_whole() -> None:
     in_berlin = START.astimezone(timezone(timedelta(hours=1)))
     event = RdsEvent(in_berlin, "orders-prod", "Recovery of the DB instance is done on orders-prod-standby-two")
@@ -359,6 +379,11 @@ WORSE = an_entry(1)
 NO_ALARM = replace(OPEN, alarm=None)
 OVER = replace(a_recovery(5), alarm=None)
 BELOW = an_entry(2, after=HALF, is_below_target=True)
+CALLED = an_entry(1, escalation="refused")
+FIRED_TWICE = [
+    an_entry(minute, "observation", alarm=an_alarm(Tier.WARNING, state))
+    for minute, state in ((2, "ALARM"), (3, "OK"), (4, "ALARM"))
+]
 
 
 @pytest.mark.parametrize(
@@ -382,6 +407,10 @@ BELOW = an_entry(2, after=HALF, is_below_target=True)
             False,
         ),
         (an_incident(NO_ALARM, OVER), an_incident(NO_ALARM, OVER, an_entry(6)), True),
+        (an_incident(OPEN, BELOW), an_incident(OPEN, BELOW, WORSE), False),
+        (an_incident(OPEN, *FIRED_TWICE[:2]), an_incident(OPEN, *FIRED_TWICE), True),
+        (an_incident(OPEN, CALLED, *FIRED_TWICE[:2]), an_incident(OPEN, CALLED, *FIRED_TWICE), True),
+        (an_incident(OPEN, a_recovery(5)), an_incident(OPEN, a_recovery(5), an_entry(6, alarm=an_alarm())), True),
         (None, an_incident(a_recovery(1)), False),
         (an_incident(a_recovery(1)), an_incident(OPEN, a_recovery(1)), True),
         (an_incident(OPEN, a_recovery(5)), an_incident(OPEN, an_entry(1, escalation="refused"), a_recovery(5)), False),
@@ -397,6 +426,10 @@ BELOW = an_entry(2, after=HALF, is_below_target=True)
         "a further reason",
         "the same reason with other figures",
         "begun again after it was over",
+        "above the target again, of which nobody was told that it was below",
+        "an alarm that fires anew while another is on",
+        "an alarm that fires anew while people are needed",
+        "an alarm that fires anew after the end",
         "an end without a beginning",
         "whose beginning comes late",
         "what comes late of an incident that is over",
@@ -417,14 +450,21 @@ def test_a_warning_that_becomes_critical_is_news_and_the_other_way_round_is_not(
     assert not is_news(an_incident(OPEN), an_incident(OPEN, replace(warning, at=START + MINUTE, request_id="later")))
 
 
-def test_an_escalation_that_recovers_is_told_when_it_is_over_or_begins_again() -> None:
+def test_whoever_was_called_is_called_off_when_usage_is_down_and_called_again_where_it_rises() -> None:
     escalated = an_incident(replace(OPEN, escalation="refused"))
     recovering = an_incident(*escalated.entries, BELOW)
+    rising = an_incident(*recovering.entries, an_entry(3))
     again = an_incident(*recovering.entries, an_entry(3, escalation="refused"))
 
     assert recovering.progress is Progress.RECOVERING
-    assert not is_news(escalated, recovering)
+    assert is_news(escalated, recovering)
+    assert subject_of(recovering) == "[recovering] orders: 48 of 97 connections in use"
+    assert "orders: people are no longer needed: below the target again" in text(recovering)
+    assert "have to do" not in text(recovering)
+    assert document(recovering)["progress"] == "recovering"
+    assert is_news(recovering, rising)
     assert is_news(recovering, again)
+    assert is_news(recovering, an_incident(*recovering.entries, a_recovery(5)))
 
 
 def test_an_hour_of_the_same_trouble_is_told_once() -> None:

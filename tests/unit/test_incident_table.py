@@ -46,6 +46,7 @@ def a_full_incident() -> Incident:
         explanation="why",
         problems=("one", "two"),
         evidence="evidence/key",
+        has_unknown_outcomes=True,
         times=4,
     )
     context = Context(
@@ -61,6 +62,8 @@ def a_full_incident() -> Incident:
         told=("run-1",),
         not_before=NOW - timedelta(days=1),
         previous="20261119T030000-run-0",
+        alarms_before=(replace(an_alarm(Tier.WARNING, "OK"), changed_at=NOW - timedelta(days=1)),),
+        followed_at=NOW + timedelta(days=1),
     )
 
 
@@ -84,7 +87,7 @@ def test_every_field_comes_back_as_it_was() -> None:
 def test_what_another_version_wrote_is_read() -> None:
     incident = a_full_incident()
     document = json.loads(gzip.decompress(body_of(incident)))
-    del document["not_before"], document["entries"][0]["times"]
+    del document["not_before"], document["entries"][0]["times"], document["entries"][0]["alarm"]["changed_at"]
     document["entries"][0]["new"] = document["new"] = {"unknown": 1}
 
     back = incident_of(gzip.compress(json.dumps(document).encode()))

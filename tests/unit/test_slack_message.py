@@ -231,6 +231,32 @@ def test_it_is_news_where_warning_became_critical() -> None:
     assert is_news(an_incident(warning, an_entry(1, alarm=an_alarm()), told=("run-0",)))
 
 
+def test_it_is_news_where_an_alarm_fires_anew() -> None:
+    start, called = an_entry(0, alarm=an_alarm()), an_escalation(1)
+    ok, again = (an_entry(n, alarm=an_alarm(state=state)) for n, state in ((2, "OK"), (3, "ALARM")))
+    warning = an_entry(0.5, alarm=an_alarm(Tier.WARNING))
+
+    assert is_news(an_incident(start, warning, called, ok, again, told=("run-0", "run-0.5", "run-1")))
+
+
+def test_what_nobody_knows_of_a_run_that_was_killed_is_said_in_the_message_and_the_thread() -> None:
+    killed = an_escalation(1, kind="failure", terminated=(), has_unknown_outcomes=True)
+    not_known = "*Terminated*: not known, see the log"
+    more = "*Terminated*: 30 sessions\n"
+
+    assert not_known in told(an_incident(killed))
+    assert not_known in shown(thread_of(killed, LINKS))
+    assert more in told(an_incident(an_entry(alarm=an_alarm()), killed))
+    assert "… whether more were terminated is not known, see the log" in told(an_incident(an_entry(0), killed))
+
+
+def test_what_another_incident_followed_is_over_and_not_said_to_have_recovered() -> None:
+    incident = an_incident(an_entry(alarm=an_alarm()), followed_at=LATER)
+
+    assert "orders-prod: followed by another incident" in told(incident)
+    assert message_of(incident, LINKS, LATER).color == GREEN
+
+
 # Whatever the database holds
 
 

@@ -215,7 +215,8 @@ def _post(client: WebClient, channel: str, message: Message, thread: str | None 
 def _tell_through_webhook(
     incident: Incident, links: Links, now: datetime, webhook: SlackWebhook, deadline: float
 ) -> Telling:
-    everything = Telling(incident.slack, tuple(entry.request_id for entry in incident.entries), None)
+    runs = (entry.request_id for entry in incident.entries)
+    everything = Telling(incident.slack, tuple(dict.fromkeys((*incident.told, *runs))), None)
     if not is_news(incident):
         return everything
     try:

@@ -4,11 +4,13 @@ Everything is read from an incident's entries in the order of their times, so ne
 repetition matters.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import dropwhile
+from operator import itemgetter
 
 from connection_guard.core.alarm import AlarmState
 from connection_guard.core.context import Context
@@ -19,14 +21,17 @@ from connection_guard.core.wording import spelled
 # The kind of an entry whose run came to no Report.
 FAILURE = "failure"
 
-# How long an incident waits for more: what has recovered, or was the guard's own trouble, which every pulse repeats
-# while it lasts; and one whose alarm has yet to end, which may be silent for long.
+# How long an incident waits for more: what has recovered, has no alarm on, or was the guard's own trouble, which every
+# pulse repeats while it lasts; and one whose alarm has yet to end, which may be silent for long.
 WAITS_AFTER_RECOVERY = timedelta(hours=1)
 WAITS_FOR_ALARM = timedelta(days=1)
 
 # What is kept of an incident. A DynamoDB item holds 400 KB, an entry is a few KB.
 MOST_ENTRIES = 60
 MOST_GROUPS_TOLD = 3
+
+NOTHING_SHOWED_THE_END = "another incident began, nothing showed the end of this one"
+WHETHER_IS_NOT_KNOWN = "whether sessions were terminated is not known"
 
 
 class Progress(StrEnum):
@@ -86,12 +91,16 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """The alarm that a run answered, in the state that it had changed to; `tier` is None where no run told it."""
+    """The alarm that a run answered, in the state that it changed to at `changed_at`, by CloudWatch's clock.
+
+    `tier` is None where no run reported it; `changed_at` is None where an older version stored the alarm.
+    """
 
     name: str
     arn: str
     state: str
     tier: Tier | None = None
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,8 @@ class Entry:
 
     `request_id` names the run, `kind` is that of its Report or "failure". `is_below_target` is None where usage is not
     known. `evidence` is the key of the run's object in the evidence bucket. `times` is how many runs the entry stands
-    for: more than one where an incident has had more than it can keep.
+    for: more than one where an incident has had more than it can keep. `has_unknown_outcomes` says that the run may
+    have terminated more than `terminated` names: it was killed, or lost the database with sessions in hand.
     """
 
     request_id: str
@@ -124,7 +134,23 @@ class Entry:
     explanation: str | None
     problems: tuple[str, ...]
     evidence: str | None
+    has_unknown_outcomes: bool = False
     times: int = 1
+
+    @property
+    def change(self) -> Alarm | None:
+        """The alarm's begin or end, at the run's own time where CloudWatch's is not known.
+
+        None for INSUFFICIENT_DATA: what is not seen has not ended.
+        """
+        if self.alarm is None or self.alarm.state not in (AlarmState.ALARM, AlarmState.OK):
+            return None
+        return replace(self.alarm, changed_at=self.alarm.changed_at or self.at)
+
+    @property
+    def carries_on(self) -> bool:
+        """Whether it is a further attempt of what an earlier run began, and needs nobody."""
+        return self.alarm is None and self.attempt > 1 and self.escalation is None
 
     @property
     def usage(self) -> Usage | None:
@@ -160,7 +186,9 @@ class Incident:
 
     `version` counts the changes. `slack` is None before Slack has a message that can be edited; `told` names the runs
     that are in its thread, and the changes that others than Slack's bot were told of. Whatever is from `not_before` or
-    earlier belongs to the incident before, which is named by `previous` until its end is told, too.
+    earlier belongs to the incident before, which is named by `previous` until its end is told, too;
+    `alarms_before` are the alarms as that one left them. `followed_at` is when another began although nothing had shown
+    the end of this one.
     """
 
     database: str
@@ -172,6 +200,8 @@ class Incident:
     told: tuple[str, ...] = ()
     not_before: datetime | None = None
     previous: str | None = None
+    alarms_before: tuple[Alarm, ...] = ()
+    followed_at: datetime | None = None
 
     @property
     def matters(self) -> bool:
@@ -190,11 +220,26 @@ class Incident:
     @property
     def closed_at(self) -> datetime | None:
         end = _last_step(self).closed_by
-        return end.at if end else None
+        return end.at if end else self.followed_at
 
     @property
     def progress(self) -> Progress:
-        return _last_step(self).progress
+        return Progress.CLOSED if self.followed_at else _last_step(self).progress
+
+    @property
+    def has_called_off(self) -> bool:
+        """Whether people were needed and no longer are, though it is not over."""
+        return self.progress is Progress.RECOVERING and _last_step(self).has_called
+
+    @property
+    def recurrences(self) -> int:
+        """How often an alarm fired anew after its OK, also after an OK that nobody delivered."""
+        begins = Counter(alarm.arn for alarm in self.alarms_before)
+        changes = {key: entry for entry in self.entries if (key := _change_key(entry))}
+        for (arn, _), entry in sorted(changes.items(), key=lambda item: item[0][1]):
+            has_fired = entry.change is not None and entry.change.state == AlarmState.ALARM
+            begins[arn] = begins[arn] + entry.times if has_fired else max(begins[arn], 1)
+        return sum(count - 1 for count in begins.values())
 
     @property
     def tier(self) -> Tier | None:
@@ -221,13 +266,19 @@ class Incident:
 
     @property
     def alarm(self) -> Alarm | None:
-        """The latest."""
-        return next((entry.alarm for entry in reversed(self.story) if entry.alarm), None)
+        """The one that changed last."""
+        changes = [(entry.alarm.changed_at or entry.at, entry.alarm) for entry in reversed(self.story) if entry.alarm]
+        return max(changes, key=itemgetter(0))[1] if changes else None
 
     @property
     def terminated(self) -> tuple[SessionGroup, ...]:
         """By rule, role and application, most sessions first."""
         return merged(group for entry in self.story for group in entry.terminated)
+
+    @property
+    def has_unknown_outcomes(self) -> bool:
+        """Whether more may have been terminated than `terminated` names."""
+        return any(entry.has_unknown_outcomes for entry in self.story)
 
     @property
     def spared(self) -> tuple[SessionGroup, ...]:
@@ -249,12 +300,9 @@ class Incident:
 
     @property
     def causes(self) -> tuple[Cause, ...]:
-        """Each by what was last said of it, those of the latest run first."""
-        causes: dict[str, Cause] = {}
-        for entry in reversed(self.story):
-            for cause in entry.causes:
-                causes.setdefault(cause.name, cause)
-        return tuple(causes.values())
+        """Those of the worst moment, or those that terminating proved: only then is it seen what pools reopen."""
+        diagnosed = [entry for entry in self.story if entry.causes]
+        return max(diagnosed, key=_weight_of_causes).causes if diagnosed else ()
 
     @property
     def escalations(self) -> tuple[str, ...]:
@@ -269,24 +317,26 @@ class Incident:
     @property
     def headline(self) -> str:
         """One line: the database, and where it stands now."""
-        step = _last_step(self)
         in_use = f"{_of(self.latest)} connections in use" if self.latest else "usage is not known"
-        match step.progress:
+        match self.progress:
             case Progress.ESCALATED:
-                return f"{self.database}: people are needed: {step.escalation}"
+                return f"{self.database}: people are needed: {_last_step(self).escalation}"
             case Progress.RECOVERING:
                 line = f"below the target again, {in_use}, the alarm has yet to end"
-            case Progress.CLOSED if step.closed_by:
-                line = f"over after {spelled(step.closed_by.at - self.opened_at)}, {in_use}"
+                if self.has_called_off:
+                    line = f"people are no longer needed: {line}"
+            case Progress.CLOSED if self.followed_at:
+                line = f"{NOTHING_SHOWED_THE_END}, {in_use} when last looked at"
+            case Progress.CLOSED if self.closed_at:
+                line = f"over after {spelled(self.closed_at - self.opened_at)}, {in_use}"
             case _:
                 line = in_use
-        terminated = sum(group.sessions for group in self.terminated)
-        return f"{self.database}: {line}" + (f", {terminated} sessions terminated" if terminated else "")
+        return f"{self.database}: {line}{_and_terminated(self)}"
 
     @property
     def timeline(self) -> tuple[tuple[datetime, str], ...]:
         """What happened, a sentence each; what every pulse repeats is one sentence with a count."""
-        steps = list(_steps(self.story))
+        steps = list(_steps(self))
         lines: list[tuple[datetime, str]] = []
         while steps:
             step, *steps = steps
@@ -295,6 +345,8 @@ class Incident:
                 repeats += 1
             stretch, steps = [step.entry, *(each.entry for each in steps[:repeats])], steps[repeats:]
             lines += [(step.entry.at, sentence) for sentence in _sentences(step, stretch, is_first=not lines)]
+        if self.followed_at:
+            lines.append((self.followed_at, NOTHING_SHOWED_THE_END))
         return tuple(lines)
 
 
@@ -304,29 +356,42 @@ def absorb(current: Incident | None, entry: Entry, *, database: str, new_id: str
     Gives `current` itself where the entry changes nothing: it is there already, or belongs to the incident before.
 
     - Whatever comes while an incident is not closed joins it, and so does what is from before its closing, however
-      late: the closing stands. After it, a further alarm's OK joins for an hour.
-    - What matters after an alarm's OK has closed it opens a new one. Where no alarm was seen and recovery alone closed
-      it, it waits for an hour: the alarm may be later than the pulses, and opens it again.
-    - An incident that is not closed waits for an hour where it has recovered or was the guard's own trouble alone, and
-      for a day otherwise. What matters later opens a new one, and the old one stays as it was.
+      late. After it, a further alarm's OK and a further attempt join for an hour, and it stays closed.
+    - What matters after the incident's alarms have ended opens a new one. Where no alarm was seen and recovery alone
+      closed it, it waits for an hour: the alarm may be later than the pulses, and opens it again.
+    - An incident that is not closed waits for a day while an alarm is on, and for an hour where it has recovered, has
+      no alarm on, or was the guard's own trouble alone. What matters later opens a new one; the old one
+      is then `followed`.
     - An end without a beginning (a lone OK) gives an incident that does not `matter`: its beginning may come yet.
     """
     if entry.kind == Kind.PULSE:
         return current
     if current is None:
         return Incident(database, new_id, (entry,), version=1)
-    is_of_past = current.not_before is not None and entry.at <= current.not_before
-    if is_of_past or _holds(current, entry):
+    if _is_of_past(current, entry) or _holds(current, entry):
         return current
     version = current.version + 1
     if _is_over_for(current, entry):
         ended_at = (current.closed_at or current.entries[-1].at) if current.matters else current.not_before
         previous = current.id if current.matters else current.previous
-        return Incident(database, new_id, (entry,), version=version, not_before=ended_at, previous=previous)
+        return Incident(
+            database,
+            new_id,
+            (entry, *(each for each in current.entries if each.at > entry.at)),
+            version=version,
+            not_before=ended_at,
+            previous=previous,
+            alarms_before=tuple(_latest_changes(current.alarms_before, current.entries).values()),
+        )
     entries = _bounded(tuple(sorted((*current.entries, entry), key=lambda each: (each.at, each.request_id))))
     dropped = {each.request_id for each in (*current.entries, entry)} - {each.request_id for each in entries}
     told = tuple(each for each in current.told if each not in dropped)
     return replace(current, entries=entries, version=version, told=told)
+
+
+def followed(incident: Incident, at: datetime) -> Incident:
+    """The incident once another has begun: over, although nothing showed its end (the alarm's OK was lost, say)."""
+    return incident if incident.progress is Progress.CLOSED else replace(incident, followed_at=at)
 
 
 def merged(groups: Iterable[SessionGroup]) -> tuple[SessionGroup, ...]:
@@ -339,6 +404,19 @@ def merged(groups: Iterable[SessionGroup]) -> tuple[SessionGroup, ...]:
     return tuple(sorted(sums.values(), key=lambda group: -group.sessions))
 
 
+def without_figures(reason: str) -> str:
+    """What differs in its figures alone is the same, a minute later."""
+    return "".join(character for character in reason if not character.isdigit())
+
+
+def _is_of_past(current: Incident, entry: Entry) -> bool:
+    """Whether the entry belongs to the incident before. What shows an alarm's present state always matters."""
+    if current.not_before is None or entry.at > current.not_before:
+        return False
+    change = entry.change
+    return change is None or _latest_changes(current.alarms_before, [*current.entries, entry])[change.arn] != change
+
+
 def _is_over_for(current: Incident, entry: Entry) -> bool:
     """Whether the entry came too late to be part of the incident."""
     since_last = entry.at - current.entries[-1].at
@@ -346,54 +424,95 @@ def _is_over_for(current: Incident, entry: Entry) -> bool:
         return since_last > WAITS_AFTER_RECOVERY
     step = _last_step(current)
     if step.closed_by is not None:
-        is_new = entry.opens and step.closed_by.alarm is not None
+        is_new = step.has_seen_alarm and _begins_anew(entry, set(map(_change_key, current.entries)))
         since_closing = entry.at - step.closed_by.at
         return since_closing > (timedelta() if is_new else WAITS_AFTER_RECOVERY)
-    is_quiet = step.progress is Progress.RECOVERING or all(each.is_trouble for each in current.story)
+    is_quiet = (
+        step.progress is Progress.RECOVERING or not step.has_alarm_on or all(each.is_trouble for each in current.story)
+    )
     return entry.opens and since_last > (WAITS_AFTER_RECOVERY if is_quiet else WAITS_FOR_ALARM)
+
+
+_ChangeKey = tuple[str, datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """Where an incident stands with an entry. `escalation` says why people are needed, None where they are not."""
+    """Where an incident stands with an entry.
+
+    `escalation` says why people are needed, None where they are not; `has_called` that they are, or were before usage
+    was below the target. Of the alarms that the incident saw in ALARM, `has_alarm_on` says whether one has yet to end.
+    """
 
     entry: Entry
     progress: Progress
     closed_by: Entry | None
     escalation: str | None
+    has_called: bool
+    has_seen_alarm: bool
+    has_alarm_on: bool
 
 
-def _steps(story: Iterable[Entry]) -> Iterator[_Step]:
-    alarms: set[str] = set()
-    progress, closed_by, escalation = Progress.OPEN, None, None
+def _steps(incident: Incident) -> Iterator[_Step]:
+    story = incident.story
+    latest = _latest_changes(incident.alarms_before, incident.entries[: -len(story)])
+    seen: set[str] = set()
+    known: set[_ChangeKey | None] = set()
+    progress, closed_by, escalation, has_called = Progress.OPEN, None, None, False
     for entry in story:
-        if entry.alarm and entry.alarm.state == AlarmState.ALARM:
-            alarms.add(entry.alarm.arn)
-        elif entry.alarm and entry.alarm.state == AlarmState.OK:
-            alarms.discard(entry.alarm.arn)
-        if progress is Progress.CLOSED and not entry.opens:
+        change = entry.change
+        if change and change.state == AlarmState.ALARM:
+            seen.add(change.arn)
+        latest = _latest_changes(latest.values(), [entry])
+        has_alarm_on = any(latest[arn].state == AlarmState.ALARM for arn in seen)
+        if progress is Progress.CLOSED and not _begins_anew(entry, known):
             pass
         elif entry.escalation or entry.is_trouble:
             progress, closed_by, escalation = Progress.ESCALATED, None, entry.escalation or entry.headline
-        elif _ends(entry, alarms):
+        elif not has_alarm_on and (entry.is_below_target or (seen and change)):
             progress, closed_by, escalation = Progress.CLOSED, entry, None
         elif entry.is_below_target:
             progress, closed_by, escalation = Progress.RECOVERING, None, None
         elif progress is not Progress.ESCALATED:
             progress, closed_by = Progress.OPEN, None
-        yield _Step(entry, progress, closed_by, escalation)
+        has_called = progress is Progress.ESCALATED or (progress is Progress.RECOVERING and has_called)
+        known.add(_change_key(entry))
+        yield _Step(entry, progress, closed_by, escalation, has_called, bool(seen), has_alarm_on)
 
 
 def _last_step(incident: Incident) -> _Step:
-    *_, last = _steps(incident.story)
+    *_, last = _steps(incident)
     return last
 
 
-def _ends(entry: Entry, alarms: set[str]) -> bool:
-    """Usage is below the target after an alarm's OK, or again where no alarm is left that has yet to end."""
-    if entry.alarm and entry.alarm.state == AlarmState.OK:
-        return entry.is_below_target is True
-    return entry.has_recovered and not alarms
+def _latest_changes(before: Iterable[Alarm], entries: Iterable[Entry]) -> dict[str, Alarm]:
+    """Each alarm by its ARN as it changed last, by CloudWatch's clock: an OK may overtake its ALARM on the way."""
+    latest = {alarm.arn: alarm for alarm in before}
+    for change in filter(None, (entry.change for entry in entries)):
+        latest[change.arn] = max(change, latest.get(change.arn, change), key=_changed_at)
+    return latest
+
+
+def _changed_at(alarm: Alarm) -> datetime:
+    assert alarm.changed_at is not None, "an entry's change has a time"
+    return alarm.changed_at
+
+
+def _change_key(entry: Entry) -> _ChangeKey | None:
+    """Names the alarm's change, the same however often it is delivered."""
+    change = entry.change
+    return None if change is None else (change.arn, _changed_at(change))
+
+
+def _begins_anew(entry: Entry, known: Container[_ChangeKey | None]) -> bool:
+    """Whether it matters although all was over: no further attempt does, and no alarm that is delivered again."""
+    is_delivered_again = entry.kind == Kind.OBSERVATION and entry.change is not None and _change_key(entry) in known
+    return entry.opens and not entry.carries_on and not is_delivered_again
+
+
+def _weight_of_causes(entry: Entry) -> tuple[bool, float]:
+    """What terminating proved weighs most, then how full the database was when it was looked at."""
+    return bool(entry.reopened), entry.before.percent if entry.before else 0
 
 
 def _usages(entries: Iterable[Entry]) -> Iterator[Usage]:
@@ -402,7 +521,8 @@ def _usages(entries: Iterable[Entry]) -> Iterator[Usage]:
 
 def _alike(entry: Entry) -> tuple[object, ...]:
     """Entries that may stand for each other without changing where the incident stands."""
-    return entry.kind, entry.alarm and entry.alarm.state, entry.escalation is not None, entry.is_below_target
+    alarm = entry.alarm and (entry.alarm.arn, entry.alarm.state)
+    return entry.kind, alarm, entry.escalation is not None, entry.is_below_target
 
 
 def _bounded(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
@@ -431,6 +551,8 @@ def _both(earlier: Entry, later: Entry) -> Entry:
         times=earlier.times + later.times,
         before=max(befores, key=lambda usage: usage.percent, default=None),
         terminated=merged((*earlier.terminated, *later.terminated))[: len(later.terminated) or len(earlier.terminated)],
+        causes=max(earlier, later, key=_weight_of_causes).causes,
+        has_unknown_outcomes=earlier.has_unknown_outcomes or later.has_unknown_outcomes,
     )
 
 
@@ -448,12 +570,8 @@ def _repeats(entry: Entry, following: Entry) -> bool:
         following.alarm is None
         and following.escalation is not None
         and not following.terminated
-        and _without_digits(following.escalation) == _without_digits(entry.escalation or "")
+        and without_figures(following.escalation) == without_figures(entry.escalation or "")
     )
-
-
-def _without_digits(text: str) -> str:
-    return "".join(character for character in text if not character.isdigit())
 
 
 def _of(usage: Usage) -> str:
@@ -477,6 +595,8 @@ def _sentences(step: _Step, stretch: list[Entry], *, is_first: bool) -> Iterator
     often = f" (again and again: {again} times until {stretch[-1].at:%H:%M} UTC)" if again > 1 else ""
     if entry.escalation:
         yield f"{_trouble(entry)}people are needed: {entry.escalation}{often}"
+    if entry.has_unknown_outcomes and entry.kind != Kind.REMEDIATION:
+        yield WHETHER_IS_NOT_KNOWN
 
 
 def _announced(entry: Entry, *, is_first: bool) -> str | None:
@@ -501,9 +621,17 @@ def _remedied(entry: Entry) -> str:
     groups = [f'{group.sessions} of {_pool(group.role, group.application)} by rule "{group.rule}"' for group in told]
     done = ", ".join([*groups, *([f"{rest} more"] if rest else [])]) or "nobody"
     survived = f", {entry.survived} survived" if entry.survived else ""
+    unknown = ", what became of others is not known" if entry.has_unknown_outcomes else ""
     now = f"{_of(entry.after)} now" if entry.after else "not looked at since"
     runs = f" (in {entry.times} runs)" if entry.times > 1 else ""
-    return f"terminated {done}{survived}{runs}, {now}"
+    return f"terminated {done}{survived}{unknown}{runs}, {now}"
+
+
+def _and_terminated(incident: Incident) -> str:
+    terminated = sum(group.sessions for group in incident.terminated)
+    if terminated:
+        return f", {terminated} sessions terminated" + (", perhaps more" if incident.has_unknown_outcomes else "")
+    return f"; {WHETHER_IS_NOT_KNOWN}" if incident.has_unknown_outcomes else ""
 
 
 def _left_alone(entry: Entry) -> str:

@@ -4,7 +4,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from connection_guard.core.alarm import AlarmState
@@ -23,6 +24,7 @@ from connection_guard.core.incident import (
 from connection_guard.core.incident_table import body_of, incident_of
 from connection_guard.core.outcome import Reconnection, reopening_applications
 from connection_guard.core.policy import Tier
+from connection_guard.core.run import Kind
 from connection_guard.core.session import Pool
 
 MOST_GROUPS = 10
@@ -34,6 +36,9 @@ OTHERS = "others"
 
 # What Lambda says of a function that it had to end. https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
 _TIMED_OUT = re.compile(r"Task timed out after ([\d.]+) seconds")
+# The function was not called; or its code raised this before it looked at anything.
+_CALLED_NOTHING = frozenset({"EventAgeExceeded", "ZeroReservedConcurrency"})
+_RAISED_AT_ONCE = frozenset({"ForeignEventError", "ConfigurationError"})
 _OUT_OF_MEMORY = re.compile(r"signal: killed|OutOfMemory|MemoryError", re.IGNORECASE)
 
 Row = Mapping[str, Any]
@@ -52,7 +57,8 @@ def entry_of(delivery: Delivery, *, evidence: str | None) -> Entry:
         problem = (
             f"a report of kind {delivery.kind} is malformed ({type(wrong).__name__}: {wrong}): {delivery.headline}"
         )
-        return _trouble(delivery.request_id, delivery.received_at, delivery.headline, problem, None, evidence)
+        trouble = _trouble(delivery.request_id, delivery.received_at, delivery.headline, problem, None, evidence)
+        return replace(trouble, has_unknown_outcomes=delivery.kind == Kind.REMEDIATION)
 
 
 def _run(delivery: ReportDelivery, evidence: str | None) -> Entry:
@@ -87,14 +93,17 @@ def _run(delivery: ReportDelivery, evidence: str | None) -> Entry:
         explanation=report["explanation"] and _cut(report["explanation"]),
         problems=_lines([*report["problems"], *problems], omitted["problems"]),
         evidence=evidence,
+        has_unknown_outcomes=outcomes["unknown"] > 0,
     )
 
 
 def _failure(delivery: FailureDelivery, evidence: str | None) -> Entry:
     what, look = _failed(delivery)
-    return _trouble(
+    trouble = _trouble(
         delivery.request_id, delivery.failed_at, what, f"{what}: {look}", _alarm_left_undone(delivery.record), evidence
     )
+    did_nothing = delivery.condition in _CALLED_NOTHING or delivery.error_type in _RAISED_AT_ONCE
+    return replace(trouble, has_unknown_outcomes=not did_nothing)
 
 
 def _trouble(
@@ -154,7 +163,12 @@ def _alarm_left_undone(record: Row) -> Alarm | None:
     """The alarm that the responder failed over, where it was one: as SNS delivered it."""
     try:
         message = json.loads(record["requestPayload"]["Records"][0]["Sns"]["Message"])
-        return Alarm(_cut(message["AlarmName"]), message["AlarmArn"], str(AlarmState(message["NewStateValue"])))
+        return Alarm(
+            _cut(message["AlarmName"]),
+            message["AlarmArn"],
+            str(AlarmState(message["NewStateValue"])),
+            changed_at=_moment(message.get("StateChangeTime")),
+        )
     except (KeyError, TypeError, IndexError, ValueError, AttributeError, RecursionError):
         return None
 
@@ -165,7 +179,16 @@ def _alarm(event: Row) -> Alarm | None:
     is_old = event["is_stale"] or event["is_duplicate"]
     if alarm is None or (is_old and alarm["state"] == AlarmState.ALARM):
         return None
-    return Alarm(_cut(alarm["name"]), alarm["arn"], alarm["state"], Tier(alarm["tier"]))
+    return Alarm(_cut(alarm["name"]), alarm["arn"], alarm["state"], Tier(alarm["tier"]), _moment(event.get("at")))
+
+
+def _moment(text: object) -> datetime | None:
+    """None for what is no time with a zone: the run's own time then stands in for it."""
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None
 
 
 def _usage(row: Row | None) -> Usage | None:

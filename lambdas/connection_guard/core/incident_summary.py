@@ -1,21 +1,31 @@
 """An incident in words: an e-mail's subject and text, and JSON for machines (docs/incident.schema.json)."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from textwrap import fill
 from typing import Any
 from unicodedata import combining, normalize
 
 from connection_guard.core.context import Context
-from connection_guard.core.incident import Entry, Incident, Progress, SessionGroup, Usage
+from connection_guard.core.incident import (
+    WHETHER_IS_NOT_KNOWN,
+    Alarm,
+    Entry,
+    Incident,
+    Progress,
+    SessionGroup,
+    Usage,
+    without_figures,
+)
 from connection_guard.core.links import Links
 from connection_guard.core.policy import Tier
 from connection_guard.core.wording import spelled
 
 SCHEMA_VERSION = 1
+
+# What the names of news begin with, among all that an incident remembers to have been told.
+SNS = "sns: "
 
 # SNS: printable ASCII, "less than 100 characters long" (API reference, Publish, Subject).
 SUBJECT_LENGTH = 99
@@ -30,17 +40,25 @@ Row = dict[str, Any]
 
 
 def news_of(incident: Incident) -> str | None:
-    """Names the latest that those who get an e-mail a message are to be told, unless they were; None: it is nothing.
+    """Names what those who get an e-mail a message have to know; another name than they know is news. None: nothing.
 
-    That is: it opened, became critical, needs people (for a further reason), or is over. The name stays the same while
-    nothing of that changes, however many runs there are.
+    That is: it opened, became critical, needs people (for a further reason) or no longer does, is over, or an alarm
+    fired anew after its OK. The name stays the same while nothing of that changes, however many runs there are.
     """
     if not incident.matters:
         return None
-    stages = [replace(incident, entries=incident.story[: place + 1]) for place in range(len(incident.story))]
-    news = [stages[0], *(after for before, after in pairwise(stages) if _is_news(before, after))]
-    names = [_name_of_news(stage) for stage in news]
-    return f"{names[-1]} ({names.count(names[-1])})"
+    severity = "critical" if incident.tier is Tier.CRITICAL else "not critical"
+    match incident.progress:
+        case Progress.CLOSED:
+            state = "over"
+        case Progress.ESCALATED:
+            reasons = {without_figures(reason) for reason in incident.escalations}
+            state = f"{severity}, people are needed for {len(reasons)} reasons"
+        case Progress.RECOVERING if incident.has_called_off:
+            state = f"{severity}, people are no longer needed"
+        case _:
+            state = severity
+    return f"{SNS}{state}, {incident.recurrences} times anew"
 
 
 def subject_of(incident: Incident) -> str:
@@ -92,7 +110,7 @@ def json_of(incident: Incident, links: Links, now: datetime) -> Row:
         "closed_at": incident.closed_at and incident.closed_at.isoformat(),
         "seconds": _lasted(incident, now).total_seconds(),
         "escalations": list(incident.escalations),
-        "alarm": incident.alarm and asdict(incident.alarm),
+        "alarm": incident.alarm and _alarm(incident.alarm),
         "usage": {
             "first": _figures(incident.first),
             "peak": _figures(incident.peak),
@@ -100,6 +118,7 @@ def json_of(incident: Incident, links: Links, now: datetime) -> Row:
         },
         "attempts": incident.attempts,
         "sessions_terminated": _sessions(incident.terminated),
+        "has_unknown_outcomes": incident.has_unknown_outcomes,
         "trend": context.trend if context else None,
         "evidence": incident.evidence,
         "links": asdict(links),
@@ -108,29 +127,10 @@ def json_of(incident: Incident, links: Links, now: datetime) -> Row:
     }
 
 
-def _is_news(before: Incident, after: Incident) -> bool:
-    has_moved = after.progress is not before.progress and (
-        after.progress in (Progress.ESCALATED, Progress.CLOSED) or before.progress is Progress.CLOSED
-    )
-    reasons, known = ({_without_figures(reason) for reason in each.escalations} for each in (after, before))
-    return has_moved or bool(reasons - known) or (after.tier is Tier.CRITICAL and before.tier is not Tier.CRITICAL)
-
-
-def _name_of_news(incident: Incident) -> str:
-    if incident.progress is Progress.ESCALATED:
-        return f"sns: {_state(incident)}: {_without_figures(_standing(incident))}"
-    return f"sns: {incident.progress if incident.closed_at else incident.tier}"
-
-
-def _without_figures(reason: str) -> str:
-    """What differs in its figures alone is the same, a minute later."""
-    return re.sub(r"\d+", "", reason)
-
-
 def _state(incident: Incident) -> str:
     match incident.progress:
         case Progress.CLOSED:
-            return "recovered"
+            return "followed by another" if incident.followed_at else "recovered"
         case Progress.ESCALATED:
             return "people needed"
         case Progress.RECOVERING:
@@ -178,7 +178,9 @@ def _done(incident: Incident) -> Iterator[str]:
         attempts = "1 attempt" if incident.attempts == 1 else f"{incident.attempts} attempts"
         yield from _wrapped(f"Terminated {_counted(_sessions(incident.terminated))} in {attempts}:")
         yield from _groups(incident.terminated)
-    else:
+    if incident.has_unknown_outcomes:
+        yield from _wrapped(_not_known(incident))
+    elif not incident.terminated:
         yield from _wrapped("No session was terminated.")
         explanations = [entry.explanation for entry in incident.story if entry.explanation]
         yield from _wrapped(*explanations[-1:])
@@ -193,6 +195,11 @@ def _done(incident: Incident) -> Iterator[str]:
             f"{_application(each.application, each.role)} lost {each.terminated} and opened {each.reopened} again."
         )
     yield from _more(incident.reopened, MOST_LINES, "pools")
+
+
+def _not_known(incident: Incident) -> str:
+    what = "Whether more were terminated is not known" if incident.terminated else WHETHER_IS_NOT_KNOWN.capitalize()
+    return f"{what}: a run ended, or lost the database, before it could look; the responder's log names each batch."
 
 
 def _groups(groups: Sequence[SessionGroup]) -> Iterator[str]:
@@ -265,6 +272,10 @@ def _has_looked(entry: Entry) -> bool:
 
 def _lasted(incident: Incident, now: datetime) -> timedelta:
     return max(incident.closed_at or now, incident.opened_at) - incident.opened_at
+
+
+def _alarm(alarm: Alarm) -> Row:
+    return {**asdict(alarm), "changed_at": alarm.changed_at and alarm.changed_at.isoformat()}
 
 
 def _figures(usage: Usage | None) -> Row | None:

@@ -4,14 +4,22 @@ Within Slack's limits whatever the database holds; what does not fit is counted.
 https://docs.slack.dev/reference/block-kit/blocks
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from connection_guard.core.context import Context, RdsEvent, sparkline
-from connection_guard.core.incident import Cause, Entry, Incident, Progress, Reopened, SessionGroup, Usage
+from connection_guard.core.incident import (
+    Cause,
+    Entry,
+    Incident,
+    Progress,
+    Reopened,
+    SessionGroup,
+    Usage,
+    without_figures,
+)
 from connection_guard.core.links import Links
 from connection_guard.core.mrkdwn import code, fitting, length, link, plain, prose
 from connection_guard.core.policy import Tier
@@ -42,6 +50,8 @@ PROBLEMS_MOST = 500
 
 THREAD_PART_MOST = 800
 
+MORE_IS_NOT_KNOWN = "… whether more were terminated is not known, see the log"
+
 Block = dict[str, Any]
 T = TypeVar("T")
 
@@ -62,7 +72,7 @@ def message_of(incident: Incident, links: Links, now: datetime) -> Message:
         _action(incident),
         _usage_over_time(incident.context),
         _causes(incident),
-        _groups("Terminated", incident.terminated, TERMINATED_MOST),
+        _terminated(incident.terminated, TERMINATED_MOST, has_unknown_outcomes=incident.has_unknown_outcomes),
         _groups("Only observed: these would have been terminated", _would_terminate(incident), OBSERVED_MOST),
         _groups("Spared", incident.spared, SPARED_MOST),
         _reopened(incident),
@@ -92,7 +102,7 @@ def thread_of(entry: Entry, links: Links) -> Message:
     would = entry.would_terminate
     lines = (
         f"*People are needed*: {prose(entry.escalation, LINE_MOST)}" if entry.escalation else None,
-        _groups("Terminated", entry.terminated, THREAD_PART_MOST),
+        _terminated(entry.terminated, THREAD_PART_MOST, has_unknown_outcomes=entry.has_unknown_outcomes),
         _groups("Only observed: these would have been terminated", would, THREAD_PART_MOST),
         survived,
         *(f"Problem: {prose(problem, LINE_MOST)}" for problem in entry.problems[:1]),
@@ -121,7 +131,7 @@ def is_news(incident: Incident) -> bool:
     if not told:
         return True
     then = replace(incident, entries=told)
-    return (then.progress, then.tier) != (incident.progress, incident.tier)
+    return any(getattr(then, name) != getattr(incident, name) for name in ("progress", "tier", "recurrences"))
 
 
 def _is_repeat(entry: Entry, before: Entry | None) -> bool:
@@ -135,14 +145,14 @@ def _is_repeat(entry: Entry, before: Entry | None) -> bool:
 
 def _gist(entry: Entry) -> tuple[object, ...]:
     """What an entry says, whatever its figures."""
-    return entry.kind, re.sub(r"\d+", "", entry.escalation or ""), entry.has_recovered, entry.is_below_target
+    return entry.kind, without_figures(entry.escalation or ""), entry.has_recovered, entry.is_below_target
 
 
 def _standing(incident: Incident) -> tuple[str, str, str]:
     """The colour, a mark for who does not see it, and the words."""
     match incident.progress:
         case Progress.CLOSED:
-            return GREEN, "🟢", "recovered"
+            return GREEN, "🟢", "followed by another incident" if incident.followed_at else "recovered"
         case Progress.RECOVERING:
             return BLUE, "🔵", "below its target again, not over yet"
         case Progress.ESCALATED:
@@ -214,6 +224,14 @@ def _usage_over_time(context: Context | None) -> str | None:
 
 def _would_terminate(incident: Incident) -> tuple[SessionGroup, ...]:
     return incident.story[-1].would_terminate
+
+
+def _terminated(groups: Sequence[SessionGroup], most: int, *, has_unknown_outcomes: bool) -> str | None:
+    if not has_unknown_outcomes:
+        return _groups("Terminated", groups, most)
+    if not groups:
+        return "*Terminated*: not known, see the log"
+    return f"{_groups('Terminated', groups, most - length(MORE_IS_NOT_KNOWN))}\n{MORE_IS_NOT_KNOWN}"
 
 
 def _groups(title: str, groups: Sequence[SessionGroup], most: int) -> str | None:
