@@ -2,14 +2,9 @@
 
 from collections.abc import Iterable
 
-from aws_cdk import IResolvable, Stack, Token, Tokenization
+from aws_cdk import IResolvable, Stack, Token
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
-
-
-def shown_port(port: int) -> str:
-    """Return the port as text, also where it is a token: Python would spell the number by which the CDK knows it."""
-    return Tokenization.stringify_number(port) if Token.is_unresolved(port) else str(port)
 
 
 class ClosedSecurityGroup(ec2.SecurityGroup):

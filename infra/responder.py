@@ -80,7 +80,7 @@ class Responder(Construct):
                 str(build_package("responder", target.architecture, {"policy.toml": database.policy_file.read_bytes()}))
             ),
             handler="responder.handler.lambda_handler",
-            environment=_settings(self, database, proxy, target).to_environment(Stack.of(self).to_json_string),
+            environment=_settings(self, database, proxy, target).to_environment(),
             environment_encryption=key,
             # Before the pulse of the next minute, so that a remediation does not hold it up.
             timeout=Duration.seconds(55),

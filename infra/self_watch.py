@@ -9,7 +9,6 @@ from infra.alarms import alarm_name
 from infra.configuration import Database
 from infra.messaging import Messaging
 from infra.metrics import MINUTE, guard_metric
-from infra.network import shown_port
 
 AT_LEAST = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
@@ -46,9 +45,9 @@ class SelfWatch(Construct):
                 guard_metric(database, Metric.DIRECT_DOOR_OPEN, "Minimum"),
                 BELOW,
                 1,
-                f"The guard could not log in to {database.host}:{shown_port(database.port)} as {database.role}: its "
-                "way in is shut when the server is full. See that it is the writer's endpoint, that the role has "
-                f"rds_iam, that IAM authentication is on, and that the security groups let the responder in. {log}",
+                f"The guard could not log in to {database.host}:{database.port} as {database.role}: its way in is shut "
+                "when the server is full. See that it is the writer's endpoint, that the role has rds_iam, that IAM "
+                f"authentication is on, and that the security groups let the responder in. {log}",
             ),
             *self._proxy_door(log),
             self._measured(

@@ -18,7 +18,6 @@ from infra.configuration import Configuration, Database, ProxyAuthentication, Sy
 from infra.dashboard import Dashboard
 from infra.guarded_database import GuardedDatabase
 from infra.messaging import Messaging
-from infra.network import shown_port
 from infra.records import Records
 from infra.reporter import Reporter
 
@@ -92,5 +91,5 @@ def bootstrap_command(database: Database) -> str:
     roles = f"-v guard_role={database.role}"
     if database.proxy is not None and database.proxy.authentication is ProxyAuthentication.SECRETS:
         roles += f" -v proxy_role={database.proxy.role}"
-    server = f"host={database.host} port={shown_port(database.port)} dbname={database.database_name} user=<master>"
+    server = f"host={database.host} port={database.port} dbname={database.database_name} user=<master>"
     return f'psql "{server}" {roles} -f sql/bootstrap.sql'

@@ -29,7 +29,7 @@ def test_the_proxy_is_the_first_door_and_each_role_is_the_guards_own() -> None:
         (None, "'CONNECTION_GUARD_SETTINGS' is missing"),
         ("{", "Expecting property name"),
         ("[]", "not what Settings.to_environment writes"),
-        ("{}", "'direct' is missing"),
+        ("{}", "'proxy' is missing"),
         ('{"proxy": null, "direct": {"name": "window"}, "alarms": {}}', "'window' is not a valid DoorName"),
         ('{"proxy": null, "direct": null, "alarms": {}}', "NoneType"),
     ],

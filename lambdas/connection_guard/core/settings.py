@@ -1,7 +1,7 @@
 """What the responder is told at deploy: spelled here once, written by infra, read by the function. Holds no secret."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -40,19 +40,16 @@ class Settings:
         """The guard's own roles: one where both doors share it."""
         return tuple(dict.fromkeys(door.role for door in self.doors))
 
-    def to_environment(self, to_json: Callable[[Any], str] = json.dumps) -> dict[str, str]:
-        """Return the environment variable that infra gives the function.
-
-        What is not known before it is deployed, a port say, is for `to_json` to spell.
-        """
-        return {ENVIRONMENT_VARIABLE: to_json(asdict(self))}
+    def to_environment(self) -> dict[str, str]:
+        """The environment variable that infra gives the function."""
+        return {ENVIRONMENT_VARIABLE: json.dumps(asdict(self))}
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Reads what `to_environment` wrote; raises ConfigurationError where it is missing or malformed."""
         try:
             written = json.loads(environment[ENVIRONMENT_VARIABLE])
-            proxy = written.pop("proxy", None)
+            proxy = written.pop("proxy")
             direct = written.pop("direct")
             alarms = written.pop("alarms")
             return cls(
