@@ -1,0 +1,265 @@
+"""What a scenario does: start applications, let time pass, call the guard, look at what became of all."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import psycopg2
+
+from clients.application import Answer, Application
+from clients.errors import LabError
+from clients.forwarder import Forwarder, Forwarders
+from clients.libraries import SQLALCHEMY, Library
+from clients.pgbouncer import pgbouncer
+from clients.truth import Findings, Run, Uses, said
+from clients.turned_server import USABLE, Clock
+from connection_guard.core.decide import most_sessions_below_target
+from connection_guard.core.policy_file import parse_policy
+from tests.builders import a_pulse_event, an_alarm_event
+from tests.integration.guarded import Guarded, create_guard_role
+from tests.postgres_server import PostgresServer, wait_until
+
+POLICY = Path(__file__).parent.parent / "policy.toml"
+SCHEMA = """
+CREATE TABLE orders (id int PRIMARY KEY, total numeric NOT NULL);
+INSERT INTO orders SELECT id, 10 FROM generate_series(0, 999) AS id;
+CREATE ROLE shop LOGIN;
+CREATE ROLE newcomer LOGIN;
+GRANT ALL ON orders TO shop;
+"""
+SESSIONS = """
+SELECT pid::text || ' ' || backend_start, application_name, client_port
+FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND client_port IS NOT NULL
+"""
+MOST_RUNS = 12
+FRESH = timedelta(seconds=45)
+
+
+class Lab:
+    """One row's: a guarded server, the applications on it, and what was seen of them."""
+
+    def __init__(self, server: PostgresServer, clock: Clock, forwarders: Forwarders, stack: ExitStack) -> None:
+        self.server = server
+        self._clock = clock
+        self._forwarders = forwarders
+        self._stack = stack
+        self._addresses = (f"127.0.1.{number}" for number in range(1, 250))
+        self._applications: list[Application] = []
+        self._held: dict[str, tuple[str, str]] = {}
+        self._ended: set[str] = set()
+        self._runs: list[Run] = []
+        self._alarmed_at: datetime | None = None
+        self._healthy_after: float | None = None
+        self._served = False
+        self._first = self._later = self._at_work = Uses()
+        self._restart: bool | None = None
+        self._crashed: list[str] = []
+        policy = parse_policy(POLICY.read_text())
+        self._target = most_sessions_below_target(USABLE, policy.limits)
+        self._guarded = Guarded(server, policy)
+        # As in quiet times: from here on it has its seat.
+        self._guarded.deliver(a_pulse_event(self.now()))
+
+    def start(
+        self, name: str, library: Library = SQLALCHEMY, *, size: int, address: str | None = None, **more: Any
+    ) -> Application:
+        """A process of this application, at this address of 127.0.0.0/8 or at one of its own."""
+        forwarder = self._forward(address)
+        application = Application(name, library, forwarder, size=size, **more)
+        self._stack.callback(application.stop)
+        application.start()
+        self._applications.append(application)
+        return application
+
+    def address(self) -> str:
+        """One that nobody has yet."""
+        return next(self._addresses)
+
+    def start_pgbouncer(self, mode: str, pool_size: int) -> int:
+        """A PgBouncer in front of the server, at an address of its own; returns its port."""
+        self._bouncer = self._forward(None)
+        return self._stack.enter_context(pgbouncer(self._bouncer.port, mode, pool_size))
+
+    def start_behind(self, port: int, name: str, library: Library, *, size: int) -> Application:
+        """A process that logs in to a PgBouncer at this port."""
+        application = Application(name, library, self._bouncer, size=size, connect_to=port)
+        self._stack.callback(application.stop)
+        application.start()
+        self._applications.append(application)
+        return application
+
+    def _forward(self, address: str | None) -> Forwarder:
+        forwarder = self._forwarders.open(address or self.address(), self.server.port)
+        self._stack.callback(self._forwarders.close, forwarder)
+        return forwarder
+
+    def now(self) -> datetime:
+        """The server's."""
+        [(now,)] = self.server.execute("SELECT clock_timestamp()")
+        assert isinstance(now, datetime)
+        return now
+
+    def let_pass(self, *, minutes: float) -> None:
+        """Time, for the server."""
+        self._clock.turn(timedelta(minutes=minutes))
+
+    def await_fresh(self, name: str) -> None:
+        """Until an application that works all the time has used each of its sessions since time was let pass."""
+        statement = (
+            "SELECT count(*) = 0 FROM pg_stat_activity"
+            " WHERE application_name = %s AND clock_timestamp() - state_change > %s"
+        )
+        wait_until(lambda: self.server.execute(statement, (name, FRESH)) == [(True,)])
+
+    def await_sessions(self, name: str, count: int) -> None:
+        """Until an application has opened this many."""
+        statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+        wait_until(lambda: self.server.execute(statement, (name,))[0][0] >= count)
+
+    def surplus(self) -> int:
+        """How many sessions are above the policy's target."""
+        [(used,)] = self.server.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        )
+        return max(int(used) - self._target, 0)
+
+    def guard(self, *, runs: int = MOST_RUNS, meanwhile: Callable[[], object] | None = None) -> None:
+        """An alarm, then a pulse each minute while the guard is engaged; at most so many runs.
+
+        Called again it goes on with pulses. `meanwhile` happens once the first session is gone.
+        """
+        if self._alarmed_at is None:
+            self._alarmed_at = self.now()
+            event = an_alarm_event()
+        else:
+            event = a_pulse_event(self.now())
+        for _ in range(runs):
+            is_engaged = self._run(event, meanwhile)
+            meanwhile = None
+            if not is_engaged:
+                break
+            self.let_pass(minutes=1)
+            event = a_pulse_event(self.now())
+        self._served = self._serves_new_client()
+
+    def _run(self, event: dict[str, Any], meanwhile: Callable[[], object] | None) -> bool:
+        before = self._sessions()
+        self._held |= before
+        helper = Thread(target=self._once_one_is_gone, args=(before, meanwhile), daemon=True)
+        if meanwhile is not None:
+            helper.start()
+        report = self._guarded.deliver(event)
+        if meanwhile is not None:
+            helper.join()
+        ended = {str(row["pid"]) for row in report["terminated"]}
+        there = self._sessions()
+        used = len(there)
+        self._ended |= {key for key in before.keys() - there.keys() if key.split()[0] in ended}
+        self._runs.append(
+            Run(
+                used=report["before"]["used"],
+                ended=len(ended),
+                used_afterwards=used,
+                headline=report["headline"],
+                escalation=report["escalation"],
+                diagnoses=tuple(map(said, report["diagnoses"])),
+            )
+        )
+        if self._healthy_after is None and used <= self._target:
+            assert self._alarmed_at is not None
+            self._healthy_after = (self.now() - self._alarmed_at).total_seconds()
+        return bool(report["engaged"])
+
+    def _once_one_is_gone(self, before: dict[str, tuple[str, str]], meanwhile: Callable[[], object]) -> None:
+        wait_until(lambda: before.keys() - self._sessions().keys())
+        meanwhile()
+
+    def _sessions(self) -> dict[str, tuple[str, str]]:
+        """Every session of an application, by pid and start: its application, and its process."""
+        owners = {
+            port: f"{each.name}@{place}"
+            for place, each in enumerate(self._applications)
+            for port in each.forwarder.client_ports
+        }
+        return {
+            key: (name, owners.get(port, f"{name}@elsewhere"))
+            for key, name, port in self.server.execute(SESSIONS)
+        }
+
+    def _serves_new_client(self) -> bool:
+        with suppress(psycopg2.OperationalError):
+            self.server.connect("newcomer", application_name="newcomer").close()
+            return True
+        return False
+
+    def resume(self, application: Application, count: int) -> None:
+        """Its traffic comes back: as many uses at once, and then again."""
+        first = self._use(application, count)
+        later = self._use(application, count) if application.is_running else Uses()
+        self._first += first
+        self._later += later
+
+    def resume_after_leak(self, application: Application) -> None:
+        """Whether its pool lends once more, although it never got back what it had lent."""
+        self._restart = self._use(application, 1).failed > 0 or not application.is_running
+
+    def note_work(self, application: Application) -> None:
+        """Ends its work, and counts what came of it."""
+        answer = application.rest()
+        self._at_work += _uses(answer)
+
+    def _use(self, application: Application, count: int) -> Uses:
+        try:
+            return _uses(application.use(count))
+        except LabError as error:
+            return Uses(count, count, str(error))
+
+    def findings(self) -> Findings:
+        """All that was seen."""
+        there = self._sessions()
+        for application in self._applications:
+            if not application.is_running:
+                self._crashed.append(application.name)
+        gone = self._held.keys() - self._ended - there.keys()
+        processes = {process for _, process in self._held.values()}
+        before = {key for key in self._held if key not in self._ended}
+        left = Counter(self._held[key][1] for key in before)
+        names = {each.name for each in self._applications}
+
+        def by_application(keys: Iterator[str]) -> dict[str, int]:
+            return dict(Counter(self._held[key][0] for key in keys))
+
+        held = by_application(iter(self._held))
+        return Findings(
+            held={name: count for name, count in held.items() if name in names},
+            ended=by_application(iter(self._ended)),
+            lost=by_application(key for key in gone if self._held[key][0] in self._crashed),
+            left={each: left[each] for each in sorted(processes) if each.split("@")[0] in names},
+            runs=tuple(self._runs),
+            seconds=self._healthy_after,
+            served=self._served,
+            first=self._first,
+            later=self._later,
+            at_work=self._at_work,
+            restart=self._restart,
+            crashed=tuple(dict.fromkeys(self._crashed)),
+        )
+
+
+@contextmanager
+def lab_on(server: PostgresServer, clock: Clock, forwarders: Forwarders) -> Iterator[Lab]:
+    """A lab on a server that is empty before and after."""
+    create_guard_role(server)
+    server.execute(SCHEMA)
+    with ExitStack() as stack:
+        yield Lab(server, clock, forwarders, stack)
+
+
+def _uses(answer: Answer) -> Uses:
+    return Uses(answer.served + answer.failed, answer.failed, answer.error, answer.seconds)
