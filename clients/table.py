@@ -93,6 +93,8 @@ def _errors(rows: Sequence[Row]) -> str:
 
 
 def _after_leak(rows: Sequence[Row]) -> str:
+    if any(row.findings.crashed for row in rows if row.findings is not None):
+        return "**the process crashes**"
     restarts = [row.findings.restart for row in rows if row.findings is not None]
     if not restarts:
         return "not measured"

@@ -7,6 +7,12 @@ const readline = require('node:readline');
 const READ = 'SELECT count(*) FROM orders';
 const WRITE = 'UPDATE orders SET total = total + 1 WHERE id = (SELECT pg_backend_pid() % 1000)';
 
+// Standard output is the protocol's: what a library prints goes where errors go.
+const print = (answer) => { process.stdout.write(`${JSON.stringify(answer)}\n`); };
+console.log = console.error;
+console.info = console.error;
+console.debug = console.error;
+
 exports.size = Number(process.env.POOL_SIZE);
 exports.minimum = Number(process.env.POOL_MINIMUM);
 exports.borrowMilliseconds = 1000 * Number(process.env.BORROW_SECONDS);
@@ -105,10 +111,10 @@ exports.serve = async (pool, version) => {
     }
   };
 
-  console.log(JSON.stringify({ ready: version }));
+  print({ ready: version });
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const [command, count, rate] = line.split(' ');
-    console.log(JSON.stringify(await carryOut(command, Number(count), Number(rate))));
+    print(await carryOut(command, Number(count), Number(rate)));
   }
   process.exit(0);
 };
