@@ -12,7 +12,7 @@ from clients.forwarder import Forwarder
 from clients.libraries import Library
 
 # A pool that has nothing to lend makes its borrower wait this long.
-BORROW_SECONDS = 5.0
+BORROW_SECONDS = 20.0
 # Far more than any command needs: what takes longer hangs.
 ANSWER_SECONDS = 90
 
@@ -91,6 +91,10 @@ class Application:
     def begin(self, count: int) -> Answer:
         """Leaves a transaction open in each of as many sessions."""
         return self._do(f"begin {count}")
+
+    def release(self) -> Answer:
+        """Gives back what it held, and rolls back what it began."""
+        return self._do("release")
 
     def run(self, count: int) -> Answer:
         """Lets as many sessions work on one statement for hours; for applications in Python."""

@@ -35,7 +35,7 @@ GRANT ALL ON orders TO shop;
 SESSIONS = """
 SELECT pid::text || ' ' || backend_start, application_name, client_port
 FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND client_port IS NOT NULL
+WHERE backend_type = 'client backend' AND usename = 'shop'
 """
 MOST_RUNS = 12
 FRESH = timedelta(seconds=45)
@@ -109,13 +109,13 @@ class Lab:
         """Time, for the server."""
         self._clock.turn(timedelta(minutes=minutes))
 
-    def await_fresh(self, name: str) -> None:
-        """Until an application that works all the time has used each of its sessions since time was let pass."""
+    def await_fresh(self, name: str, count: int) -> None:
+        """Until an application that works all the time has used so many sessions since time was let pass."""
         statement = (
-            "SELECT count(*) = 0 FROM pg_stat_activity"
-            " WHERE application_name = %s AND clock_timestamp() - state_change > %s"
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE application_name = %s AND clock_timestamp() - state_change < %s"
         )
-        wait_until(lambda: self.server.execute(statement, (name, FRESH)) == [(True,)])
+        wait_until(lambda: self.server.execute(statement, (name, FRESH))[0][0] >= count)
 
     def await_sessions(self, name: str, count: int) -> None:
         """Until an application has opened this many."""
@@ -124,10 +124,7 @@ class Lab:
 
     def surplus(self) -> int:
         """How many sessions are above the policy's target."""
-        [(used,)] = self.server.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-        )
-        return max(int(used) - self._target, 0)
+        return max(self._used() - self._target, 0)
 
     def guard(self, *, runs: int = MOST_RUNS, meanwhile: Callable[[], object] | None = None) -> None:
         """An alarm, then a pulse each minute while the guard is engaged; at most so many runs.
@@ -159,7 +156,7 @@ class Lab:
             helper.join()
         ended = {str(row["pid"]) for row in report["terminated"]}
         there = self._sessions()
-        used = len(there)
+        used = self._used()
         self._ended |= {key for key in before.keys() - there.keys() if key.split()[0] in ended}
         self._runs.append(
             Run(
@@ -188,9 +185,15 @@ class Lab:
             for port in each.forwarder.client_ports
         }
         return {
-            key: (name, owners.get(port, f"{name}@elsewhere"))
+            key: (name or owners[port].partition("@")[0], owners.get(port, f"{name}@elsewhere"))
             for key, name, port in self.server.execute(SESSIONS)
         }
+
+    def _used(self) -> int:
+        [(used,)] = self.server.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        )
+        return int(used)
 
     def _serves_new_client(self) -> bool:
         with suppress(psycopg2.OperationalError):
@@ -200,10 +203,13 @@ class Lab:
 
     def resume(self, application: Application, count: int) -> None:
         """Its traffic comes back: as many uses at once, and then again."""
-        first = self._use(application, count)
-        later = self._use(application, count) if application.is_running else Uses()
-        self._first += first
-        self._later += later
+        self.use_first(application, count)
+        if application.is_running:
+            self._later += self._use(application, count)
+
+    def use_first(self, application: Application, count: int) -> None:
+        """As many uses at once, and no more."""
+        self._first += self._use(application, count)
 
     def resume_after_leak(self, application: Application) -> None:
         """Whether its pool lends once more, although it never got back what it had lent."""
@@ -211,8 +217,8 @@ class Lab:
 
     def note_work(self, application: Application) -> None:
         """Ends its work, and counts what came of it."""
-        answer = application.rest()
-        self._at_work += _uses(answer)
+        if application.is_running:
+            self._at_work += _uses(application.rest())
 
     def _use(self, application: Application, count: int) -> Uses:
         try:
@@ -230,17 +236,15 @@ class Lab:
         processes = {process for _, process in self._held.values()}
         before = {key for key in self._held if key not in self._ended}
         left = Counter(self._held[key][1] for key in before)
-        names = {each.name for each in self._applications}
 
         def by_application(keys: Iterator[str]) -> dict[str, int]:
             return dict(Counter(self._held[key][0] for key in keys))
 
-        held = by_application(iter(self._held))
         return Findings(
-            held={name: count for name, count in held.items() if name in names},
+            held=by_application(iter(self._held)),
             ended=by_application(iter(self._ended)),
             lost=by_application(key for key in gone if self._held[key][0] in self._crashed),
-            left={each: left[each] for each in sorted(processes) if each.split("@")[0] in names},
+            left={each: left[each] for each in sorted(processes)},
             runs=tuple(self._runs),
             seconds=self._healthy_after,
             served=self._served,

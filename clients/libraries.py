@@ -84,7 +84,6 @@ LIBRARIES = (
         "uses_psycopg_pool.py",
         "`check=ConnectionPool.check_connection`",
         in_turn=True,
-        refills=True,
     ),
     Library(
         "psycopg_pool, check",
@@ -114,10 +113,9 @@ LIBRARIES = (
         "uses_django.py",
         "`CONN_HEALTH_CHECKS = True`",
         in_turn=True,
-        refills=True,
         settings={"DJANGO": "pool"},
     ),
-    Library("asyncpg", "uses_asyncpg.py", "nothing", checks=True),
+    Library("asyncpg", "uses_asyncpg.py", "`min_size` below `max_size`", checks=True, refills=True),
     Library(
         "node-postgres, listener",
         "uses_pg.js",

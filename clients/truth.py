@@ -77,9 +77,9 @@ class Truth:
 
     `ended` gives, by application, the fewest and the most sessions that may go: of an application that
     it does not name, none. `causes` are those that may come first, `owner` whose they are; `none_of` are
-    causes that are wrong wherever they stand. `all_keep_one` asks that no process loses its last
+    causes that are wrong wherever they stand, `sooner_or_later` such as some report has to name. `all_keep_one` asks that no process loses its last
     session, `even` that no process of an application gives more than one more than another. `served`
-    is whether a new client gets in; `heard` is the run whose report escalates. `first_errors` bounds
+    is whether a new client gets in, None where that may be either; `heard` is the run whose report escalates. `first_errors` bounds
     the errors of the first use, None where that is the library's to lose. `says` and `never_says` are
     regular expressions over what people read.
     """
@@ -88,9 +88,10 @@ class Truth:
     causes: tuple[str, ...]
     owner: str | None = None
     none_of: tuple[str, ...] = ()
+    sooner_or_later: tuple[str, ...] = ()
     all_keep_one: bool = False
     even: tuple[str, ...] = ()
-    served: bool = True
+    served: bool | None = True
     heard: int | None = None
     first_errors: int | None = None
     says: tuple[str, ...] = ()
@@ -141,13 +142,15 @@ def _spread(truth: Truth, found: Findings) -> Iterator[Claim]:
 
 
 def _reachable(truth: Truth, found: Findings) -> Iterator[Claim]:
-    expected = "a new client is served" if truth.served else "a new client is refused"
-    yield Claim(expected, found.served == truth.served, "served" if found.served else "refused")
+    if truth.served is not None:
+        expected = "a new client is served" if truth.served else "a new client is refused"
+        yield Claim(expected, found.served == truth.served, "served" if found.served else "refused")
     heard = next((place for place, run in enumerate(found.runs, 1) if run.escalation), None)
+    with_report = f"with report {heard}" if heard else "never"
     if truth.heard is not None:
-        yield Claim(f"people hear with report {truth.heard}", heard == truth.heard, f"{heard}")
+        yield Claim(f"people hear with report {truth.heard}", heard == truth.heard, with_report)
     elif truth.served:
-        yield Claim("nobody is called", heard is None, f"people hear with report {heard}")
+        yield Claim("people are not called", heard is None, with_report)
 
 
 def _diagnosed(truth: Truth, found: Findings) -> Iterator[Claim]:
@@ -160,9 +163,11 @@ def _diagnosed(truth: Truth, found: Findings) -> Iterator[Claim]:
     causes = {each.cause for run in found.runs for each in run.diagnoses}
     for wrong in truth.none_of:
         yield Claim(f"never: {wrong}", wrong not in causes, ", ".join(sorted(causes)) or "nothing")
+    for late in truth.sooner_or_later:
+        yield Claim(f"sooner or later: {late}", late in causes, ", ".join(sorted(causes)) or "nothing")
     text = "\n".join(_read_by_people(found))
     for wanted in truth.says:
-        yield Claim(f"says: {wanted}", bool(re.search(wanted, text)), "it does not")
+        yield Claim(f"says: {wanted}", bool(re.search(wanted, text, re.MULTILINE)), "it does not")
     for unwanted in (*truth.never_says, *NEVER_SAID):
         match = re.search(unwanted, text)
         yield Claim(f"does not say: {unwanted}", not match, match[0] if match else "")

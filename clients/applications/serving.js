@@ -94,8 +94,12 @@ exports.serve = async (pool, version) => {
       case 'hold': return hold(count, [READ]);
       case 'begin': return hold(count, ['BEGIN', WRITE]);
       case 'release': {
-        const session = held.splice(0);
-        return atOnce(session.length, () => pool.giveBack(session.pop()));
+        const sessions = held.splice(0);
+        return atOnce(sessions.length, async () => {
+          const each = sessions.pop();
+          await pool.execute(each, 'ROLLBACK');
+          await pool.giveBack(each);
+        });
       }
       case 'work':
         isResting = false;

@@ -107,7 +107,12 @@ def carry_out(command, count, rate)
     end
   when "release"
     held = HELD.slice!(0..)
-    at_once(held.length) { POOL.checkin(LOCK.synchronize { held.pop }) }
+    at_once(held.length) do
+      session = LOCK.synchronize { held.pop }
+      session.steal! # from the thread that borrowed it
+      session.execute("ROLLBACK")
+      POOL.checkin(session)
+    end
   when "work"
     $resting = false
     $work = tally

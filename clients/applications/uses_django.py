@@ -34,7 +34,7 @@ settings.configure(
 django.setup()
 
 from django.core.signals import request_finished, request_started  # noqa: E402
-from django.db import connection, transaction  # noqa: E402
+from django.db import connection  # noqa: E402
 
 
 class Worker:
@@ -63,6 +63,13 @@ class Worker:
                 answer.put(None)
 
 
+def _end_request() -> None:
+    if connection.connection is not None and not connection.get_autocommit():
+        connection.rollback()
+        connection.set_autocommit(True)
+    request_finished.send(sender=None)
+
+
 class Pool:
     def __init__(self) -> None:
         self._idle: deque[Worker] = deque()
@@ -79,11 +86,11 @@ class Pool:
         session.do(lambda: connection.cursor().execute(statement))
 
     def begin(self, session: Any, statement: str) -> None:
-        session.do(transaction.atomic().__enter__)
+        session.do(lambda: connection.set_autocommit(False))
         self.execute(session, statement)
 
     def give_back(self, session: Any) -> None:
-        session.do(lambda: request_finished.send(sender=None))
+        session.do(_end_request)
         self._idle.append(session)
 
 
