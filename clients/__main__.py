@@ -29,9 +29,14 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make clients", description=__doc__)
-    names = {"choices": [each.name for each in LIBRARIES], "metavar": "CLIENT"}
     parser.add_argument("--short", action="store_true", help="four libraries, on the newest PostgreSQL")
-    parser.add_argument("--client", action="append", help="only this library; may be repeated", **names)
+    parser.add_argument(
+        "--client",
+        action="append",
+        help="only this library; may be repeated",
+        choices=[each.name for each in LIBRARIES],
+        metavar="CLIENT",
+    )
     parser.add_argument(
         "--scenario",
         action="append",
@@ -50,12 +55,13 @@ def main() -> None:
         rows = []
         for row in measured(tasks(arguments), arguments.at_once):
             rows.append(row)
-            table.show_progress(row)
+            table.show_row(row)
     except LabError as error:
         sys.exit(f"make clients: {error}")
     order = {task: place for place, task in enumerate(tasks(arguments))}
     rows.sort(key=lambda row: order[Task(row.scenario, row.client, row.version)])
-    table.show(rows, time.monotonic() - started)
+    if sys.stdout.isatty():
+        table.show(rows, time.monotonic() - started)
     if arguments.readme:
         table.write_page(rows)
     sys.exit(0 if all(row.holds for row in rows) else 1)

@@ -1,6 +1,5 @@
 """What a scenario does: start applications, let time pass, call the guard, look at what became of all."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -53,6 +52,7 @@ class Lab:
         self._applications: list[Application] = []
         self._held: dict[str, tuple[str, str]] = {}
         self._ended: set[str] = set()
+        self._lost: set[str] = set()
         self._runs: list[Run] = []
         self._alarmed_at: datetime | None = None
         self._healthy_after: float | None = None
@@ -157,7 +157,10 @@ class Lab:
         ended = {str(row["pid"]) for row in report["terminated"]}
         there = self._sessions()
         used = self._used()
-        self._ended |= {key for key in before.keys() - there.keys() if key.split()[0] in ended}
+        gone = before.keys() - there.keys()
+        self._ended |= {key for key in gone if key.split()[0] in ended}
+        if meanwhile is None:
+            self._lost |= gone - self._ended
         self._runs.append(
             Run(
                 used=report["before"]["used"],
@@ -190,9 +193,7 @@ class Lab:
         }
 
     def _used(self) -> int:
-        [(used,)] = self.server.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-        )
+        [(used,)] = self.server.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
         return int(used)
 
     def _serves_new_client(self) -> bool:
@@ -228,22 +229,20 @@ class Lab:
 
     def findings(self) -> Findings:
         """All that was seen."""
-        there = self._sessions()
         for application in self._applications:
             if not application.is_running:
                 self._crashed.append(application.name)
-        gone = self._held.keys() - self._ended - there.keys()
         processes = {process for _, process in self._held.values()}
         before = {key for key in self._held if key not in self._ended}
         left = Counter(self._held[key][1] for key in before)
 
-        def by_application(keys: Iterator[str]) -> dict[str, int]:
+        def by_application(keys: set[str] | dict[str, Any]) -> dict[str, int]:
             return dict(Counter(self._held[key][0] for key in keys))
 
         return Findings(
-            held=by_application(iter(self._held)),
-            ended=by_application(iter(self._ended)),
-            lost=by_application(key for key in gone if self._held[key][0] in self._crashed),
+            held=by_application(self._held),
+            ended=by_application(self._ended),
+            lost=by_application(self._lost),
             left={each: left[each] for each in sorted(processes)},
             runs=tuple(self._runs),
             seconds=self._healthy_after,
@@ -253,6 +252,7 @@ class Lab:
             at_work=self._at_work,
             restart=self._restart,
             crashed=tuple(dict.fromkeys(self._crashed)),
+            versions={each.library.name: each.version for each in self._applications},
         )
 
 

@@ -42,7 +42,7 @@ class Library:
         path = str(PROGRAMS / self.program)
         match self.program.rpartition(".")[2]:
             case "py":
-                return (str(PYTHON), path)
+                return (str(PYTHON), "-m", f"clients.applications.{self.program.removesuffix('.py')}")
             case "js":
                 return ("node", path)
             case "rb":
@@ -56,6 +56,7 @@ class Library:
         return {
             "POOL_CHECK": "1" if self.checks else "0",
             "NODE_PATH": str(NODE_MODULES),
+            "PYTHONPATH": str(ROOT),
             **self.settings,
         }
 
@@ -166,7 +167,7 @@ def missing(library: Library) -> str | None:
     return None
 
 
-def _needs(is_there: bool, what: str) -> None:  # noqa: FBT001
+def _needs(is_there: bool, what: str) -> None:
     if not is_there:
         raise UnavailableError(f"not installed: {what}")
 
@@ -174,9 +175,7 @@ def _needs(is_there: bool, what: str) -> None:  # noqa: FBT001
 @cache
 def _ruby_has_active_record() -> None:
     _needs(shutil.which("ruby") is not None, "ruby (Debian: ruby ruby-activerecord ruby-pg)")
-    found = subprocess.run(
-        ["ruby", "-e", 'require "active_record"; require "pg"'], capture_output=True, check=False
-    )
+    found = subprocess.run(["ruby", "-e", 'require "active_record"; require "pg"'], capture_output=True, check=False)
     _needs(found.returncode == 0, "ActiveRecord (Debian: ruby-activerecord ruby-pg)")
 
 

@@ -336,9 +336,7 @@ def _special(lab: Lab, special: str, *, beside: int = 3) -> Truth:
     worker = lab.start("worker", SPECIAL, size=beside, environment={"SPECIAL": special})
     lab.let_pass(minutes=1)
     pool = lab.start("shop", size=ROOM - beside)
-    [(taken,)] = lab.server.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'postgres_fdw'"
-    )
+    [(taken,)] = lab.server.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'postgres_fdw'")
     pool.use(ROOM - beside - taken)
     lab.let_pass(minutes=LONG_IDLE)
     surplus = lab.surplus()
@@ -367,8 +365,10 @@ def foreign_table(lab: Lab, _library: Library) -> Truth:
     )
     server.execute("CREATE USER MAPPING FOR shop SERVER elsewhere OPTIONS (user 'shop', password_required 'false')")
     server.execute("CREATE SCHEMA elsewhere")
-    server.execute("CREATE FOREIGN TABLE elsewhere.orders (id int, total numeric) SERVER elsewhere"
-                   " OPTIONS (schema_name 'public', table_name 'orders')")
+    server.execute(
+        "CREATE FOREIGN TABLE elsewhere.orders (id int, total numeric) SERVER elsewhere"
+        " OPTIONS (schema_name 'public', table_name 'orders')"
+    )
     server.execute("GRANT USAGE ON SCHEMA elsewhere TO shop")
     server.execute("GRANT SELECT ON elsewhere.orders TO shop")
     return _special(lab, "foreign table")

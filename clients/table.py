@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from clients.libraries import LIBRARIES, Library
+from clients.libraries import LIBRARIES
 from clients.truth import Row
 
 PAGE = Path(__file__).parent.parent / "docs" / "clients.md"
@@ -19,18 +19,16 @@ END = "<!-- until here -->"
 BACK_OFF_SECONDS = 1.0
 
 
-def show_progress(row: Row) -> None:
-    """One line as each row is done, for whoever waits."""
+def show_row(row: Row) -> None:
+    """As soon as it is measured: for whoever waits, and in a pipe as a line of JSON."""
     mark = "not installed" if row.is_unavailable else "holds" if row.holds else "FAILS"
     print(f"{mark:13} {row.scenario}, {row.client}, PostgreSQL {row.version}", file=sys.stderr, flush=True)
+    if not sys.stdout.isatty():
+        print(json.dumps({"holds": row.holds, **asdict(row)}), flush=True)
 
 
 def show(rows: Sequence[Row], seconds: float) -> None:
-    """All of them, and what did not hold."""
-    if not sys.stdout.isatty():
-        for row in rows:
-            print(json.dumps({"holds": row.holds, **asdict(row)}, default=str))
-        return
+    """All of them on a terminal, and what did not hold."""
     console = Console(highlight=False)
     columns = ("scenario", "client", "PG", "ended", "errors", "healthy", "new client", "first cause", "untrue")
     shown = Table(*columns, box=None, header_style="bold", pad_edge=False)
@@ -81,6 +79,8 @@ def page_lines(rows: Iterable[Row]) -> Iterator[str]:
         if idle:
             checks = "yes" if library.checks else "no"
             yield f"| {library.name} | {checks} | {_errors(idle, light)} | {_after_leak(leaks)} | {library.advice} |"
+    versions = {version for row in measured if row.findings for version in row.findings.versions.values()}
+    yield f"\nMeasured with {', '.join(sorted(versions, key=str.lower))}."
 
 
 def _errors(idle: Sequence[Row], light: Sequence[Row]) -> str:
@@ -102,6 +102,3 @@ def _after_leak(rows: Sequence[Row]) -> str:
     if not restarts:
         return "not measured"
     return "restart: its pool counts what it lost as lent" if any(restarts) else "goes on"
-
-
-__all__ = ["PAGE", "Library", "page_lines", "show", "show_progress", "write_page"]

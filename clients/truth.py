@@ -50,11 +50,12 @@ class Run:
 class Findings:
     """A row as it was measured. Sessions are counted by the superuser, not by the guard's reports.
 
-    `held` and `ended` count sessions by application, `lost` those that went although nobody ended them.
-    `left` is what the run left to each process that had sessions. `seconds` pass by the server's clock
-    until usage is below the target, None where it never is. `first` and `later` are the first and the
-    second use of everything afterwards, `at_work` what went on all the time; `restart` says of a leak
-    whether its process needed one, None where it was no leak.
+    `held` and `ended` count sessions by application, `lost` those that went while the guard ran and
+    that its report does not name. `left` is what the run left to each process that had sessions.
+    `seconds` pass by the server's clock until usage is below the target, None where it never is.
+    `first` and `later` are the first and the second use of everything afterwards, `at_work` what went
+    on all the time; `restart` says of a leak whether its process needed one, None where it was no
+    leak. `versions` are the releases that were measured, by library.
     """
 
     held: Mapping[str, int]
@@ -69,18 +70,20 @@ class Findings:
     at_work: Uses = field(default_factory=Uses)
     restart: bool | None = None
     crashed: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
     """What is true of a scenario, written down with it.
 
-    `ended` gives, by application, the fewest and the most sessions that may go: of an application that
-    it does not name, none. `causes` are those that may come first, `owner` whose they are; `none_of` are
-    causes that are wrong wherever they stand, `sooner_or_later` such as some report has to name. `all_keep_one` asks that no process loses its last
-    session, `even` that no process of an application gives more than one more than another. `served`
-    is whether a new client gets in, None where that may be either; `heard` is the run whose report escalates. `first_errors` bounds
-    the errors of the first use, None where that is the library's to lose. `says` and `never_says` are
+    `ended` gives, by application, the fewest and the most sessions that may go: of an application
+    that it does not name, none. `causes` are those that may come first, `owner` whose they are;
+    `none_of` are causes that are wrong wherever they stand, `sooner_or_later` such as some report has
+    to name. `all_keep_one` asks that no process loses its last session, `even` that no process of an
+    application gives more than one more than another. `served` is whether a new client gets in, None
+    where that may be either; `heard` is the run whose report escalates. `first_errors` bounds the
+    errors of the first use, None where that is the library's to lose. `says` and `never_says` are
     regular expressions over what people read.
     """
 
@@ -117,7 +120,7 @@ def judge(truth: Truth, found: Findings) -> tuple[Claim, ...]:
 
 
 def _claims(truth: Truth, found: Findings) -> Iterator[Claim]:
-    for application in sorted(found.held.keys() | truth.ended.keys()):
+    for application in sorted(found.held.keys() | found.ended.keys() | truth.ended.keys()):
         least, most = truth.ended.get(application, (0, 0))
         ended = found.ended.get(application, 0)
         wanted = f"{least}" if least == most else f"{least} to {most}"
@@ -157,8 +160,8 @@ def _diagnosed(truth: Truth, found: Findings) -> Iterator[Claim]:
     said = found.runs[0].diagnoses
     first = said[0].cause if said else "nothing"
     yield Claim(f"first cause: {' or '.join(truth.causes)}", first in truth.causes, first)
-    if truth.owner is not None:
-        owner = said[0].owner if said else "nobody"
+    if truth.owner is not None and said:
+        owner = said[0].owner
         yield Claim(f"it is {truth.owner}'s", owner == truth.owner, owner or "an unnamed application")
     causes = {each.cause for run in found.runs for each in run.diagnoses}
     for wrong in truth.none_of:
@@ -190,14 +193,13 @@ def _undisturbed(truth: Truth, found: Findings) -> Iterator[Claim]:
         yield Claim(wanted, holds, f"{first.failed} of {first.count}: {first.error}")
     later = found.later
     yield Claim("no errors later", later.failed == 0, f"{later.failed} of {later.count}: {later.error}")
-    if found.crashed:
-        text = "\n".join(_read_by_people(found))
-        gone = sum(found.lost.values())
-        yield Claim(
-            "says that a process may have died",
-            bool(re.search(r"process may have died", text)),
-            f"{gone} more sessions of {', '.join(found.crashed)} are gone, unsaid",
-        )
+    for application, gone in found.lost.items():
+        if application in found.crashed:
+            text = "\n".join(_read_by_people(found))
+            holds = bool(re.search(r"process may have died", text))
+            yield Claim("says that a process may have died", holds, f"{gone} more of {application} are gone, unsaid")
+        else:
+            yield Claim(f"the report names all of {application} that went", holds=False, found=f"{gone} are not in it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from importlib import metadata
 from typing import Any, Protocol
 
 READ = "SELECT count(*) FROM orders"
@@ -66,6 +68,11 @@ class Tally:
             "error": error,
             "seconds": round(self.seconds, 3),
         }
+
+
+def release(package: str) -> str:
+    """Its name and version."""
+    return f"{package} {metadata.version(package)}"
 
 
 class Application:
@@ -116,16 +123,14 @@ class Application:
     def run(self, count: int) -> Tally:
         sessions = [self._pool.borrow() for _ in range(count)]
         for session in sessions:
-            threading.Thread(
-                target=self._pool.execute, args=(session, LONG), daemon=True
-            ).start()
+            threading.Thread(target=self._pool.execute, args=(session, LONG), daemon=True).start()
         return Tally(served=count)
 
     def release(self) -> Tally:
         tally = Tally()
         for session in self._held:
             with self._noted(tally) as use:
-                use(lambda session=session: self._pool.give_back(session))
+                use(partial(self._pool.give_back, session))
         self._held.clear()
         return tally
 
@@ -138,9 +143,9 @@ class Application:
                 with self._noted(self._work) as use:
                     session = use(self._pool.borrow)
                     try:
-                        use(lambda session=session: self._pool.execute(session, READ))
+                        use(partial(self._pool.execute, session, READ))
                     finally:
-                        use(lambda session=session: self._pool.give_back(session))
+                        use(partial(self._pool.give_back, session))
 
         self._workers = [threading.Thread(target=work_one, daemon=True) for _ in range(workers)]
         for worker in self._workers:
@@ -197,10 +202,10 @@ class _Noted:
         return error is None or isinstance(error, Exception)
 
 
-def serve(pool: Pool, version: str) -> None:
-    """Answers commands until standard input ends."""
+def serve(pool: Pool, package: str) -> None:
+    """Answers commands until standard input ends; `package` is what pip calls the library."""
     application = Application(pool)
-    print(json.dumps({"ready": version}), flush=True)
+    print(json.dumps({"ready": release(package)}), flush=True)
     for line in sys.stdin:
         command, *numbers = line.split()
         count = int(numbers[0]) if numbers else 0

@@ -12,7 +12,8 @@ import threading
 from typing import Any
 
 import psycopg2
-from serving import LONG, POOL_SIZE, READ
+
+from clients.applications.serving import LONG, POOL_SIZE, READ, release
 
 
 def listen_then_work(session: Any) -> None:
@@ -30,9 +31,7 @@ def foreign_table(session: Any) -> None:
 
 def with_hold(session: Any) -> None:
     """A cursor that outlives its transaction."""
-    session.cursor().execute(
-        "DECLARE pages CURSOR WITH HOLD FOR SELECT generate_series(1, 1000); FETCH 10 FROM pages"
-    )
+    session.cursor().execute("DECLARE pages CURSOR WITH HOLD FOR SELECT generate_series(1, 1000); FETCH 10 FROM pages")
     session.commit()
 
 
@@ -48,9 +47,7 @@ def copy(session: Any) -> None:
     more, _ = os.pipe()
     rows = os.fdopen(more)
     arguments = ("COPY orders FROM STDIN", rows)
-    threading.Thread(
-        target=session.cursor().copy_expert, args=arguments, daemon=True
-    ).start()
+    threading.Thread(target=session.cursor().copy_expert, args=arguments, daemon=True).start()
 
 
 STATEMENTS = {
@@ -67,7 +64,7 @@ def main() -> None:
     sessions = [psycopg2.connect("") for _ in range(POOL_SIZE)]
     for session in sessions:
         make(session)
-    print(json.dumps({"ready": f"psycopg2 {psycopg2.__version__.split()[0]}"}), flush=True)
+    print(json.dumps({"ready": release("psycopg2-binary")}), flush=True)
     for _line in sys.stdin:
         served, error = 0, None
         for session in sessions:

@@ -7,7 +7,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 import asyncpg
-from serving import BORROW_SECONDS, POOL_MINIMUM, POOL_SIZE, serve
+
+from clients.applications.serving import BORROW_SECONDS, POOL_MINIMUM, POOL_SIZE, serve
 
 
 class Pool:
@@ -46,4 +47,4 @@ class Pool:
         return asyncio.run_coroutine_threadsafe(awaited(), self._loop).result()
 
 
-serve(Pool(), f"asyncpg {asyncpg.__version__}")
+serve(Pool(), "asyncpg")

@@ -4,15 +4,14 @@ DJANGO is "max age" (CONN_MAX_AGE = None), "health checks" (those, too) or "pool
 """
 
 import os
-import queue
-import threading
 from collections import deque
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import django
 from django.conf import settings
-from serving import BORROW_SECONDS, POOL_CHECK, POOL_MINIMUM, POOL_SIZE, serve
+
+from clients.applications.serving import BORROW_SECONDS, POOL_CHECK, POOL_MINIMUM, POOL_SIZE, serve
 
 POOL = {"min_size": POOL_MINIMUM, "max_size": POOL_SIZE, "timeout": BORROW_SECONDS}
 IS_POOLED = os.environ["DJANGO"] == "pool"
@@ -37,32 +36,6 @@ from django.core.signals import request_finished, request_started  # noqa: E402
 from django.db import connection  # noqa: E402
 
 
-class Worker:
-    """A thread that serves one request at a time."""
-
-    def __init__(self) -> None:
-        self._tasks: queue.SimpleQueue[tuple[Callable[[], None], queue.SimpleQueue[Any]]]
-        self._tasks = queue.SimpleQueue()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def do(self, act: Callable[[], None]) -> None:
-        answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._tasks.put((act, answer))
-        error = answer.get()
-        if error is not None:
-            raise error
-
-    def _serve(self) -> None:
-        while True:
-            act, answer = self._tasks.get()
-            try:
-                act()
-            except Exception as error:
-                answer.put(error)
-            else:
-                answer.put(None)
-
-
 def _end_request() -> None:
     if connection.connection is not None and not connection.get_autocommit():
         connection.rollback()
@@ -72,26 +45,26 @@ def _end_request() -> None:
 
 class Pool:
     def __init__(self) -> None:
-        self._idle: deque[Worker] = deque()
+        self._idle: deque[ThreadPoolExecutor] = deque()
 
     def borrow(self) -> Any:
         try:
             worker = self._idle.popleft()  # a thread pool wakes the one that has waited longest
         except IndexError:
-            worker = Worker()
-        worker.do(lambda: request_started.send(sender=None))
+            worker = ThreadPoolExecutor(1)
+        worker.submit(request_started.send, sender=None).result()
         return worker
 
     def execute(self, session: Any, statement: str) -> None:
-        session.do(lambda: connection.cursor().execute(statement))
+        session.submit(lambda: connection.cursor().execute(statement)).result()
 
     def begin(self, session: Any, statement: str) -> None:
-        session.do(lambda: connection.set_autocommit(False))
+        session.submit(connection.set_autocommit, False).result()
         self.execute(session, statement)
 
     def give_back(self, session: Any) -> None:
-        session.do(_end_request)
+        session.submit(_end_request).result()
         self._idle.append(session)
 
 
-serve(Pool(), f"Django {django.__version__}")
+serve(Pool(), "Django")

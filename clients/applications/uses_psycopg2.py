@@ -4,7 +4,8 @@ import threading
 from typing import Any
 
 import psycopg2
-from serving import serve
+
+from clients.applications.serving import serve
 
 
 class Pool:
@@ -32,4 +33,4 @@ class Pool:
                 self._free.append(session)
 
 
-serve(Pool(), f"psycopg2 {psycopg2.__version__.split()[0]}")
+serve(Pool(), "psycopg2-binary")

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import psycopg2
 from psycopg2.pool import ThreadedConnectionPool
-from serving import POOL_MINIMUM, POOL_SIZE, serve
+
+from clients.applications.serving import POOL_MINIMUM, POOL_SIZE, serve
 
 
 class Pool:
@@ -26,4 +26,4 @@ class Pool:
         self._pool.putconn(session)
 
 
-serve(Pool(), f"psycopg2 {psycopg2.__version__.split()[0]}")
+serve(Pool(), "psycopg2-binary")

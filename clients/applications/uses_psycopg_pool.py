@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import psycopg_pool
 from psycopg_pool import ConnectionPool
-from serving import BORROW_SECONDS, POOL_CHECK, POOL_MINIMUM, POOL_SIZE, serve
+
+from clients.applications.serving import BORROW_SECONDS, POOL_CHECK, POOL_MINIMUM, POOL_SIZE, serve
 
 
 class Pool:
@@ -33,4 +33,4 @@ class Pool:
         self._pool.putconn(session)
 
 
-serve(Pool(), f"psycopg_pool {psycopg_pool.__version__}")
+serve(Pool(), "psycopg-pool")

@@ -3,7 +3,8 @@
 from typing import Any
 
 import sqlalchemy
-from serving import BORROW_SECONDS, POOL_CHECK, POOL_SIZE, serve
+
+from clients.applications.serving import BORROW_SECONDS, POOL_CHECK, POOL_SIZE, serve
 
 
 class Pool:
@@ -30,4 +31,4 @@ class Pool:
         session.close()
 
 
-serve(Pool(), f"SQLAlchemy {sqlalchemy.__version__}")
+serve(Pool(), "sqlalchemy")
