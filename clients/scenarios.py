@@ -219,6 +219,23 @@ def storm(lab: Lab, library: Library) -> Truth:
     )
 
 
+def genuine_load(lab: Lab, _library: Library) -> Truth:
+    """Everybody works: nobody is to go, and nobody is to blame."""
+    reports = lab.start("reports", size=ROOM)
+    reports.run(ROOM)
+    lab.await_sessions("reports", ROOM)
+    lab.let_pass(minutes=LONG_IDLE)
+    lab.guard(runs=1)
+    return Truth(
+        ended={},
+        causes=(LOAD,),
+        owner="reports",
+        none_of=(LEAK, OVERSIZED, FORGOTTEN),
+        all_keep_one=True,
+        served=False,
+    )
+
+
 def traffic_returns(lab: Lab, library: Library) -> Truth:
     """The pool's traffic returns while the guard watches, needs all it had, and falls silent again."""
     shop = lab.start("shop", library, size=ROOM)
@@ -424,6 +441,6 @@ SCENARIOS = (
     ),
     *(
         Scenario(_named(build), build, has_library=False)
-        for build in (listen_then_work, foreign_table, cursor_with_hold, renamed_dump, unfinished_copy)
+        for build in (genuine_load, listen_then_work, foreign_table, cursor_with_hold, renamed_dump, unfinished_copy)
     ),
 )

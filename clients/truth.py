@@ -163,6 +163,12 @@ def _diagnosed(truth: Truth, found: Findings) -> Iterator[Claim]:
     if truth.owner is not None and said:
         owner = said[0].owner
         yield Claim(f"it is {truth.owner}'s", owner == truth.owner, owner or "an unnamed application")
+    worst = max(run.used for run in found.runs)
+    told = {run.diagnoses[0].cause for run in found.runs if run.used == worst and run.diagnoses}
+    steady = {*truth.causes, *truth.sooner_or_later}
+    yield Claim(
+        "the same cause as long as nothing changes", told <= steady or len(told) == 1, ", then ".join(sorted(told))
+    )
     causes = {each.cause for run in found.runs for each in run.diagnoses}
     for wrong in truth.none_of:
         yield Claim(f"never: {wrong}", wrong not in causes, ", ".join(sorted(causes)) or "nothing")
