@@ -80,29 +80,33 @@ class Application:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def use(self, count: int) -> Answer:
+    def use(self, count: int) -> None:
         """Uses as many sessions at once, and gives them back."""
+        self._have_done(f"use {count}")
+
+    def try_to_use(self, count: int) -> Answer:
+        """The same, and what came of it, also where some uses fail."""
         return self._do(f"use {count}")
 
-    def hold(self, count: int) -> Answer:
+    def hold(self, count: int) -> None:
         """Uses as many sessions and never gives them back: a leak."""
-        return self._do(f"hold {count}")
+        self._have_done(f"hold {count}")
 
-    def begin(self, count: int) -> Answer:
+    def begin(self, count: int) -> None:
         """Leaves a transaction open in each of as many sessions."""
-        return self._do(f"begin {count}")
+        self._have_done(f"begin {count}")
 
-    def release(self) -> Answer:
+    def release(self) -> None:
         """Gives back what it held, and rolls back what it began."""
-        return self._do("release")
+        self._have_done("release")
 
-    def run(self, count: int) -> Answer:
+    def run(self, count: int) -> None:
         """Lets as many sessions work on one statement for hours; for applications in Python."""
-        return self._do(f"run {count}")
+        self._have_done(f"run {count}")
 
-    def work(self, workers: int, per_second: float) -> Answer:
+    def work(self, workers: int, per_second: float) -> None:
         """Lets as many workers use one session each, again and again, until `rest`."""
-        return self._do(f"work {workers} {per_second}")
+        self._have_done(f"work {workers} {per_second}")
 
     def rest(self) -> Answer:
         """Ends the work; the answer is what came of it."""
@@ -112,6 +116,12 @@ class Application:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def _have_done(self, command: str) -> None:
+        """A scenario that is not what it says proves nothing: raises LabError where a use of it fails."""
+        answer = self._do(command)
+        if answer.failed:
+            raise LabError(f"{self.name}: {command}: {answer.failed} failed: {answer.error}")
 
     def _do(self, command: str) -> Answer:
         assert self._process is not None

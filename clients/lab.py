@@ -1,5 +1,6 @@
 """What a scenario does: start applications, let time pass, call the guard, look at what became of all."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -37,6 +38,8 @@ FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND usename = 'shop'
 """
 MOST_RUNS = 12
+# Ending fifty takes milliseconds; the guard then watches for 3 s.
+SETTLED_SECONDS = 0.3
 FRESH = timedelta(seconds=45)
 
 
@@ -129,7 +132,7 @@ class Lab:
     def guard(self, *, runs: int = MOST_RUNS, meanwhile: Callable[[], object] | None = None) -> None:
         """An alarm, then a pulse each minute while the guard is engaged; at most so many runs.
 
-        Called again it goes on with pulses. `meanwhile` happens once the first session is gone.
+        Called again it goes on with pulses. `meanwhile` happens once all that it ends are gone.
         """
         if self._alarmed_at is None:
             self._alarmed_at = self.now()
@@ -148,15 +151,15 @@ class Lab:
     def _run(self, event: dict[str, Any], meanwhile: Callable[[], object] | None) -> bool:
         before = self._sessions()
         self._held |= before
-        helper = Thread(target=self._once_one_is_gone, args=(before, meanwhile), daemon=True)
+        helper = Thread(target=self._once_they_are_gone, args=(before, meanwhile), daemon=True)
         if meanwhile is not None:
             helper.start()
         report = self._guarded.deliver(event)
-        if meanwhile is not None:
-            helper.join()
         ended = {str(row["pid"]) for row in report["terminated"]}
         there = self._sessions()
         used = self._used()
+        if meanwhile is not None:
+            helper.join()
         gone = before.keys() - there.keys()
         self._ended |= {key for key in gone if key.split()[0] in ended}
         if meanwhile is None:
@@ -167,6 +170,7 @@ class Lab:
                 ended=len(ended),
                 used_afterwards=used,
                 headline=report["headline"],
+                explanation=report["explanation"],
                 escalation=report["escalation"],
                 diagnoses=tuple(map(said, report["diagnoses"])),
             )
@@ -176,8 +180,18 @@ class Lab:
             self._healthy_after = (self.now() - self._alarmed_at).total_seconds()
         return bool(report["engaged"])
 
-    def _once_one_is_gone(self, before: dict[str, tuple[str, str]], meanwhile: Callable[[], object]) -> None:
-        wait_until(lambda: before.keys() - self._sessions().keys())
+    def _once_they_are_gone(self, before: dict[str, tuple[str, str]], meanwhile: Callable[[], object]) -> None:
+        """Once some of them are gone and no more of them go: the guard watches now what becomes of the rest."""
+
+        def gone() -> int:
+            return len(before.keys() - self._sessions().keys())
+
+        def no_more_go() -> bool:
+            first = gone()
+            time.sleep(SETTLED_SECONDS)
+            return 0 < first == gone()
+
+        wait_until(no_more_go)
         meanwhile()
 
     def _sessions(self) -> dict[str, tuple[str, str]]:
@@ -191,6 +205,12 @@ class Lab:
             key: (name or owners[port].partition("@")[0], owners.get(port, f"{name}@elsewhere"))
             for key, name, port in self.server.execute(SESSIONS)
         }
+
+    def came_back(self) -> tuple[int, int]:
+        """How many sessions above the target there were when the first run ended, and at most at a later one."""
+        first, *later = self._runs
+        later_used = max((run.used for run in later), default=first.used_afterwards)
+        return max(first.used_afterwards - self._target, 0), max(later_used - self._target, 0)
 
     def _used(self) -> int:
         [(used,)] = self.server.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
@@ -223,7 +243,7 @@ class Lab:
 
     def _use(self, application: Application, count: int) -> Uses:
         try:
-            return _uses(application.use(count))
+            return _uses(application.try_to_use(count))
         except LabError as error:
             return Uses(count, count, str(error))
 

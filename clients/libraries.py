@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
@@ -18,21 +19,30 @@ JAVA_CLASSES = INSTALLED / "java"
 JARS = ("HikariCP", "slf4j-api", "slf4j-nop", "commons-dbcp2", "commons-pool2", "commons-logging", "postgresql")
 
 
+class Check(StrEnum):
+    """What a library does to lend no session that was ended, as the page words it.
+
+    One that hears of it has dropped the session by the time that it is lent, but for one that ends just then.
+    """
+
+    ASKS = "yes"
+    HEARS = "no, but it hears of the end"
+    NOTHING = "no"
+
+
 @dataclass(frozen=True)
 class Library:
-    """One library in one configuration.
+    """One library in one configuration, and what its users are to set (`advice`).
 
-    `checks` says whether it makes sure that a session lives before it lends it, `in_turn` whether it
-    lends the session that was unused for longest, `refills` whether it opens what it lost although
-    nobody asks for it, `crashes` whether its process dies of a session that is ended while unused.
+    `in_turn` says whether it lends the session that was unused for longest, `crashes` whether its
+    process dies of a session that is ended while unused.
     """
 
     name: str
     program: str
     advice: str
-    checks: bool = False
+    check: Check = Check.NOTHING
     in_turn: bool = False
-    refills: bool = False
     crashes: bool = False
     arguments: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -54,7 +64,7 @@ class Library:
     @property
     def environment(self) -> dict[str, str]:
         return {
-            "POOL_CHECK": "1" if self.checks else "0",
+            "POOL_CHECK": "1" if self.check is Check.ASKS else "0",
             "NODE_PATH": str(NODE_MODULES),
             "PYTHONPATH": str(ROOT),
             **self.settings,
@@ -75,7 +85,7 @@ LIBRARIES = (
         "SQLAlchemy, pre-ping",
         "uses_sqlalchemy.py",
         "nothing",
-        checks=True,
+        check=Check.ASKS,
         in_turn=True,
     ),
     Library("psycopg2", "uses_psycopg2.py", "catch `OperationalError`, connect again", in_turn=True),
@@ -90,9 +100,8 @@ LIBRARIES = (
         "psycopg_pool, check",
         "uses_psycopg_pool.py",
         "a `timeout` that its back-off fits in",
-        checks=True,
+        check=Check.ASKS,
         in_turn=True,
-        refills=True,
     ),
     Library(
         "Django, CONN_MAX_AGE",
@@ -105,7 +114,7 @@ LIBRARIES = (
         "Django, health checks",
         "uses_django.py",
         "nothing",
-        checks=True,
+        check=Check.ASKS,
         in_turn=True,
         settings={"DJANGO": "max age"},
     ),
@@ -116,33 +125,32 @@ LIBRARIES = (
         in_turn=True,
         settings={"DJANGO": "pool"},
     ),
-    Library("asyncpg", "uses_asyncpg.py", "`min_size` below `max_size`", checks=True, refills=True),
+    Library("asyncpg", "uses_asyncpg.py", "`min_size` below `max_size`", check=Check.HEARS),
     Library(
         "node-postgres, listener",
         "uses_pg.js",
         "nothing",
-        checks=True,
+        check=Check.HEARS,
         settings={"ERROR_LISTENER": "1"},
     ),
     Library("node-postgres", "uses_pg.js", "`pool.on('error', ...)`", crashes=True),
-    Library("knex", "uses_knex.js", "nothing", checks=True),
-    Library("Sequelize", "uses_sequelize.js", "nothing", checks=True, refills=True),
+    Library("knex", "uses_knex.js", "nothing", check=Check.HEARS),
+    Library("Sequelize", "uses_sequelize.js", "nothing", check=Check.HEARS),
     Library(
         "HikariCP",
         "Application",
         "nothing; `minimumIdle` below `maximumPoolSize`",
-        checks=True,
-        refills=True,
+        check=Check.ASKS,
         arguments=("HikariCP", "2.7.9"),
     ),
     Library(
         "Commons DBCP 2",
         "Application",
         "nothing",
-        checks=True,
+        check=Check.ASKS,
         arguments=("DBCP", "2.9.0"),
     ),
-    Library("ActiveRecord", "uses_active_record.rb", "nothing", checks=True),
+    Library("ActiveRecord", "uses_active_record.rb", "nothing", check=Check.ASKS),
 )
 
 # One of each kind: checks, checks nothing, crashes, refills; in Python, Node.js and Java.

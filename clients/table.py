@@ -77,8 +77,8 @@ def page_lines(rows: Iterable[Row]) -> Iterator[str]:
         light = [row for row in own if row.scenario == "pool refills itself"]
         leaks = [row for row in own if row.scenario.startswith("leak")]
         if idle:
-            checks = "yes" if library.checks else "no"
-            yield f"| {library.name} | {checks} | {_errors(idle, light)} | {_after_leak(leaks)} | {library.advice} |"
+            cells = (library.name, library.check, _errors(idle, light), _after_leak(leaks), library.advice)
+            yield f"| {' | '.join(cells)} |"
     versions = {version for row in measured if row.findings for version in row.findings.versions.values()}
     yield f"\nMeasured with {', '.join(sorted(versions, key=str.lower))}."
 

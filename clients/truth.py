@@ -42,6 +42,7 @@ class Run:
     ended: int
     used_afterwards: int
     headline: str
+    explanation: str | None
     escalation: str | None
     diagnoses: tuple[Said, ...]
 
@@ -82,8 +83,8 @@ class Truth:
     `none_of` are causes that are wrong wherever they stand, `sooner_or_later` such as some report has
     to name. `all_keep_one` asks that no process loses its last session, `even` that no process of an
     application gives more than one more than another. `served` is whether a new client gets in, None
-    where that may be either; `heard` is the run whose report escalates. `first_errors` bounds the
-    errors of the first use, None where that is the library's to lose. `says` and `never_says` are
+    where that may be either; `heard` is the run whose report escalates. `first_errors` bounds
+    the errors of the first use, None where they are the library's own. `says` and `never_says` are
     regular expressions over what people read.
     """
 
@@ -184,7 +185,7 @@ def _diagnosed(truth: Truth, found: Findings) -> Iterator[Claim]:
 
 def _read_by_people(found: Findings) -> Iterator[str]:
     for run in found.runs:
-        yield from (run.headline, run.escalation or "")
+        yield from (run.headline, run.explanation or "", run.escalation or "")
         for each in run.diagnoses:
             yield from (each.summary, each.advice)
 

@@ -59,7 +59,7 @@ class Pool:
         session.submit(lambda: connection.cursor().execute(statement)).result()
 
     def begin(self, session: Any, statement: str) -> None:
-        session.submit(connection.set_autocommit, False).result()
+        session.submit(lambda: connection.set_autocommit(False)).result()
         self.execute(session, statement)
 
     def give_back(self, session: Any) -> None:

@@ -11,7 +11,7 @@ from clients.truth import Findings, Row, Run, Said, Truth, Uses, judge
 
 def a_run(*, cause: str = "leak", owner: str = "shop", escalation: str | None = None, advice: str = "") -> Run:
     """A run that ended 16 of 50 sessions and found one cause."""
-    return Run(50, 16, 34, "50 of 50 in use", escalation, (Said(cause, owner, "", advice),))
+    return Run(50, 16, 34, "50 of 50 in use", None, escalation, (Said(cause, owner, "", advice),))
 
 
 def some_findings(**changes: Any) -> Findings:
