@@ -45,7 +45,8 @@ ignore_startup_parameters = extra_float_digits
 """
     )
     process = subprocess.Popen(
-        [program, str(folder / "pgbouncer.ini")],
+        # It goes when its starter does, even by SIGKILL.
+        ["setpriv", "--pdeathsig", "KILL", program, str(folder / "pgbouncer.ini")],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

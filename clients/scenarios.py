@@ -134,12 +134,15 @@ def quiet_beside_leak(lab: Lab, library: Library) -> Truth:
     )
 
 
-def processes_behind_one_address(lab: Lab, library: Library) -> Truth:
+def _behind_one_address(lab: Lab, library: Library, *, minutes_apart: float) -> Truth:
     """Eight processes of one application on one host, each with a quiet pool of 6."""
     address = lab.address()
-    shops = [lab.start("shop", library, size=6, address=address) for _ in range(8)]
-    for shop in shops:
+    shops = []
+    for _ in range(8):
+        shop = lab.start("shop", library, size=6, address=address)
         shop.use(6)
+        shops.append(shop)
+        lab.let_pass(minutes=minutes_apart)
     lab.let_pass(minutes=LONG_IDLE)
     surplus = lab.surplus()
     lab.guard()
@@ -150,10 +153,21 @@ def processes_behind_one_address(lab: Lab, library: Library) -> Truth:
         causes=(OVERSIZED,),
         owner="shop",
         none_of=(LEAK,),
-        all_keep_one=True,
+        # Of processes that started together nothing shows which session is whose.
+        all_keep_one=minutes_apart > 0,
         first_errors=_first_errors(library, surplus),
         says=(_in_one_line(48, address),),
     )
+
+
+def processes_started_together(lab: Lab, library: Library) -> Truth:
+    """Eight processes behind one address that came up within seconds, as workers of one server do."""
+    return _behind_one_address(lab, library, minutes_apart=0)
+
+
+def processes_started_in_turn(lab: Lab, library: Library) -> Truth:
+    """Eight processes behind one address that came up a minute apart."""
+    return _behind_one_address(lab, library, minutes_apart=1)
 
 
 def deployed_one_after_another(lab: Lab, library: Library) -> Truth:
@@ -426,7 +440,8 @@ SCENARIOS = (
             leak_on_demand,
             forgotten_transactions,
             quiet_beside_leak,
-            processes_behind_one_address,
+            processes_started_together,
+            processes_started_in_turn,
             deployed_one_after_another,
             grown_with_traffic,
             storm,
