@@ -33,7 +33,7 @@ CREATE ROLE newcomer LOGIN;
 GRANT ALL ON orders TO shop;
 """
 SESSIONS = """
-SELECT pid::text || ' ' || backend_start, application_name, client_port
+SELECT pid::text || ' ' || backend_start, application_name, host(client_addr), client_port
 FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND usename = 'shop'
 """
@@ -197,14 +197,15 @@ class Lab:
     def _sessions(self) -> dict[str, tuple[str, str]]:
         """Every session of an application, by pid and start: its application, and its process."""
         owners = {
-            port: f"{each.name}@{place}"
+            (each.forwarder.address, port): f"{each.name}@{place}"
             for place, each in enumerate(self._applications)
             for port in each.forwarder.client_ports
         }
-        return {
-            key: (name or owners[port].partition("@")[0], owners.get(port, f"{name}@elsewhere"))
-            for key, name, port in self.server.execute(SESSIONS)
-        }
+        sessions = {}
+        for key, name, *client in self.server.execute(SESSIONS):
+            process = owners.get(tuple(client), f"{name}@elsewhere")
+            sessions[key] = (name or process.partition("@")[0], process)
+        return sessions
 
     def came_back(self) -> tuple[int, int]:
         """How many sessions above the target there were when the first run ended, and at most at a later one."""

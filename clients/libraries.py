@@ -129,7 +129,7 @@ LIBRARIES = (
     Library(
         "node-postgres, listener",
         "uses_pg.js",
-        "nothing",
+        "`client.on('error', ...)` on what it borrows, too",
         check=Check.HEARS,
         settings={"ERROR_LISTENER": "1"},
     ),

@@ -37,7 +37,8 @@ class _Worker:
         self._servers: dict[int, tuple[PostgresServer, Clock]] = {}
         self._stacks: dict[int, ExitStack] = {}
 
-    def measure(self, task: Task) -> Row:
+    def measure(self, task: Task, *, may_try_again: bool = True) -> Row:
+        """The row; on a new server once more where the scenario could not be set up: that says nothing of the guard."""
         library = library_named(task.client)
         if problem := libraries.missing(library):
             return _row(task, problem=problem, is_unavailable=True)
@@ -48,6 +49,8 @@ class _Worker:
             return _row(task, problem=str(error), is_unavailable=True)
         except LabError as error:
             self._discard(task.version)
+            if may_try_again:
+                return self.measure(task, may_try_again=False)
             return _row(task, problem=str(error))
         except Exception as error:  # noqa: BLE001 - one row's trouble is not the others'
             self._discard(task.version)

@@ -15,8 +15,8 @@ from clients.truth import Row
 PAGE = Path(__file__).parent.parent / "docs" / "clients.md"
 BEGIN = "<!-- written by make clients ARGS=--readme -->"
 END = "<!-- until here -->"
-# Sessions that were lost are tried again with growing pauses; a use that took this long paid for that.
-BACK_OFF_SECONDS = 1.0
+# A pool that pauses ever longer between its tries lets a use wait for this long; a busy machine does not.
+BACK_OFF_SECONDS = 3.0
 
 
 def show_row(row: Row) -> None:
@@ -63,7 +63,7 @@ def write_page(rows: Iterable[Row]) -> None:
     text = PAGE.read_text()
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    PAGE.write_text("\n".join([f"{before}{BEGIN}", *page_lines(rows), f"{END}{after}"]))
+    PAGE.write_text("\n".join([f"{before}{BEGIN}\n", *page_lines(rows), f"\n{END}{after}"]))
 
 
 def page_lines(rows: Iterable[Row]) -> Iterator[str]:
