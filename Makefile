@@ -1,7 +1,7 @@
 # Needs GNU make 3.81 and Python 3.11 or newer; everything but the demo and the checks needs Node.js with npm, too.
 
 PYTHON ?= python3
-SOURCES = app.py lambdas infra tools tests benchmarks
+SOURCES = app.py lambdas infra tools tests benchmarks clients
 
 # In the name of each environment's stamp, so that another PYTHON makes it anew.
 VERSION := $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -19,13 +19,16 @@ CDK = .cache/cdk/made-with-$(CDK_VERSION)
 
 NODE := $(shell node --version 2>/dev/null | tr -dc '0-9.' | cut -d. -f1)
 OLDEST_NODE = 20
+# What the lab's applications use, beside clients/debian-packages.txt.
+CLIENTS = .cache/clients/made-with-$(VERSION)
+
 # The CDK works on releases of Node.js that are no longer maintained, under a banner: the variable names the release.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(NODE)
 
 # The project's own modules, run in its environment.
 RUN = PYTHONPATH=lambdas:. .venv/bin/python -m
 
-.PHONY: node help demo test e2e check bench bootstrap synth diff deploy destroy examples clean
+.PHONY: node help demo test e2e check bench clients clients-packages bootstrap synth diff deploy destroy examples clean
 
 help:
 	@echo "make demo       free an exhausted PostgreSQL, here and now (the first run takes about half a minute)"
@@ -38,6 +41,7 @@ help:
 	@echo "make e2e        deploy it to an AWS emulator and exhaust a database that it guards"
 	@echo "make check      format, lint and types"
 	@echo "make bench      how fast it is against bare SQL and a bare handler (ARGS=--short: one round, no verdict)"
+	@echo "make clients    real client libraries beside the guard (ARGS=--short: four of them; ARGS=--help: what else there is)"
 	@echo "make examples   write docs/examples anew"
 	@echo "make clean      remove what these commands set up"
 	@echo "GUARD=FILE names another file than guard.toml; ARGS='...' is handed to the CDK, as in"
@@ -72,6 +76,15 @@ bench: node $(VENV)
 	@.venv/bin/python -m tests.postgres_binaries
 	@$(RUN) benchmarks $(ARGS)
 
+clients: node $(VENV) $(CLIENTS)
+	@.venv/bin/python -m tests.postgres_binaries
+	@$(RUN) clients $(ARGS)
+
+# As root, on Debian: what pip and npm cannot install. What is missing is named by make clients, which goes on without.
+clients-packages:
+	@apt-get update --quiet=2
+	@RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --no-install-recommends $$(cat clients/debian-packages.txt)
+
 examples: node $(VENV)
 	@.venv/bin/python -m tests.postgres_binaries
 	@$(RUN) tests.examples > /dev/null
@@ -89,6 +102,13 @@ $(CDK): | node
 	@echo "Setting up the CDK's command line $(CDK_VERSION), once ..."
 	@rm -rf .cache/cdk
 	@npm install --silent --no-fund --no-audit --prefix .cache/cdk aws-cdk@$(CDK_VERSION)
+	@touch $@
+
+$(CLIENTS): clients/requirements.txt clients/package.json | node
+	$(call make_environment,.cache/clients/python,clients/requirements.txt)
+	@mkdir -p .cache/clients/node
+	@cp clients/package.json .cache/clients/node/
+	@npm install --silent --no-fund --no-audit --no-package-lock --ignore-scripts --prefix .cache/clients/node
 	@touch $@
 
 $(VENV): requirements.txt $(wildcard lambdas/*/requirements.txt) tools/demo-requirements.txt

@@ -54,6 +54,7 @@ class EmbeddedPostgres:
 
     `install` is the folder that holds `bin`. `settings` go into postgresql.conf. `hba` are lines of pg_hba.conf
     (https://www.postgresql.org/docs/current/auth-pg-hba-conf.html); the superuser is trusted on loopback before them.
+    `environment` is added to the few variables that the server's programs see.
     Nothing is made safe against a crash of the machine (fsync is off). Raises EmbeddedPostgresError.
     """
 
@@ -67,12 +68,14 @@ class EmbeddedPostgres:
         *,
         hba: Sequence[str] = (TRUST,),
         tls: TlsFiles | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.install = install.resolve()
         self.port = 0
         self._settings = dict(settings or {})
         self._hba = hba
         self._tls = tls
+        self._environment = dict(environment or {})
         self._account = _unprivileged_account()
         self._folder: Path | None = None
         self._remover: subprocess.Popen[bytes] | None = None
@@ -268,7 +271,7 @@ class EmbeddedPostgres:
             command,
             cwd=self.folder,
             # Neither the starter's PG* variables nor its time zone and language reach the server.
-            env={"PATH": os.defpath, "TZ": "UTC", "LC_ALL": "C"},
+            env={"PATH": os.defpath, "TZ": "UTC", "LC_ALL": "C"} | self._environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
