@@ -230,5 +230,7 @@ def any_runs(draw: st.DrawFn) -> Run:
             )
         ),
         problems=draw(_many(_TEXTS)),
-        seconds=draw(st.dictionaries(st.sampled_from(["connect", "turn", "gather", "decide", "act", "verify"]), _SECONDS)),
+        seconds=draw(
+            st.dictionaries(st.sampled_from(["connect", "turn", "gather", "decide", "act", "verify"]), _SECONDS)
+        ),
     )
