@@ -32,8 +32,8 @@ from connection_guard.core.engagement import (
     with_outcomes,
     with_usage,
 )
-from connection_guard.core.outcome import reconnections, settled
-from connection_guard.core.plan import Plan, Restraint
+from connection_guard.core.outcome import reconnections, settled, vanished
+from connection_guard.core.plan import PROTECTED, Plan, Restraint
 from connection_guard.core.policy import Mode, Policy, Tier
 from connection_guard.core.policy_consistency import target_not_below_warning
 from connection_guard.core.preflight import missing_grants, shortcomings
@@ -41,6 +41,7 @@ from connection_guard.core.report import write_report
 from connection_guard.core.run import Kind, Run
 from connection_guard.core.settings import Settings
 from connection_guard.core.snapshot import Measurement, Snapshot
+from connection_guard.core.trend import logins_lately, minutes_to_full, with_look
 from connection_guard.errors import ConfigurationError, DatabaseError, DoorShutError
 
 # What a last look at the database, and then packing the evidence and answering, need of the function's time.
@@ -114,6 +115,7 @@ class Responder:
         # Whether people may have been told of what it does not know to be over: a process that died knows nothing.
         self._recovery_is_news = True
         self._proxy_addresses: frozenset[str] = frozenset()
+        self._looks: tuple[Measurement, ...] = ()
 
     def __call__(self, event: object, context: Context) -> dict[str, Any]:
         """Raises ForeignEventError for an event that is not this database's; everything else comes back as a Report."""
@@ -156,7 +158,9 @@ class Responder:
             mend = NOT_THE_WRITER if is_reader else NO_DOOR_OPENED
             tier = with_events(self._engagement, self._alarms).tier
             return replace(run, tier=tier, kind=Kind.LOCKED_OUT, escalation=mend)
-        run = replace(run, measurement=measurement, is_duplicate=event.key in self._engagement.seen)
+        self._looks = with_look(self._looks, measurement)
+        run = replace(run, measurement=measurement, minutes_to_full=minutes_to_full(self._looks))
+        run = replace(run, is_duplicate=event.key in self._engagement.seen)
         was_pressed = self._engagement.is_pressed
         self._engagement = with_events(self._engagement, self._alarms)
         self._alarms = [] if self._has_turn else self._alarms
@@ -278,7 +282,7 @@ class Responder:
             run = self._remember(replace(run, kind=Kind.REMEDIATION))
             run = self._act(run, session, before, plan, timer)
         with timer.phase("decide"):
-            run = replace(run, diagnoses=diagnose(before, run.reconnections, self._diagnosis_times))
+            run = replace(run, diagnoses=self._diagnose(run, before, plan))
         return self._conclude(run, before, plan)
 
     def _gather(self, session: GuardSession, measurement: Measurement, timer: _Timer) -> tuple[GuardSession, Snapshot]:
@@ -317,6 +321,20 @@ class Responder:
             unmoved=self._engagement.unmoved,
         )
 
+    def _diagnose(self, run: Run, before: Snapshot, plan: Plan) -> tuple[Diagnosis, ...]:
+        terminations = [at for at, _ in self._engagement.terminations]
+        return diagnose(
+            before,
+            run.reconnections,
+            self._diagnosis_times,
+            guard_roles=self._settings.roles,
+            protected_roles={verdict.session.role for verdict in plan.verdicts if verdict.rule == PROTECTED},
+            reopening_pools=self._engagement.reopening_pools(before.taken_at),
+            terminated_since=min(terminations, default=None),
+            vanished=run.vanished,
+            logins=logins_lately(self._looks),
+        )
+
     def _act(self, run: Run, session: GuardSession, before: Snapshot, plan: Plan, timer: _Timer) -> Run:
         limits = self._policy.limits
         watch = limits.watch_for_reconnects.total_seconds()
@@ -352,7 +370,12 @@ class Responder:
             problem = "another server, or the same one restarted, answered afterwards: what was terminated is not known"
             return replace(run, problems=(*run.problems, problem))
         outcomes = settled(run.outcomes, after)
-        return replace(run, outcomes=outcomes, reconnections=reconnections(outcomes, before, after))
+        return replace(
+            run,
+            outcomes=outcomes,
+            reconnections=reconnections(outcomes, before, after),
+            vanished=vanished(outcomes, before, after),
+        )
 
     def _conclude(self, run: Run, before: Snapshot, plan: Plan) -> Run:
         """Remembers the attempt, and says whether usage is down or people are needed."""

@@ -17,6 +17,7 @@ from connection_guard.core.snapshot import (
     Capacity,
     ConnectionLimit,
     LimitOwner,
+    LoginStatistics,
     Measurement,
     Privileges,
     Server,
@@ -73,6 +74,14 @@ def measure(session: GuardSession, guard_roles: Collection[str], deadline: float
         other_backends=json.loads(row.other_backends),
         memories=tuple(memory.partition("=")[2].removeprefix(MEMORY) for memory in row.memories),
         has_stale_seats=row.has_stale_seats,
+        logins=None
+        if row.logins is None
+        else LoginStatistics(
+            total=row.logins,
+            abandoned=row.abandoned_sessions,
+            fatal=row.fatal_sessions,
+            by_database=dict(zip(row.login_databases, row.logins_by_database, strict=True)),
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from heapq import nlargest
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from math import ceil
 
-from connection_guard.core.plan import Plan, Restraint, Verdict
+from connection_guard.core.plan import PROTECTED, Plan, Restraint, Verdict
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
 from connection_guard.core.session import Identity, Pool, Session, SessionState
 from connection_guard.core.snapshot import Snapshot
@@ -70,7 +70,7 @@ def _verdict(session: Session, taken_at: datetime, policy: Policy, tier: Tier, g
     if reason := _never_a_victim(session, guard_roles):
         return Verdict(session, Action.SPARE, "built in", reason)
     if reason := _protected(session, policy.protection):
-        return Verdict(session, Action.SPARE, "protect", reason)
+        return Verdict(session, Action.SPARE, PROTECTED, reason)
     time_in_state = session.time_in_state(taken_at)
     for rule in policy.rules:
         if _matches(rule, session, time_in_state, tier):

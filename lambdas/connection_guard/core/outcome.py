@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 
 from connection_guard.core.plan import Verdict
@@ -14,6 +15,8 @@ from connection_guard.core.snapshot import Snapshot
 # came back says little.
 REOPENED_PERCENT = 50
 FEWEST_TERMINATED = 3
+# A client without a pool keeps a session for as long as a request takes.
+SHORT_LIVED = timedelta(minutes=2)
 
 # The last statement of a session that has only been opened: none, a setting, a test of the connection, or a driver's
 # question about types. What ends in COMMIT or ROLLBACK has worked.
@@ -69,6 +72,15 @@ class Reconnection:
     reopened: int
 
 
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """How many of a pool's sessions ended by themselves while `terminated` others were."""
+
+    pool: Pool
+    terminated: int
+    gone: int
+
+
 def settled(outcomes: Iterable[Outcome], after: Snapshot) -> tuple[Outcome, ...]:
     """Return the outcomes as a later snapshot of the same server shows them.
 
@@ -98,6 +110,25 @@ def reconnections(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot
         and _OPENED_TO_KEEP.match(session.query)
     )
     return tuple(Reconnection(pool, terminated, opened[pool]) for pool, terminated in lost.most_common())
+
+
+def vanished(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot) -> tuple[Vanished, ...]:
+    """Return for each pool that lost sessions how many more of it are gone; the most first.
+
+    A client that opens a session for each use ends them all the time: those opened just before do not count.
+    """
+    results = {outcome.verdict.session.identity: outcome.result for outcome in outcomes}
+    terminated = Counter(outcome.verdict.session.pool for outcome in outcomes if outcome.result is Result.TERMINATED)
+    there = {session.identity for session in after.sessions}
+    gone = Counter(
+        session.pool
+        for session in before.sessions
+        if session.pool in terminated
+        and session.identity not in there
+        and results.get(session.identity) is not Result.TERMINATED
+        and before.taken_at - session.backend_start > SHORT_LIVED
+    )
+    return tuple(Vanished(pool, terminated[pool], count) for pool, count in gone.most_common())
 
 
 def reopening_applications(each_pool: Iterable[Reconnection]) -> dict[tuple[str, str], list[Reconnection]]:

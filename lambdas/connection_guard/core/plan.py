@@ -21,6 +21,10 @@ class Restraint(StrEnum):
     POOLS_REOPEN = "pools reopen"
 
 
+PROTECTED = "protect"
+"""The rule of verdicts that the policy's [protect] decides."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What is decided about one session, by which rule (or limit, or protection), and why in a person's words."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from heapq import nlargest
 from itertools import accumulate, takewhile
+from math import ceil
 from typing import Any
 
 from connection_guard import __version__
@@ -85,6 +86,7 @@ def write_report(run: Run) -> dict[str, Any]:
         "escalation": run.escalation and _sentence(run.escalation),
         "restraint": run.plan.restraint if run.plan else None,
         "explanation": _sentence(run.plan.explanation) if run.plan else None,
+        "minutes_to_full": run.minutes_to_full and round(run.minutes_to_full, 1),
         "server": _server(run.measurement.server) if run.measurement else None,
         "before": _usage(run.measurement, run.before),
         "after": _usage(run.after),
@@ -103,7 +105,7 @@ def write_report(run: Run) -> dict[str, Any]:
 
 def _headline(run: Run) -> str:
     """One line for a person in a hurry."""
-    parts = [_in_use(run)]
+    parts = [_in_use(run) + _forecast(run)]
     is_no_alarm = run.plan is not None and run.plan.restraint is Restraint.NOT_AN_ALARM
     match run.kind:
         case Kind.REMEDIATION:
@@ -135,6 +137,13 @@ def _in_use(run: Run) -> str:
     by_logins = f", {logins} of them by logins in progress" if logins else ""
     yet_refused = ", and a login was refused" if refused else ""
     return f"{seen.used} of {run.measurement.capacity.usable} connections in use{by_logins}{yet_refused}"
+
+
+def _forecast(run: Run) -> str:
+    """Only where nothing was terminated: after that the rate is another."""
+    if run.minutes_to_full is None or run.outcomes:
+        return ""
+    return f", full in about {ceil(run.minutes_to_full)} min at this rate"
 
 
 def _results(run: Run) -> str:

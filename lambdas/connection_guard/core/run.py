@@ -7,7 +7,7 @@ from enum import StrEnum
 from connection_guard.core.alarm import AlarmNotification, Pulse
 from connection_guard.core.diagnosis import Diagnosis
 from connection_guard.core.door import DoorAttempt
-from connection_guard.core.outcome import Outcome, Reconnection
+from connection_guard.core.outcome import Outcome, Reconnection, Vanished
 from connection_guard.core.plan import Plan
 from connection_guard.core.policy import Tier
 from connection_guard.core.snapshot import Measurement, Snapshot
@@ -29,6 +29,7 @@ class Run:
 
     `seconds` maps each phase (connect, gather, decide, act, verify) to its duration; `problems` are one line each.
     `escalation` says in a line why people are needed, None where they are not. `target_percent` is the policy's.
+    `minutes_to_full` is None where usage does not grow.
     """
 
     kind: Kind
@@ -47,11 +48,13 @@ class Run:
     reconnected: int = 0
     seat_held: bool = False
     measurement: Measurement | None = None
+    minutes_to_full: float | None = None
     before: Snapshot | None = None
     plan: Plan | None = None
     outcomes: tuple[Outcome, ...] = ()
     after: Measurement | None = None
     reconnections: tuple[Reconnection, ...] = ()
+    vanished: tuple[Vanished, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     problems: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)

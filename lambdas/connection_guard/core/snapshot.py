@@ -79,6 +79,19 @@ class Privileges:
 
 
 @dataclass(frozen=True, slots=True)
+class LoginStatistics:
+    """Logins since the server's statistics were reset, and sessions that ended badly (pg_stat_database).
+
+    `by_database` holds the databases with the most logins.
+    """
+
+    total: int
+    abandoned: int
+    fatal: int
+    by_database: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """What one look at the whole gives, without its sessions: enough for a pulse.
 
@@ -86,7 +99,8 @@ class Measurement:
     session shows. `refused_a_login` says that the server refused the guard itself for want of a slot just before.
     `sessions_by_state` counts client backends under PostgreSQL's state literals, `hidden` where the state is NULL;
     `other_backends` counts every other kind of backend by its backend_type. `memories` are the engagements that earlier
-    runs kept in the database; `has_stale_seats` says that their execution environments left sessions behind.
+    runs kept in the database; `has_stale_seats` says that their execution environments left sessions behind. `logins`
+    is None before PostgreSQL 15.
     """
 
     taken_at: datetime
@@ -103,6 +117,7 @@ class Measurement:
     has_stale_seats: bool = False
     logins_in_progress: int = 0
     refused_a_login: bool = False
+    logins: LoginStatistics | None = None
 
     @property
     def utilisation(self) -> float:

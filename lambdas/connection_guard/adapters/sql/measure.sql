@@ -22,6 +22,15 @@ limits AS MATERIALIZED (
     FROM (SELECT datid, count(*)::int AS sessions FROM clients GROUP BY datid) AS used
     JOIN pg_database ON pg_database.oid = datid
     WHERE datconnlimit >= 0 AND datallowconn
+),
+logins AS MATERIALIZED (
+    -- Before PostgreSQL 15 whoever asks waits for the statistics collector, for seconds where the server is in distress.
+    SELECT datname::text AS name, sessions AS logins, sessions_abandoned AS abandoned, sessions_fatal AS fatal
+    FROM pg_stat_database
+    WHERE current_setting('server_version_num')::int >= 150000 AND datname IS NOT NULL
+),
+busiest AS MATERIALIZED (
+    SELECT name, logins FROM logins ORDER BY logins DESC LIMIT 10
 )
 SELECT clock_timestamp() AS taken_at,
        coalesce(host(inet_server_addr()), '') AS server_address,
@@ -73,6 +82,11 @@ SELECT clock_timestamp() AS taken_at,
        array(SELECT name FROM limits) AS limit_names,
        array(SELECT connection_limit FROM limits) AS limits,
        array(SELECT sessions FROM limits) AS limit_sessions,
+       (SELECT sum(logins)::bigint FROM logins) AS logins,
+       (SELECT sum(abandoned)::bigint FROM logins) AS abandoned_sessions,
+       (SELECT sum(fatal)::bigint FROM logins) AS fatal_sessions,
+       array(SELECT name FROM busiest) AS login_databases,
+       array(SELECT logins FROM busiest) AS logins_by_database,
        (SELECT coalesce(json_object_agg(backend_type, backends), '{}')
         FROM (SELECT backend_type, count(*) AS backends FROM activity
               WHERE backend_type <> 'client backend' GROUP BY backend_type) AS others)::text AS other_backends;

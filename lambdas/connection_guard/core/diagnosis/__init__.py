@@ -1,0 +1,103 @@
+"""Why the connections ran out: evidence and one piece of advice per cause. Diagnosis before blame."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from connection_guard.core.diagnosis.arrivals import churn, storm
+from connection_guard.core.diagnosis.cause import (
+    COMFORTABLE_PERCENT,
+    TIMES,
+    Case,
+    Cause,
+    Diagnosis,
+    DiagnosisTimes,
+)
+from connection_guard.core.diagnosis.limits import logins_in_progress, reached_limits
+from connection_guard.core.diagnosis.pools import leaks, oversized_pools, pools_that_reopen
+from connection_guard.core.diagnosis.transactions import blocking_chain, forgotten_transactions
+from connection_guard.core.diagnosis.usage import ended_by_themselves, genuine_load, nearest_fact
+from connection_guard.core.outcome import Reconnection, Vanished
+from connection_guard.core.session import Pool
+from connection_guard.core.snapshot import Snapshot
+from connection_guard.core.trend import Logins
+
+__all__ = ["TIMES", "Cause", "Diagnosis", "DiagnosisTimes", "diagnose"]
+
+# What follows from a cause in the same application: clients that wait for a lock make their pools open more, and what
+# a pool always reopens only looks like a leak.
+_SYMPTOMS = {
+    Cause.BLOCKING_CHAIN: {Cause.CONNECTION_STORM},
+    Cause.CHURN: {Cause.CONNECTION_STORM},
+    Cause.POOL_REOPENS: {Cause.CONNECTION_STORM, Cause.LEAK, Cause.OVERSIZED_POOLS},
+}
+
+
+def diagnose(
+    snapshot: Snapshot,
+    reconnections: tuple[Reconnection, ...] = (),
+    times: DiagnosisTimes = TIMES,
+    *,
+    guard_roles: Collection[str] = (),
+    protected_roles: Collection[str] = (),
+    reopening_pools: Collection[Pool] = (),
+    terminated_since: datetime | None = None,
+    vanished: tuple[Vanished, ...] = (),
+    logins: Logins | None = None,
+) -> tuple[Diagnosis, ...]:
+    """Return every cause that stands out, the most telling first; empty only where connections are not short.
+
+    They are ordered by how many sessions each explains, a cause before its own symptoms, and genuine load behind all
+    that explain a considerable part. One session can be evidence of two causes: one that was left in a transaction can
+    belong to a pool that leaks.
+
+    Timeouts are not advised for `protected_roles`, which have sessions that the policy protects. `reopening_pools` were
+    seen to reopen what was terminated, `terminated_since` is the first termination within the last hour, and `vanished`
+    counts sessions that ended by themselves.
+    """
+    case = Case(
+        snapshot,
+        times,
+        guard_roles,
+        protected_roles,
+        reconnections,
+        reopening_pools,
+        terminated_since,
+        vanished,
+        logins,
+    )
+    found = [
+        *logins_in_progress(case),
+        *reached_limits(case),
+        *blocking_chain(case),
+        *pools_that_reopen(case),
+        *forgotten_transactions(case),
+    ]
+    is_short = snapshot.utilisation >= COMFORTABLE_PERCENT
+    if is_short:
+        found += [*storm(case), *churn(case), *leaks(case), *oversized_pools(case), *genuine_load(case)]
+
+    def importance(diagnosis: Diagnosis) -> tuple[bool, int]:
+        explained = _explained(diagnosis, found)
+        is_load = diagnosis.cause is Cause.GENUINE_LOAD
+        return explained >= case.considerable and not is_load, explained
+
+    facts = nearest_fact(case) if is_short and not _stands_out(case, found) else ()
+    return (*sorted(found, key=importance, reverse=True), *facts, *ended_by_themselves(case))
+
+
+def _stands_out(case: Case, found: Iterable[Diagnosis]) -> bool:
+    """Whether anything explains the shortage: a small role's own limit does not."""
+    return any(
+        diagnosis.cause is not Cause.ROLE_OR_DATABASE_LIMIT or diagnosis.sessions >= case.considerable
+        for diagnosis in found
+    )
+
+
+def _explained(cause: Diagnosis, found: Iterable[Diagnosis]) -> int:
+    """The sessions that a cause accounts for: its own, or those of a symptom where they are more."""
+
+    def is_same_application(other: Diagnosis) -> bool:
+        return all(other.evidence.get(who) == cause.evidence.get(who) for who in ("role", "application"))
+
+    symptoms = (each for each in found if each.cause in _SYMPTOMS.get(cause.cause, ()) and is_same_application(each))
+    return max(cause.sessions, *(symptom.sessions for symptom in symptoms), 0)

@@ -1,0 +1,123 @@
+"""What a diagnosis consists of, and what it goes by."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+from math import ceil
+
+from connection_guard.core.outcome import Reconnection, Vanished
+from connection_guard.core.session import Pool, Session, SessionState
+from connection_guard.core.snapshot import Snapshot
+from connection_guard.core.trend import Logins
+
+# Below this share of the usable connections there is no shortage to explain. It is also what all pools together are
+# sized to: below the warning at 75 % that keeps room for deploys, jobs and people.
+COMFORTABLE_PERCENT = 60
+# Curing less than a tenth of the usable connections does not bring a full database below its critical alarm at 90 %.
+CONSIDERABLE_PERCENT = 10
+# On a tiny database a tenth is one session; fewer than three are a coincidence.
+FEWEST_SESSIONS = 3
+
+Figures = dict[str, str | int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosisTimes:
+    """How long things last that tell one cause from another."""
+
+    # A lull in the traffic leaves sessions unused for a minute or two; after five nobody is about to come back.
+    unused_for: timedelta = timedelta(minutes=5)
+    # A pool that lends in turn goes through all of its sessions within minutes, even in light traffic. What fell out of
+    # use over more than this, bit by bit, was lost while the application ran.
+    leak_grows_over: timedelta = timedelta(minutes=5)
+    storm_window: timedelta = timedelta(minutes=2)
+    # No statement, network round trip or retry leaves a transaction idle for a whole minute: the client has forgotten
+    # it, or waits for something else meanwhile.
+    idle_in_transaction_for: timedelta = timedelta(minutes=1)
+
+
+TIMES = DiagnosisTimes()
+
+
+class Cause(StrEnum):
+    """What exhausts a database's connections; the last two are not causes, and say what is nearest to one."""
+
+    LOGINS_IN_PROGRESS = "logins in progress"
+    ROLE_OR_DATABASE_LIMIT = "role or database limit"
+    BLOCKING_CHAIN = "blocking chain"
+    POOL_REOPENS = "pool reopens"
+    CONNECTION_STORM = "connection storm"
+    CHURN = "no pool"
+    IDLE_IN_TRANSACTION = "idle in transaction"
+    LEAK = "leak"
+    OVERSIZED_POOLS = "oversized pools"
+    GENUINE_LOAD = "genuine load"
+    NO_SINGLE_CAUSE = "no single cause"
+    ENDED_BY_THEMSELVES = "ended by themselves"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One cause: how many sessions it explains, since when (None where not known), who in figures, and what to change.
+
+    `evidence` holds strings and numbers under names that a reader understands.
+    """
+
+    cause: Cause
+    sessions: int
+    since: datetime | None
+    summary: str
+    evidence: Mapping[str, str | int | float]
+    advice: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is diagnosed: a snapshot, and what a run knows beside it (see `diagnose`)."""
+
+    snapshot: Snapshot
+    times: DiagnosisTimes = TIMES
+    guard_roles: Collection[str] = ()
+    protected_roles: Collection[str] = ()
+    reconnections: tuple[Reconnection, ...] = ()
+    reopening_pools: Collection[Pool] = ()
+    terminated_since: datetime | None = None
+    vanished: tuple[Vanished, ...] = ()
+    logins: Logins | None = None
+
+    @cached_property
+    def sessions(self) -> tuple[Session, ...]:
+        """The sessions without the guard's own, which are neither load nor anybody's mistake."""
+        own = {self.snapshot.measurement.role, *self.guard_roles}
+        return tuple(session for session in self.snapshot.sessions if session.role not in own)
+
+    @property
+    def at(self) -> datetime:
+        """When the sessions were looked at."""
+        return self.snapshot.taken_at
+
+    @property
+    def usable(self) -> int:
+        """The connections that applications can really get."""
+        return self.snapshot.measurement.capacity.usable
+
+    @property
+    def considerable(self) -> int:
+        """The fewest sessions whose loss would be felt."""
+        return max(ceil(self.usable * CONSIDERABLE_PERCENT / 100), FEWEST_SESSIONS)
+
+    def is_fresh(self, session: Session) -> bool:
+        """Whether it was opened just now."""
+        return self.at - session.backend_start <= self.times.storm_window
+
+    def is_unused(self, session: Session) -> bool:
+        """Whether it is idle for nothing: a listener and the holder of an advisory lock serve their purpose so."""
+        is_free = session.state is SessionState.IDLE and not session.is_listening and not session.holds_advisory_lock
+        return is_free and session.time_in_state(self.at) >= self.times.unused_for
+
+
+def idle(sessions: Collection[Session]) -> int:
+    """Return how many of them are idle."""
+    return sum(session.state is SessionState.IDLE for session in sessions)

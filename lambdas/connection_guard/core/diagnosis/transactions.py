@@ -1,0 +1,125 @@
+"""Sessions that wait for locks, and transactions that were left open."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from connection_guard.core.diagnosis.application import (
+    application_of,
+    end_idle_transactions,
+    most_common_query,
+    oldest_state_change,
+    quoted,
+    share_of,
+    shown,
+)
+from connection_guard.core.diagnosis.cause import Case, Cause, Diagnosis
+from connection_guard.core.session import IN_TRANSACTION_STATES, Session, SessionState
+from connection_guard.core.wording import spelled
+
+
+def blocking_chain(case: Case) -> Iterator[Diagnosis]:
+    """A considerable part of the sessions waits, directly or behind others, for locks that a few roots hold."""
+    root_of = _root_of_each_waiter(case.sessions)
+    if len(root_of) < case.considerable:
+        return
+    waiting = [session for session in case.sessions if session.pid in root_of]
+    behind = Counter(root_of.values())
+    worst = behind.most_common(3)
+    pid, behind_worst = worst[0]
+    root = next((session for session in case.snapshot.sessions if session.pid == pid), None)
+    yield Diagnosis(
+        Cause.BLOCKING_CHAIN,
+        len(root_of),
+        oldest_state_change(waiting),
+        f"{len(root_of)} sessions wait for locks, {behind_worst} of them behind pid {pid}: {_described(case, root)}",
+        application_of(waiting).evidence
+        | {
+            "roots": len(behind),
+            "worst roots": ", ".join(f"pid {pid} ({count} waiting)" for pid, count in worst),
+            "root query": shown(root.query) if root else "",
+        },
+        _advice_on_root(case, pid, root, is_cycle=pid in root_of),
+    )
+
+
+def forgotten_transactions(case: Case) -> Iterator[Diagnosis]:
+    """A role's transactions that were left open, where they and those that wait for them are a considerable part."""
+    held_up_by = Counter(_root_of_each_waiter(case.sessions).values())
+    roles: dict[str, list[Session]] = {}
+    for session in case.sessions:
+        if is_forgotten(case, session):
+            roles.setdefault(session.role, []).append(session)
+    for role, sessions in roles.items():
+        held_up = sum(held_up_by[session.pid] for session in sessions)
+        if len(sessions) + held_up < case.considerable:
+            continue
+        application = application_of(sessions)
+        oldest = max(session.time_in_state(case.at) for session in sessions)
+        aborted = sum(session.state is SessionState.IDLE_IN_TRANSACTION_ABORTED for session in sessions)
+        whose = f"role {quoted(role)}" if role else "a role that was dropped"
+        timeout = end_idle_transactions(case, role)
+        yield Diagnosis(
+            Cause.IDLE_IN_TRANSACTION,
+            len(sessions),
+            oldest_state_change(sessions),
+            f"{len(sessions)} sessions of {whose} left a transaction idle for up to {spelled(oldest)}, "
+            f"{share_of(application, sessions)}, and hold up {held_up} others",
+            application.evidence | {"aborted": aborted, "held up": held_up, "last query": most_common_query(sessions)},
+            f"{timeout} ends them; let {application} commit or roll back before it waits"
+            if timeout
+            else f"Let {application} commit or roll back before it waits",
+        )
+
+
+def is_forgotten(case: Case, session: Session) -> bool:
+    """Return whether the session's client left it in a transaction."""
+    lasts = session.time_in_state(case.at) >= case.times.idle_in_transaction_for
+    return lasts and session.state in IN_TRANSACTION_STATES
+
+
+def waits_for_lock(session: Session) -> bool:
+    """Return whether the session can do nothing but wait for another."""
+    return bool(session.blocked_by) or session.wait_event_type == "Lock"
+
+
+def _root_of_each_waiter(sessions: Iterable[Session]) -> dict[int, int]:
+    """The pid at the head of the queue that each waiting session stands in.
+
+    Of several blockers the first is followed, so that each session stands in one queue and is counted once. A root
+    that waits itself is part of a cycle: a deadlock that PostgreSQL has yet to detect.
+    """
+    waits_for = {session.pid: session.blocked_by[0] for session in sessions if session.blocked_by}
+    root_of: dict[int, int] = {}
+    for waiter in waits_for:
+        pid = waiter
+        path: set[int] = set()
+        while pid in waits_for and pid not in root_of and pid not in path:
+            path.add(pid)
+            pid = waits_for[pid]
+        root_of.update(dict.fromkeys(path, root_of.get(pid, pid)))
+    return root_of
+
+
+def _described(case: Case, root: Session | None) -> str:
+    if root is None:
+        return "no client session"
+    since = root.transaction_start
+    transaction = f", its transaction open for {spelled(case.at - since)}" if since else ""
+    return f"{application_of([root])}, {root.state or 'its state hidden'}{transaction}"
+
+
+def _advice_on_root(case: Case, pid: int, root: Session | None, *, is_cycle: bool) -> str:
+    if root is None and pid == 0:
+        return "A prepared transaction holds the locks: find it in pg_prepared_xacts, COMMIT or ROLLBACK PREPARED it"
+    if root is None:
+        return f"Look up pid {pid} in pg_stat_activity: an autovacuum to prevent wraparound is to be left to finish"
+    application = application_of([root])
+    if is_cycle:
+        return f"Let the transactions of {application} lock in one order: pid {pid} is in a deadlock"
+    if root.state in IN_TRANSACTION_STATES:
+        timeout = end_idle_transactions(case, root.role)
+        next_time = f"{timeout} the next time" if timeout else f"then let {application} end its transactions"
+        return f"SELECT pg_terminate_backend({pid}) frees them now, {next_time}"
+    if root.state is SessionState.IDLE:
+        return f"Let {application} unlock its session-level advisory lock: pid {pid} is idle and keeps it"
+    return f"SELECT pg_cancel_backend({pid}) frees them now; then do in small transactions: {shown(root.query, 120)}"
