@@ -1,5 +1,6 @@
 """What a DBA would say of a snapshot: the causes, each as a story, and what only looks like one."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connection_guard.core.diagnosis import Cause, Diagnosis, diagnose
-from connection_guard.core.outcome import Reconnection
+from connection_guard.core.outcome import Reconnection, Vanished
 from connection_guard.core.session import Pool, Session, SessionState
 from connection_guard.core.snapshot import ConnectionLimit, LimitOwner, Snapshot
-from tests.builders import NOW, a_session, a_snapshot
+from connection_guard.core.trend import Logins
+from tests.builders import NOW, a_server, a_session, a_snapshot
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
@@ -30,10 +32,13 @@ def leaked(count: int, *, client: str = "10.0.1.10", application: str = "checkou
     ]
 
 
-def idle_pool(size: int, *, client: str, application: str = "checkout", idle_for: timedelta = MINUTE) -> list[Session]:
+def idle_pool(
+    size: int, *, client: str, application: str = "checkout", role: str = "app", idle_for: timedelta = MINUTE
+) -> list[Session]:
     """A pool that was filled at its start an hour ago."""
     return [
-        a_session(client=client, application=application, idle_for=idle_for, connected_for=HOUR) for _ in range(size)
+        a_session(client=client, application=application, role=role, idle_for=idle_for, connected_for=HOUR)
+        for _ in range(size)
     ]
 
 
@@ -139,6 +144,166 @@ def test_sessions_with_a_reason_to_be_idle_are_no_leak(duty: dict[str, bool]) ->
     assert Cause.LEAK not in causes(diagnose(a_snapshot(*on_duty, *working(20))))
 
 
+def used(
+    minutes_ago: float, count: int = 1, *, opened: float | None = None, client: str = "10.0.1.10", **more: object
+) -> list[Session]:
+    """Idle sessions that were used last so many minutes ago, and opened then or so many minutes ago."""
+    return [
+        a_session(
+            idle_for=minutes_ago * MINUTE,
+            connected_for=(minutes_ago if opened is None else opened) * MINUTE + SECOND,
+            client=client,
+            **more,  # type: ignore[arg-type]
+        )
+        for _ in range(count)
+    ]
+
+
+def leak_on_demand(size: int = 32) -> list[Session]:
+    """Every two minutes two sessions are opened, lent and never come back."""
+    return [s for n in range(size // 2) for s in used(2 * n + 2, 2)]
+
+
+def leak_from_full_pool(size: int = 32) -> list[Session]:
+    """The same in a pool that opened all of its sessions at its start."""
+    return [s for n in range(size // 2) for s in used(2 * n + 2, 2, opened=size + 5)]
+
+
+def grown_with_traffic() -> list[Session]:
+    """Six more sessions were opened every five minutes; the traffic used all of them until it ended."""
+    return [s for n in range(8) for s in used(20 + n % 2 * 0.1, 6, opened=20 + 5 * n)]
+
+
+def a_minute_later(session: Session) -> Session:
+    assert session.state_change
+    return replace(session, backend_start=session.backend_start - MINUTE, state_change=session.state_change - MINUTE)
+
+
+@pytest.mark.parametrize("leak", [leak_on_demand, leak_from_full_pool])
+def test_a_leak_is_told_by_its_last_uses_however_its_pool_was_opened(leak: Callable[[], list[Session]]) -> None:
+    found = diagnose(a_snapshot(*leak(), *idle_pool(16, client="10.0.2.2", application="other"), usable=50))[0]
+
+    assert (found.cause, found.evidence["application"]) == (Cause.LEAK, "checkout")
+    assert "restart" in found.advice.lower()
+    assert "its pool counts what it lost as lent" in found.advice
+
+
+def test_a_leak_in_a_pool_that_opened_all_at_start_may_be_traffic_that_ebbed_away_and_says_so() -> None:
+    certain, uncertain = (diagnose(a_snapshot(*leak(), usable=40))[0] for leak in (leak_on_demand, leak_from_full_pool))
+
+    assert "others were opened meanwhile" in certain.summary
+    assert "a leak, or traffic that ebbed away" in uncertain.summary
+    assert "its pool is too large for its traffic" in uncertain.advice
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        grown_with_traffic(),
+        # Six processes behind one address, started one after another and silent since.
+        [s for n in range(6) for s in used(5 + 10 * n, 8)],
+        # Ten, all used until the traffic ended.
+        [s for n in range(10) for s in used(20, 5, opened=20 + 3 * n)],
+        # Lent in turn (first in, first out), a use every five seconds: all are used within four minutes.
+        [s for n in range(48) for s in used(n / 12, opened=300)],
+        # The same, a use every ten seconds.
+        [s for n in range(48) for s in used(n / 6, opened=300)],
+        # Last in, first out: the traffic keeps three busy, and the rest was last needed at noon.
+        [*used(0.1, 3, opened=300), *used(180, 45, opened=300)],
+        # Half an hour's maxLifetime: renewed bit by bit, and not used since.
+        [s for n in range(48) for s in used(5 + n / 2, query="SET application_name = ?")],
+        # asyncpg resets what it is given back.
+        [
+            s
+            for n in range(48)
+            for s in used(5 + n / 2, query="SELECT pg_advisory_unlock_all(); UNLISTEN *; RESET ALL;")
+        ],
+        # The guard ended a third; the traffic that returned opened some of them again, one after another.
+        [*used(40, 32, opened=300), *(s for n in range(12) for s in used(6 + 2 * n))],
+    ],
+    ids=[
+        "grown with traffic",
+        "started one after another",
+        "fell silent together",
+        "in turn",
+        "in turn, lighter",
+        "last in first out",
+        "renewed",
+        "reset",
+        "after terminations",
+    ],
+)
+def test_a_healthy_pool_is_too_large_and_does_not_leak(pool: list[Session]) -> None:
+    assert causes(diagnose(a_snapshot(*pool, usable=50))) == [Cause.OVERSIZED_POOLS]
+
+
+def test_what_a_pool_opened_after_a_termination_does_not_prove_a_leak() -> None:
+    """What the guard ended was opened again: without that, nothing shows that the pool needed another session."""
+    lost = leak_from_full_pool()
+    reopened = used(0.5, 20, opened=3)
+    story = a_snapshot(*lost, *reopened, usable=60)
+
+    assert "others were opened meanwhile" in diagnose(story)[0].summary
+    assert "a leak, or traffic that ebbed away" in diagnose(story, terminated_since=NOW - 4 * MINUTE)[0].summary
+
+
+@pytest.mark.parametrize("leak", [leak_on_demand, leak_from_full_pool])
+def test_the_cause_stays_the_same_while_the_guard_ends_part_of_a_leak_and_it_goes_on(
+    leak: Callable[[int], list[Session]],
+) -> None:
+    """Six attempts, a minute apart: each ends the three longest unused, and two more leak every two minutes."""
+    sessions, others = leak(56), idle_pool(12, client="10.0.2.2", application="other")
+    named = []
+    for attempt in range(6):
+        named.append(diagnose(a_snapshot(*sessions, *others, usable=70), terminated_since=NOW)[0].cause)
+        sessions.sort(key=lambda session: session.time_in_state(NOW))
+        sessions = [a_minute_later(session) for session in sessions[:-3]]
+        sessions += used(0, 2 * (attempt % 2))
+
+    assert named == [Cause.LEAK] * 6
+
+
+def test_a_timeout_is_not_advised_for_a_role_whose_protected_sessions_it_would_end() -> None:
+    protected = diagnose(a_snapshot(*leaked(70)), protected_roles={"app"})[0]
+    listening = diagnose(a_snapshot(*leaked(70), a_session(listening=True)))[0]
+    in_transaction = diagnose(a_snapshot(*(forgotten_transaction() for _ in range(12))), protected_roles={"app"})[0]
+
+    assert "ALTER ROLE" not in protected.advice + listening.advice + in_transaction.advice
+
+
+def test_a_timeout_that_the_server_does_not_have_is_not_advised() -> None:
+    snapshot = a_snapshot(*leaked(70))
+    old = replace(snapshot, measurement=replace(snapshot.measurement, server=a_server(version=130012)))
+
+    assert "idle_session_timeout" not in diagnose(old)[0].advice
+
+
+def test_nothing_is_set_for_a_role_that_was_dropped() -> None:
+    of_nobody = [forgotten_transaction(role="") for _ in range(12)]
+    lost = [replace(session, role="") for session in leaked(70)]
+
+    for found in (diagnose(a_snapshot(*of_nobody))[0], diagnose(a_snapshot(*lost))[0]):
+        assert "ALTER ROLE" not in found.advice
+        assert "its role was dropped" in found.summary
+
+
+@pytest.mark.parametrize("last", ["COMMIT", "ROLLBACK", "BEGIN", "END;", "SELECT ?", "DISCARD ALL", "SET a = ?", ""])
+def test_transaction_control_is_nobodys_last_query(last: str) -> None:
+    only_that = [forgotten_transaction(query=last) for _ in range(12)]
+    others_too = [forgotten_transaction(query="SELECT ? FROM carts") for _ in range(3)]
+
+    assert diagnose(a_snapshot(*only_that))[0].evidence["last query"] == ""
+    assert diagnose(a_snapshot(*only_that, *others_too))[0].evidence["last query"] == "SELECT ? FROM carts"
+
+
+def test_a_leak_names_a_statement_only_where_one_says_something() -> None:
+    after_commit = [replace(session, query="COMMIT") for session in leaked(60)]
+    after_query = [replace(session, query="SELECT ? FROM carts") for session in leaked(10)]
+
+    assert "most often after: SELECT ? FROM carts" in diagnose(a_snapshot(*after_commit, *after_query))[0].advice
+    assert "most often after" not in diagnose(a_snapshot(*after_commit))[0].advice
+
+
 # Connection storm
 
 
@@ -169,7 +334,7 @@ def test_a_pool_freshly_opened_on_one_of_many_clients_is_nothing() -> None:
 def test_what_rds_proxy_opens_is_no_storm_of_the_application() -> None:
     opened = [a_session(connected_for=MINUTE, idle_for=SECOND, proxied=True) for _ in range(60)]
 
-    assert diagnose(a_snapshot(*opened)) == ()
+    assert causes(diagnose(a_snapshot(*opened))) == [Cause.NO_SINGLE_CAUSE]
 
 
 # Idle in transaction
@@ -205,6 +370,15 @@ def test_an_application_without_a_name_is_told_by_its_role() -> None:
 
 def test_a_moment_between_two_statements_of_a_transaction_is_nothing() -> None:
     assert diagnose(a_snapshot(*(forgotten_transaction(idle_for=20 * SECOND) for _ in range(40)))) == ()
+
+
+def test_most_of_them_is_said_only_of_more_than_half() -> None:
+    names = ["jobs"] * 5 + ["mail"] * 4 + ["shop"] * 4
+    mixed = diagnose(a_snapshot(*(forgotten_transaction(application=name) for name in names)))[0]
+    most = diagnose(a_snapshot(*(forgotten_transaction(application=name) for name in [*names, *["jobs"] * 9])))[0]
+
+    assert '5 of them of application "jobs"' in mixed.summary
+    assert 'most of them of application "jobs"' in most.summary
 
 
 # Blocking chain
@@ -291,9 +465,19 @@ def test_the_pool_arithmetic() -> None:
     found = the_only(diagnose(a_snapshot(*sessions)))
 
     assert (found.cause, found.sessions) == (Cause.OVERSIZED_POOLS, 97)
+    assert "12 clients x 10 sessions = 120 wanted, 97 usable" in found.summary
     assert found.advice == (
-        '12 clients x pool of 10 = 120 wanted, 97 usable: set the pool size of application "checkout" (role "app") '
-        "to at most 4 (= 58 sessions, 60 % of 97, / 12)"
+        'Set the pools of application "checkout" (role "app") to at most 4 sessions for all processes at one address '
+        "together: 10.0.3.0 has 10 open (= 58 sessions, 60 % of 97, / 12 addresses)"
+    )
+
+
+def test_what_several_processes_at_one_address_may_open_is_said_for_all_of_them_together() -> None:
+    found = the_only(diagnose(a_snapshot(*idle_pool(40, client="10.0.8.17"), usable=55)))
+
+    assert found.advice == (
+        'Set the pools of application "checkout" (role "app") to at most 33 sessions for all processes at 10.0.8.17 '
+        "together, which have 40 open (= 33 sessions, 60 % of 55)"
     )
 
 
@@ -303,8 +487,9 @@ def test_two_applications_share_what_is_comfortable() -> None:
 
     first, second = diagnose(a_snapshot(*large, *small))
 
-    assert "at most 6 (= 38 sessions, its part of 60 % of 97, / 6)" in first.advice
-    assert "at most 3 (= 19 sessions, its part of 60 % of 97, / 6)" in second.advice
+    assert "at most 6 sessions for all processes at one address together: 10.0.3.0 has 10 open" in first.advice
+    assert "(= 38 sessions, its part of 60 % of 97, / 6 addresses)" in first.advice
+    assert "(= 19 sessions, its part of 60 % of 97, / 6 addresses)" in second.advice
 
 
 def test_more_clients_than_sessions_to_share_need_a_proxy() -> None:
@@ -320,7 +505,10 @@ def test_pools_that_work_are_not_oversized() -> None:
 def test_the_pool_of_rds_proxy_is_not_the_applications() -> None:
     sessions = [replace(session, is_owned_by_proxy=True) for session in idle_pool(90, client="10.0.9.9")]
 
-    assert diagnose(a_snapshot(*sessions)) == ()
+    found = the_only(diagnose(a_snapshot(*sessions)))
+
+    assert found.cause is Cause.NO_SINGLE_CAUSE
+    assert "what RDS Proxy keeps open" in found.advice
 
 
 # Role or database limit
@@ -388,6 +576,104 @@ def test_load_from_sessions_opened_just_now_is_still_load() -> None:
     assert Cause.GENUINE_LOAD in causes(diagnose(a_snapshot(*working(95, connected_for=20 * SECOND))))
 
 
+def test_the_guards_own_session_is_no_load() -> None:
+    own = [a_session(role=role, state=SessionState.ACTIVE, idle_for=SECOND) for role in ("connection_guard", "guard")]
+    snapshot = a_snapshot(*working(29), *idle_pool(29, client="10.0.3.1"), *own)
+
+    assert Cause.GENUINE_LOAD not in causes(diagnose(snapshot, guard_roles=["guard"]))
+    assert diagnose(a_snapshot(*working(95), own[0]))[0].sessions == 95
+
+
+@pytest.mark.parametrize("forgotten", [18, 22])
+def test_load_beside_forgotten_transactions_is_not_called_genuine(forgotten: int) -> None:
+    sessions = [*working(50 - forgotten), *(forgotten_transaction() for _ in range(forgotten))]
+
+    assert causes(diagnose(a_snapshot(*sessions, usable=50))) == [Cause.IDLE_IN_TRANSACTION]
+
+
+def test_load_comes_behind_a_cause_that_explains_a_considerable_part() -> None:
+    limits = (ConnectionLimit(LimitOwner.ROLE, "reports", 20, 20),)
+    reports = [a_session(role="reports", state=SessionState.ACTIVE, idle_for=SECOND) for _ in range(20)]
+
+    assert causes(diagnose(a_snapshot(*working(70), *reports, limits=limits))) == [
+        Cause.ROLE_OR_DATABASE_LIMIT,
+        Cause.GENUINE_LOAD,
+    ]
+
+
+# No single cause
+
+
+def test_a_full_server_has_a_diagnosis_where_no_cause_stands_out() -> None:
+    pools = [s for n in range(12) for s in idle_pool(3 + n // 6, client=f"10.0.4.{n}", application=f"app {n}")]
+    unused = idle_pool(6, client="10.0.5.1", application="forgotten", idle_for=HOUR)
+    busy = working(40)
+
+    found = the_only(diagnose(a_snapshot(*pools, *unused, *busy)))
+    no_unused = the_only(diagnose(a_snapshot(*pools, *busy)))
+
+    assert (found.cause, found.evidence["application"]) == (Cause.NO_SINGLE_CAUSE, "forgotten")
+    assert "has the most unused sessions, 6 of its 6" in found.summary
+    assert (no_unused.cause, no_unused.evidence["application"]) == (Cause.NO_SINGLE_CAUSE, "search")
+    assert "has the most, 40" in no_unused.summary
+
+
+def test_a_small_limit_is_no_diagnosis_of_a_full_server() -> None:
+    pools = [s for n in range(24) for s in idle_pool(4, client=f"10.0.4.{n}", application=f"app {n}", role=f"app {n}")]
+
+    found = diagnose(a_snapshot(*pools, limits=(ConnectionLimit(LimitOwner.ROLE, "app 3", 4, 4),)))
+
+    assert causes(found) == [Cause.ROLE_OR_DATABASE_LIMIT, Cause.NO_SINGLE_CAUSE]
+
+
+# Sessions that ended by themselves
+
+
+def test_sessions_that_ended_by_themselves_show_a_process_that_may_have_died() -> None:
+    pool = Pool("app", "checkout", "10.0.1.10")
+
+    *_, last = diagnose(a_snapshot(*leaked(70)), vanished=(Vanished(pool, terminated=16, gone=21),))
+    of_one = diagnose(a_snapshot(*leaked(70)), vanished=(Vanished(pool, terminated=16, gone=1),))
+
+    assert (last.cause, last.sessions) == (Cause.ENDED_BY_THEMSELVES, 21)
+    assert last.summary.startswith('21 more of application "checkout" (role "app") ended by themselves')
+    assert "its process may have died" in last.summary
+    assert causes(of_one) == [Cause.LEAK]
+
+
+# Churn
+
+
+def test_a_login_for_each_use_is_a_cause_of_its_own() -> None:
+    fresh = [a_session(client=f"10.0.2.{n}", connected_for=SECOND, idle_for=timedelta()) for n in range(12)]
+    logins = some_logins(3400, shop=3300, mail=100)
+
+    found = diagnose(a_snapshot(*fresh, *working(70)), logins=logins)
+    gone = diagnose(a_snapshot(*working(70)), logins=logins)
+
+    churn = next(each for each in found if each.cause is Cause.CHURN)
+    assert (
+        churn.summary
+        == '3,400 logins per minute; application "checkout" (role "app") has 12 of the 12 youngest sessions'
+    )
+    assert (churn.sessions, churn.evidence["abandoned per minute"], churn.evidence["fatal per minute"]) == (12, 7, 3)
+    unseen = next(each for each in gone if each.cause is Cause.CHURN)
+    assert '3,400 logins per minute, 3,300 of them to database "shop"' in unseen.summary
+
+
+def test_logins_of_pools_that_start_are_no_churn() -> None:
+    """A hundred logins in a minute, and all of these sessions stay."""
+    opened = [a_session(connected_for=30 * SECOND, idle_for=SECOND) for _ in range(90)]
+
+    assert Cause.CHURN not in causes(diagnose(a_snapshot(*opened), logins=some_logins(100)))
+    assert Cause.CHURN not in causes(diagnose(a_snapshot(*working(90)), logins=some_logins(90)))
+
+
+def some_logins(total: int, **by_database: int) -> Logins:
+    """Within the last minute."""
+    return Logins(since=NOW - MINUTE, over=MINUTE, total=total, abandoned=7, fatal=3, by_database=by_database)
+
+
 # Pools that reopen
 
 
@@ -399,6 +685,8 @@ def test_a_pool_that_reopens_what_was_terminated_comes_before_what_it_looks_like
     assert (first.cause, first.sessions) == (Cause.POOL_REOPENS, 38)
     assert first.summary.startswith("Terminated 40, the pool reopened 38")
     assert "Terminate no more of them" in first.advice
+    assert 'ALTER ROLE "app" CONNECTION LIMIT 58 holds the role at what the others leave it' in first.advice
+    assert 'ALTER ROLE "app" CONNECTION LIMIT -1 puts it back' in first.advice
     assert second.cause is Cause.LEAK
 
 
@@ -406,6 +694,39 @@ def test_pools_of_one_application_are_counted_together() -> None:
     pools = tuple(Reconnection(Pool("app", "checkout", f"10.0.1.{n}"), terminated=2, reopened=2) for n in range(10))
 
     assert the_only(diagnose(a_snapshot(), pools)).summary.startswith("Terminated 20, 10 pools reopened 20")
+
+
+def test_a_role_that_others_share_is_held_with_them_and_put_back_at_its_own_limit() -> None:
+    reopened = Reconnection(Pool("app", "checkout", "10.0.1.10"), terminated=40, reopened=38)
+    limits = (ConnectionLimit(LimitOwner.ROLE, "app", 90, 90),)
+    sessions = [*leaked(70), *idle_pool(20, client="10.0.3.1", application="mail")]
+
+    found = diagnose(a_snapshot(*sessions, limits=limits), (reopened,))
+    first = next(each for each in found if each.cause is Cause.POOL_REOPENS)
+
+    assert "holds the role, its other applications included, at what the others leave it" in first.advice
+    assert "CONNECTION LIMIT 90 puts it back" in first.advice
+
+
+def test_a_role_that_was_dropped_or_leaves_enough_is_not_held() -> None:
+    dropped = Reconnection(Pool("", "checkout", "10.0.1.10"), terminated=40, reopened=38)
+    small = Reconnection(Pool("app", "checkout", "10.0.1.10"), terminated=4, reopened=4)
+
+    first = diagnose(a_snapshot(*(replace(session, role="") for session in leaked(70))), (dropped,))[0]
+    second = diagnose(a_snapshot(*leaked(4)), (small,))[0]
+
+    assert "CONNECTION LIMIT" not in first.advice + second.advice
+
+
+def test_a_pool_that_was_seen_to_reopen_stays_the_cause_of_what_it_holds() -> None:
+    """Nothing is terminated any more, so nothing reopens."""
+    pool = idle_pool(90, client="10.0.1.10", idle_for=20 * MINUTE)
+
+    first, second = diagnose(a_snapshot(*pool), reopening_pools={pool[0].pool})
+
+    assert (first.cause, first.sessions, second.cause) == (Cause.POOL_REOPENS, 90, Cause.OVERSIZED_POOLS)
+    assert "reopened most of what was terminated within the last hour" in first.summary
+    assert diagnose(a_snapshot(), reopening_pools={pool[0].pool}) == ()
 
 
 @pytest.mark.parametrize(("terminated", "reopened"), [(40, 10), (2, 2), (0, 0)])

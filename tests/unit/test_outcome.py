@@ -5,7 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from connection_guard.core.outcome import Outcome, Reconnection, Result, reconnections, reopening_applications, settled
+from connection_guard.core.outcome import (
+    Outcome,
+    Reconnection,
+    Result,
+    Vanished,
+    reconnections,
+    reopening_applications,
+    settled,
+    vanished,
+)
 from connection_guard.core.plan import Verdict
 from connection_guard.core.policy import Action
 from connection_guard.core.session import Pool, Session, SessionState
@@ -78,3 +87,13 @@ def test_an_application_reopens_when_all_its_pools_together_bring_half_back() ->
     web = [on("10.0.0.1", 1, 1), on("10.0.0.2", 1, 1), on("10.0.0.3", 2, 0)]
     few, less = on("10.0.0.1", 2, 2, "few"), on("10.0.0.1", 9, 4, "less")
     assert reopening_applications([*web, few, less]) == {("app", "web"): web}
+
+
+def test_more_of_a_pool_is_gone_than_was_terminated() -> None:
+    """Its process died of it. Another application's clients come and go, and one of its own had only just come."""
+    ended, moved_on, there, *gone = (a_session() for _ in range(7))
+    other = a_session(application="web")
+    short_lived = a_session(connected_for=timedelta(seconds=1), idle_for=timedelta())
+    outcomes = [an_outcome(ended), an_outcome(moved_on, Result.MOVED_ON)]
+    found = vanished(outcomes, a_snapshot(ended, moved_on, there, *gone, other, short_lived), a_snapshot(there))
+    assert found == (Vanished(ended.pool, terminated=1, gone=5),)

@@ -201,7 +201,7 @@ def _hold_down(case: Case, role: str, name: str) -> str:
         return ""
     limits = {each.name: each.limit for each in case.snapshot.measurement.limits if each.owner is LimitOwner.ROLE}
     limit = f"ALTER ROLE {identifier(role)} CONNECTION LIMIT"
-    too = ", its other applications included" if any(s.application_name != name for s in of_role) else ""
+    too = ", its other applications included," if any(s.application_name != name for s in of_role) else ""
     return (
         f". Until then {limit} {left} holds the role{too} at what the others leave it, and {limit} "
         f"{limits.get(role, -1)} puts it back"
