@@ -212,6 +212,7 @@ def any_runs(draw: st.DrawFn) -> Run:
         reconnected=draw(st.integers(0, 2)),
         seat_held=draw(st.booleans()),
         measurement=draw(st.none() | _MEASUREMENTS),
+        minutes_to_full=draw(st.none() | st.floats(0, 60)),
         before=before,
         plan=plan,
         outcomes=outcomes,

@@ -374,7 +374,7 @@ class Responder:
             run,
             outcomes=outcomes,
             reconnections=reconnections(outcomes, before, after),
-            vanished=vanished(outcomes, before, after),
+            vanished=vanished(outcomes, before, after, settled_after=self._diagnosis_times.storm_window),
         )
 
     def _conclude(self, run: Run, before: Snapshot, plan: Plan) -> Run:

@@ -361,3 +361,21 @@ def test_no_secret_survives_however_long_its_statement_is(own_postgres: OwnPostg
             query.startswith(("SELECT ?", "ALTER ROLE app PASSWORD ?", "SET app.token = ?")) for query in queries
         )
     session.close()
+
+
+def test_logins_are_counted_since_postgresql_15(server: PostgresServer, guard: GuardSession) -> None:
+    """Before that, whoever asks waits for the statistics collector."""
+    before = measure(guard, [GUARD]).logins
+    for _ in range(5):
+        server.connect("app").close()
+    if look(guard).measurement.server.version < 150000:
+        assert before is None
+        return
+    assert before is not None
+
+    def counted() -> bool:
+        now = measure(guard, [GUARD]).logins
+        assert now is not None
+        return min(now.total - before.total, now.by_database["postgres"] - before.by_database["postgres"]) >= 5
+
+    wait_until(counted)

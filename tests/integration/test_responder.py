@@ -1,10 +1,12 @@
 """The responder on a real, exhausted PostgreSQL: an alarm goes in, slots come free, a Report comes out."""
 
 import json
+import re
 import select
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,7 +30,7 @@ from tests.builders import (
 )
 from tests.integration.conftest import OwnPostgres
 from tests.integration.guarded import GUARD, Guarded, can_log_in, create_guard_role, fill
-from tests.postgres_server import PostgresServer, wait_until
+from tests.postgres_server import WAIT_SECONDS, PostgresServer, wait_until
 
 NEWEST = pytest.mark.parametrize("postgres", [18], indirect=True)
 WITH_RESERVED_CONNECTIONS = pytest.mark.parametrize("postgres", [16, 18], indirect=True)
@@ -525,6 +527,54 @@ def test_people_hear_with_the_first_attempt_of_pools_that_are_larger_than_the_li
         ("nothing matches", 2, True),
     ]
     assert "the policy lets none of them be terminated" in first["escalation"]
+
+
+@NEWEST
+def test_a_process_that_dies_of_a_terminated_session_is_missed(guarded: Guarded) -> None:
+    times = DiagnosisTimes(storm_window=timedelta())
+    guard = with_policy(guarded, a_policy(watch=timedelta(seconds=1)), diagnosis_times=times)
+    clients = fill(guarded.server, role="app", application_name="crashes")
+
+    def die_with_the_first() -> None:
+        select.select(clients, [], [], WAIT_SECONDS)
+        for client in clients:
+            client.close()
+
+    process = threading.Thread(target=die_with_the_first)
+    process.start()
+    report = guard.deliver()
+    process.join()
+    last = report["diagnoses"][-1]
+    assert last["cause"] == "ended by themselves"
+    assert last["sessions"] == len(clients) - terminated(report)
+    assert f'{last["sessions"]} more of application "crashes"' in last["summary"]
+
+
+@NEWEST
+def test_a_login_for_each_use_is_named_with_its_rate_and_its_database(guarded: Guarded) -> None:
+    """Ninety logins within what is made a minute, of a database with 27 usable connections."""
+    guard = with_policy(guarded, a_policy())
+    for _ in range(90):
+        guarded.server.connect("app", application_name="no pool").close()
+    fill(guarded.server, role="app")
+    (look,) = guard.responder._looks
+    guard.responder._looks = (replace(look, taken_at=look.taken_at - timedelta(minutes=1)),)
+    report = guard.deliver()
+    (churn,) = [each for each in report["diagnoses"] if each["cause"] == "no pool"]
+    assert 60 <= churn["evidence"]["logins per minute"] <= 150
+    assert "logins per minute" in churn["summary"]
+
+
+@NEWEST
+def test_a_warning_says_when_the_database_will_be_full(guarded: Guarded) -> None:
+    guard = with_policy(guarded, a_policy())
+    for _ in range(24):
+        guarded.server.connect("app")
+    (look,) = guard.responder._looks
+    guard.responder._looks = (replace(look, taken_at=look.taken_at - timedelta(minutes=4)),)
+    report = guard.deliver(an_alarm_event(WARNING_ALARM))
+    assert 0 < report["minutes_to_full"] < 2
+    assert re.search(r"full in about [12] min at this rate", report["headline"])
 
 
 @contextmanager

@@ -95,5 +95,6 @@ def test_more_of_a_pool_is_gone_than_was_terminated() -> None:
     other = a_session(application="web")
     short_lived = a_session(connected_for=timedelta(seconds=1), idle_for=timedelta())
     outcomes = [an_outcome(ended), an_outcome(moved_on, Result.MOVED_ON)]
-    found = vanished(outcomes, a_snapshot(ended, moved_on, there, *gone, other, short_lived), a_snapshot(there))
+    before = a_snapshot(ended, moved_on, there, *gone, other, short_lived)
+    found = vanished(outcomes, before, a_snapshot(there), settled_after=timedelta(minutes=2))
     assert found == (Vanished(ended.pool, terminated=1, gone=5),)

@@ -261,6 +261,14 @@ SHUT = (
         ),
         (a_run(Kind.PULSE, measurement=a_measurement(used=12)), "12 of 97 connections in use"),
         (
+            an_observation(*idle_sessions(78), restraint=Restraint.OBSERVING, minutes_to_full=3.2),
+            "78 of 97 connections in use, full in about 4 min at this rate; nothing terminated (observing)",
+        ),
+        (
+            a_remediation(*idle_sessions(97), terminate=31, after=a_measurement(used=67), minutes_to_full=3.2),
+            "97 of 97 connections in use; terminated 31, now 67 of 97",
+        ),
+        (
             a_run(Kind.PREFLIGHT_FAILED, measurement=a_measurement(used=97), escalation="run: GRANT a TO b;"),
             "97 of 97 connections in use; cannot act; run: GRANT a TO b;",
         ),

@@ -15,8 +15,6 @@ from connection_guard.core.snapshot import Snapshot
 # came back says little.
 REOPENED_PERCENT = 50
 FEWEST_TERMINATED = 3
-# A client without a pool keeps a session for as long as a request takes.
-SHORT_LIVED = timedelta(minutes=2)
 
 # The last statement of a session that has only been opened: none, a setting, a test of the connection, or a driver's
 # question about types. What ends in COMMIT or ROLLBACK has worked.
@@ -112,10 +110,12 @@ def reconnections(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot
     return tuple(Reconnection(pool, terminated, opened[pool]) for pool, terminated in lost.most_common())
 
 
-def vanished(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot) -> tuple[Vanished, ...]:
+def vanished(
+    outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot, *, settled_after: timedelta
+) -> tuple[Vanished, ...]:
     """Return for each pool that lost sessions how many more of it are gone; the most first.
 
-    A client that opens a session for each use ends them all the time: those opened just before do not count.
+    A client that opens a session for each use ends them all the time: those younger than `settled_after` do not count.
     """
     results = {outcome.verdict.session.identity: outcome.result for outcome in outcomes}
     terminated = Counter(outcome.verdict.session.pool for outcome in outcomes if outcome.result is Result.TERMINATED)
@@ -126,7 +126,7 @@ def vanished(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot) -> 
         if session.pool in terminated
         and session.identity not in there
         and results.get(session.identity) is not Result.TERMINATED
-        and before.taken_at - session.backend_start > SHORT_LIVED
+        and before.taken_at - session.backend_start > settled_after
     )
     return tuple(Vanished(pool, terminated[pool], count) for pool, count in gone.most_common())
 
