@@ -179,6 +179,18 @@ def a_minute_later(session: Session) -> Session:
     return replace(session, backend_start=session.backend_start - MINUTE, state_change=session.state_change - MINUTE)
 
 
+@pytest.mark.parametrize("size", [12, 20, 28, 64])
+@pytest.mark.parametrize("leak", [leak_on_demand, leak_from_full_pool])
+def test_a_leak_is_told_among_quiet_pools(leak: Callable[[int], list[Session]], size: int) -> None:
+    """Five healthy pools, last used before it began."""
+    lost = leak(size)
+    quiet = [s for n in range(5) for s in used(size + 9, 4, client=f"10.0.4.{n}", application=f"quiet {n}")]
+
+    found = the_only(diagnose(a_snapshot(*lost, *quiet, usable=size + 22)))
+
+    assert (found.cause, found.evidence["application"]) == (Cause.LEAK, "checkout")
+
+
 @pytest.mark.parametrize("leak", [leak_on_demand, leak_from_full_pool])
 def test_a_leak_is_told_by_its_last_uses_however_its_pool_was_opened(leak: Callable[[], list[Session]]) -> None:
     found = diagnose(a_snapshot(*leak(), *idle_pool(16, client="10.0.2.2", application="other"), usable=50))[0]

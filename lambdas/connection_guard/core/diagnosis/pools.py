@@ -33,8 +33,9 @@ from connection_guard.core.session import Session
 from connection_guard.core.snapshot import LimitOwner
 from connection_guard.core.wording import identifier, spelled
 
-# In how many parts the time is looked at in which sessions fell out of use: a leak has lost some in most of them.
-PARTS = 20
+# In how many parts the time is looked at in which sessions fell out of use: a leak has lost some in most of them, two
+# at a time where a request takes two, while processes that fall silent one after another leave gaps.
+FEWEST_PARTS, MOST_PARTS = 3, 20
 
 
 def leaks(case: Case) -> Iterator[Diagnosis]:
@@ -87,7 +88,7 @@ def _lost(case: Case, pool: Sequence[Session]) -> Sequence[Session]:
     lost_over = last_uses[-1] - last_uses[0]
     if lost_over < case.times.leak_grows_over:
         return ()
-    parts = min(len(last_uses), PARTS)
+    parts = min(max(len(last_uses) // 2, FEWEST_PARTS), MOST_PARTS)
     lost_in = [min(int((use - last_uses[0]) / lost_over * parts), parts - 1) for use in last_uses]
     most_at_once = max(map(lost_in.count, set(lost_in)))
     is_bit_by_bit = 2 * len(set(lost_in)) > parts and 2 * most_at_once <= len(last_uses)
