@@ -35,6 +35,7 @@ def main() -> None:
         create_guard_role(server)
         server.execute("CREATE ROLE shop LOGIN")
         guarded = Guarded(server, policy, diagnosis_times=quick_diagnosis_times())
+        guarded.deliver(a_pulse_event())  # the first of a process reports that usage is below the target
         write(guarded.deliver(a_pulse_event()))
         server.connect("shop", application_name="pg_dump").cursor().execute("BEGIN")
         for _ in range(6):

@@ -53,9 +53,9 @@ def nearest_fact(case: Case) -> Iterator[Diagnosis]:
         Cause.NO_SINGLE_CAUSE,
         len(own),
         None,
-        f"No cause stands out of {case.snapshot.used} sessions; {application} has {most}, {idle(own)} of them idle"
+        f"No cause stands out among {case.snapshot.used} sessions; {application} has {most}, {idle(own)} of them idle"
         if not unused
-        else f"No cause stands out of {case.snapshot.used} sessions; {application} has {most}",
+        else f"No cause stands out among {case.snapshot.used} sessions; {application} has {most}",
         application.evidence | {"unused": application.sessions if unused else 0, "idle": idle(own)},
         f"Look first at {where}",
     )
