@@ -230,8 +230,8 @@ def test_a_leak_in_a_pool_that_opened_all_at_start_may_be_traffic_that_ebbed_awa
             for n in range(48)
             for s in used(5 + n / 2, query="SELECT pg_advisory_unlock_all(); UNLISTEN *; RESET ALL;")
         ],
-        # The guard ended a third; the traffic that returned opened some of them again, one after another.
-        [*used(40, 32, opened=300), *(s for n in range(12) for s in used(6 + 2 * n))],
+        # The guard ended twenty; the traffic that returned opened as many again, one after another.
+        [*used(48, 28, opened=300), *(s for n in range(20) for s in used(6 + 2 * n))],
     ],
     ids=[
         "grown with traffic",
@@ -247,6 +247,10 @@ def test_a_leak_in_a_pool_that_opened_all_at_start_may_be_traffic_that_ebbed_awa
 )
 def test_a_healthy_pool_is_too_large_and_does_not_leak(pool: list[Session]) -> None:
     assert causes(diagnose(a_snapshot(*pool, usable=50))) == [Cause.OVERSIZED_POOLS]
+
+
+def test_a_leak_of_a_few_does_not_explain_a_full_server() -> None:
+    assert causes(diagnose(a_snapshot(*leak_on_demand(12), *working(85)))) == [Cause.GENUINE_LOAD]
 
 
 def test_what_a_pool_opened_after_a_termination_does_not_prove_a_leak() -> None:
