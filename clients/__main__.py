@@ -64,7 +64,8 @@ def main() -> None:
         table.show(rows, time.monotonic() - started)
     if arguments.readme:
         table.write_page(rows)
-    sys.exit(0 if all(row.holds for row in rows) else 1)
+    # The short form is the one that has to be complete: what is not installed proves nothing.
+    sys.exit(0 if all(row.holds and not (arguments.short and row.is_unavailable) for row in rows) else 1)
 
 
 if __name__ == "__main__":

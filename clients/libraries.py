@@ -162,10 +162,10 @@ def missing(library: Library) -> str | None:
     try:
         match library.program.rpartition(".")[2]:
             case "py":
-                _needs(PYTHON.is_file(), f"{PYTHON.relative_to(ROOT)}: run `make clients-install`")
+                _needs(PYTHON.is_file(), f"{PYTHON.relative_to(ROOT)}: run `make clients`")
             case "js":
                 _needs(shutil.which("node") is not None, "Node.js (node)")
-                _needs(NODE_MODULES.is_dir(), f"{NODE_MODULES.relative_to(ROOT)}: run `make clients-install`")
+                _needs(NODE_MODULES.is_dir(), f"{NODE_MODULES.relative_to(ROOT)}: run `make clients`")
             case "rb":
                 _ruby_has_active_record()
             case _:
