@@ -35,7 +35,8 @@ class Library:
     """One library in one configuration, and what its users are to set (`advice`).
 
     `in_turn` says whether it lends the session that was unused for longest, `crashes` whether its
-    process dies of a session that is ended while unused.
+    process dies of a session that is ended while unused, `backs_off` whether replacing those that were
+    ended can take longer than its users wait.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Library:
     check: Check = Check.NOTHING
     in_turn: bool = False
     crashes: bool = False
+    backs_off: bool = False
     arguments: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -102,6 +104,7 @@ LIBRARIES = (
         "a `timeout` that its back-off fits in",
         check=Check.ASKS,
         in_turn=True,
+        backs_off=True,
     ),
     Library(
         "Django, CONN_MAX_AGE",

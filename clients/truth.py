@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS
+
 
 @dataclass(frozen=True, slots=True)
 class Uses:
@@ -201,6 +203,8 @@ def _undisturbed(truth: Truth, found: Findings) -> Iterator[Claim]:
     later = found.later
     yield Claim("no errors later", later.failed == 0, f"{later.failed} of {later.count}: {later.error}")
     for application, gone in found.lost.items():
+        if application in found.crashed and gone < FEWEST_SESSIONS:
+            continue  # so few are a coincidence, and the report does not remark on them
         if application in found.crashed:
             text = "\n".join(_read_by_people(found))
             holds = bool(re.search(r"process may have died", text))
