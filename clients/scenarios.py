@@ -109,7 +109,6 @@ def forgotten_transactions(lab: Lab, library: Library) -> Truth:
         ended={"shop": (surplus, surplus)},
         causes=(FORGOTTEN,),
         owner="shop",
-        none_of=(LOAD,),
     )
 
 
