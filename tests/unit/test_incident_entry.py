@@ -80,7 +80,8 @@ def test_the_examples_name_the_cause_that_was_made(kind: str) -> None:
     (cause,) = told(an_example(kind)).causes
 
     assert cause.name == "leak"
-    assert cause.summary.startswith('87 sessions of application "checkout" (role "shop") fell out of use one after another')
+    leaked = '87 sessions of application "checkout" (role "shop") fell out of use one after another'
+    assert cause.summary.startswith(leaked)
 
 
 @pytest.mark.parametrize(("used", "target", "below"), [(69, 70.0, True), (70, 70.0, False), (70, None, None)])

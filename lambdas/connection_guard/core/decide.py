@@ -1,12 +1,14 @@
 """The decision over a snapshot: protection, rules in order, pools, then the limits. Every verdict says why."""
 
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from heapq import nlargest
+from heapq import nlargest, nsmallest
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from math import ceil
+from operator import itemgetter
 
 from connection_guard.core.plan import PROTECTED, Plan, Restraint, Verdict
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
@@ -197,13 +199,16 @@ def _within_limits(
     for verdict in candidates:
         level = verdict.session.identity in unmoved, places[verdict.rule]
         levels.setdefault(level, []).append(verdict)
-    ordered = [verdict for level in sorted(levels) for verdict in _largest_pools_first(levels[level])]
-    left_over = [_spared(verdict, rule, reason) for verdict in ordered[most:]]
-    return ordered[:most], left_over
+    chosen: list[Verdict] = []
+    for level in sorted(levels):
+        chosen += _from_largest_pools(levels[level], most - len(chosen))
+    chosen_pids = {verdict.session.pid for verdict in chosen}
+    left_over = [_spared(verdict, rule, reason) for verdict in candidates if verdict.session.pid not in chosen_pids]
+    return chosen, left_over
 
 
-def _largest_pools_first(candidates: list[Verdict]) -> list[Verdict]:
-    """Order one rule's candidates: each pool is taken down to the size of the next one, then they give in turn.
+def _from_largest_pools(candidates: list[Verdict], most: int) -> list[Verdict]:
+    """Return `most` of one rule's candidates: each pool is taken down to the size of the next, then they give in turn.
 
     Within a pool those that were opened together are taken down in the same way. What is behind one address may be many
     processes with a pool each, which PostgreSQL does not show; started one after another, each keeps some for longest.
@@ -211,17 +216,36 @@ def _largest_pools_first(candidates: list[Verdict]) -> list[Verdict]:
     pools: dict[Pool, list[Verdict]] = {}
     for verdict in candidates:
         pools.setdefault(verdict.session.pool, []).append(verdict)
-    turns: list[tuple[int, Verdict]] = []
-    for pool in pools.values():
-        in_turn = [
-            (len(generation) - place, verdict)
-            for generation in _opened_together(pool)
-            for place, verdict in enumerate(sorted(generation, key=_longest_in_state))
-        ]
-        in_turn.sort(key=lambda turn: (-turn[0], _longest_in_state(turn[1])))
-        turns += [(len(pool) - place, _one_of(len(pool), verdict)) for place, (_, verdict) in enumerate(in_turn)]
-    turns.sort(key=lambda turn: (-turn[0], _longest_in_state(turn[1])))
-    return [verdict for _, verdict in turns]
+
+    def of_pool(pool: list[Verdict], count: int) -> list[Verdict]:
+        return [_one_of(len(pool), verdict) for verdict in _taken_down(_opened_together(pool), count, of_generation)]
+
+    def of_generation(generation: list[Verdict], count: int) -> list[Verdict]:
+        return nsmallest(count, generation, key=_longest_in_state)
+
+    return _taken_down(list(pools.values()), most, of_pool)
+
+
+def _taken_down(
+    groups: list[list[Verdict]], most: int, first_of: Callable[[list[Verdict], int], list[Verdict]]
+) -> list[Verdict]:
+    """Take `most` verdicts, always from the group that has most left; `first_of` gives so many of a group, in order.
+
+    Only groups that are reached are put in order: the work grows with the candidates, whatever their number.
+    """
+    sizes = Counter(map(len, groups))
+    level, groups_reached, taken = max(sizes, default=0) + 1, 0, 0
+    while taken < most and level > 1:
+        level -= 1
+        groups_reached += sizes[level]
+        taken += groups_reached
+    turns = [
+        (-(len(group) - place), _longest_in_state(verdict), verdict)
+        for group in groups
+        if len(group) >= level
+        for place, verdict in enumerate(first_of(group, len(group) - level + 1))
+    ]
+    return [verdict for _, _, verdict in sorted(turns, key=itemgetter(0, 1))[:most]]
 
 
 def _opened_together(pool: list[Verdict]) -> list[list[Verdict]]:
