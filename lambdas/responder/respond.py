@@ -14,8 +14,16 @@ from connection_guard.adapters.doors import Doors
 from connection_guard.adapters.gather import addresses_of, take_snapshot
 from connection_guard.adapters.metrics import publish
 from connection_guard.adapters.termination import Results, terminate
-from connection_guard.adapters.turn import end_turn, remember, take_turn
-from connection_guard.core.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, AlarmState, Event, Pulse, read_event
+from connection_guard.adapters.turn import Turn, end_turn, remember, take_turn
+from connection_guard.core.alarm import (
+    MAXIMUM_EVENT_AGE,
+    AlarmNotification,
+    AlarmState,
+    Event,
+    Pulse,
+    read_event,
+    to_be_served,
+)
 from connection_guard.core.decide import decide, most_sessions_below_target
 from connection_guard.core.diagnosis import TIMES, Cause, Diagnosis, DiagnosisTimes, diagnose
 from connection_guard.core.door import Refusal
@@ -23,9 +31,11 @@ from connection_guard.core.engagement import (
     Engagement,
     after_escalation,
     after_observation,
+    at_present,
     below_target,
-    from_text,
+    has_to_be_saved,
     ready_to_save,
+    recalled,
     saved_last,
     with_attempt,
     with_events,
@@ -42,13 +52,15 @@ from connection_guard.core.run import Kind, Run
 from connection_guard.core.settings import Settings
 from connection_guard.core.snapshot import Measurement, Snapshot
 from connection_guard.core.trend import logins_lately, minutes_to_full, with_look
+from connection_guard.core.wording import identifier
 from connection_guard.errors import ConfigurationError, DatabaseError, DoorShutError
 
 # What a last look at the database, and then packing the evidence and answering, need of the function's time.
 SECONDS_TO_VERIFY = 2.0
 SECONDS_TO_REPORT = 3.0
-# What a run that waits for its turn keeps to itself: enough to look, to terminate a batch and to look again.
-SECONDS_TO_ACT = 12.0
+# What a run that waits for its turn keeps to itself, beside the watch for reconnections: enough to look, to terminate
+# a batch and to look again.
+SECONDS_TO_ACT = 8.0
 SECONDS_BETWEEN_TURNS = 0.2
 
 # Pulses at these minutes of the hour open the second door, so that it is not first tried in the outage.
@@ -83,6 +95,11 @@ class _Timer:
     deadline: float
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def last_moment(self) -> float:
+        """When a statement that ends the run has to be answered: the Report waits for it."""
+        return max(self.deadline, time.monotonic() + 0.5)
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         started = time.monotonic()
@@ -110,6 +127,8 @@ class Responder:
         self._engagement = Engagement()
         self._stored = self._engagement
         self._has_turn = False
+        self._turn: Turn | None = None
+        self._turns_missed = 0
         # Alarms to be served: this run's, and those that came while the guard could not get in or did not get its turn.
         self._alarms: list[AlarmNotification] = []
         # Whether people may have been told of what it does not know to be over: a process that died knows nothing.
@@ -120,7 +139,10 @@ class Responder:
     def __call__(self, event: object, context: Context) -> dict[str, Any]:
         """Raises ForeignEventError for an event that is not this database's; everything else comes back as a Report."""
         timer = _Timer(time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_REPORT)
-        run = self._end_turn(self._serve(read_event(event, self._settings), datetime.now(UTC), timer))
+        try:
+            run = self._remember(self._serve(read_event(event, self._settings), datetime.now(UTC), timer), timer)
+        finally:
+            self._end_turn(timer)
         if not self._engagement.is_pressed:
             self._doors.settle()
         run = replace(
@@ -148,8 +170,7 @@ class Responder:
             is_stale=is_stale,
             target_percent=self._policy.limits.target_percent,
         )
-        if isinstance(event, AlarmNotification) and fires and not is_stale:
-            self._alarms.append(event)
+        self._alarms = to_be_served(self._alarms, event, received_at)
         try:
             session, measurement = self._enter(timer)
         except DatabaseError:
@@ -191,7 +212,7 @@ class Responder:
 
     def _enter(self, timer: _Timer) -> tuple[GuardSession, Measurement]:
         """Through the first door that opens; with the turn, where there may be something to do or to remember."""
-        self._has_turn = False
+        self._turn = None
         with timer.phase("connect"):
             session, measurement = self._look_again(self._doors.enter(timer.deadline))
         is_below_target = measurement.utilisation < self._policy.limits.target_percent
@@ -202,48 +223,61 @@ class Responder:
 
     def _take_turn(self, session: GuardSession, timer: _Timer) -> tuple[GuardSession, Measurement]:
         """Wait for whoever has the turn, then look at what it left. `_has_turn` is False where it does not end."""
+        watch = self._policy.limits.watch_for_reconnects.total_seconds()
+        latest = timer.deadline - SECONDS_TO_ACT - watch
         with timer.phase("turn"):
             while True:
-                try:
-                    is_taken = take_turn(session)
-                except DatabaseError:
-                    is_taken = False
-                again, measurement = self._look_again(self._doors.enter_again(timer.deadline))
-                self._has_turn = is_taken and again is session
-                if self._has_turn or time.monotonic() + SECONDS_BETWEEN_TURNS >= timer.deadline - SECONDS_TO_ACT:
-                    return again, measurement
-                session = again
+                turn = self._try_turn(session, timer)
+                is_mine = turn is not None and (turn.is_taken or not turn.is_guard)
+                is_late = time.monotonic() + SECONDS_BETWEEN_TURNS >= latest
+                if is_mine or is_late or turn is None:
+                    again, measurement = self._look_again(self._doors.enter_again(timer.deadline))
+                    if is_late or (is_mine and again is session):
+                        break
+                    session = again
                 time.sleep(SECONDS_BETWEEN_TURNS)
+        self._has_turn = is_mine and again is session
+        self._turns_missed = 0 if self._has_turn else self._turns_missed + 1
+        self._turn = turn
+        return again, measurement
+
+    def _try_turn(self, session: GuardSession, timer: _Timer) -> Turn | None:
+        try:
+            return take_turn(session, self._settings.roles, timer.deadline)
+        except DatabaseError:
+            return None
 
     def _look_again(self, found: tuple[GuardSession, Measurement]) -> tuple[GuardSession, Measurement]:
         """What another execution environment remembered since is what counts."""
-        self._stored = saved_last([Engagement(), *filter(None, map(from_text, found[1].memories))])
-        self._engagement = saved_last([self._engagement, self._stored])
+        _, measurement = found
+        now = measurement.taken_at
+        self._stored = recalled(measurement.memories, now)
+        self._engagement = at_present(saved_last([self._engagement, self._stored]), now)
         return found
 
-    def _remember(self, run: Run) -> Run:
+    def _remember(self, run: Run, timer: _Timer) -> Run:
         """Keep what the next run has to know, in whichever execution environment that is."""
         latest = run.after or run.measurement
         session = self._doors.seat
-        if self._engagement == self._stored or latest is None or session is None:
+        if not self._has_turn or latest is None or session is None:
+            return run
+        if not has_to_be_saved(self._engagement, self._stored, latest.taken_at):
             return run
         engagement = ready_to_save(self._engagement, latest.taken_at)
         try:
-            remember(session, engagement)
+            remember(session, engagement, timer.last_moment)
         except DatabaseError as error:
             problem = f"this run may not be remembered if another execution environment serves the next: {error}"
             return replace(run, problems=tuple(dict.fromkeys((*run.problems, problem))))
         self._engagement = self._stored = engagement
         return run
 
-    def _end_turn(self, run: Run) -> Run:
-        if not self._has_turn:
-            return run
-        run = self._remember(run)
-        if self._doors.seat is not None:
+    def _end_turn(self, timer: _Timer) -> None:
+        """Also where the run failed: the seat lives on, and the turn must not."""
+        if self._has_turn and self._doors.seat is not None:
             with suppress(DatabaseError):  # it ends with its session, too
-                end_turn(self._doors.seat)
-        return run
+                end_turn(self._doors.seat, timer.last_moment)
+        self._has_turn = False
 
     def _check_second_door(self, run: Run, measurement: Measurement, timer: _Timer) -> Run:
         """In quiet times: whether the direct door opens, as a role that can do the work, also on a full database."""
@@ -273,13 +307,15 @@ class Responder:
         with timer.phase("decide"):
             plan = self._decide(run, before)
         run = replace(run, kind=Kind.OBSERVATION, measurement=before.measurement, before=before, plan=plan)
+        if self._turn is not None and not self._turn.is_guard:
+            run = replace(run, problems=(*run.problems, _strangers(self._turn)))
         if plan.restraint in ATTEMPTS:
             chosen = 0 if plan.restraint else len(plan.chosen)
             self._engagement = with_attempt(self._engagement, before.taken_at, chosen)
             run = replace(run, attempt=self._engagement.attempts)
         if plan.restraint is None:
             # Before anything is terminated: a run that is killed counts against the hour's share, too.
-            run = self._remember(replace(run, kind=Kind.REMEDIATION))
+            run = self._remember(replace(run, kind=Kind.REMEDIATION), timer)
             run = self._act(run, session, before, plan, timer)
         with timer.phase("decide"):
             run = replace(run, diagnoses=self._diagnose(run, before, plan))
@@ -309,8 +345,7 @@ class Responder:
             return Plan((), Restraint.NOT_AN_ALARM, f"the alarm's state is {event.state}: nothing is to be done")
         assert run.tier is not None
         if not self._has_turn:
-            explanation = "another run of the guard is at work on this database and did not end in time"
-            return Plan((), Restraint.ANOTHER_RUN, explanation)
+            return Plan((), Restraint.ANOTHER_RUN, _at_work(self._turn))
         return decide(
             before,
             self._policy,
@@ -359,9 +394,11 @@ class Responder:
 
     def _verify(self, run: Run, before: Snapshot, watch: float, timer: _Timer) -> Run:
         """Killed is not gone, and gone is not cured: looks again once pools have had the time to reopen."""
+        held = self._doors.seat
         time.sleep(max(min(watch, timer.deadline - SECONDS_TO_VERIFY - time.monotonic()), 0))
         try:
             session, measurement = self._doors.enter_again(timer.deadline)
+            self._has_turn = self._has_turn and session is held
             after = self._gather_anew(session, measurement, timer)
         except DatabaseError as error:
             return replace(run, problems=(*run.problems, f"could not be verified: {error}"))
@@ -380,6 +417,8 @@ class Responder:
     def _conclude(self, run: Run, before: Snapshot, plan: Plan) -> Run:
         """Remembers the attempt, and says whether usage is down or people are needed."""
         limits = self._policy.limits
+        if plan.restraint is Restraint.ANOTHER_RUN and self._turns_missed > 1:
+            return replace(run, escalation=plan.explanation)
         if plan.restraint is Restraint.OBSERVING:
             self._engagement = after_observation(self._engagement)
         if plan.restraint is Restraint.HOURLY_CAP:
@@ -409,6 +448,16 @@ def _only_people_can_help(plan: Plan, diagnoses: Iterable[Diagnosis]) -> bool:
     """Whether waiting changes nothing: pools larger than the limit that use all of their sessions now and then."""
     is_oversized = any(diagnosis.cause is Cause.OVERSIZED_POOLS for diagnosis in diagnoses)
     return plan.restraint is Restraint.POOLS_REOPEN or (plan.restraint is Restraint.NOTHING_MATCHES and is_oversized)
+
+
+def _at_work(turn: Turn | None) -> str:
+    holder = f" (pid {turn.holder})" if turn and turn.holder else ""
+    return f"another run of the guard is at work on this database{holder} and did not end in time"
+
+
+def _strangers(turn: Turn) -> str:
+    role = identifier(turn.role)
+    return f"role {role} (pid {turn.holder}) holds the guard's own advisory lock: two runs may act at once; release it"
 
 
 def _lacks(grants: tuple[str, ...]) -> str:

@@ -4,17 +4,25 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from psycopg2.extensions import connection as Connection  # noqa: N812
 
+from connection_guard.adapters.gather import take_snapshot
 from connection_guard.adapters.turn import MEMORY, TURN
+from connection_guard.core.door import Door, DoorName
 from connection_guard.core.engagement import Engagement, ready_to_save, to_text
 from connection_guard.core.policy import Mode, Policy, Tier
+from connection_guard.core.snapshot import Snapshot
+from connection_guard.errors import StatementError
+from responder import respond
+from responder.respond import Responder
 from tests.builders import NOW, WARNING_ALARM, a_policy, a_pulse_event, a_rule, an_alarm_event
 from tests.integration.guarded import GUARD, Guarded, create_guard_role, fill
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import PostgresServer, wait_until
 
 NEWEST = pytest.mark.parametrize("postgres", [18], indirect=True)
 
@@ -113,8 +121,7 @@ def test_a_run_that_does_not_get_its_turn_says_so_and_its_alarm_is_served_by_the
     assert (report["kind"], report["restraint"]) == ("observation", "another run")
     assert "did not end in time" in report["explanation"]
     assert sessions_of_app(database) == before
-    memory = MEMORY + to_text(ready_to_save(Engagement(), datetime.now(UTC)))
-    database.execute(f"ALTER ROLE {GUARD} SET application_name = %s", (memory,))
+    database.execute(f"ALTER ROLE {GUARD} SET application_name = %s", (a_memory(datetime.now(UTC)),))
     another_run.close()
     assert guard.deliver(a_pulse_event())["kind"] == "remediation"
 
@@ -238,3 +245,143 @@ def test_backends_that_are_stuck_do_not_keep_others_alive(database: PostgresServ
             os.kill(pid, signal.SIGCONT)
     assert (terminated(first), first["outcomes"]["survived"]) == (0, 5)
     assert (terminated(second), second["outcomes"]["survived"]) == (5, 0)
+
+
+def hold_the_turn(database: PostgresServer, role: str) -> Connection:
+    """A session of the role that has the lock by which the guard's runs take turns."""
+    session = database.connect(role, application_name="connection-guard direct" if role == GUARD else "")
+    with session.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (TURN,))
+    return session
+
+
+def turns_taken(database: PostgresServer) -> int:
+    ((count,),) = database.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+    return int(count)
+
+
+@NEWEST
+def test_whoever_else_takes_the_guards_lock_does_not_stop_it_and_is_named(
+    database: PostgresServer, environment: Environment
+) -> None:
+    guard = environment()
+    stranger = hold_the_turn(database, "app")
+    fill(database, role="app")
+    report = guard.deliver()
+    assert (report["kind"], report["recovered"]) == ("remediation", True)
+    (problem,) = [each for each in report["problems"] if "advisory lock" in each]
+    assert problem.startswith(f'role "app" (pid {stranger.info.backend_pid}) holds the guard\'s own advisory lock')
+
+
+@NEWEST
+def test_people_are_asked_where_a_run_misses_its_turn_again(database: PostgresServer, environment: Environment) -> None:
+    guard = environment()
+    hold_the_turn(database, GUARD)
+    fill(database, role="app")
+    reports = [guard.deliver(event, seconds_left=13) for event in (an_alarm_event(), pulse(1))]
+    assert [each["restraint"] for each in reports] == ["another run"] * 2
+    assert reports[0]["escalation"] is None
+    assert "did not end in time" in reports[1]["escalation"]
+
+
+@NEWEST
+def test_the_turn_ends_with_a_run_that_had_to_take_it_twice(
+    database: PostgresServer, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = environment()
+    fill(database, role="app")
+    monkeypatch.setattr(respond, "take_snapshot", fail_once(take_snapshot, monkeypatch))
+    assert guard.deliver()["kind"] == "remediation"
+    assert turns_taken(database) == 0
+
+
+def fail_once(take: Callable[..., Snapshot], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Snapshot]:
+    def fail(*_: object) -> Snapshot:
+        monkeypatch.setattr(respond, "take_snapshot", take)
+        raise StatementError("sessions: somebody cancelled it")
+
+    return fail
+
+
+@NEWEST
+def test_the_turn_ends_with_a_run_that_fails(
+    database: PostgresServer, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard = environment()
+    fill(database, role="app")
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(respond, "decide", fail)
+    with pytest.raises(ZeroDivisionError):
+        guard.deliver()
+    assert turns_taken(database) == 0
+
+
+def test_a_seat_that_died_at_work_as_the_other_role_does_not_keep_the_turn(
+    database: PostgresServer, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connection_guard.adapters.gather.SEAT_IS_STALE_AFTER", timedelta(seconds=1))
+    database.execute("CREATE ROLE connection_guard_proxy LOGIN")
+    guard = environment(is_warm=False)
+    guard.responder = Responder(
+        replace(guard.settings, proxy=Door(DoorName.PROXY, "127.0.0.2", 1, "connection_guard_proxy")),
+        a_policy(),
+        guard.connect,
+    )
+    dead = database.connect("connection_guard_proxy", application_name="connection-guard proxy")
+    with dead.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (TURN,))
+    is_stale = "SELECT state_change < clock_timestamp() - interval '1 s' FROM pg_stat_activity WHERE pid = %s"
+    wait_until(lambda: database.execute(is_stale, (dead.info.backend_pid,)) == [(True,)])
+    fill(database, role="app")
+    # The way in is free again for a moment.
+    database.execute("SELECT pg_terminate_backend(min(pid)) FROM pg_stat_activity WHERE usename = 'app'")
+    assert guard.deliver()["kind"] == "remediation"
+
+
+@pytest.mark.parametrize("is_over", [True, False], ids=["over", "old"])
+@NEWEST
+def test_an_alarm_that_was_kept_is_not_acted_on_when_it_is_over_or_old(
+    database: PostgresServer, environment: Environment, *, is_over: bool
+) -> None:
+    guard = environment()
+    fill(database, role="app")
+    turn = hold_the_turn(database, GUARD)
+    changed_at = datetime.now(UTC) - timedelta(minutes=4, seconds=58)
+    assert guard.deliver(an_alarm_event(changed_at=changed_at), seconds_left=13)["restraint"] == "another run"
+    close_some(database, leave=27)
+    database.execute(f"ALTER ROLE {GUARD} SET application_name = %s", (a_memory(datetime.now(UTC)),))
+    turn.close()
+    if is_over:
+        guard.deliver(an_alarm_event(state="OK"))
+    else:
+        wait_until(lambda: datetime.now(UTC) - changed_at > timedelta(minutes=5))
+    assert guard.deliver(pulse(10))["kind"] == "pulse"
+
+
+def a_memory(saved_at: datetime, **engagement: Any) -> str:
+    """What another execution environment remembered, as its role's application_name."""
+    return MEMORY + to_text(ready_to_save(Engagement(**engagement), saved_at))
+
+
+def close_some(database: PostgresServer, *, leave: int) -> None:
+    """Usage between target and critical: a pulse by itself does nothing."""
+    too_many = "SELECT pid FROM pg_stat_activity WHERE usename = 'app' OFFSET %s"
+    database.execute(f"SELECT pg_terminate_backend(pid) FROM ({too_many}) AS too_many", (leave,))
+    wait_until(lambda: sessions_of_app(database) == leave)
+
+
+@NEWEST
+def test_what_another_life_of_the_database_remembers_engages_nobody(
+    database: PostgresServer, environment: Environment
+) -> None:
+    """A database restored from a snapshot that was taken during an incident."""
+    long_ago = datetime.now(UTC) - timedelta(days=30)
+    memory = a_memory(long_ago, tier=Tier.CRITICAL, attempts=3)
+    fill(database, role="app")
+    close_some(database, leave=27)
+    database.execute(f"ALTER ROLE {GUARD} SET application_name = %s", (memory,))
+    report = environment(is_warm=False).deliver(pulse(1))
+    assert (report["kind"], report["engaged"]) == ("pulse", False)

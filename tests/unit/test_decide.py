@@ -193,6 +193,16 @@ def test_a_session_that_a_pool_cannot_hand_out_is_not_the_one_that_it_keeps(take
     assert verdict_on(plan, stale[1])[0] == "limits.keep_per_pool"
 
 
+def test_a_rule_that_spares_by_role_spares_whose_role_was_dropped() -> None:
+    orphan = a_session(role="")
+    rules = (a_rule("reports stay", action=Action.SPARE, roles=("reporting_*",)), a_rule())
+    assert (
+        verdict_on(decide(a_snapshot(orphan, usable=1), a_policy(*rules), Tier.CRITICAL), orphan)[0] == "reports stay"
+    )
+    other = a_rule("runaways", roles=("adhoc_*",))
+    assert chosen(decide(a_snapshot(orphan, usable=1), a_policy(other), Tier.CRITICAL)) == []
+
+
 def taken_from(plan: Plan) -> dict[str, int]:
     """How many sessions each application loses."""
     return dict(Counter(verdict.session.application_name for verdict in plan.chosen))

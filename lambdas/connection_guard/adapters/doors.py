@@ -146,7 +146,7 @@ class Doors:
             raise ConnectionLostError(f"this is database {server.database}, not {self._settings.database_name}")
         if measurement.has_stale_seats:
             with suppress(StatementError):  # they cost slots, no more
-                clear_seats(session, deadline)
+                clear_seats(session, self._settings.roles, deadline)
         return replace(measurement, refused_a_login=time.monotonic() - self._refused_at < REFUSAL_SECONDS)
 
     def _note(self, door: Door, started: float, tries: int, error: Exception | None = None) -> None:

@@ -85,12 +85,13 @@ def measure(session: GuardSession, guard_roles: Collection[str], deadline: float
     )
 
 
-def clear_seats(session: GuardSession, deadline: float | None = None) -> None:
+def clear_seats(session: GuardSession, guard_roles: Collection[str], deadline: float | None = None) -> None:
     """End the sessions that execution environments which are gone left behind.
 
     Raises DatabaseError as `database.execute` does.
     """
-    execute(session, "clear_seats", {"seat_is_stale_after": SEAT_IS_STALE_AFTER}, deadline)
+    parameters = {"guard_roles": list(guard_roles), "seat_is_stale_after": SEAT_IS_STALE_AFTER}
+    execute(session, "clear_seats", parameters, deadline)
 
 
 def take_snapshot(

@@ -3,6 +3,9 @@
 What a run remembers for the next one is written while it has the turn.
 """
 
+from collections.abc import Collection
+from typing import NamedTuple
+
 from connection_guard.adapters.database import GuardSession, execute
 from connection_guard.core.engagement import Engagement, to_text
 
@@ -13,20 +16,26 @@ MEMORY = "connection-guard "
 """What precedes an engagement where the database keeps it."""
 
 
-def take_turn(session: GuardSession) -> bool:
-    """Return whether the run on this session has the turn now; False while another run has it.
+class Turn(NamedTuple):
+    """Whether this session has the turn; where another has it, its pid and role, and whether it is the guard's own."""
 
-    Raises DatabaseError as `database.execute` does.
-    """
-    ((is_taken,),) = execute(session, "take_turn", {"turn": TURN})
-    return bool(is_taken)
+    is_taken: bool
+    holder: int | None
+    role: str
+    is_guard: bool
 
 
-def end_turn(session: GuardSession) -> None:
+def take_turn(session: GuardSession, guard_roles: Collection[str], deadline: float) -> Turn:
+    """Take the turn where nobody has it, without waiting. Raises DatabaseError as `database.execute` does."""
+    (row,) = execute(session, "take_turn", {"turn": TURN, "guard_roles": list(guard_roles)}, deadline)
+    return Turn(*row)
+
+
+def end_turn(session: GuardSession, deadline: float) -> None:
     """Let another run have the turn. Raises DatabaseError as `database.execute` does."""
-    execute(session, "end_turn", {"turn": TURN})
+    execute(session, "end_turn", {}, deadline)
 
 
-def remember(session: GuardSession, engagement: Engagement) -> None:
+def remember(session: GuardSession, engagement: Engagement, deadline: float) -> None:
     """Keep the engagement in the database for the next run. Raises DatabaseError as `database.execute` does."""
-    execute(session, "remember", {"memory": MEMORY + to_text(engagement)})
+    execute(session, "remember", {"memory": MEMORY + to_text(engagement)}, deadline)

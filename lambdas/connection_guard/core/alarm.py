@@ -1,7 +1,7 @@
 """The events that the responder serves: an alarm notification through SNS, and the pulse of every minute."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -56,6 +56,20 @@ class Pulse:
 
 
 Event = AlarmNotification | Pulse
+
+
+def to_be_served(kept: Iterable[AlarmNotification], event: Event, now: datetime) -> list[AlarmNotification]:
+    """Return the alarms that are on at `now`, as far as is known: those `kept`, and the event where it is one.
+
+    Late is worse than never: one older than MAXIMUM_EVENT_AGE, or one that has ended since, is left out.
+    """
+    if not isinstance(event, AlarmNotification):
+        known = [*kept]
+    elif event.state is AlarmState.ALARM:
+        known = [*kept, event]
+    else:
+        known = [each for each in kept if each.alarm_arn != event.alarm_arn or each.changed_at > event.changed_at]
+    return [each for each in known if now - each.changed_at <= MAXIMUM_EVENT_AGE]
 
 
 def read_event(event: object, settings: Settings) -> Event:

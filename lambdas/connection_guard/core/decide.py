@@ -115,11 +115,16 @@ def _matches(rule: Rule, session: Session, time_in_state: timedelta, tier: Tier)
         tier in rule.tiers
         and session.state in rule.states
         and time_in_state >= rule.older_than
-        and (not rule.roles or _any_glob(rule.roles, session.role))
+        and (not rule.roles or _any_glob(rule.roles, session.role) or _may_be_spared(session, rule))
         and (not rule.databases or _any_glob(rule.databases, session.database))
         and (not rule.applications or _any_glob(rule.applications, session.application_name))
         and (not rule.clients or _in_any_network(rule.clients, session.client_address))
     )
+
+
+def _may_be_spared(session: Session, rule: Rule) -> bool:
+    """A role that was dropped while its sessions live may have been one that the rule makes an exception for."""
+    return rule.action is Action.SPARE and not session.role
 
 
 def _holds_on(session: Session, rule: Rule) -> str | None:

@@ -62,9 +62,36 @@ class Engagement:
         return frozenset(pool for pool, at in self.reopening.items() if now - at < HOUR)
 
 
+def recalled(memories: Iterable[str], now: datetime) -> Engagement:
+    """Return the engagement that was saved last of what `to_text` wrote, a new one where there is none.
+
+    One from the future is passed over, like a text that cannot be read.
+    """
+    known = [each for each in map(from_text, memories) if each and each.saved_at and each.saved_at - now < HOUR]
+    return saved_last([Engagement(), *known])
+
+
 def saved_last(known: Iterable[Engagement]) -> Engagement:
     """Return the engagement that was saved last, the first of them where several were at once."""
     return max(known, key=lambda each: each.saved_at or _NEVER)
+
+
+def at_present(engagement: Engagement, now: datetime) -> Engagement:
+    """Return the engagement as it holds at `now`.
+
+    One that lasts is saved anew at least every half hour (`has_to_be_saved`). An older one is of another life of this
+    database: it was restored or cloned, or the guard was away.
+    """
+    if engagement.saved_at is None or now - engagement.saved_at < HOUR:
+        return engagement
+    return replace(disengaged(engagement), critical_pulses=0, unmoved=frozenset())
+
+
+def has_to_be_saved(engagement: Engagement, stored: Engagement, now: datetime) -> bool:
+    """Whether the next run has to know of a change, or that the engagement still lasts."""
+    if engagement != stored:
+        return True
+    return engagement.is_pressed and engagement.saved_at is not None and now - engagement.saved_at > HOUR / 2
 
 
 def ready_to_save(engagement: Engagement, now: datetime) -> Engagement:
@@ -139,12 +166,13 @@ def with_outcomes(
     reopened = {each.pool: now for pools in reopening_applications(reconnections).values() for each in pools}
     reopening = {**engagement.reopening, **reopened}
     kept = sorted(reopening, key=lambda pool: reopening[pool], reverse=True)[:MOST_POOLS]
-    unmoved = {outcome.verdict.session.identity for outcome in outcomes if outcome.result in UNMOVED}
+    unmoved = [outcome.verdict.session.identity for outcome in outcomes if outcome.result in UNMOVED]
+    unmoved += engagement.unmoved
     return replace(
         engagement,
         terminations=tuple((at, signalled if at == now else count) for at, count in engagement.terminations),
         reopening={pool: reopening[pool] for pool in kept},
-        unmoved=frozenset(sorted(engagement.unmoved | unmoved)[:MOST_UNMOVED]),
+        unmoved=frozenset(unmoved[:MOST_UNMOVED]),
     )
 
 
@@ -211,7 +239,7 @@ def from_text(text: str) -> Engagement | None:
             seen={str(key): _time(at) for key, at in written["seen"].items()},
             saved_at=_time(written["saved_at"]),
         )
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
         return None
 
 

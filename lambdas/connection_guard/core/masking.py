@@ -42,7 +42,7 @@ _SETTING = re.compile(
           | create[ ](?:or[ ]replace[ ])?(?:function|procedure) ) \b .*? \bset\b )
     (?> .*? (?: = | \bto\b ) ) [ ]? (?= [^ ] )
     """,
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 
 _COMMENT_BOUNDARY = re.compile(r"/\*|\*/")

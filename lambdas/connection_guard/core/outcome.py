@@ -17,10 +17,10 @@ REOPENED_PERCENT = 50
 FEWEST_TERMINATED = 3
 
 # The last statement of a session that has only been opened: none, a setting, a test of the connection, or a driver's
-# question about types. What ends in COMMIT or ROLLBACK has worked.
+# question about types. What ends in COMMIT or ROLLBACK has worked, and so has what was reset (RESET ALL, DISCARD ALL).
 _OPENED_TO_KEEP = re.compile(
     r"""\s* (?: $
-        | (?: SET | SHOW | RESET | DISCARD | DEALLOCATE | LISTEN | UNLISTEN ) \b
+        | (?: SET | SHOW ) \b
         | SELECT \s+ (?: \? ;? \s* $ | (?: pg_catalog \. )? (?: version | set_config | current_ ) )
         | (?: SELECT | WITH ) \b .* \b pg_(?: type | catalog | namespace | range ) \b
     )""",
@@ -105,7 +105,7 @@ def reconnections(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot
         for session in after.sessions
         if session.backend_start > before.taken_at
         and session.state is SessionState.IDLE
-        and _OPENED_TO_KEEP.match(session.query)
+        and _OPENED_TO_KEEP.match(_last_statement(session.query))
     )
     return tuple(Reconnection(pool, terminated, opened[pool]) for pool, terminated in lost.most_common())
 
@@ -129,6 +129,10 @@ def vanished(
         and before.taken_at - session.backend_start > settled_after
     )
     return tuple(Vanished(pool, terminated[pool], count) for pool, count in gone.most_common())
+
+
+def _last_statement(masked_text: str) -> str:
+    return masked_text.rstrip("; ").rpartition(";")[2]
 
 
 def reopening_applications(each_pool: Iterable[Reconnection]) -> dict[tuple[str, str], list[Reconnection]]:

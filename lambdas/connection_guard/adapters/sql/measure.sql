@@ -52,8 +52,9 @@ SELECT clock_timestamp() AS taken_at,
         FROM pg_roles CROSS JOIN unnest(rolconfig) AS setting
         WHERE rolname = ANY (:'guard_roles'::text[]) AND setting LIKE 'application\_name=connection-guard {%') AS memories,
        EXISTS (SELECT FROM clients
-               WHERE usename = current_user AND application_name LIKE 'connection-guard %'
-                 AND state = 'idle' AND state_change < clock_timestamp() - :'seat_is_stale_after'::interval)
+               WHERE usename = ANY (:'guard_roles'::text[]) AND application_name LIKE 'connection-guard %'
+                 AND application_name NOT LIKE 'connection-guard {%' AND pid <> pg_backend_pid()
+                 AND state_change < clock_timestamp() - :'seat_is_stale_after'::interval)
            AS has_stale_seats,
        current_setting('max_connections')::int AS max_connections,
        current_setting('superuser_reserved_connections')::int AS superuser_reserved_connections,
@@ -68,7 +69,7 @@ SELECT clock_timestamp() AS taken_at,
        -- It has begun the transaction that the login is, and each transaction holds a lock on its virtual id. Where sessions
        -- alone fill the server that is not looked at: thousands of them that wait can keep pg_locks from answering.
        CASE WHEN current_setting('server_version_num')::int < 180000
-             AND (SELECT count(*) FROM clients) < 0.7 * current_setting('max_connections')::int
+             AND (SELECT count(*) FROM clients) < 0.8 * current_setting('max_connections')::int
             THEN (SELECT count(DISTINCT pid) FROM pg_locks
                   WHERE locktype = 'virtualxid' AND mode = 'ExclusiveLock' AND granted
                     AND pid NOT IN (SELECT pid FROM activity))

@@ -24,6 +24,7 @@ SET extra_float_digits = 1;
 -- The statements are short, and their plans those of PostgreSQL as it ships.
 SET jit = off;
 SET max_parallel_workers_per_gather = 0;
-SELECT set_config(name, boot_val, false) FROM pg_settings WHERE name LIKE 'enable\_%' AND setting <> boot_val;
+SELECT set_config(name, boot_val, false) FROM pg_settings
+WHERE name LIKE 'enable\_%' AND context = 'user' AND setting <> boot_val;
 -- From PostgreSQL 17 on.
 SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';
