@@ -365,6 +365,7 @@ def test_transactions_left_open_are_told_with_the_timeout_that_ends_them() -> No
     found = the_only(diagnose(a_snapshot(*sessions)))
 
     assert (found.cause, found.sessions, found.evidence["aborted"]) == (Cause.IDLE_IN_TRANSACTION, 17, 5)
+    assert "others" not in found.summary
     assert found.since == NOW - 12 * MINUTE
     assert """ALTER ROLE "app" SET idle_in_transaction_session_timeout = '1min'""" in found.advice
 
@@ -376,6 +377,7 @@ def test_a_few_open_transactions_count_when_they_hold_up_others() -> None:
 
     found = the_only(diagnose(a_snapshot(*few, *waiting(6, behind=2))))
     assert (found.cause, found.sessions, found.evidence["held up"]) == (Cause.IDLE_IN_TRANSACTION, 4, 6)
+    assert found.summary.endswith("; 6 others wait for their locks")
 
 
 def test_an_application_without_a_name_is_told_by_its_role() -> None:

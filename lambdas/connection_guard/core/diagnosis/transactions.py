@@ -58,12 +58,13 @@ def forgotten_transactions(case: Case) -> Iterator[Diagnosis]:
         aborted = sum(session.state is SessionState.IDLE_IN_TRANSACTION_ABORTED for session in sessions)
         whose = f"role {quoted(role)}" if role else "a role that was dropped"
         timeout = end_idle_transactions(case, role)
+        in_their_way = f"; {held_up} others wait for their locks" if held_up else ""
         yield Diagnosis(
             Cause.IDLE_IN_TRANSACTION,
             len(sessions),
             oldest_state_change(sessions),
             f"{len(sessions)} sessions of {whose} left a transaction idle for up to {spelled(oldest)}, "
-            f"{share_of(application, sessions)}, and hold up {held_up} others",
+            f"{share_of(application, sessions)}{in_their_way}",
             application.evidence | {"aborted": aborted, "held up": held_up, "last query": most_common_query(sessions)},
             f"{timeout} ends them; let {application} commit or roll back before it waits"
             if timeout
