@@ -7,8 +7,9 @@ everybody else is SQLAlchemy, which lends in turn.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from clients.application import Application
 from clients.lab import Lab
 from clients.libraries import SPECIAL, Check, Library
 from clients.truth import Truth
@@ -37,11 +38,8 @@ def _in_one_line(sessions: int, address: str) -> str:
     return rf"^(?=.*\b{sessions}\b)(?=.*\b{re.escape(address)}\b)"
 
 
-def idle_pool(lab: Lab, library: Library) -> Truth:
-    """A pool that was all in use once, and is larger than the quiet hours need."""
-    shop = lab.start("shop", library, size=ROOM)
-    shop.use(ROOM)
-    lab.let_pass(minutes=LONG_IDLE)
+def _one_quiet_pool(lab: Lab, library: Library, shop: Application) -> Truth:
+    """Nothing but a pool of ROOM sessions that are all unused: it gives the surplus, and is too large."""
     surplus = lab.surplus()
     lab.guard()
     lab.resume(shop, ROOM)
@@ -52,8 +50,16 @@ def idle_pool(lab: Lab, library: Library) -> Truth:
         none_of=(LEAK,),
         all_keep_one=True,
         first_errors=_first_errors(library, surplus),
-        says=(_in_one_line(ROOM, shop.forwarder.address),),
     )
+
+
+def idle_pool(lab: Lab, library: Library) -> Truth:
+    """A pool that was all in use once, and is larger than the quiet hours need."""
+    shop = lab.start("shop", library, size=ROOM)
+    shop.use(ROOM)
+    lab.let_pass(minutes=LONG_IDLE)
+    truth = _one_quiet_pool(lab, library, shop)
+    return replace(truth, says=(_in_one_line(ROOM, shop.forwarder.address),))
 
 
 def _leak(lab: Lab, library: Library, *, opens_at_start: bool) -> Truth:
@@ -200,17 +206,7 @@ def grown_with_traffic(lab: Lab, library: Library) -> Truth:
         shop.use(wanted)
         lab.let_pass(minutes=5)
     lab.let_pass(minutes=LONG_IDLE - 5)
-    surplus = lab.surplus()
-    lab.guard()
-    lab.resume(shop, ROOM)
-    return Truth(
-        ended={"shop": (surplus, surplus)},
-        causes=(OVERSIZED,),
-        owner="shop",
-        none_of=(LEAK,),
-        all_keep_one=True,
-        first_errors=_first_errors(library, surplus),
-    )
+    return _one_quiet_pool(lab, library, shop)
 
 
 def storm(lab: Lab, library: Library) -> Truth:

@@ -16,7 +16,6 @@ from connection_guard.adapters.metrics import publish
 from connection_guard.adapters.termination import Results, terminate
 from connection_guard.adapters.turn import Turn, end_turn, remember, take_turn
 from connection_guard.core.alarm import (
-    MAXIMUM_EVENT_AGE,
     AlarmNotification,
     AlarmState,
     Event,
@@ -159,9 +158,10 @@ class Responder:
         return report
 
     def _serve(self, event: Event, received_at: datetime, timer: _Timer) -> Run:
-        fires = isinstance(event, AlarmNotification) and event.state is AlarmState.ALARM
+        self._alarms = to_be_served(self._alarms, event, received_at)
         # An alarm's end is its end however late it comes: the incident waits for it.
-        is_stale = isinstance(event, AlarmNotification) and fires and received_at - event.changed_at > MAXIMUM_EVENT_AGE
+        fires = isinstance(event, AlarmNotification) and event.state is AlarmState.ALARM
+        is_stale = fires and event not in self._alarms
         run = Run(
             kind=Kind.PULSE,
             database=self._settings.database,
@@ -170,7 +170,6 @@ class Responder:
             is_stale=is_stale,
             target_percent=self._policy.limits.target_percent,
         )
-        self._alarms = to_be_served(self._alarms, event, received_at)
         try:
             session, measurement = self._enter(timer)
         except DatabaseError:

@@ -14,6 +14,7 @@ import pytest
 from tests import postgres_binaries
 from tests.postgres_server import PostgresServer
 from tools.embedded_postgres import EmbeddedPostgres
+from tools.slack_double import SlackDouble
 
 
 def settings_for(version: int) -> dict[str, str | int]:
@@ -69,3 +70,12 @@ def own_postgres() -> Iterator[OwnPostgres]:
             return server
 
         yield own
+
+
+@pytest.fixture
+def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackDouble]:
+    """A workspace; slack_sdk would ask a proxy also for this machine."""
+    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with SlackDouble() as slack:
+        yield slack

@@ -1,7 +1,7 @@
 """Alarms on the guard itself reach Slack through the reporter's entry point, over real HTTP."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,19 +16,6 @@ from tools.slack_double import SlackDouble
 REPORTER = "ConnectionGuard-Reporter"
 NO_PULSE = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:connection-guard-orders-no-pulse"
 Notify = Callable[[Mapping[str, Any]], None]
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """slack_sdk asks a proxy also for this machine."""
-    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def slack() -> Iterator[SlackDouble]:
-    with SlackDouble() as slack:
-        yield slack
 
 
 def notifying(secret: SlackSecret | None) -> Notify:

@@ -164,12 +164,6 @@ def refused(operation: str) -> ClientError:
 
 
 @pytest.fixture
-def slack() -> Iterator[SlackDouble]:
-    with SlackDouble() as slack:
-        yield slack
-
-
-@pytest.fixture
 def outside(slack: SlackDouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
     for name, value in (
         ("AWS_ACCESS_KEY_ID", "testing"),

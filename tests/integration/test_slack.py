@@ -31,19 +31,6 @@ LATER = OPENED + timedelta(minutes=12)
 START, SECOND, END = an_entry(0, alarm=an_alarm()), an_entry(1, attempt=2), a_recovery(3)
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """slack_sdk asks a proxy also for this machine."""
-    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def slack() -> Iterator[SlackDouble]:
-    with SlackDouble() as double:
-        yield double
-
-
 def bot(slack: SlackDouble, **changes: str) -> SlackBot:
     return replace(SlackBot(slack.token, slack.channel, slack.base_url), **changes)
 

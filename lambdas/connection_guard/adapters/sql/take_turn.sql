@@ -2,7 +2,7 @@
 -- until the turn ends or the session does (PostgreSQL manual, "Advisory Locks"). RDS Proxy pins the session for it.
 -- Whoever may connect may take any advisory lock: `holder` is a session that has this one, where another has it, and
 -- `is_guard` says whether that is the guard's.
---   \set turn 7165064741910454642
+--   \set turn 7165066952630952306
 --   \set guard_roles '{connection_guard}'
 
 WITH attempt AS MATERIALIZED (
