@@ -1,7 +1,7 @@
 # Needs GNU make 3.81 and Python 3.11 or newer; everything but the demo and the checks needs Node.js with npm, too.
 
 PYTHON ?= python3
-SOURCES = app.py lambdas infra tools tests benchmarks clients
+SOURCES = app.py lambdas infra doubles demo tests benchmarks clients
 
 # In the name of each environment's stamp, so that another PYTHON makes it anew.
 VERSION := $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -26,7 +26,7 @@ CLIENTS = .cache/clients/made-with-$(VERSION)
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(NODE)
 
 # The project's own modules, run in its environment.
-RUN = PYTHONPATH=lambdas:. .venv/bin/python -m
+RUN = PYTHONPATH=lambdas:infra:. .venv/bin/python -m
 
 .PHONY: node help demo test e2e check bench clients clients-packages bootstrap synth diff deploy destroy examples clean
 
@@ -48,23 +48,23 @@ help:
 	@echo "make deploy ARGS='--require-approval never'"
 
 demo: $(DEMO_VENV)
-	@PYTHONPATH=lambdas:. .venv-demo/bin/python -m tools.demo
+	@PYTHONPATH=lambdas:infra:. .venv-demo/bin/python -m demo
 
 test: node $(VENV)
-	@.venv/bin/python -m tests.postgres_binaries
-	@.venv/bin/python -m pytest tests/unit tests/infra tests/integration
+	@.venv/bin/python -m doubles.postgres_binaries
+	@.venv/bin/python -m pytest tests/unit tests/cdk tests/integration
 
 e2e: node $(VENV) $(CDK)
-	@.venv/bin/python -m tests.postgres_binaries
+	@.venv/bin/python -m doubles.postgres_binaries
 	@$(RUN) tests.e2e.environments
 	@.venv/bin/python -m pytest tests/e2e
 
 synth: node $(VENV) $(CDK)
 	@.cache/cdk/node_modules/.bin/cdk synth --quiet --context guard=$(GUARD) $(ARGS)
-	@$(RUN) tools.synthesized $(GUARD)
+	@$(RUN) connection_guard_cdk.synthesized $(GUARD)
 
 bootstrap diff deploy destroy: node $(VENV) $(CDK)
-	@$(RUN) tools.credentials $(ARGS)
+	@$(RUN) connection_guard.cli.credentials $(ARGS)
 	@.cache/cdk/node_modules/.bin/cdk $@ --context guard=$(GUARD) $(ARGS)
 
 check: $(VENV)
@@ -73,11 +73,11 @@ check: $(VENV)
 	@.venv/bin/python -m mypy $(SOURCES)
 
 bench: node $(VENV)
-	@.venv/bin/python -m tests.postgres_binaries
+	@.venv/bin/python -m doubles.postgres_binaries
 	@$(RUN) benchmarks $(ARGS)
 
 clients: node $(VENV) $(CLIENTS)
-	@.venv/bin/python -m tests.postgres_binaries
+	@.venv/bin/python -m doubles.postgres_binaries
 	@$(RUN) clients $(ARGS)
 
 # As root, on Debian: what pip and npm cannot install. What is missing is named by make clients, which goes on without.
@@ -86,8 +86,8 @@ clients-packages:
 	@RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --no-install-recommends $$(cat clients/debian-packages.txt)
 
 examples: node $(VENV)
-	@.venv/bin/python -m tests.postgres_binaries
-	@$(RUN) tests.examples > /dev/null
+	@.venv/bin/python -m doubles.postgres_binaries
+	@$(RUN) tests.support.examples > /dev/null
 
 clean:
 	rm -rf .venv .venv-demo .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -111,11 +111,11 @@ $(CLIENTS): clients/requirements.txt clients/package.json | node
 	@npm install --silent --no-fund --no-audit --no-package-lock --ignore-scripts --prefix .cache/clients/node
 	@touch $@
 
-$(VENV): requirements.txt $(wildcard lambdas/*/requirements.txt) tools/demo-requirements.txt
+$(VENV): requirements.txt $(wildcard lambdas/*/requirements.txt) demo/requirements.txt
 	$(call make_environment,.venv,requirements.txt)
 
-$(DEMO_VENV): lambdas/reporter/requirements.txt lambdas/responder/requirements.txt tools/demo-requirements.txt
-	$(call make_environment,.venv-demo,tools/demo-requirements.txt)
+$(DEMO_VENV): lambdas/reporter/requirements.txt lambdas/responder/requirements.txt demo/requirements.txt
+	$(call make_environment,.venv-demo,demo/requirements.txt)
 
 define make_environment
 	@test -n "$(VERSION)" || { echo "$(PYTHON) is missing or older than 3.11: install Python 3.11 or newer, or name one with 'make PYTHON=...'" >&2; exit 1; }

@@ -9,11 +9,12 @@ from pathlib import Path
 from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks
 
-sys.path.insert(0, str(Path(__file__).parent / "lambdas"))  # infra shares connection_guard with the functions
+sys.path.insert(0, str(Path(__file__).parent / "lambdas"))
+sys.path.insert(0, str(Path(__file__).parent / "infra"))
 
+from connection_guard.configuration.guard.guard_file import read_configuration
 from connection_guard.errors import ConfigurationError
-from infra.guard_file import read_configuration
-from infra.stack import ConnectionGuardStack
+from connection_guard_cdk.stack import ConnectionGuardStack
 
 
 def main() -> None:

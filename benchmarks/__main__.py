@@ -8,16 +8,16 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmarks.cold import measure_cold_start
+from benchmarks.cold_start import measure_cold_start
 from benchmarks.finding import BenchmarkError, Finding, show
-from benchmarks.memory import measure_memory
-from benchmarks.plan import measure_plan
-from benchmarks.pulse import measure_pulse
-from benchmarks.relief import measure_relief
-from benchmarks.snapshot import measure_snapshot
-from tests.postgres_binaries import PostgresBinariesError
-from tools.demo_terminal import captured_output
-from tools.embedded_postgres import EmbeddedPostgresError
+from benchmarks.heartbeat_round_trips import measure_pulse
+from benchmarks.peak_memory import measure_memory
+from benchmarks.plan_growth import measure_plan
+from benchmarks.relief_time import measure_relief
+from benchmarks.snapshot_time import measure_snapshot
+from demo.terminal import captured_output
+from doubles.embedded_postgres import EmbeddedPostgresError
+from doubles.postgres_binaries import PostgresBinariesError
 
 
 class Benchmark(NamedTuple):

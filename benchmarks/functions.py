@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.finding import BenchmarkError
-from connection_guard.adapters.connect import ROOTS
-from connection_guard.core.door import Door, DoorName
-from tests import postgres_binaries
-from tests.builders import some_settings
-from tests.integration.guarded import GUARD, create_guard_role
-from tests.lambda_runtime import ExecutionEnvironment, package_responder
-from tests.postgres_server import PostgresServer
-from tools.embedded_postgres import EmbeddedPostgres, TlsFiles
+from connection_guard.adapters.postgresql.login import ROOTS
+from connection_guard.core.database.door import Door, DoorName
+from doubles import postgres_binaries
+from doubles.embedded_postgres import EmbeddedPostgres, TlsFiles
+from doubles.lambda_runtime import ExecutionEnvironment, package_responder
+from doubles.postgres_server import PostgresServer
+from tests.support.builders import some_settings
+from tests.support.guarded import GUARD, create_guard_role
 
 HANDLERS = Path(__file__).parent / "handlers"
-RDS_ROOTS = Path(__file__).parent.parent / "lambdas/connection_guard/adapters/roots" / ROOTS[DoorName.DIRECT]
+RDS_ROOTS = Path(__file__).parent.parent / "lambdas/connection_guard/adapters/postgresql/roots" / ROOTS[DoorName.DIRECT]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ import argparse
 import sys
 import time
 
-from clients import table
-from clients.errors import LabError
+from clients import findings_table as table
+from clients.lab_errors import LabError
 from clients.libraries import LIBRARIES, SHORT, SPECIAL
 from clients.rows import Task, measured
 from clients.scenarios import SCENARIOS

@@ -11,18 +11,18 @@ from typing import Any
 
 import psycopg2
 
-from clients.application import Answer, Application
-from clients.errors import LabError
 from clients.forwarder import Forwarder, Forwarders
+from clients.lab_errors import LabError
 from clients.libraries import SQLALCHEMY, Library
 from clients.pgbouncer import pgbouncer
+from clients.served_application import Answer, Application
 from clients.truth import Findings, Run, Uses, said
 from clients.turned_server import USABLE, Clock
-from connection_guard.core.decide import most_sessions_below_target
-from connection_guard.core.policy_file import parse_policy
-from tests.builders import a_pulse_event, an_alarm_event
-from tests.integration.guarded import Guarded, create_guard_role
-from tests.postgres_server import PostgresServer, wait_until
+from connection_guard.configuration.policy.policy_file import parse_policy
+from connection_guard.core.decision.decide import most_sessions_below_target
+from doubles.postgres_server import PostgresServer, wait_until
+from tests.support.builders import a_pulse_event, an_alarm_event
+from tests.support.guarded import Guarded, create_guard_role
 
 POLICY = Path(__file__).parent.parent / "policy.toml"
 SCHEMA = """

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from clients.errors import UnavailableError
+from clients.lab_errors import UnavailableError
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = Path(__file__).parent / "applications"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clients.errors import LabError, UnavailableError
+from clients.lab_errors import LabError, UnavailableError
 
 START_SECONDS = 20
 

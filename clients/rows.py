@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 from clients import libraries
-from clients.errors import LabError, UnavailableError
 from clients.forwarder import Forwarders
 from clients.lab import lab_on
+from clients.lab_errors import LabError, UnavailableError
 from clients.libraries import LIBRARIES, SPECIAL, Library
 from clients.scenarios import SCENARIOS
 from clients.truth import Row, judge
 from clients.turned_server import Clock, turned_server
-from tests.postgres_server import PostgresServer
+from doubles.postgres_server import PostgresServer
 
 
 @dataclass(frozen=True, slots=True)

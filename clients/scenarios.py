@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from clients.application import Application
 from clients.lab import Lab
 from clients.libraries import SPECIAL, Check, Library
+from clients.served_application import Application
 from clients.truth import Truth
 
 LEAK = "leak"

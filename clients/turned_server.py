@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from clients.errors import UnavailableError
-from tests import postgres_binaries
-from tests.postgres_server import PostgresServer
-from tools.embedded_postgres import EmbeddedPostgres
+from clients.lab_errors import UnavailableError
+from doubles import postgres_binaries
+from doubles.embedded_postgres import EmbeddedPostgres
+from doubles.postgres_server import PostgresServer
 
 USABLE = 50
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from psycopg2.extensions import connection
 
-from connection_guard.adapters.connect import sign_token, start_login
-from connection_guard.core.door import Door
-from connection_guard.core.policy_file import parse_policy
-from connection_guard.core.settings import Settings
+from connection_guard.adapters.postgresql.login import sign_token, start_login
+from connection_guard.configuration.policy.policy_file import parse_policy
+from connection_guard.core.database.door import Door
+from connection_guard.core.deployment.responder_settings import Settings
 from responder.respond import Responder
 
 _settings = Settings.from_environment(os.environ)

@@ -11,7 +11,7 @@ ConnectionGuardError
     └── StatementError       the server answered with an ERROR
 """
 
-from connection_guard.core.door import Refusal
+from connection_guard.core.database.door import Refusal
 
 
 class ConnectionGuardError(Exception):

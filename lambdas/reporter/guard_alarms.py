@@ -5,8 +5,8 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 
-from connection_guard.adapters.slack import SlackSecret, post
-from connection_guard.core.guard_alarm import message_of_alarm, read_guard_alarm
+from connection_guard.adapters.slack.client import SlackSecret, post
+from connection_guard.core.notification.guard_alarm import message_of_alarm, read_guard_alarm
 from connection_guard.errors import TellingError
 
 logger = Logger(service="connection-guard")

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from connection_guard.adapters.context import look
-from connection_guard.adapters.notification import sns_client
-from connection_guard.adapters.slack import read_slack_secret
-from connection_guard.adapters.store import Store
-from connection_guard.core.guard_alarm import comes_from
-from connection_guard.core.reporter_settings import DATABASES_FILE, ReporterSettings, read_databases
+from connection_guard.adapters.aws.gather_circumstances import look
+from connection_guard.adapters.aws.sns import sns_client
+from connection_guard.adapters.aws.store import Store
+from connection_guard.adapters.slack.client import read_slack_secret
+from connection_guard.core.deployment.reporter_settings import DATABASES_FILE, ReporterSettings, read_databases
+from connection_guard.core.notification.guard_alarm import comes_from
 from reporter.guard_alarms import notify_of_guard_alarm
-from reporter.report import Context, Reporter, World
+from reporter.reporter import Context, Reporter, World
 
 _settings = ReporterSettings.from_environment(os.environ)
 _databases = read_databases((Path(os.environ["LAMBDA_TASK_ROOT"]) / DATABASES_FILE).read_text())

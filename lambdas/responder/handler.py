@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from connection_guard.adapters.connect import connect_with_iam
-from connection_guard.core.policy_file import parse_policy
-from connection_guard.core.settings import Settings
+from connection_guard.adapters.postgresql.login import connect_with_iam
+from connection_guard.configuration.policy.policy_file import parse_policy
+from connection_guard.core.deployment.responder_settings import Settings
 from responder.respond import Responder
 
 _settings = Settings.from_environment(os.environ)

@@ -9,24 +9,19 @@ from typing import Any, Protocol
 
 from aws_lambda_powertools.logging import Logger
 
-from connection_guard.adapters.database import Connect, GuardSession
-from connection_guard.adapters.doors import Doors
-from connection_guard.adapters.gather import addresses_of, take_snapshot
-from connection_guard.adapters.metrics import publish
-from connection_guard.adapters.termination import Results, terminate
-from connection_guard.adapters.turn import Turn, end_turn, remember, take_turn
-from connection_guard.core.alarm import (
-    AlarmNotification,
-    AlarmState,
-    Event,
-    Pulse,
-    read_event,
-    to_be_served,
-)
-from connection_guard.core.decide import decide, most_sessions_below_target
-from connection_guard.core.diagnosis import TIMES, Cause, Diagnosis, DiagnosisTimes, diagnose
-from connection_guard.core.door import Refusal
-from connection_guard.core.engagement import (
+from connection_guard.adapters.aws.metric_log import publish
+from connection_guard.adapters.postgresql.doors import Doors
+from connection_guard.adapters.postgresql.grants import missing_grants, shortcomings
+from connection_guard.adapters.postgresql.guard_session import Connect, GuardSession
+from connection_guard.adapters.postgresql.observe import addresses_of, take_snapshot
+from connection_guard.adapters.postgresql.terminate import Results, terminate
+from connection_guard.adapters.postgresql.turn import Turn, end_turn, remember, take_turn
+from connection_guard.configuration.policy.consistency import target_not_below_warning
+from connection_guard.core.database.door import Refusal
+from connection_guard.core.database.snapshot import Measurement, Snapshot
+from connection_guard.core.database.trend import logins_lately, minutes_to_full, with_look
+from connection_guard.core.decision.decide import decide, most_sessions_below_target
+from connection_guard.core.decision.engagement import (
     Engagement,
     after_escalation,
     after_observation,
@@ -41,17 +36,22 @@ from connection_guard.core.engagement import (
     with_outcomes,
     with_usage,
 )
-from connection_guard.core.outcome import reconnections, settled, vanished
-from connection_guard.core.plan import PROTECTED, Plan, Restraint
+from connection_guard.core.decision.outcome import reconnections, settled, vanished
+from connection_guard.core.decision.plan import PROTECTED, Plan, Restraint
+from connection_guard.core.deployment.alarm import (
+    AlarmNotification,
+    AlarmState,
+    Event,
+    Pulse,
+    read_event,
+    to_be_served,
+)
+from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard.core.diagnosis import TIMES, Cause, Diagnosis, DiagnosisTimes, diagnose
 from connection_guard.core.policy import Mode, Policy, Tier
-from connection_guard.core.policy_consistency import target_not_below_warning
-from connection_guard.core.preflight import missing_grants, shortcomings
-from connection_guard.core.report import write_report
-from connection_guard.core.run import Kind, Run
-from connection_guard.core.settings import Settings
-from connection_guard.core.snapshot import Measurement, Snapshot
-from connection_guard.core.trend import logins_lately, minutes_to_full, with_look
-from connection_guard.core.wording import identifier
+from connection_guard.core.report.report import write_report
+from connection_guard.core.report.run import Kind, Run
+from connection_guard.core.words import identifier
 from connection_guard.errors import ConfigurationError, DatabaseError, DoorShutError
 
 # What a last look at the database, and then packing the evidence and answering, need of the function's time.

@@ -4,7 +4,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.embedded_postgres import TlsFiles
+from doubles.embedded_postgres import TlsFiles
 
 HOSTS = "DNS:localhost,IP:127.0.0.1"
 

@@ -16,8 +16,11 @@ from typing import Any
 
 import pytest
 
-from connection_guard.core.door import DoorName
-from tests import postgres_binaries
+from connection_guard.core.database.door import DoorName
+from doubles import postgres_binaries
+from doubles.embedded_postgres import EmbeddedPostgres
+from doubles.postgres_server import PostgresServer
+from doubles.slack_double import SlackDouble
 from tests.e2e import applications as clients
 from tests.e2e.authority import Authority, create_authority
 from tests.e2e.deployed_guard import DeployedGuard
@@ -26,11 +29,8 @@ from tests.e2e.emulator import ACCOUNT, REGION, Emulator
 from tests.e2e.iam_gate import Iam, IamGate, Signer, postgres_over_tls, unix_socket
 from tests.e2e.pgbouncer import PgBouncer
 from tests.e2e.waiting import wait_until
-from tests.integration.guarded import GUARD
-from tests.integration.test_bootstrap import assert_silent_success, bootstrap
-from tests.postgres_server import PostgresServer
-from tools.embedded_postgres import EmbeddedPostgres
-from tools.slack_double import SlackDouble
+from tests.integration.postgresql.test_bootstrap import assert_silent_success, bootstrap
+from tests.support.guarded import GUARD
 
 SETTINGS = {"max_connections": 60, "superuser_reserved_connections": 3, "reserved_connections": 3}
 POOL = 3  # server connections that the proxy may open

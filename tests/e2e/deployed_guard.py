@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from connection_guard.core.incident import Incident
-from connection_guard.core.incident_table import incident_of, latest_key
-from connection_guard.core.metrics import NAMESPACE
-from tests.cloudwatch_alarms import MetricStat, Series, state_of
+from connection_guard.core.incident.incident import Incident
+from connection_guard.core.incident.item import incident_of, latest_key
+from connection_guard.core.report.metrics import NAMESPACE
+from doubles.cloudwatch_alarms import MetricStat, Series, state_of
 from tests.e2e.emulator import Emulator, FunctionProcess
 from tests.e2e.waiting import wait_until
 

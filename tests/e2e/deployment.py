@@ -14,8 +14,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from connection_guard.adapters.connect import ROOTS
-from connection_guard.core.door import DoorName
+from connection_guard.adapters.postgresql.login import ROOTS
+from connection_guard.core.database.door import DoorName
 from tests.e2e import environments
 from tests.e2e.emulator import ACCOUNT, REGION, Emulator
 
@@ -41,7 +41,7 @@ class Deployment:
         written = guard_file.substitute(endpoints, **_create_network(emulator.client("ec2")))
         (self._folder / "guard.toml").write_text(written)
         for door, authority in authorities.items():
-            shutil.copy(authority, self._folder / "lambdas/connection_guard/adapters/roots" / ROOTS[door])
+            shutil.copy(authority, self._folder / "lambdas/connection_guard/adapters/postgresql/roots" / ROOTS[door])
         where = {"LocationConstraint": REGION}
         emulator.client("s3").create_bucket(Bucket=ASSETS, CreateBucketConfiguration=where)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from tools.embedded_postgres import TlsFiles
+from doubles.embedded_postgres import TlsFiles
 
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 ASK_FOR_PASSWORD = b"R" + struct.pack("!II", 8, 3)

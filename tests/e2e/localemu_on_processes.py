@@ -26,7 +26,7 @@ from localemu.services.lambda_.invocation.plugins import DockerRuntimeExecutorPl
 from localemu.services.lambda_.invocation.runtime_executor import RuntimeExecutor
 from twisted.internet import endpoints
 
-from tests.lambda_runtime import ExecutionEnvironment
+from doubles.lambda_runtime import ExecutionEnvironment
 
 # What LocalEmu's own containers need to know, or what holds in them alone.
 NOT_FOR_PROCESSES = {"AWS_EXECUTION_ENV", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"}

@@ -20,9 +20,11 @@ import psycopg2
 import pytest
 from botocore.exceptions import ClientError
 
-from connection_guard.adapters.connect import sign_token
-from connection_guard.core.door import Door, DoorName
-from connection_guard.core.incident import Progress
+from connection_guard.adapters.postgresql.login import sign_token
+from connection_guard.core.database.door import Door, DoorName
+from connection_guard.core.incident.incident import Progress
+from doubles.postgres_server import PostgresServer
+from doubles.slack_double import Posted, SlackDouble
 from tests.e2e.applications import Applications
 from tests.e2e.authority import Authority
 from tests.e2e.conftest import POOL, SETTINGS, USERS
@@ -31,9 +33,7 @@ from tests.e2e.deployment import STACK, Deployment
 from tests.e2e.emulator import REGION, Emulator, FunctionProcess
 from tests.e2e.iam_gate import IamGate
 from tests.e2e.waiting import wait_until
-from tests.integration.guarded import GUARD
-from tests.postgres_server import PostgresServer
-from tools.slack_double import Posted, SlackDouble
+from tests.support.guarded import GUARD
 
 USABLE = SETTINGS["max_connections"] - SETTINGS["superuser_reserved_connections"] - SETTINGS["reserved_connections"]
 ARE_STALE = (

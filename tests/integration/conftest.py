@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests import postgres_binaries
-from tests.postgres_server import PostgresServer
-from tools.embedded_postgres import EmbeddedPostgres
-from tools.slack_double import SlackDouble
+from doubles import postgres_binaries
+from doubles.embedded_postgres import EmbeddedPostgres
+from doubles.postgres_server import PostgresServer
+from doubles.slack_double import SlackDouble
 
 
 def settings_for(version: int) -> dict[str, str | int]:

@@ -26,9 +26,10 @@ class Demo:
         self.temporary_folder = temporary_folder
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tools.demo"],
+            [sys.executable, "-m", "demo"],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT}", "TMPDIR": str(temporary_folder)},
+            env=os.environ
+            | {"PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT / 'infra'}:{ROOT}", "TMPDIR": str(temporary_folder)},
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -147,9 +148,9 @@ def test_interrupting_it_leaves_nothing_behind(demo: Demo) -> None:
 def test_on_a_terminal_the_handlers_own_log_does_not_spoil_the_show() -> None:
     master, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "tools.demo"],
+        [sys.executable, "-m", "demo"],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT}", "TERM": "xterm"},
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT / 'infra'}:{ROOT}", "TERM": "xterm"},
         stdout=terminal,
         stderr=terminal,
     )

@@ -23,7 +23,7 @@ def complaints(path: str, code: str) -> str:
         "import time\n",
         "from subprocess import run\n",
         "from datetime import datetime\ndatetime.now()\n",
-        "from connection_guard.adapters.database import run\n",
+        "from connection_guard.adapters.postgresql.guard_session import run\n",
     ],
 )
 def test_the_core_may_not_reach_outside(code: str) -> None:

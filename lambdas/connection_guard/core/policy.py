@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
-from connection_guard.core.session import SessionState
+from connection_guard.core.database.session import SessionState
 
 
 class Tier(StrEnum):

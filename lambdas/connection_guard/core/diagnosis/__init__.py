@@ -3,6 +3,10 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
+from connection_guard.core.database.session import Pool
+from connection_guard.core.database.snapshot import Snapshot
+from connection_guard.core.database.trend import Logins
+from connection_guard.core.decision.outcome import Reconnection, Vanished
 from connection_guard.core.diagnosis.arrivals import churn, storm
 from connection_guard.core.diagnosis.cause import (
     COMFORTABLE_PERCENT,
@@ -16,10 +20,6 @@ from connection_guard.core.diagnosis.limits import logins_in_progress, reached_l
 from connection_guard.core.diagnosis.pools import leaks, oversized_pools, pools_that_reopen
 from connection_guard.core.diagnosis.transactions import blocking_chain, forgotten_transactions
 from connection_guard.core.diagnosis.usage import ended_by_themselves, genuine_load, nearest_fact
-from connection_guard.core.outcome import Reconnection, Vanished
-from connection_guard.core.session import Pool
-from connection_guard.core.snapshot import Snapshot
-from connection_guard.core.trend import Logins
 
 __all__ = ["TIMES", "Cause", "Diagnosis", "DiagnosisTimes", "diagnose"]
 

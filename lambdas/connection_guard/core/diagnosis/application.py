@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from connection_guard.core.database.session import Session
 from connection_guard.core.diagnosis.cause import Case, Figures
-from connection_guard.core.session import Session
-from connection_guard.core.wording import identifier, printable
+from connection_guard.core.words import identifier, printable
 
 # What a client library says between two uses of a session, whatever the application does: transaction control,
 # settings, resets, and the question whether the session still lives.

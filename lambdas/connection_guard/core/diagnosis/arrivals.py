@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from connection_guard.core.database.session import SessionState
 from connection_guard.core.diagnosis.application import application_of, clients, quoted, shown
 from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS, Case, Cause, Diagnosis
-from connection_guard.core.session import SessionState
-from connection_guard.core.wording import spelled
+from connection_guard.core.words import spelled
 
 # A pool that renews its sessions every 30 min (HikariCP's maxLifetime) renews 7 % of them in a storm's two minutes: a
 # third of the usable connections opened within that time is no renewal.

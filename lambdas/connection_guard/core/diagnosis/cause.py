@@ -7,10 +7,10 @@ from enum import StrEnum
 from functools import cached_property
 from math import ceil
 
-from connection_guard.core.outcome import Reconnection, Vanished
-from connection_guard.core.session import Pool, Session, SessionState
-from connection_guard.core.snapshot import Snapshot
-from connection_guard.core.trend import Logins
+from connection_guard.core.database.session import Pool, Session, SessionState
+from connection_guard.core.database.snapshot import Snapshot
+from connection_guard.core.database.trend import Logins
+from connection_guard.core.decision.outcome import Reconnection, Vanished
 
 # Below this share of the usable connections there is no shortage to explain. It is also what all pools together are
 # sized to: below the warning at 75 % that keeps room for deploys, jobs and people.

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from connection_guard.core.database.session import SessionState
+from connection_guard.core.database.snapshot import ConnectionLimit
 from connection_guard.core.diagnosis.application import quoted, shown
 from connection_guard.core.diagnosis.cause import Case, Cause, Diagnosis, idle
-from connection_guard.core.session import SessionState
-from connection_guard.core.snapshot import ConnectionLimit
-from connection_guard.core.wording import identifier
+from connection_guard.core.words import identifier
 
 # A database with a role for each tenant can have hundreds of limits reached; the largest tell the story.
 MOST_LIMITS = 3

@@ -7,6 +7,9 @@ address look like one pool, so sizes are advised for all of them together.
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from connection_guard.core.database.session import Session
+from connection_guard.core.database.snapshot import LimitOwner
+from connection_guard.core.decision.outcome import reopening_applications
 from connection_guard.core.diagnosis.application import (
     Application,
     application_of,
@@ -28,10 +31,7 @@ from connection_guard.core.diagnosis.cause import (
     Figures,
     idle,
 )
-from connection_guard.core.outcome import reopening_applications
-from connection_guard.core.session import Session
-from connection_guard.core.snapshot import LimitOwner
-from connection_guard.core.wording import identifier, spelled
+from connection_guard.core.words import identifier, spelled
 
 # In how many parts the time is looked at in which sessions fell out of use: a leak has lost some in most of them, two
 # at a time where a request takes two, while processes that fall silent one after another leave gaps.

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from connection_guard.core.database.session import IN_TRANSACTION_STATES, Session, SessionState
 from connection_guard.core.diagnosis.application import (
     application_of,
     end_idle_transactions,
@@ -13,8 +14,7 @@ from connection_guard.core.diagnosis.application import (
     shown,
 )
 from connection_guard.core.diagnosis.cause import Case, Cause, Diagnosis
-from connection_guard.core.session import IN_TRANSACTION_STATES, Session, SessionState
-from connection_guard.core.wording import spelled
+from connection_guard.core.words import spelled
 
 
 def blocking_chain(case: Case) -> Iterator[Diagnosis]:

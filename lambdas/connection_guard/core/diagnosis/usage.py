@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.diagnosis.application import (
     Application,
     application_of,
@@ -14,7 +15,6 @@ from connection_guard.core.diagnosis.application import (
 )
 from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS, Case, Cause, Diagnosis, idle
 from connection_guard.core.diagnosis.transactions import is_forgotten, waits_for_lock
-from connection_guard.core.session import Session, SessionState
 
 
 def genuine_load(case: Case) -> Iterator[Diagnosis]:

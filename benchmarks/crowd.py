@@ -1,0 +1,49 @@
+"""Sessions by the thousand, from one process."""
+
+import resource
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import POLL_OK, connection, cursor
+
+from doubles.postgres_server import PostgresServer, wait_until
+
+FILES = 10_000
+AT_ONCE = 100
+
+
+def open_sessions(server: PostgresServer, count: int, **login: Any) -> list[cursor]:
+    """A cursor on each of so many new sessions of role `app`; none of them blocks. `login` are libpq's parameters."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES if most == resource.RLIM_INFINITY else min(FILES, most), most))
+
+    def opening() -> connection:
+        new: connection = psycopg2.connect(
+            host=server.host, port=server.port, user="app", dbname="postgres", async_=True, **login
+        )
+        return new
+
+    opened: list[connection] = []
+    while len(opened) < count:
+        batch = [opening() for _ in range(min(AT_ONCE, count - len(opened)))]
+        wait_until(lambda batch=batch: {each.poll() for each in batch} == {POLL_OK})  # type: ignore[misc]
+        opened += batch
+    return [each.cursor() for each in opened]
+
+
+def send(sessions: Sequence[cursor], statement: str) -> None:
+    """Starts the statement in every session."""
+    for session in sessions:
+        session.execute(statement)
+
+
+def wait_for_answers(sessions: Sequence[cursor]) -> None:
+    """Until every session's statement has ended."""
+    wait_until(lambda: {session.connection.poll() for session in sessions} == {POLL_OK})
+
+
+def close(sessions: Sequence[cursor]) -> None:
+    """Ends them all."""
+    for session in sessions:
+        session.connection.close()

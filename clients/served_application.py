@@ -1,0 +1,169 @@
+"""An application of the lab: a process that uses one library, and does what a scenario says."""
+
+import json
+import os
+import subprocess
+import threading
+from dataclasses import dataclass
+from typing import IO, Any
+
+from clients.forwarder import Forwarder
+from clients.lab_errors import LabError
+from clients.libraries import Library
+
+# A pool that has nothing to lend makes its borrower wait this long.
+BORROW_SECONDS = 20.0
+# Far more than any command needs: what takes longer hangs.
+ANSWER_SECONDS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a command: how many uses were served, how many failed, with the first error."""
+
+    served: int
+    failed: int
+    error: str | None
+    seconds: float
+
+
+class Application:
+    """A running process; `name` is its application_name. It is `crashed` where it ended by itself."""
+
+    def __init__(
+        self,
+        name: str,
+        library: Library,
+        forwarder: Forwarder,
+        *,
+        size: int,
+        minimum: int = 0,
+        connect_to: int | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.library = library
+        self.forwarder = forwarder
+        self.size = size
+        self.connect_to = connect_to or forwarder.port
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PG")},
+            **library.environment,
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.connect_to),
+            "PGUSER": "shop",
+            "PGDATABASE": "postgres",
+            "PGAPPNAME": name,
+            "POOL_SIZE": str(size),
+            "POOL_MINIMUM": str(minimum),
+            "BORROW_SECONDS": str(BORROW_SECONDS),
+            **(environment or {}),
+        }
+        self.version = ""
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Returns once the process is ready."""
+        self._process = subprocess.Popen(
+            self.library.command,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._errors = _Tail(self._process.stderr)
+        self.version = self._answer()["ready"]
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def use(self, count: int) -> None:
+        """Uses as many sessions at once, and gives them back."""
+        self._have_done(f"use {count}")
+
+    def try_to_use(self, count: int) -> Answer:
+        """The same, and what came of it, also where some uses fail."""
+        return self._do(f"use {count}")
+
+    def hold(self, count: int) -> None:
+        """Uses as many sessions and never gives them back: a leak."""
+        self._have_done(f"hold {count}")
+
+    def begin(self, count: int) -> None:
+        """Leaves a transaction open in each of as many sessions."""
+        self._have_done(f"begin {count}")
+
+    def release(self) -> None:
+        """Gives back what it held, and rolls back what it began."""
+        self._have_done("release")
+
+    def run(self, count: int) -> None:
+        """Lets as many sessions work on one statement for hours; for applications in Python."""
+        self._have_done(f"run {count}")
+
+    def work(self, workers: int, per_second: float) -> None:
+        """Lets as many workers use one session each, again and again, until `rest`."""
+        self._have_done(f"work {workers} {per_second}")
+
+    def rest(self) -> Answer:
+        """Ends the work; the answer is what came of it."""
+        return self._do("rest")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _have_done(self, command: str) -> None:
+        """A scenario that is not what it says proves nothing: raises LabError where a use of it fails."""
+        answer = self._do(command)
+        if answer.failed:
+            raise LabError(f"{self.name}: {command}: {answer.failed} failed: {answer.error}")
+
+    def _do(self, command: str) -> Answer:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(f"{command}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise LabError(f"{self.name}: its process has ended: {self._errors.text}") from None
+        return Answer(**self._answer())
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        watchdog = threading.Timer(ANSWER_SECONDS, self._process.kill)
+        watchdog.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            watchdog.cancel()
+        if not line:
+            self._process.wait()
+            raise LabError(f"{self.name}: its process has ended: {self._errors.text}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+class _Tail:
+    """The last lines of a stream, read as they come so that its writer never waits."""
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        assert stream is not None
+        self._lines: list[str] = []
+        self._stream = stream
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def text(self) -> str:
+        """One line of it."""
+        return " | ".join(self._lines[-6:])[-400:] or "it printed nothing"
+
+    def _read(self) -> None:
+        for line in self._stream:
+            if line.strip():
+                self._lines = [*self._lines[-20:], line.strip()]

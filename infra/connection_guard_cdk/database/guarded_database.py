@@ -1,0 +1,56 @@
+"""One guarded database: its alarms, its responder, its pulse, and what watches them."""
+
+from aws_cdk import Acknowledgment, Validations
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
+from constructs import Construct, IDependable
+
+from connection_guard.configuration.guard.guard_configuration import Database, NewProxy, Target
+from connection_guard.core.deployment.reporter_settings import WatchedDatabase
+from connection_guard_cdk.database.heartbeat import Pulse
+from connection_guard_cdk.database.proxy import Proxy
+from connection_guard_cdk.database.responder_function import Responder
+from connection_guard_cdk.database.self_watch import SelfWatch
+from connection_guard_cdk.database.usage_alarms import UtilisationAlarms
+from connection_guard_cdk.shared.messaging import Messaging
+
+
+class GuardedDatabase(Construct):
+    """Everything that belongs to one database.
+
+    `key` is the customer's, None where AWS's own serve. `warning` and `critical` are the alarms on its
+    DatabaseConnections, `watched` is what the reporter is told of it.
+    """
+
+    def __init__(
+        self, scope: Construct, database: Database, target: Target, key: kms.IKey | None, messaging: Messaging
+    ) -> None:
+        super().__init__(scope, database.identifier)
+        self.database = database
+        vpc = ec2.Vpc.from_vpc_attributes(
+            self,
+            "Vpc",
+            vpc_id=database.network.vpc,
+            availability_zones=list(database.network.availability_zones),
+            private_subnet_ids=list(database.network.subnets),
+        )
+        Validations.of(vpc).acknowledge(
+            Acknowledgment(
+                id="Construct-Annotations::@aws-cdk/aws-ec2:noSubnetRouteTableId", reason="Nothing here adds routes."
+            )
+        )
+        way_in: list[IDependable] = []
+        proxy = database.proxy
+        if isinstance(proxy, NewProxy):
+            new_proxy = Proxy(self, "Proxy", database, proxy, vpc)
+            way_in.append(new_proxy)
+            proxy = new_proxy.created
+        responder = Responder(self, "Responder", database, proxy, target, vpc, key, messaging)
+        way_in.append(responder.security_group)
+        self.responder = responder.function
+        self.watched = WatchedDatabase(database.identifier, database.is_cluster, responder.name)
+        alarms = UtilisationAlarms(self, "Alarms", database, self.responder, messaging)
+        self.warning, self.critical = alarms.warning, alarms.critical
+        # The first pulse finds the way in, and the last one is over before it is closed.
+        Pulse(self, "Pulse", self.responder).node.add_dependency(*way_in)
+        SelfWatch(self, "SelfWatch", database, self.responder, messaging)

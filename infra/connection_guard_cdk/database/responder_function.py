@@ -1,0 +1,156 @@
+"""The function inside the VPC that frees slots, and everything that it may do."""
+
+from aws_cdk import Acknowledgment, ArnFormat, Duration, Names, RemovalPolicy, Stack, Validations
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from connection_guard.configuration.guard.guard_configuration import Database, ExistingProxy, Target
+from connection_guard.core.database.door import Door, DoorName
+from connection_guard.core.deployment.alarm import MAXIMUM_EVENT_AGE
+from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard_cdk.database.login_permission import may_log_in
+from connection_guard_cdk.database.network import ClosedSecurityGroup
+from connection_guard_cdk.database.usage_alarms import tiers_by_alarm
+from connection_guard_cdk.packages import PYTHON, build_package
+from connection_guard_cdk.shared.messaging import Messaging
+
+# Lambda's own work on network interfaces. The actions to describe know no resources, and the interfaces have no names
+# beforehand: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+NETWORK_INTERFACE_ACTIONS = (
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+)
+
+
+class Responder(Construct):
+    """The responder of one database. `proxy` is the RDS Proxy before it, None where there is none.
+
+    `key` is the customer's, for its log and its environment, None where AWS's own serve. `name` is the function's in
+    plain text, where `function.function_name` is a reference.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        identifier: str,
+        database: Database,
+        proxy: ExistingProxy | None,
+        target: Target,
+        vpc: ec2.IVpc,
+        key: kms.IKey | None,
+        messaging: Messaging,
+    ) -> None:
+        super().__init__(scope, identifier)
+        self.security_group = self._security_group(database, proxy, vpc)
+        # Known beforehand, so that the role can name the function that has it, and the reporter whom it hears of.
+        self.name = name = Names.unique_resource_name(
+            self, max_length=64, separator="-", allowed_special_characters="-"
+        )
+        log_group = logs.LogGroup(
+            self,
+            "Log",
+            log_group_name=f"/aws/lambda/{name}",
+            encryption_key=key,
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=RemovalPolicy.DESTROY,  # the reports themselves are kept, by the reporter
+        )
+        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group.grant_write(role)
+        if key is not None:
+            key.grant(role, "kms:Decrypt")
+        role.add_to_policy(may_log_in(self, _logins(database, proxy)))
+        _let_lambda_alone_manage_network_interfaces(role, name)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            function_name=name,
+            description=f"Connection Guard: frees slots of {database.identifier} before clients are refused",
+            runtime=lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON),
+            architecture=lambda_.Architecture.custom(target.architecture.value),
+            code=lambda_.Code.from_asset(
+                str(build_package("responder", target.architecture, {"policy.toml": database.policy_file.read_bytes()}))
+            ),
+            handler="responder.handler.lambda_handler",
+            environment=_settings(self, database, proxy, target).to_environment(),
+            environment_encryption=key,
+            # Before the pulse of the next minute, so that a remediation does not hold it up.
+            timeout=Duration.seconds(55),
+            # It needs 128 MB for 5,000 sessions. Lambda gives processor time in proportion: the rest is for a cold
+            # start and for signing and TLS when every tenth of a second counts.
+            memory_size=512,
+            role=role,
+            log_group=log_group,
+            vpc=vpc,
+            security_groups=[self.security_group],
+            # Runs exclude each other in the database; this keeps a second one from starting at all.
+            reserved_concurrent_executions=1 if database.reserve_concurrency else None,
+            # Late is worse than never, and a run that failed may have acted.
+            retry_attempts=0,
+            max_event_age=Duration.seconds(MAXIMUM_EVENT_AGE.total_seconds()),
+            on_success=destinations.SnsDestination(messaging.reports),
+            on_failure=destinations.SnsDestination(messaging.failures),
+        )
+        Validations.of(role).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions-IAM5[Resource::*]",
+                reason="Lambda's own work on network interfaces cannot be narrowed; the code is denied it.",
+            )
+        )
+        Validations.of(self.function).acknowledge(
+            Acknowledgment(
+                id="AwsSolutions-L1",
+                reason="The version is that of the package's compiled libraries, and changes with them.",
+            )
+        )
+
+    def _security_group(self, database: Database, proxy: ExistingProxy | None, vpc: ec2.IVpc) -> ClosedSecurityGroup:
+        group = ClosedSecurityGroup(
+            self, "SecurityGroup", vpc=vpc, description=f"Connection Guard, responder of {database.identifier}"
+        )
+        group.let_reach(database.security_groups, database.port)
+        if proxy is not None:
+            group.let_reach(proxy.security_groups, proxy.port)
+        return group
+
+
+def _let_lambda_alone_manage_network_interfaces(role: iam.Role, function: str) -> None:
+    """As AWS advises, on the page above: what Lambda may do by the role, the code may as well unless that is denied."""
+    arn = Stack.of(role).format_arn(
+        service="lambda", resource="function", resource_name=function, arn_format=ArnFormat.COLON_RESOURCE_NAME
+    )
+    role.add_to_policy(iam.PolicyStatement(actions=list(NETWORK_INTERFACE_ACTIONS), resources=["*"]))
+    role.add_to_policy(
+        iam.PolicyStatement(
+            effect=iam.Effect.DENY,
+            actions=[*NETWORK_INTERFACE_ACTIONS, "ec2:DetachNetworkInterface"],
+            resources=["*"],
+            conditions={"ArnEquals": {"lambda:SourceFunctionArn": arn}},
+        )
+    )
+
+
+def _logins(database: Database, proxy: ExistingProxy | None) -> list[tuple[str, str]]:
+    direct = (database.resource_id, database.role)
+    return [direct] if proxy is None else [(proxy.resource_id, proxy.role), direct]
+
+
+def _settings(scope: Construct, database: Database, proxy: ExistingProxy | None, target: Target) -> Settings:
+    return Settings(
+        database=database.identifier,
+        database_name=database.database_name,
+        region=target.region,
+        proxy=None if proxy is None else Door(DoorName.PROXY, proxy.host, proxy.port, proxy.role),
+        direct=Door(DoorName.DIRECT, database.host, database.port, database.role),
+        warning_percent=database.warning_percent,
+        critical_percent=database.critical_percent,
+        alarms=tiers_by_alarm(scope, database),
+    )

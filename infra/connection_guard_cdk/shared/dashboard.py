@@ -1,0 +1,71 @@
+"""One page a stack: for each database how full it is, with which sessions, what the guard did, and that it is awake."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from connection_guard.configuration.guard.guard_configuration import Database
+from connection_guard.core.notification.links import dashboard_page
+from connection_guard.core.report.metrics import Metric
+from connection_guard_cdk.database.utilisation import guard_metric, utilisation
+
+SESSIONS = [metric for metric in Metric if metric.startswith("Sessions")]
+
+
+class Dashboard(Construct):
+    """A dashboard by the name of `name`, with one row per database. `url` is where a browser shows it.
+
+    The names of dashboards are those of the whole account, and stacks in two regions may have the same.
+    """
+
+    def __init__(self, scope: Construct, identifier: str, databases: Sequence[Database]) -> None:
+        super().__init__(scope, identifier)
+        stack = Stack.of(self)
+        self.name = f"{stack.stack_name}-{stack.region}"
+        self.url = dashboard_page(stack.region, self.name)
+        cloudwatch.Dashboard(
+            self,
+            "Dashboard",
+            dashboard_name=self.name,
+            default_interval=Duration.hours(3),
+            widgets=[_row(database) for database in databases],
+        )
+
+
+def _row(database: Database) -> list[cloudwatch.IWidget]:
+    def measured(metrics: Sequence[Metric], statistic: str = "Maximum") -> list[cloudwatch.IMetric]:
+        return [guard_metric(database, metric, statistic) for metric in metrics]
+
+    # CloudWatch charges for a dashboard of more than 50 metrics.
+    proxy_door = [] if database.proxy is None else [Metric.PROXY_DOOR_OPEN]
+    return [
+        cloudwatch.GraphWidget(
+            title=f"{database.identifier}: percent of the usable connections",
+            # What the alarms go by, and what the guard counts: the latter is missing while it cannot get in.
+            left=[utilisation(database), *measured([Metric.UTILISATION])],
+            left_annotations=[
+                cloudwatch.HorizontalAnnotation(
+                    value=database.warning_percent, label="warning", color=cloudwatch.Color.ORANGE
+                ),
+                cloudwatch.HorizontalAnnotation(
+                    value=database.critical_percent, label="critical", color=cloudwatch.Color.RED
+                ),
+            ],
+            left_y_axis=cloudwatch.YAxisProps(min=0, max=100),
+        ),
+        cloudwatch.GraphWidget(
+            title=f"{database.identifier}: sessions by state", left=measured(SESSIONS), stacked=True
+        ),
+        cloudwatch.GraphWidget(
+            title=f"{database.identifier}: terminations",
+            left=measured([Metric.TERMINATED, Metric.SURVIVED], "Sum"),
+            left_y_axis=cloudwatch.YAxisProps(min=0),
+        ),
+        cloudwatch.GraphWidget(
+            title=f"{database.identifier}: pulse, seat and doors",
+            left=measured([Metric.PULSE, Metric.SEAT_HELD, *proxy_door, Metric.DIRECT_DOOR_OPEN]),
+            left_y_axis=cloudwatch.YAxisProps(min=0, max=1),
+        ),
+    ]

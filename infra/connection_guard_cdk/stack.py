@@ -1,0 +1,100 @@
+"""The stack: it only composes, and tells the person who deployed it what to do next."""
+
+from collections.abc import Mapping
+
+from aws_cdk import (
+    Annotations,
+    CfnOutput,
+    CliCredentialsStackSynthesizer,
+    DefaultStackSynthesizer,
+    Environment,
+    IStackSynthesizer,
+    Stack,
+)
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from connection_guard.configuration.guard.guard_configuration import (
+    Configuration,
+    Database,
+    ProxyAuthentication,
+    Synthesizer,
+)
+from connection_guard_cdk.database.guarded_database import GuardedDatabase
+from connection_guard_cdk.shared.dashboard import Dashboard
+from connection_guard_cdk.shared.messaging import Messaging
+from connection_guard_cdk.shared.records import Records
+from connection_guard_cdk.shared.reporter_function import Reporter
+
+
+class ConnectionGuardStack(Stack):
+    """Everything that guards the databases of one guard.toml."""
+
+    def __init__(self, scope: Construct, configuration: Configuration) -> None:
+        target = configuration.target
+        super().__init__(
+            scope,
+            target.stack_name,
+            description="Connection Guard: keeps RDS and Aurora PostgreSQL reachable when connections run out",
+            env=Environment(account=target.account, region=target.region),
+            synthesizer=_synthesizer(target.synthesizer),
+            tags=_tags(target.tags),
+        )
+        key = None if target.kms_key is None else kms.Key.from_key_arn(self, "Key", target.kms_key)
+        messaging = Messaging(self, "Messaging")
+        messaging.tell_by_email(configuration.notifications.emails)
+        records = Records(self, "Records", key)
+        dashboard = Dashboard(self, "Dashboard", configuration.databases)
+        CfnOutput(
+            self, "IncidentsTopic", value=messaging.incidents.topic_arn, description="Subscribe whoever is on duty"
+        )
+        CfnOutput(self, "DashboardAddress", value=dashboard.url, description="How full the databases are")
+        CfnOutput(self, "IncidentsTable", value=records.table.table_name, description="The incidents; kept on removal")
+        CfnOutput(self, "EvidenceBucket", value=records.bucket.bucket_name, description="The evidence; kept on removal")
+        watched = []
+        for database in configuration.databases:
+            guarded = GuardedDatabase(self, database, target, key, messaging)
+            watched.append(guarded.watched)
+            _tell_next_steps(guarded)
+        secret = configuration.notifications.slack_secret
+        Reporter(self, "Reporter", target.architecture, watched, dashboard, secret, key, messaging, records)
+        if not configuration.notifications.emails:
+            Annotations.of(self).add_warning_v2(
+                "connection-guard:slack-only",
+                "Only Slack is notified, by the reporter: if that fails as a whole, nobody hears of it. Name at least "
+                "one e-mail address in guard.toml.",
+            )
+
+
+def _tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Give the guard's own tag, too, unless somebody uses its key, for which IAM takes that in capitals as well."""
+    own = {} if "application" in map(str.lower, tags) else {"application": "connection-guard"}
+    return {**own, **tags}
+
+
+def _synthesizer(synthesizer: Synthesizer) -> IStackSynthesizer:
+    match synthesizer:
+        case Synthesizer.BOOTSTRAP_ROLES:
+            return DefaultStackSynthesizer()
+        case Synthesizer.CLI_CREDENTIALS:
+            return CliCredentialsStackSynthesizer()
+
+
+def _tell_next_steps(guarded: GuardedDatabase) -> None:
+    name = guarded.database.identifier
+    outputs = (
+        ("BootstrapCommand", f"Run once, before {name} is guarded", bootstrap_command(guarded.database)),
+        ("ResponderName", f"The function that guards {name}", guarded.responder.function_name),
+        ("ResponderLogName", f"Each run on {name}", guarded.responder.log_group.log_group_name),
+    )
+    for output, description, value in outputs:
+        CfnOutput(guarded, output, value=value, description=description)
+
+
+def bootstrap_command(database: Database) -> str:
+    """How a person gives the server the guard's roles, with its master user in the place of <master>."""
+    roles = f"-v guard_role={database.role}"
+    if database.proxy is not None and database.proxy.authentication is ProxyAuthentication.SECRETS:
+        roles += f" -v proxy_role={database.proxy.role}"
+    server = f"host={database.host} port={database.port} dbname={database.database_name} user=<master>"
+    return f'psql "{server}" {roles} -f bootstrap/bootstrap.sql'

@@ -1,0 +1,16 @@
+"""Metrics leave the VPC as log lines: CloudWatch reads them from there (embedded metric format)."""
+
+from aws_lambda_powertools.metrics import EphemeralMetrics
+
+from connection_guard.core.report.metrics import DIMENSION, NAMESPACE, metrics_of
+from connection_guard.core.report.run import Run
+
+
+def publish(run: Run) -> None:
+    """Writes the run's metrics as one document to standard output."""
+    # An empty service keeps POWERTOOLS_SERVICE_NAME from adding a dimension: alarms go by Database alone.
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service="")
+    metrics.add_dimension(DIMENSION, run.database)
+    for metric, value in metrics_of(run).items():
+        metrics.add_metric(metric.value, metric.unit, value)
+    metrics.flush_metrics()

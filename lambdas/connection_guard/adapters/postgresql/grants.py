@@ -1,0 +1,40 @@
+"""What the guard's role must be granted before anything it sees can be trusted."""
+
+from connection_guard.core.database.snapshot import Measurement
+from connection_guard.core.words import identifier
+
+
+def missing_grants(measurement: Measurement) -> tuple[str, ...]:
+    """The GRANT that mends each privilege without which the guard is blind or powerless.
+
+    Without pg_read_all_stats every stranger's state is NULL, and there would seem to be nothing to terminate.
+    """
+    privileges = measurement.privileges
+    return tuple(
+        _grant(privilege, measurement.role)
+        for privilege, is_held in (
+            ("pg_read_all_stats", privileges.reads_all_stats),
+            ("pg_signal_backend", privileges.signals_sessions),
+        )
+        if not is_held
+    )
+
+
+def shortcomings(measurement: Measurement) -> tuple[str, ...]:
+    """What keeps the second door shut on a full database, and what mends it, where the server can have a reserve.
+
+    Before PostgreSQL 16 it cannot (PostgreSQL manual, reserved_connections): only the seat gets the guard in then.
+    """
+    may_use_reserve = measurement.privileges.uses_reserved_connections
+    if may_use_reserve is None:
+        return ()
+    mends = []
+    if not may_use_reserve:
+        mends.append(_grant("pg_use_reserved_connections", measurement.role))
+    if measurement.capacity.reserved_connections == 0:
+        mends.append("set reserved_connections to 2 or more in the parameter group, and reboot.")
+    return tuple(f"the second door is shut on a full database: {mend}" for mend in mends)
+
+
+def _grant(privilege: str, role: str) -> str:
+    return f"GRANT {privilege} TO {identifier(role)};"

@@ -1,0 +1,41 @@
+"""One run at a time: several execution environments of one guard take turns by a lock in the database.
+
+What a run remembers for the next one is written while it has the turn.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from connection_guard.adapters.postgresql.guard_session import GuardSession, execute
+from connection_guard.core.decision.engagement import Engagement, to_text
+
+# A number that nobody else's advisory locks are likely to use.
+TURN = int.from_bytes(b"connguar", "big")
+
+MEMORY = "connection-guard "
+"""What precedes an engagement where the database keeps it."""
+
+
+class Turn(NamedTuple):
+    """Whether this session has the turn; where another has it, its pid and role, and whether it is the guard's own."""
+
+    is_taken: bool
+    holder: int | None
+    role: str
+    is_guard: bool
+
+
+def take_turn(session: GuardSession, guard_roles: Collection[str], deadline: float) -> Turn:
+    """Take the turn where nobody has it, without waiting. Raises DatabaseError as `database.execute` does."""
+    (row,) = execute(session, "take_turn", {"turn": TURN, "guard_roles": list(guard_roles)}, deadline)
+    return Turn(*row)
+
+
+def end_turn(session: GuardSession, deadline: float) -> None:
+    """Let another run have the turn. Raises DatabaseError as `database.execute` does."""
+    execute(session, "end_turn", {}, deadline)
+
+
+def remember(session: GuardSession, engagement: Engagement, deadline: float) -> None:
+    """Keep the engagement in the database for the next run. Raises DatabaseError as `database.execute` does."""
+    execute(session, "remember", {"memory": MEMORY + to_text(engagement)}, deadline)

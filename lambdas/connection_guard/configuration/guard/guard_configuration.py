@@ -1,0 +1,133 @@
+"""What guard.toml says, typed: written by guard_file.py, read by every construct."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from connection_guard.configuration.max_connections.estimate import Estimate
+from connection_guard.core.policy import Policy
+
+
+class Architecture(StrEnum):
+    """Lambda's own literals."""
+
+    ARM64 = "arm64"
+    X86_64 = "x86_64"
+
+
+class Synthesizer(StrEnum):
+    """How `cdk deploy` gets its permissions: from the roles of `cdk bootstrap`, or those of whoever runs it."""
+
+    BOOTSTRAP_ROLES = "bootstrap-roles"
+    CLI_CREDENTIALS = "cli-credentials"
+
+
+class ProxyAuthentication(StrEnum):
+    """How RDS Proxy itself logs in to the database. Its clients, the guard among them, always come with IAM tokens.
+
+    IAM is end-to-end IAM authentication; SECRETS is a password out of AWS Secrets Manager.
+    """
+
+    IAM = "iam"
+    SECRETS = "secrets"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the stack is deployed, and how.
+
+    `tags` are put on everything that is created. `kms_key` is the ARN of the customer's key for logs, incidents,
+    evidence and the functions' environments, None where AWS's own keys serve.
+    """
+
+    stack_name: str
+    account: str
+    region: str
+    architecture: Architecture
+    synthesizer: Synthesizer
+    tags: Mapping[str, str]
+    kms_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notifications:
+    """Who is told of incidents.
+
+    `slack_secret` is the name of a secret in AWS Secrets Manager, never its value, and None where Slack is not told;
+    `emails` are subscribed to the incidents topic.
+    """
+
+    slack_secret: str | None
+    emails: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Where in a VPC a function runs: private subnets, and their availability zones in the same order."""
+
+    vpc: str
+    subnets: tuple[str, ...]
+    availability_zones: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingProxy:
+    """An RDS Proxy that is there already. `resource_id` is the last part of its ARN, "prx-..."."""
+
+    host: str
+    port: int
+    resource_id: str
+    security_groups: tuple[str, ...]
+    authentication: ProxyAuthentication
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewProxy:
+    """An RDS Proxy for the stack to create.
+
+    `secret` is the ARN of the secret that it logs in with, None with end-to-end IAM authentication; `secret_key` is the
+    ARN of the customer-managed key that encrypts the secret, None where AWS's own does.
+    """
+
+    authentication: ProxyAuthentication
+    role: str
+    secret: str | None
+    secret_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One guarded database.
+
+    `identifier` is the DB instance's, or the Aurora cluster's where `is_cluster`: CloudWatch's metric goes by it.
+    `resource_id` ("db-..." or "cluster-...") is what IAM knows the server by. `role` logs in through the direct door.
+    `max_connections` is the figure that alarms fall back to. The percentages are of the usable connections.
+    """
+
+    identifier: str
+    is_cluster: bool
+    database_name: str
+    host: str
+    port: int
+    resource_id: str
+    max_connections: Estimate
+    network: Network
+    security_groups: tuple[str, ...]
+    proxy: ExistingProxy | NewProxy | None
+    role: str
+    policy_file: Path
+    policy: Policy
+    warning_percent: float
+    critical_percent: float
+    reserve_concurrency: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The whole of guard.toml."""
+
+    target: Target
+    notifications: Notifications
+    databases: tuple[Database, ...]

@@ -1,0 +1,171 @@
+"""Whether what is right by itself makes sense together: limits that contradict, rules that can never match."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Network, IPv6Network
+from itertools import product
+from math import ceil
+
+from connection_guard.configuration.policy.values import BRACKETS
+from connection_guard.core.database.session import SessionState
+from connection_guard.core.decision.decide import AMAZON_ROLES
+from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
+
+LONGEST_PAUSES = timedelta(seconds=20)  # of one run, which ends within a minute: then comes the next pulse
+
+
+def contradictory_limits(limits: Limits) -> Iterator[str]:
+    if limits.most_per_run > limits.most_per_hour:
+        yield (
+            f"limits: most_per_run: {limits.most_per_run} is more than most_per_hour allows, {limits.most_per_hour}; "
+            "lower it, or raise most_per_hour"
+        )
+    pauses = ceil(limits.most_per_run / limits.batch_size) - 1
+    if pauses * limits.pause_between_batches > LONGEST_PAUSES:
+        longest = LONGEST_PAUSES // timedelta(milliseconds=1) // pauses
+        yield (
+            f"limits: pause_between_batches: {limits.most_per_run} sessions in batches of {limits.batch_size} make "
+            f"{pauses} pauses, and a run has {LONGEST_PAUSES.seconds} s for all of them; "
+            f'write at most "{longest}ms", or lower most_per_run'
+        )
+
+
+def target_not_below_warning(policy: Policy, warning_percent: float) -> str | None:
+    """What is wrong with the policy's target beside the warning alarm's threshold, None where nothing is."""
+    target = policy.limits.target_percent
+    if target < warning_percent:
+        return None
+    never_ends = f"is not below the warning alarm at {warning_percent:g} %, which would never end"
+    return f"limits: target: {target:g} {never_ends}; lower it"
+
+
+def rules_that_spare_in_vain(rules: Mapping[str, Rule]) -> Iterator[str]:
+    """The first match decides: a rule that spares is an exception from those below it."""
+    is_above_termination = False
+    for place, rule in reversed(list(rules.items())):
+        if rule.action is Action.TERMINATE:
+            is_above_termination = True
+        elif not is_above_termination:
+            yield (
+                f"{place}: spares nobody, since no rule below it terminates; move it above the rules that it makes an "
+                "exception from, or remove it"
+            )
+
+
+def tiers_that_enforce_nothing(modes: Mapping[Tier, Mode], rules: Iterable[Rule]) -> Iterator[str]:
+    terminating = {tier for rule in rules if rule.action is Action.TERMINATE for tier in rule.tiers}
+    for tier, mode in modes.items():
+        if mode is Mode.ENFORCE and tier not in terminating:
+            yield f'tiers: {tier}: "enforce", but no rule terminates at {tier}; add one, or write "observe"'
+
+
+def names_used_twice(rules: Mapping[str, Rule]) -> Iterator[str]:
+    """`rules` maps the place of each, in order."""
+    places: dict[str, str] = {}
+    for place, rule in rules.items():
+        if places.setdefault(rule.name, place) != place:
+            yield f"{place}: name: {places[rule.name]} has it as well, and reports tell rules by name; change one"
+
+
+def rules_that_never_match(rules: Mapping[str, Rule], protection: Protection) -> Iterator[str]:
+    """Rules to which what comes before them certainly leaves no session. `rules` maps the place of each, in order."""
+    amazon = f"the built-in sparing of {', '.join(sorted(AMAZON_ROLES))}"
+    protections = {amazon: Protection(tuple(AMAZON_ROLES), (), (), ()), "[protect]": protection}
+    earlier: dict[str, Rule] = {}
+    for place, rule in rules.items():
+        if deciders := _deciders(rule, protections, earlier):
+            names = " and ".join(name for name in (*protections, *earlier) if name in deciders)
+            yield f"{place}: can never match: every session that it names falls to {names}; move, change or remove it"
+        earlier[place] = rule
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One combination of what a rule names; a client of None stands for any."""
+
+    state: SessionState
+    tier: Tier
+    role: str
+    database: str
+    application: str
+    client: IPv4Network | IPv6Network | None
+    older_than: timedelta
+
+
+def _parts(rule: Rule) -> Iterator[_Part]:
+    combinations = product(
+        rule.states,
+        rule.tiers,
+        rule.roles or ("*",),
+        rule.databases or ("*",),
+        rule.applications or ("*",),
+        rule.clients or (None,),
+    )
+    return (_Part(*combination, rule.older_than) for combination in combinations)
+
+
+def _deciders(rule: Rule, protections: Mapping[str, Protection], earlier: Mapping[str, Rule]) -> set[str]:
+    """The names of what decides about every session of the rule; empty where some may be left to it."""
+    deciders: set[str] = set()
+    for part in _parts(rule):
+        decider = _decider(part, protections, earlier)
+        if decider is None:
+            return set()
+        deciders.add(decider)
+    return deciders
+
+
+def _decider(part: _Part, protections: Mapping[str, Protection], earlier: Mapping[str, Rule]) -> str | None:
+    """The name of what certainly decides about every session of the part; None where nothing certainly does."""
+    for name, protection in protections.items():
+        if _protects(protection, part):
+            return name
+    for name, rule in earlier.items():
+        if _matches(rule, part):
+            return name
+    return None
+
+
+def _protects(protection: Protection, part: _Part) -> bool:
+    return (
+        _any_glob_covers(protection.roles, part.role)
+        or _any_glob_covers(protection.databases, part.database)
+        or _any_glob_covers(protection.applications, part.application)
+        or _any_network_covers(protection.clients, part.client)
+    )
+
+
+def _matches(rule: Rule, part: _Part) -> bool:
+    return (
+        part.state in rule.states
+        and part.tier in rule.tiers
+        and rule.older_than <= part.older_than
+        and (not rule.roles or _any_glob_covers(rule.roles, part.role))
+        and (not rule.databases or _any_glob_covers(rule.databases, part.database))
+        and (not rule.applications or _any_glob_covers(rule.applications, part.application))
+        and (not rule.clients or _any_network_covers(rule.clients, part.client))
+    )
+
+
+def _any_glob_covers(globs: Iterable[str], covered: str) -> bool:
+    return any(_glob_covers(glob, covered) for glob in globs)
+
+
+def _glob_covers(glob: str, covered: str) -> bool:
+    """Whether everything that `covered` matches certainly matches `glob` too.
+
+    A wildcard of `covered` has to fall to a "*" of `glob`: taken as plain characters, nothing else there matches them.
+    """
+    if "?" in glob or "[" in glob:
+        return glob == covered
+    return fnmatchcase(BRACKETS.sub("?", covered), glob)
+
+
+def _any_network_covers(
+    networks: Iterable[IPv4Network | IPv6Network], covered: IPv4Network | IPv6Network | None
+) -> bool:
+    return covered is not None and any(
+        covered.network_address in network and network.prefixlen <= covered.prefixlen for network in networks
+    )

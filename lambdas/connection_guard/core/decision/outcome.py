@@ -1,0 +1,149 @@
+"""What became of the sessions that a plan chose, and of the pools they belonged to."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+
+from connection_guard.core.database.session import Pool, SessionState
+from connection_guard.core.database.snapshot import Snapshot
+from connection_guard.core.decision.plan import Verdict
+
+# Where half of what was terminated is back within the watch, terminating more frees next to nothing. That two of two
+# came back says little.
+REOPENED_PERCENT = 50
+FEWEST_TERMINATED = 3
+
+# The last statement of a session that has only been opened: none, a setting, a test of the connection, or a driver's
+# question about types. What ends in COMMIT or ROLLBACK has worked, and so has what was reset (RESET ALL, DISCARD ALL).
+_OPENED_TO_KEEP = re.compile(
+    r"""\s* (?: $
+        | (?: SET | SHOW ) \b
+        | SELECT \s+ (?: \? ;? \s* $ | (?: pg_catalog \. )? (?: version | set_config | current_ ) )
+        | (?: SELECT | WITH ) \b .* \b pg_(?: type | catalog | namespace | range ) \b
+    )""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
+
+
+class Result(StrEnum):
+    """What became of one chosen session.
+
+    TERMINATED was signalled and seen gone; SURVIVED was signalled and is still there; MOVED_ON had changed or ended
+    before it could be signalled, and was left alone; DENIED may not be signalled by the guard's role; UNKNOWN was in
+    hand when the database was lost, and nobody has looked since; LEFT was not attempted.
+    """
+
+    TERMINATED = "terminated"
+    SURVIVED = "survived"
+    MOVED_ON = "moved on"
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one chosen session."""
+
+    verdict: Verdict
+    result: Result
+
+    @property
+    def is_signalled(self) -> bool:
+        """Whether a signal was, or may have been, sent."""
+        return self.result in (Result.TERMINATED, Result.SURVIVED, Result.UNKNOWN)
+
+
+UNMOVED = frozenset({Result.SURVIVED, Result.MOVED_ON, Result.DENIED, Result.UNKNOWN})
+"""The results of sessions that were chosen and attempted, and may still be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnection:
+    """How many of a pool's sessions were terminated, and how many it opened within the watch and left idle."""
+
+    pool: Pool
+    terminated: int
+    reopened: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """How many of a pool's sessions ended by themselves while `terminated` others were."""
+
+    pool: Pool
+    terminated: int
+    gone: int
+
+
+def settled(outcomes: Iterable[Outcome], after: Snapshot) -> tuple[Outcome, ...]:
+    """Return the outcomes as a later snapshot of the same server shows them.
+
+    A session that survived at first may be gone by now, and one whose signal nobody saw answered is gone or is not.
+    """
+    there = {session.identity for session in after.sessions}
+
+    def result(outcome: Outcome) -> Result:
+        if outcome.result not in (Result.SURVIVED, Result.UNKNOWN):
+            return outcome.result
+        return Result.SURVIVED if outcome.verdict.session.identity in there else Result.TERMINATED
+
+    return tuple(replace(outcome, result=result(outcome)) for outcome in outcomes)
+
+
+def reconnections(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot) -> tuple[Reconnection, ...]:
+    """Return for each pool that lost sessions how many it has opened since only to keep; most terminated first.
+
+    A new session that works, or has worked, serves a client, which is what terminating was for.
+    """
+    lost = Counter(outcome.verdict.session.pool for outcome in outcomes if outcome.result is Result.TERMINATED)
+    opened = Counter(
+        session.pool
+        for session in after.sessions
+        if session.backend_start > before.taken_at
+        and session.state is SessionState.IDLE
+        and _OPENED_TO_KEEP.match(_last_statement(session.query))
+    )
+    return tuple(Reconnection(pool, terminated, opened[pool]) for pool, terminated in lost.most_common())
+
+
+def vanished(
+    outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot, *, settled_after: timedelta
+) -> tuple[Vanished, ...]:
+    """Return for each pool that lost sessions how many more of it are gone; the most first.
+
+    A client that opens a session for each use ends them all the time: those younger than `settled_after` do not count.
+    """
+    results = {outcome.verdict.session.identity: outcome.result for outcome in outcomes}
+    terminated = Counter(outcome.verdict.session.pool for outcome in outcomes if outcome.result is Result.TERMINATED)
+    there = {session.identity for session in after.sessions}
+    gone = Counter(
+        session.pool
+        for session in before.sessions
+        if session.pool in terminated
+        and session.identity not in there
+        and results.get(session.identity) is not Result.TERMINATED
+        and before.taken_at - session.backend_start > settled_after
+    )
+    return tuple(Vanished(pool, terminated[pool], count) for pool, count in gone.most_common())
+
+
+def _last_statement(masked_text: str) -> str:
+    return masked_text.rstrip("; ").rpartition(";")[2]
+
+
+def reopening_applications(each_pool: Iterable[Reconnection]) -> dict[tuple[str, str], list[Reconnection]]:
+    """The pools, by role and application, whose sessions it frees next to nothing to terminate."""
+    applications: dict[tuple[str, str], list[Reconnection]] = {}
+    for each in each_pool:
+        applications.setdefault((each.pool.role, each.pool.application_name), []).append(each)
+    return {name: pools for name, pools in applications.items() if _reopens(pools)}
+
+
+def _reopens(pools: Iterable[Reconnection]) -> bool:
+    terminated = sum(each.terminated for each in pools)
+    reopened = sum(each.reopened for each in pools)
+    return terminated >= FEWEST_TERMINATED and 100 * reopened >= REOPENED_PERCENT * terminated

@@ -1,0 +1,69 @@
+"""What the responder is told at deploy: spelled here once, written by infra, read by the function. Holds no secret."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from connection_guard.core.database.door import Door, DoorName
+from connection_guard.core.policy import Tier
+from connection_guard.errors import ConfigurationError
+
+ENVIRONMENT_VARIABLE = "CONNECTION_GUARD_SETTINGS"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One guarded database.
+
+    `database` is the identifier of the DB instance or cluster, `database_name` the PostgreSQL database to log in to.
+    `proxy` is None where no RDS Proxy stands before it. The percentages are of the usable connections. `alarms` maps
+    the ARN of each alarm to its tier.
+    """
+
+    database: str
+    database_name: str
+    region: str
+    proxy: Door | None
+    direct: Door
+    warning_percent: float
+    critical_percent: float
+    alarms: Mapping[str, Tier]
+
+    @property
+    def doors(self) -> tuple[Door, ...]:
+        """Every door, in the order in which they are tried."""
+        return (self.direct,) if self.proxy is None else (self.proxy, self.direct)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The guard's own roles: one where both doors share it."""
+        return tuple(dict.fromkeys(door.role for door in self.doors))
+
+    def to_environment(self) -> dict[str, str]:
+        """The environment variable that infra gives the function."""
+        return {ENVIRONMENT_VARIABLE: json.dumps(asdict(self))}
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Reads what `to_environment` wrote; raises ConfigurationError where it is missing or malformed."""
+        try:
+            written = json.loads(environment[ENVIRONMENT_VARIABLE])
+            proxy = written.pop("proxy")
+            direct = written.pop("direct")
+            alarms = written.pop("alarms")
+            return cls(
+                proxy=_door(proxy) if proxy else None,
+                direct=_door(direct),
+                alarms={arn: Tier(tier) for arn, tier in alarms.items()},
+                **written,
+            )
+        except KeyError as missing:
+            raise ConfigurationError(f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing") from None
+        except (ValueError, TypeError, AttributeError) as wrong:
+            problem = f"not what Settings.to_environment writes ({wrong})"
+            raise ConfigurationError(f"environment variable {ENVIRONMENT_VARIABLE}: {problem}") from None
+
+
+def _door(written: dict[str, Any]) -> Door:
+    return Door(DoorName(written["name"]), written["host"], int(written["port"]), written["role"])

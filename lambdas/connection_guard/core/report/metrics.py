@@ -1,0 +1,100 @@
+"""The guard's own CloudWatch metrics, spelled here once: alarms, dashboards and the responder use these names."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from connection_guard.core.database.door import DoorName
+from connection_guard.core.database.session import SessionState
+from connection_guard.core.database.snapshot import LimitOwner, Measurement
+from connection_guard.core.decision.outcome import Result
+from connection_guard.core.report.run import Kind, Run
+
+NAMESPACE = "ConnectionGuard"
+DIMENSION = "Database"
+
+
+class Metric(StrEnum):
+    """A metric's name; `unit` is CloudWatch's word for what it counts."""
+
+    unit: str
+
+    def __new__(cls, name: str, unit: str = "Count") -> "Metric":
+        metric = str.__new__(cls, name)
+        metric._value_ = name
+        metric.unit = unit
+        return metric
+
+    USABLE = "Usable"
+    USED = "Used"
+    UTILISATION = "Utilisation", "Percent"
+    SESSIONS_ACTIVE = "SessionsActive"
+    SESSIONS_IDLE = "SessionsIdle"
+    SESSIONS_IDLE_IN_TRANSACTION = "SessionsIdleInTransaction"
+    SESSIONS_IDLE_IN_TRANSACTION_ABORTED = "SessionsIdleInTransactionAborted"
+    SESSIONS_FASTPATH = "SessionsFastpath"
+    SESSIONS_STARTING = "SessionsStarting"
+    SESSIONS_DISABLED = "SessionsDisabled"
+    SESSIONS_HIDDEN = "SessionsHidden"
+    OLDEST_IDLE_IN_TRANSACTION = "OldestIdleInTransaction", "Seconds"
+    HIGHEST_ROLE_LIMIT_UTILISATION = "HighestRoleLimitUtilisation", "Percent"
+    HIGHEST_DATABASE_LIMIT_UTILISATION = "HighestDatabaseLimitUtilisation", "Percent"
+    TERMINATED = "Terminated"
+    SURVIVED = "Survived"
+    PROXY_DOOR_OPEN = "ProxyDoorOpen"
+    DIRECT_DOOR_OPEN = "DirectDoorOpen"
+    SEAT_HELD = "SeatHeld"
+    PULSE = "Pulse"
+    PREFLIGHT_FAILED = "PreflightFailed"
+    LOCKED_OUT = "LockedOut"
+
+
+_OF_STATE = {
+    SessionState.ACTIVE: Metric.SESSIONS_ACTIVE,
+    SessionState.IDLE: Metric.SESSIONS_IDLE,
+    SessionState.IDLE_IN_TRANSACTION: Metric.SESSIONS_IDLE_IN_TRANSACTION,
+    SessionState.IDLE_IN_TRANSACTION_ABORTED: Metric.SESSIONS_IDLE_IN_TRANSACTION_ABORTED,
+    SessionState.FASTPATH: Metric.SESSIONS_FASTPATH,
+    SessionState.STARTING: Metric.SESSIONS_STARTING,
+    SessionState.DISABLED: Metric.SESSIONS_DISABLED,
+}
+_OF_LIMIT = {
+    LimitOwner.ROLE: Metric.HIGHEST_ROLE_LIMIT_UTILISATION,
+    LimitOwner.DATABASE: Metric.HIGHEST_DATABASE_LIMIT_UTILISATION,
+}
+_OF_DOOR = {DoorName.PROXY: Metric.PROXY_DOOR_OPEN, DoorName.DIRECT: Metric.DIRECT_DOOR_OPEN}
+
+
+def metrics_of(run: Run) -> dict[Metric, float]:
+    """The value of each metric that the run knows; what it does not know is left out, never 0.
+
+    The database's figures are the latest that the run saw. `Pulse` is 1 wherever it measured at all: its absence is
+    what an alarm goes by.
+    """
+    results = [outcome.result for outcome in run.outcomes]
+    values = {
+        Metric.TERMINATED: float(results.count(Result.TERMINATED)),
+        Metric.SURVIVED: float(results.count(Result.SURVIVED)),
+        Metric.SEAT_HELD: float(run.seat_held),
+        Metric.LOCKED_OUT: float(run.kind is Kind.LOCKED_OUT),
+    }
+    values |= {_OF_DOOR[attempt.door]: float(attempt.error is None) for attempt in run.doors}
+    if latest := run.after or run.measurement:
+        values |= dict(_figures(latest))
+        values |= {Metric.PULSE: 1.0, Metric.PREFLIGHT_FAILED: float(run.kind is Kind.PREFLIGHT_FAILED)}
+    return values
+
+
+def _figures(measurement: Measurement) -> Iterator[tuple[Metric, float]]:
+    yield Metric.USABLE, measurement.capacity.usable
+    yield Metric.USED, measurement.used
+    yield Metric.UTILISATION, measurement.utilisation
+    yield Metric.SESSIONS_HIDDEN, measurement.sessions_by_state.get("hidden", 0)
+    if measurement.privileges.reads_all_stats:
+        for state, metric in _OF_STATE.items():
+            yield metric, measurement.sessions_by_state.get(state, 0)
+        yield Metric.OLDEST_IDLE_IN_TRANSACTION, measurement.oldest_idle_in_transaction.total_seconds()
+    for owner, metric in _OF_LIMIT.items():
+        # A limit of 0 is somebody's decision to shut everybody out: it is not one that clients run into.
+        utilisations = [each.utilisation for each in measurement.limits if each.owner is owner and each.limit]
+        if utilisations:
+            yield metric, max(utilisations)

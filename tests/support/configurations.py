@@ -1,0 +1,112 @@
+"""Builders of what guard.toml says: a test names what it is about, the rest is an instance without a proxy."""
+
+from pathlib import Path
+from typing import Any
+
+from connection_guard.configuration.guard.guard_configuration import (
+    Architecture,
+    Configuration,
+    Database,
+    ExistingProxy,
+    Network,
+    NewProxy,
+    Notifications,
+    ProxyAuthentication,
+    Synthesizer,
+    Target,
+)
+from connection_guard.configuration.max_connections.estimate import Estimate
+from connection_guard.configuration.policy.policy_file import parse_policy
+from connection_guard.core.policy import Policy
+
+ACCOUNT = "123456789012"
+REGION = "eu-central-1"
+POLICY_FILE = Path(__file__).parents[2] / "policy.toml"
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:orders/guard-a1B2c3"
+
+
+def the_shipped_policy() -> Policy:
+    """Observes at warning, enforces at critical."""
+    return parse_policy(POLICY_FILE.read_text())
+
+
+def a_database(**changes: Any) -> Database:
+    """The DB instance "orders", whose clients can get at least 70 connections."""
+    facts: dict[str, Any] = {
+        "identifier": "orders",
+        "is_cluster": False,
+        "database_name": "postgres",
+        "host": "orders.c0ffee.eu-central-1.rds.amazonaws.com",
+        "port": 5432,
+        "resource_id": "db-ORDERS",
+        "max_connections": Estimate(79, "max_connections is estimated, at 79."),
+        "network": Network(
+            "vpc-00000000000000001",
+            ("subnet-00000000000000001", "subnet-00000000000000002"),
+            ("eu-central-1a", "eu-central-1b"),
+        ),
+        "security_groups": ("sg-000000000000000db",),
+        "proxy": None,
+        "role": "connection_guard",
+        "policy_file": POLICY_FILE,
+        "policy": the_shipped_policy(),
+        "warning_percent": 75.0,
+        "critical_percent": 90.0,
+        "reserve_concurrency": False,
+    }
+    return Database(**(facts | changes))
+
+
+def a_cluster(**changes: Any) -> Database:
+    """The Aurora cluster "orders"."""
+    facts: dict[str, Any] = {
+        "is_cluster": True,
+        "host": "orders.cluster-c0ffee.eu-central-1.rds.amazonaws.com",
+        "resource_id": "cluster-ORDERS",
+    }
+    return a_database(**(facts | changes))
+
+
+def an_existing_proxy(**changes: Any) -> ExistingProxy:
+    """A proxy with end-to-end IAM authentication."""
+    facts: dict[str, Any] = {
+        "host": "orders.proxy-c0ffee.eu-central-1.rds.amazonaws.com",
+        "port": 5432,
+        "resource_id": "prx-ORDERS",
+        "security_groups": ("sg-000000000000000fa",),
+        "authentication": ProxyAuthentication.IAM,
+        "role": "connection_guard",
+    }
+    return ExistingProxy(**(facts | changes))
+
+
+def a_new_proxy(authentication: ProxyAuthentication = ProxyAuthentication.IAM, **changes: Any) -> NewProxy:
+    """A proxy for the stack to create; with secrets it needs a role of its own, which logs in with a password."""
+    facts: dict[str, Any] = {"role": "connection_guard", "secret": None, "secret_key": None}
+    if authentication is ProxyAuthentication.SECRETS:
+        facts |= {"role": "connection_guard_proxy", "secret": SECRET}
+    return NewProxy(authentication, **(facts | changes))
+
+
+def a_target(**changes: Any) -> Target:
+    """An account in Frankfurt."""
+    facts: dict[str, Any] = {
+        "stack_name": "connection-guard",
+        "account": ACCOUNT,
+        "region": REGION,
+        "architecture": Architecture.ARM64,
+        "synthesizer": Synthesizer.BOOTSTRAP_ROLES,
+        "tags": {},
+        "kms_key": None,
+    }
+    return Target(**(facts | changes))
+
+
+def a_configuration(*databases: Database, **changes: Any) -> Configuration:
+    """A configuration of these databases, or of one."""
+    facts: dict[str, Any] = {
+        "target": a_target(),
+        "notifications": Notifications(slack_secret=None, emails=("on-call@example.com",)),
+        "databases": databases or (a_database(),),
+    }
+    return Configuration(**(facts | changes))

@@ -1,0 +1,95 @@
+"""Builders of incidents: each gives a plausible value, so that a test names only what its story is about."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from connection_guard.core.incident.circumstances import Context, RdsEvent
+from connection_guard.core.incident.incident import Alarm, Cause, Entry, Incident, SessionGroup, Usage
+from connection_guard.core.notification.links import Links
+from connection_guard.core.policy import Tier
+from tests.support.builders import CRITICAL_ALARM, WARNING_ALARM
+
+OPENED = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
+
+CONSOLE = "https://eu-central-1.console.aws.amazon.com"
+LINKS = Links(
+    alarm=f"{CONSOLE}/cloudwatch/home?region=eu-central-1#alarmsV2:alarm/orders-prod%20connections%20critical",
+    logs=f"{CONSOLE}/cloudwatch/home?region=eu-central-1#logsV2:log-groups/log-group/orders",
+    evidence=f"{CONSOLE}/s3/object/evidence?region=eu-central-1&prefix=evidence/1.jsonl.gz",
+    dashboard=f"{CONSOLE}/cloudwatch/home?region=eu-central-1#dashboards/dashboard/connection-guard",
+)
+
+LEAK = Cause("leak", "30 sessions of invoices idle for hours", "Give the pool of invoices an idle timeout")
+
+
+def an_alarm(tier: Tier = Tier.CRITICAL, state: str = "ALARM") -> Alarm:
+    arn = CRITICAL_ALARM if tier is Tier.CRITICAL else WARNING_ALARM
+    return Alarm(arn.rpartition(":")[2], arn, state, tier)
+
+
+def a_group(sessions: int = 30, *, application: str = "invoices", **changes: Any) -> SessionGroup:
+    facts: dict[str, Any] = {
+        "rule": "stuck in transaction",
+        "reason": "idle in transaction for 12 min",
+        "role": "shop",
+        "state": "idle in transaction",
+    }
+    return SessionGroup(application=application, sessions=sessions, **(facts | changes))
+
+
+def an_entry(minute: float = 0, kind: str = "remediation", **changes: Any) -> Entry:
+    """A remediation that freed 30 of 97 connections, that many minutes after three o'clock."""
+    is_remediation = kind == "remediation"
+    facts: dict[str, Any] = {
+        "request_id": f"run-{minute}",
+        "at": OPENED + timedelta(minutes=minute),
+        "kind": kind,
+        "headline": "orders-prod: 97 of 97 connections in use; terminated 30, now 67 of 97",
+        "alarm": None,
+        "tier": Tier.CRITICAL,
+        "attempt": 1 if is_remediation else 0,
+        "has_recovered": False,
+        "is_below_target": None,
+        "escalation": None,
+        "before": Usage(97, 97),
+        "after": Usage(67, 97) if is_remediation else None,
+        "terminated": (a_group(),) if is_remediation else (),
+        "survived": 0,
+        "would_terminate": (),
+        "spared": (a_group(1, application="pg_dump", rule="protect", reason="its application is protected"),),
+        "reopened": (),
+        "causes": (LEAK,),
+        "explanation": None,
+        "problems": (),
+        "evidence": "evidence/1.jsonl.gz",
+    }
+    return Entry(**(facts | changes))
+
+
+def an_escalation(minute: float, why: str = "attempts have run out", **changes: Any) -> Entry:
+    return an_entry(minute, escalation=why, is_below_target=False, **changes)
+
+
+def a_recovery(minute: float) -> Entry:
+    """The critical alarm's OK, with live usage below the target."""
+    ok = an_alarm(state="OK")
+    return an_entry(
+        minute, "observation", alarm=ok, before=Usage(50, 97), has_recovered=True, is_below_target=True, causes=()
+    )
+
+
+def an_incident(*entries: Entry, **changes: Any) -> Incident:
+    """By default of one remediation, which answered the critical alarm."""
+    entries = entries or (an_entry(alarm=an_alarm()),)
+    return Incident("orders-prod", "2026-11-20T03:00-orders-prod", entries, **changes)
+
+
+def a_context(**changes: Any) -> Context:
+    """A climb over three hours, and a failover."""
+    facts: dict[str, Any] = {
+        "events": (RdsEvent(OPENED - timedelta(minutes=20), "orders-prod", "Multi-AZ instance failover completed"),),
+        "usage": tuple((OPENED - timedelta(minutes=180 - i), i / 2) for i in range(0, 180, 5)),
+        "trend": "a steady climb over 3 h: a leak",
+        "problems": (),
+    }
+    return Context(**(facts | changes))

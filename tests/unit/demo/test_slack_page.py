@@ -1,0 +1,141 @@
+"""The page says all that the messages say, and nothing in them can make it do more."""
+
+import re
+from html import unescape
+from html.parser import HTMLParser
+from typing import Any
+
+from connection_guard.core.notification.slack_message import GREEN, Message, message_of, thread_of
+from demo.slack_page import conversation_page
+from doubles.slack_double import Posted
+from tests.support.incidents import LINKS, OPENED, a_context, a_group, a_recovery, an_entry, an_incident
+
+HOSTILE = """</code><script src="//evil.example/x.js"></script><img src=x onerror=alert(1)>&lt;b&gt;"'"""
+
+
+class Page(HTMLParser):
+    """What a browser makes of a page: its text, and each of its elements with the attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self._inside: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._inside and self._inside.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self._inside:
+            self.text += data
+
+    @property
+    def links(self) -> list[str | None]:
+        return [attributes["href"] for tag, attributes in self.elements if tag == "a"]
+
+
+def posted(message: Message, at: int = 0, *, thread: str | None = None, before: tuple[Message, ...] = ()) -> Posted:
+    timestamp = f"{int(OPENED.timestamp()) + at}.000001"
+    return Posted("C0123ABCD", timestamp, thread, content_of(message), [content_of(each) for each in before])
+
+
+def content_of(message: Message) -> dict[str, Any]:
+    return {"text": message.text, "attachments": [{"color": message.color, "blocks": list(message.blocks)}]}
+
+
+def said_by(mrkdwn: str) -> str:
+    """What readers read of it, its lines together."""
+    links_as_text = re.sub(r"<http[^|]+\|([^>]+)>", r"\1", mrkdwn)
+    return unescape(re.sub(r"[*`\n]", "", links_as_text))
+
+
+def section(text: str) -> Message:
+    return Message("", GREEN, ({"type": "section", "text": {"type": "mrkdwn", "text": text}},))
+
+
+def page_of(*messages: Posted, channel: str = "incidents", note: str = "") -> Page:
+    return Page(conversation_page(channel, messages, note))
+
+
+def test_everything_that_the_messages_say_is_on_the_page() -> None:
+    attempt, recovery = an_entry(), a_recovery(3)
+    opened = message_of(an_incident(attempt, context=a_context()), LINKS, OPENED)
+    over = message_of(an_incident(attempt, recovery, context=a_context()), LINKS, OPENED)
+    message = posted(over, before=(opened,))
+    reply = posted(thread_of(attempt, LINKS), 1, thread=message.timestamp)
+
+    page = page_of(message, reply, channel="database-incidents", note="made up")
+
+    for said in (opened, over, thread_of(attempt, LINKS)):
+        assert said_by(said.text) in page.text
+        for block in said.blocks:
+            for text in [block.get("text"), *block.get("fields", ()), *block.get("elements", ())]:
+                if text:
+                    assert said_by(text["text"]) in page.text
+    assert "# database-incidents" in page.text
+    assert "03:00 UTC" in page.text
+    assert page.text.count("(edited)") == 1
+    assert "1 reply" in page.text
+    assert "made up" in page.text
+    assert {LINKS.alarm, LINKS.logs, LINKS.evidence, LINKS.dashboard} == set(page.links)
+    bars = [attributes["style"] for _, attributes in page.elements if "style" in attributes]
+    assert bars == [f"border-color:{said.color}" for said in (over, opened, thread_of(attempt, LINKS))]
+
+
+def test_a_reply_stands_below_its_own_message() -> None:
+    first, second = posted(section("the first"), 0), posted(section("the second"), 60)
+    late_reply = posted(section("about the first"), 120, thread=first.timestamp)
+
+    text = page_of(first, second, late_reply).text
+
+    assert text.count("about the first") == 1
+    assert text.index("the first") < text.index("about the first") < text.index("the second")
+
+
+def test_marks_become_what_slack_makes_of_them() -> None:
+    html = conversation_page(
+        "c", [posted(section("*Rule* `a_*b*` took <https://x.example/?a=1&amp;b=2|3 &lt; 4>"))], ""
+    )
+
+    assert (
+        '<b>Rule</b> <code>a_*b*</code> took <a href="https://x.example/?a=1&amp;b=2" rel="noreferrer">3 &lt; 4</a>'
+    ) in html
+
+
+def test_a_hostile_name_is_shown_as_it_is_and_does_nothing() -> None:
+    harmless = message_of(an_incident(an_entry(terminated=(a_group(),))), LINKS, OPENED)
+    hostile = message_of(an_incident(an_entry(terminated=(a_group(application=HOSTILE),))), LINKS, OPENED)
+
+    page = page_of(posted(hostile))
+
+    assert HOSTILE in page.text
+    assert [tag for tag, _ in page.elements] == [tag for tag, _ in page_of(posted(harmless)).elements]
+
+
+def test_what_was_never_escaped_is_shown_as_it_is_and_does_nothing() -> None:
+    raw = section(f'{HOSTILE} <!channel> <javascript:alert(1)|click> <https://x.example" onclick="alert(1)|click>')
+    content = content_of(raw) | {"text": HOSTILE}
+    content["attachments"][0]["blocks"].append({"type": "header", "text": {"type": "plain_text", "text": HOSTILE}})
+    content["attachments"][0]["color"] = 'red" onclick="alert(1)'
+    message = Posted("C0123ABCD", "1.000001", None, content)
+
+    page = page_of(message, channel=HOSTILE, note=HOSTILE)
+
+    assert not {"script", "img"} & {tag for tag, _ in page.elements}
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    assert not page.links
+    assert "<!channel> <javascript:alert(1)|click>" in page.text
+
+
+def test_the_page_needs_nothing_else() -> None:
+    html = conversation_page("c", [posted(message_of(an_incident(), LINKS, OPENED))], "")
+
+    assert "default-src 'none'" in html
+    assert not re.search(r"url\(|@import|\bsrc=", html)
+    assert not {"script", "link", "img", "iframe"} & {tag for tag, _ in Page(html).elements}

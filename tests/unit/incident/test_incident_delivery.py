@@ -1,0 +1,184 @@
+"""In whatever order a database's reports are delivered and however often, everybody learns how it ended."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connection_guard.core.incident.incident import Alarm, Entry, Incident, Progress, absorb, followed
+from connection_guard.core.notification.summary import news_of
+from connection_guard.core.policy import Tier
+from connection_guard.core.report.run import Kind
+from tests.support.builders import NOW
+from tests.unit.incident.test_incident import a_failure, an_attempt, an_entry, in_alarm, locked_out, recovered
+
+
+@dataclass
+class Mailbox:
+    """The incidents of one database, and what people were last sent about each."""
+
+    current: Incident | None = None
+    known: dict[str, Incident] = field(default_factory=dict)
+    messages: list[Incident] = field(default_factory=list)
+
+    def deliver(self, entry: Entry) -> bool:
+        """Whether people were sent anything."""
+        sent = len(self.messages)
+        before, self.current = (
+            self.current,
+            absorb(self.current, entry, database="orders-prod", new_id=f"by {entry.request_id}"),
+        )
+        assert self.current is not None
+        if before is not None and self.current.previous == before.id:
+            self._send(followed(before, self.current.opened_at))
+        self._send(self.current)
+        return len(self.messages) > sent
+
+    def _send(self, incident: Incident) -> None:
+        told = self.known.get(incident.id)
+        if (news := news_of(incident)) is not None and (told is None or news_of(told) != news):
+            self.known[incident.id] = incident
+            self.messages.append(incident)
+
+
+Run = Callable[[float], Entry]
+
+_ON_ALARM: dict[str, Run] = {
+    "observes": lambda minute: an_entry(minute=minute, used=95),
+    "frees some": lambda minute: an_attempt(minute=minute, before=97, after=72),
+    "frees enough": lambda minute: an_attempt(minute=minute, before=97, after=60),
+    "refuses": lambda minute: an_entry(minute=minute, used=97, escalation="refused"),
+    "is locked out": lambda minute: locked_out(minute=minute),
+    "is killed": lambda minute: a_failure(minute=minute),
+}
+_ON_OK: dict[str, Run] = {
+    "between target and threshold": lambda minute: an_entry(minute=minute, used=72),
+    "below the target": lambda minute: an_entry(minute=minute, used=60),
+    "is locked out": lambda minute: locked_out(minute=minute),
+    "is killed": lambda minute: a_failure(minute=minute),
+}
+_ON_PULSE: dict[str, Run] = {
+    "carries on": lambda minute: an_attempt(minute=minute, before=80, after=72, attempt=2),
+    "gives up": lambda minute: an_attempt(minute=minute, before=80, after=80, attempt=10, escalation="10 attempts"),
+    "engages": lambda minute: an_attempt(minute=minute, before=97, after=90),
+    "is locked out": lambda minute: locked_out(minute=minute),
+    "is killed": lambda minute: a_failure(minute=minute),
+    "sees recovery": lambda minute: recovered(minute=minute),
+}
+
+
+def a_change(tier: Tier, state: str, run: Run, *, changed: float, ran: float) -> Entry:
+    at = NOW + timedelta(minutes=changed)
+    return replace(run(ran), alarm=Alarm(f"orders-prod {tier}", f"arn:{tier}", state, tier, at), tier=tier)
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[Entry]:
+    """Less than an hour: alarms that fire and end, runs that answer some minutes later, pulses between; a calm end."""
+    entries = []
+    for tier, offset in ((Tier.CRITICAL, 0.0), (Tier.WARNING, 0.5)):
+        minute = offset
+        for _ in range(draw(st.integers(0, 3))):
+            for state, answers in (("ALARM", _ON_ALARM), ("OK", _ON_OK)):
+                minute += draw(st.integers(1, 5))
+                run = answers[draw(st.sampled_from(sorted(answers)))]
+                entries.append(a_change(tier, state, run, changed=minute, ran=minute + draw(st.sampled_from([0.1, 4]))))
+    minutes = draw(st.lists(st.integers(0, 35), max_size=4, unique=True))
+    pulses = [_ON_PULSE[draw(st.sampled_from(sorted(_ON_PULSE)))](minute + 0.7) for minute in minutes]
+    return sorted([*entries, *pulses, recovered(minute=45)], key=lambda entry: entry.at)
+
+
+@settings(max_examples=250, deadline=None)
+@given(stories(), st.data())
+def test_in_the_end_everybody_knows_that_every_incident_is_over(story: list[Entry], data: st.DataObject) -> None:
+    repeated = story + data.draw(st.lists(st.sampled_from(story), max_size=4))
+    mailbox = Mailbox()
+
+    for entry in data.draw(st.permutations(repeated)):
+        mailbox.deliver(entry)
+
+    assert {incident.progress for incident in mailbox.known.values()} <= {Progress.CLOSED}
+
+
+@settings(max_examples=250, deadline=None)
+@given(stories(), st.data())
+def test_an_alarm_that_fires_anew_after_its_ok_is_always_news(story: list[Entry], data: st.DataObject) -> None:
+    repeated = story + data.draw(st.lists(st.sampled_from(story), max_size=4))
+    mailbox, delivered = Mailbox(), list[Entry]()
+
+    for entry in data.draw(st.permutations(repeated)):
+        is_sent = mailbox.deliver(entry)
+        if _fires_anew(entry, delivered):
+            assert is_sent
+        delivered.append(entry)
+
+
+def _fires_anew(entry: Entry, delivered: Iterable[Entry]) -> bool:
+    """Whether it shows an alarm that is on, after an OK that is known."""
+    if entry.alarm is None or entry.alarm.state != "ALARM":
+        return False
+    changes = [each.alarm for each in delivered if each.alarm and each.alarm.arn == entry.alarm.arn]
+    latest = max(changes, key=_changed_at, default=None)
+    return latest is not None and latest.state == "OK" and _changed_at(latest) < _changed_at(entry.alarm)
+
+
+def _changed_at(alarm: Alarm) -> datetime:
+    assert alarm.changed_at is not None
+    return alarm.changed_at
+
+
+@settings(max_examples=200, deadline=None)
+@given(stories())
+def test_in_order_nobody_is_left_called_once_usage_is_below_the_target(story: list[Entry]) -> None:
+    mailbox = Mailbox()
+
+    for entry in story:
+        mailbox.deliver(entry)
+        if entry.is_below_target and not entry.is_trouble:
+            assert all(incident.progress is not Progress.ESCALATED for incident in mailbox.known.values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(stories())
+def test_no_incident_outlives_the_alarms_that_it_saw(story: list[Entry]) -> None:
+    """Where the guard gets in when the last of them ends, and no run calls people then."""
+    mailbox, states = Mailbox(), dict[str, Alarm]()
+
+    for entry in story:
+        mailbox.deliver(entry)
+        if entry.change is None or mailbox.current is None:
+            continue
+        states[entry.change.arn] = max(entry.change, states.get(entry.change.arn, entry.change), key=_changed_at)
+        changes = [each.change for each in mailbox.current.entries if each.change]
+        seen = {change.arn for change in changes if change.state == "ALARM"}
+        is_any_on = any(states[arn].state == "ALARM" for arn in seen)
+        if seen and not is_any_on and not entry.is_trouble and not entry.escalation:
+            assert mailbox.current.progress is Progress.CLOSED
+
+
+def test_an_ok_that_never_comes_leaves_nobody_called_and_the_next_incident_ends_the_old_one() -> None:
+    mailbox = Mailbox()
+    called = in_alarm(Tier.CRITICAL, minute=0, used=97, escalation="refused")
+
+    sent = [
+        mailbox.deliver(each) for each in (called, recovered(minute=5), in_alarm(Tier.CRITICAL, minute=90, used=95))
+    ]
+
+    assert sent == [True, True, True]
+    states = [(incident.id, incident.progress) for incident in mailbox.messages]
+    old, new = f"by {called.request_id}", mailbox.messages[-1].id
+    assert states == [
+        (old, Progress.ESCALATED),
+        (old, Progress.RECOVERING),
+        (old, Progress.CLOSED),
+        (new, Progress.OPEN),
+    ]
+
+
+def test_a_pulse_is_nothing_that_people_are_sent() -> None:
+    mailbox = Mailbox()
+    mailbox.deliver(in_alarm(Tier.WARNING, minute=0, used=77))
+
+    assert not mailbox.deliver(an_entry(Kind.PULSE, minute=1, used=95))

@@ -1,0 +1,147 @@
+"""An incident becomes an item that DynamoDB takes, and comes back as it was."""
+
+import gzip
+import json
+import string
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+from random import Random
+
+from connection_guard.core.incident.circumstances import Context, RdsEvent
+from connection_guard.core.incident.entry import LINE_LENGTH, MOST_GROUPS, MOST_LINES
+from connection_guard.core.incident.incident import (
+    MOST_ENTRIES,
+    Cause,
+    Entry,
+    Incident,
+    Reopened,
+    SessionGroup,
+    SlackMessage,
+    Usage,
+)
+from connection_guard.core.incident.item import attributes_of, copy_key, incident_of, latest_key
+from connection_guard.core.policy import Tier
+from tests.support.builders import NOW
+from tests.unit.incident.test_incident import a_group, a_whole_story, an_alarm, an_entry, told
+
+
+def a_full_incident() -> Incident:
+    """Every field of it, and of its last entry, holds something."""
+    entry = an_entry(
+        "remediation",
+        minute=20,
+        used=97,
+        alarm=an_alarm(Tier.CRITICAL),
+        tier=Tier.CRITICAL,
+        attempt=3,
+        has_recovered=True,
+        escalation="people, please — über alles 😀",
+        after=Usage(31, 100),
+        terminated=(a_group(),),
+        survived=1,
+        would_terminate=(replace(a_group(), state=None),),
+        spared=(a_group(7),),
+        reopened=(Reopened("shop", "checkout", 40, 38),),
+        causes=(Cause("leak", "12 sessions", "end them"),),
+        explanation="why",
+        problems=("one", "two"),
+        evidence="evidence/key",
+        has_unknown_outcomes=True,
+        times=4,
+    )
+    context = Context(
+        events=(RdsEvent(NOW, "orders-prod", "Multi-AZ failover completed"),),
+        usage=((NOW, 71.5), (NOW + timedelta(minutes=1), None)),
+        trend="a climb over 3 h",
+        problems=("CloudWatch: throttled",),
+    )
+    return replace(
+        told([*a_whole_story()[:-1], entry]),
+        context=context,
+        slack=SlackMessage("C0123ABCD", "1700000000.000100"),
+        told=("run-1",),
+        not_before=NOW - timedelta(days=1),
+        previous="20261119T030000-run-0",
+        alarms_before=(replace(an_alarm(Tier.WARNING, "OK"), changed_at=NOW - timedelta(days=1)),),
+        followed_at=NOW + timedelta(days=1),
+    )
+
+
+def body_of(incident: Incident) -> bytes:
+    body = attributes_of(incident)["body"]
+    assert isinstance(body, bytes)
+    return body
+
+
+def test_every_field_comes_back_as_it_was() -> None:
+    incident = a_full_incident()
+
+    back = incident_of(body_of(incident))
+
+    assert all(getattr(incident, field.name) for field in fields(Incident))
+    assert all(getattr(incident.entries[-1], field.name) not in (None, (), "") for field in fields(Entry))
+    assert back == incident
+    assert isinstance(back.entries[-1].tier, Tier)
+
+
+def test_what_another_version_wrote_is_read() -> None:
+    incident = a_full_incident()
+    document = json.loads(gzip.decompress(body_of(incident)))
+    del document["not_before"], document["entries"][0]["times"], document["entries"][0]["alarm"]["changed_at"]
+    document["entries"][0]["new"] = document["new"] = {"unknown": 1}
+
+    back = incident_of(gzip.compress(json.dumps(document).encode()))
+
+    assert back == replace(incident, not_before=None)
+
+
+def test_the_same_incident_is_the_same_item_which_a_person_can_read_and_which_expires() -> None:
+    incident = told(a_whole_story())
+
+    attributes = attributes_of(incident)
+
+    assert attributes == attributes_of(incident)
+    assert attributes | {"body": b""} == {
+        "version": 6,
+        "opened_at": NOW.isoformat(),
+        "progress": "closed",
+        "headline": incident.headline,
+        "expires_at": int((NOW + timedelta(minutes=9, days=400)).timestamp()),
+        "body": b"",
+    }
+    assert latest_key("orders-prod") == {"pk": "database#orders-prod", "sk": "incident"}
+    assert copy_key(incident.database, incident.id) == {"pk": "database#orders-prod", "sk": f"incident#{incident.id}"}
+
+
+def test_the_longest_incident_of_the_most_hostile_names_fits_into_an_item() -> None:
+    random = Random(4)  # noqa: S311 - the same names every time
+
+    def text(length: int) -> str:
+        return "".join(random.choices(string.printable, k=length))
+
+    def groups() -> tuple[SessionGroup, ...]:
+        # A rule's name is the policy's, its reason the guard's own: neither is noise.
+        return tuple(
+            SessionGroup("r" * 100, "why " * 50, text(63), text(63), "idle", n) for n in range(MOST_GROUPS + 1)
+        )
+
+    def lines(length: int) -> tuple[str, ...]:
+        return tuple(text(63) + "said " * (length // 5 - 13) for _ in range(MOST_LINES))
+
+    def entry(minute: int) -> Entry:
+        return an_entry(
+            "remediation",
+            minute=minute,
+            used=97,
+            terminated=groups(),
+            spared=groups(),
+            reopened=tuple(Reopened(text(63), text(63), 3, 3) for _ in range(MOST_GROUPS)),
+            causes=tuple(Cause(line, line, line) for line in lines(LINE_LENGTH)),
+            problems=lines(LINE_LENGTH),
+        )
+
+    incident = told(entry(minute) for minute in range(MOST_ENTRIES + 5))
+
+    assert len(incident.entries) == MOST_ENTRIES
+    assert len(body_of(incident)) < 390_000
+    assert isinstance(incident.opened_at, datetime)
