@@ -31,9 +31,9 @@ def main() -> None:
     except RuntimeError as error:
         if "TooManyResourcesInStack" in str(error):
             sys.exit(
-                f"{guard_file.name}: its databases make more than the 500 resources that CloudFormation takes in one "
-                "stack; move some of them into a second file with a stack_name of its own, and name it to make: "
-                "make deploy GUARD=second.toml"
+                f"{guard_file.name}: its databases make more than the 500 resources that "
+                "CloudFormation takes in one stack; move some of them into a second file with a "
+                "stack_name of its own, and name it to make: make deploy GUARD=second.toml"
             )
         if "ValidationFailed" in str(error):  # each finding is on standard error already
             sys.exit(str(error))

@@ -1,7 +1,8 @@
 """How fast the guard is against what one would do by hand: `make bench`.
 
-Prints a table of ratios of medians from one run. A missed goal is no failure: the exit status says only whether
-everything could be measured. `--short` measures one round of each and judges none: it shows that they still run.
+Prints a table of ratios of medians from one run. A missed goal is no failure: the exit status says
+only whether everything could be measured. `--short` measures one round of each and judges none: it
+shows that they still run.
 """
 
 import sys

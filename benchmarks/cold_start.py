@@ -6,16 +6,22 @@ from benchmarks.finding import BenchmarkError, Finding, compared
 from benchmarks.functions import Functions, functions
 from tests.support.builders import a_pulse_event
 
-# A new process does not know that all is well, and says so at its first pulse, which is then an observation.
+# A new process does not know that all is well, and says so at its first pulse, which is then an
+# observation.
 KINDS = ("pulse", "observation")
 
 
 def measure_cold_start(rounds: int) -> list[Finding]:
     """The responder's first pulse against a bare handler's `SELECT 1`, in turn."""
     with functions() as deployed:
-        for handler in ("guard", "bare"):  # the first start of each writes bytecode and warms the page cache
+        for handler in (
+            "guard",
+            "bare",
+        ):  # the first start of each writes bytecode and warms the page cache
             _cold_start(deployed, handler)
-        pairs = [(_cold_start(deployed, "guard"), _cold_start(deployed, "bare")) for _ in range(rounds)]
+        pairs = [
+            (_cold_start(deployed, "guard"), _cold_start(deployed, "bare")) for _ in range(rounds)
+        ]
     ours, bare = zip(*pairs, strict=True)
     return [compared("cold start to the first pulse's answer", ours, bare, at_most=0.9)]
 

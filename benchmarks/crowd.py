@@ -14,9 +14,14 @@ AT_ONCE = 100
 
 
 def open_sessions(server: PostgresServer, count: int, **login: Any) -> list[cursor]:
-    """A cursor on each of so many new sessions of role `app`; none of them blocks. `login` are libpq's parameters."""
+    """A cursor on each of so many new sessions of role `app`; none of them blocks. `login` are
+    libpq's parameters.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES if most == resource.RLIM_INFINITY else min(FILES, most), most))
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE,
+        (FILES if most == resource.RLIM_INFINITY else min(FILES, most), most),
+    )
 
     def opening() -> connection:
         new: connection = psycopg2.connect(

@@ -25,12 +25,21 @@ class Finding:
 def compared(what: str, ours: Sequence[float], bare: Sequence[float], *, at_most: float) -> Finding:
     """Compares the medians of durations in seconds."""
     quotient = median(ours) / median(bare)
-    return Finding(what, _duration(ours), _duration(bare), f"{quotient:.3f}", f"<= {at_most:.2f}", quotient <= at_most)
+    return Finding(
+        what,
+        _duration(ours),
+        _duration(bare),
+        f"{quotient:.3f}",
+        f"<= {at_most:.2f}",
+        quotient <= at_most,
+    )
 
 
 def absolute(what: str, measured: float, unit: str, *, at_most: float) -> Finding:
     """Compares with the goal alone; `unit` follows the figures as it stands."""
-    return Finding(what, f"{measured:.0f}{unit}", "", "", f"<= {at_most}{unit}", measured <= at_most)
+    return Finding(
+        what, f"{measured:.0f}{unit}", "", "", f"<= {at_most}{unit}", measured <= at_most
+    )
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -43,7 +52,9 @@ def seconds(work: Callable[[], object]) -> float:
 def show(findings: Sequence[Finding], *, with_goals: bool = True) -> None:
     """Print the table."""
     rows = [("", "ours", "bare", "ratio", "goal", "")]
-    rows += [(*astuple(finding)[:-1], "met" if finding.is_met else "MISSED") for finding in findings]
+    rows += [
+        (*astuple(finding)[:-1], "met" if finding.is_met else "MISSED") for finding in findings
+    ]
     columns = range(6 if with_goals else 4)
     widths = [max(len(row[column]) for row in rows) for column in columns]
     for row in rows:

@@ -1,4 +1,6 @@
-"""The responder and a bare handler as Lambda runs them, in front of a server that they have to trust first."""
+"""The responder and a bare handler as Lambda runs them, in front of a server that they have to
+trust first.
+"""
 
 import shutil
 import subprocess
@@ -19,7 +21,11 @@ from tests.support.builders import some_settings
 from tests.support.guarded import GUARD, create_guard_role
 
 HANDLERS = Path(__file__).parent / "handlers"
-RDS_ROOTS = Path(__file__).parent.parent / "lambdas/connection_guard/adapters/postgresql/roots" / ROOTS[DoorName.DIRECT]
+RDS_ROOTS = (
+    Path(__file__).parent.parent
+    / "lambdas/connection_guard/adapters/postgresql/roots"
+    / ROOTS[DoorName.DIRECT]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +43,15 @@ class Functions:
 
 @contextmanager
 def functions() -> Iterator[Functions]:
-    """The root certificates are RDS's own bundle, as in production, and one more for the local server."""
+    """The root certificates are RDS's own bundle, as in production, and one more for the local
+    server.
+    """
     with tempfile.TemporaryDirectory() as folder:
         task_root = Path(folder)
         package_responder(task_root)
-        shutil.copytree(HANDLERS, task_root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            HANDLERS, task_root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
         certificate, key = task_root / "server.crt", task_root / "server.key"
         _certify(certificate, key)
         roots = task_root / "roots.pem"
@@ -54,7 +64,9 @@ def functions() -> Iterator[Functions]:
             server = PostgresServer(postgres)
             create_guard_role(server)
             settings = some_settings(direct=Door(DoorName.DIRECT, server.host, server.port, GUARD))
-            yield Functions(server, task_root, {**settings.to_environment(), "ROOT_CERTIFICATES": str(roots)})
+            yield Functions(
+                server, task_root, {**settings.to_environment(), "ROOT_CERTIFICATES": str(roots)}
+            )
             server.close_connections()
 
 
@@ -63,8 +75,26 @@ def _certify(certificate: Path, key: Path) -> None:
         raise BenchmarkError("openssl is missing, which makes the server's certificate: install it")
     subprocess.run(
         [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "1",
+                "-subj",
+                "/CN=localhost",
+            ),
+            *(
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+                "-keyout",
+                str(key),
+                "-out",
+                str(certificate),
+            ),
         ],
         check=True,
         capture_output=True,

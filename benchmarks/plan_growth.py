@@ -33,14 +33,16 @@ def measure_plan(rounds: int) -> list[Finding]:
 def _per_session(what: str, work: Callable[[Snapshot], object], rounds: int) -> Finding:
     """The work over the same sessions: all of them at once, in tenths, and in hundredths.
 
-    So every size works on as many sessions, none of them still in the processor's caches. The garbage collector waits:
-    what it costs depends on what else the process holds. Times are the processor's.
+    So every size works on as many sessions, none of them still in the processor's caches. The
+    garbage collector waits: what it costs depends on what else the process holds. Times are the
+    processor's.
     """
     sessions = a_crowd(SIZES[-1])
 
     def per_session(size: int) -> float:
         snapshots = [
-            a_snapshot(*sessions[start : start + size], usable=size) for start in range(0, len(sessions), size)
+            a_snapshot(*sessions[start : start + size], usable=size)
+            for start in range(0, len(sessions), size)
         ]
         gc.collect()
         gc.disable()
@@ -58,7 +60,8 @@ def _per_session(what: str, work: Callable[[Snapshot], object], rounds: int) -> 
     worst = max(medians[1:]) / medians[0]
     smallest, *larger = [f"{1e6 * each:.2f} µs" for each in medians]
     return Finding(
-        f"{what} of {' and '.join(f'{size:,}' for size in SIZES[1:])} sessions, for each, against {SIZES[0]}",
+        f"{what} of {' and '.join(f'{size:,}' for size in SIZES[1:])} sessions, for each, against "
+        f"{SIZES[0]}",
         " and ".join(larger),
         smallest,
         f"{worst:.3f}",

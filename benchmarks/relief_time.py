@@ -32,13 +32,18 @@ ARE_STALE = """
 SELECT count(*) FROM pg_stat_activity
 WHERE application_name = 'stale' AND state_change < now() - interval '3 s'
 """
-REMAINING = "SELECT application_name, count(*) FROM pg_stat_activity WHERE usename = 'app' GROUP BY application_name"
+REMAINING = (
+    "SELECT application_name, count(*) FROM pg_stat_activity WHERE usename = 'app' GROUP BY "
+    "application_name"
+)
 
 
 def measure_relief(rounds: int) -> list[Finding]:
     """The guard against the statement that one would type, each until all are gone, in turn."""
     policy = parse_policy(POLICY.read_text(), POLICY.name)
-    with EmbeddedPostgres(postgres_binaries.installed(18), {"max_connections": STALE + FRESH + 100}) as postgres:
+    with EmbeddedPostgres(
+        postgres_binaries.installed(18), {"max_connections": STALE + FRESH + 100}
+    ) as postgres:
         server = PostgresServer(postgres)
         create_guard_role(server)
         server.execute("CREATE ROLE app LOGIN")
@@ -53,7 +58,9 @@ def measure_relief(rounds: int) -> list[Finding]:
         close(fresh)
         guard.close()
         server.close_connections()
-    return [compared(f"relief of {STALE:,} among {STALE + FRESH:,} sessions", ours, bare, at_most=1.5)]
+    return [
+        compared(f"relief of {STALE:,} among {STALE + FRESH:,} sessions", ours, bare, at_most=1.5)
+    ]
 
 
 def _relief(server: PostgresServer, fresh: list[cursor], relieve: Callable[[], None]) -> float:
@@ -66,7 +73,9 @@ def _relief(server: PostgresServer, fresh: list[cursor], relieve: Callable[[], N
     remaining = server.execute(REMAINING)
     close(stale)
     if remaining != [("fresh", FRESH)]:
-        raise BenchmarkError(f"relief: {FRESH} fresh sessions should remain, and these do: {remaining}")
+        raise BenchmarkError(
+            f"relief: {FRESH} fresh sessions should remain, and these do: {remaining}"
+        )
     return duration
 
 
@@ -86,7 +95,9 @@ def _by_the_guard(guard: GuardSession, policy: Policy) -> None:
     )
     results = Counter(outcome.result for outcome in outcomes)
     if results != {Result.TERMINATED: STALE}:
-        raise BenchmarkError(f"relief: {STALE} sessions should be seen gone, and these are the results: {results}")
+        raise BenchmarkError(
+            f"relief: {STALE} sessions should be seen gone, and these are the results: {results}"
+        )
 
 
 def _by_hand(person: connection) -> None:

@@ -16,8 +16,8 @@ from tests.support.guarded import GUARD, Guarded, create_guard_role
 SESSIONS = 1_000
 MOST_KILOBYTES = 200
 
-# A thousand sessions that begin to wait at once look for a deadlock at once, too, one after the other and with all
-# locks locked: for many seconds the server does nothing else, whoever asks.
+# A thousand sessions that begin to wait at once look for a deadlock at once, too, one after the
+# other and with all locks locked: for many seconds the server does nothing else, whoever asks.
 SETTINGS: dict[str, str | int] = {"max_connections": SESSIONS + 10, "deadlock_timeout": "10min"}
 
 SETUP = """
@@ -30,7 +30,9 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 def measure_snapshot(rounds: int) -> list[Finding]:
-    """The same sessions idle, then waiting for a row that another has locked; and the Report on those that wait."""
+    """The same sessions idle, then waiting for a row that another has locked; and the Report on
+    those that wait.
+    """
     with EmbeddedPostgres(postgres_binaries.installed(18), SETTINGS) as postgres:
         server = PostgresServer(postgres)
         create_guard_role(server)
@@ -43,14 +45,22 @@ def measure_snapshot(rounds: int) -> list[Finding]:
         send([holder], "BEGIN; UPDATE stock SET item = 2")
         wait_for_answers([holder])
         send(sessions, "UPDATE stock SET item = 3")
-        wait_until(lambda: [each.connection.poll() for each in sessions] and server.execute(WAITING) == [(SESSIONS,)])
+        wait_until(
+            lambda: (
+                [each.connection.poll() for each in sessions]
+                and server.execute(WAITING) == [(SESSIONS,)]
+            )
+        )
         waiting = _snapshots(guard, rounds)
         guard.close()
         report = guarded.deliver()
         close([holder, *sessions])
         server.close_connections()
     what = f"snapshot of {SESSIONS:,} sessions"
-    return [compared(f"{what} that wait for one lock, against idle ones", waiting, idle, at_most=2), _size(report)]
+    return [
+        compared(f"{what} that wait for one lock, against idle ones", waiting, idle, at_most=2),
+        _size(report),
+    ]
 
 
 def _snapshots(guard: GuardSession, rounds: int) -> list[float]:
@@ -60,6 +70,10 @@ def _snapshots(guard: GuardSession, rounds: int) -> list[float]:
 def _size(report: dict[str, Any]) -> Finding:
     cause, omitted = report["diagnoses"][0]["cause"], report["evidence"]["omitted"]
     if (cause, omitted) != ("blocking chain", 0):
-        raise BenchmarkError(f"snapshot: the report says {cause}, not blocking chain, or omits sessions: {omitted}")
+        raise BenchmarkError(
+            f"snapshot: the report says {cause}, not blocking chain, or omits sessions: {omitted}"
+        )
     kilobytes = len(json.dumps(report).encode()) / 1000
-    return absolute(f"report on {SESSIONS:,} that wait, none omitted", kilobytes, " kB", at_most=MOST_KILOBYTES)
+    return absolute(
+        f"report on {SESSIONS:,} that wait, none omitted", kilobytes, " kB", at_most=MOST_KILOBYTES
+    )

@@ -29,7 +29,9 @@ def tasks(arguments: argparse.Namespace) -> list[Task]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make clients", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="four libraries, on the newest PostgreSQL")
+    parser.add_argument(
+        "--short", action="store_true", help="four libraries, on the newest PostgreSQL"
+    )
     parser.add_argument(
         "--client",
         action="append",
@@ -46,7 +48,9 @@ def main() -> None:
     )
     parser.add_argument("--version", action="append", type=int, choices=VERSIONS)
     parser.add_argument("--at-once", type=int, default=4, help="how many rows are measured at once")
-    parser.add_argument("--readme", action="store_true", help=f"write the table in {table.PAGE.name} anew")
+    parser.add_argument(
+        "--readme", action="store_true", help=f"write the table in {table.PAGE.name} anew"
+    )
     arguments = parser.parse_args()
 
     started = time.monotonic()
@@ -65,7 +69,9 @@ def main() -> None:
     if arguments.readme:
         table.write_page(rows)
     # The short form is the one that has to be complete: what is not installed proves nothing.
-    sys.exit(0 if all(row.holds and not (arguments.short and row.is_unavailable) for row in rows) else 1)
+    sys.exit(
+        0 if all(row.holds and not (arguments.short and row.is_unavailable) for row in rows) else 1
+    )
 
 
 if __name__ == "__main__":

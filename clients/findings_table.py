@@ -15,14 +15,19 @@ from clients.truth import Row
 PAGE = Path(__file__).parent.parent / "docs" / "clients.md"
 BEGIN = "<!-- written by make clients ARGS=--readme -->"
 END = "<!-- until here -->"
-# A pool that pauses ever longer between its tries lets a use wait for this long; a busy machine does not.
+# A pool that pauses ever longer between its tries lets a use wait for this long; a busy machine
+# does not.
 BACK_OFF_SECONDS = 3.0
 
 
 def show_row(row: Row) -> None:
     """As soon as it is measured: for whoever waits, and in a pipe as a line of JSON."""
     mark = "not installed" if row.is_unavailable else "holds" if row.holds else "FAILS"
-    print(f"{mark:13} {row.scenario}, {row.client}, PostgreSQL {row.version}", file=sys.stderr, flush=True)
+    print(
+        f"{mark:13} {row.scenario}, {row.client}, PostgreSQL {row.version}",
+        file=sys.stderr,
+        flush=True,
+    )
     if not sys.stdout.isatty():
         print(json.dumps({"holds": row.holds, **asdict(row)}), flush=True)
 
@@ -30,15 +35,32 @@ def show_row(row: Row) -> None:
 def show(rows: Sequence[Row], seconds: float) -> None:
     """All of them on a terminal, and what did not hold."""
     console = Console(highlight=False)
-    columns = ("scenario", "client", "PG", "ended", "errors", "healthy", "new client", "first cause", "untrue")
+    columns = (
+        "scenario",
+        "client",
+        "PG",
+        "ended",
+        "errors",
+        "healthy",
+        "new client",
+        "first cause",
+        "untrue",
+    )
     shown = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        shown.add_row(row.scenario, row.client, str(row.version), *_cells(row), style=None if row.holds else "red")
+        shown.add_row(
+            row.scenario,
+            row.client,
+            str(row.version),
+            *_cells(row),
+            style=None if row.holds else "red",
+        )
     console.print(shown)
     failing = sum(not row.holds for row in rows)
     absent = sum(row.is_unavailable for row in rows)
     console.print(
-        f"\n{len(rows)} rows in {seconds:.0f} s: {len(rows) - failing - absent} hold, {failing} do not"
+        f"\n{len(rows)} rows in {seconds:.0f} s: {len(rows) - failing - absent} hold, {failing} "
+        f"do not"
         + (f", {absent} could not be measured: something is not installed" if absent else "")
     )
 
@@ -69,7 +91,10 @@ def write_page(rows: Iterable[Row]) -> None:
 def page_lines(rows: Iterable[Row]) -> Iterator[str]:
     """The table in Markdown, a line for each library that was measured."""
     measured = [row for row in rows if row.findings is not None]
-    yield "| client | checks before lending | errors at 16 ended sessions | after a leak | what to set |"
+    yield (
+        "| client | checks before lending | errors at 16 ended sessions | after a leak | what to "
+        "set |"
+    )
     yield "|---|---|---|---|---|"
     for library in LIBRARIES:
         own = [row for row in measured if row.client == library.name]
@@ -77,9 +102,17 @@ def page_lines(rows: Iterable[Row]) -> Iterator[str]:
         light = [row for row in own if row.scenario == "pool refills itself"]
         leaks = [row for row in own if row.scenario.startswith("leak")]
         if idle:
-            cells = (library.name, library.check, _errors(idle, light), _after_leak(leaks), library.advice)
+            cells = (
+                library.name,
+                library.check,
+                _errors(idle, light),
+                _after_leak(leaks),
+                library.advice,
+            )
             yield f"| {' | '.join(cells)} |"
-    versions = {version for row in measured if row.findings for version in row.findings.versions.values()}
+    versions = {
+        version for row in measured if row.findings for version in row.findings.versions.values()
+    }
     yield f"\nMeasured with {', '.join(sorted(versions, key=str.lower))}."
 
 

@@ -1,4 +1,5 @@
-"""Gives a process a client address of its own: forwards what it sends from an address of 127.0.0.0/8.
+"""Gives a process a client address of its own: forwards what it sends from an address of
+127.0.0.0/8.
 
 No library has to bind an address, and the server sees as many hosts as the scenario has.
 """
@@ -10,8 +11,8 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-# Linux: the kernel chooses the port when it connects, as for any client that binds nothing, so that ports
-# follow upon one another as they do between two hosts (ip(7)).
+# Linux: the kernel chooses the port when it connects, as for any client that binds nothing, so that
+# ports follow upon one another as they do between two hosts (ip(7)).
 IP_BIND_ADDRESS_NO_PORT = 24
 
 
@@ -83,7 +84,9 @@ class Forwarder:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until its end, which is passed on, too: a client learns at once that its session was ended."""
+    """Until its end, which is passed on, too: a client learns at once that its session was
+    ended.
+    """
     with suppress(OSError):
         while data := await reader.read(65536):
             writer.write(data)

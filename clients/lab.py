@@ -1,4 +1,6 @@
-"""What a scenario does: start applications, let time pass, call the guard, look at what became of all."""
+"""What a scenario does: start applications, let time pass, call the guard, look at what became of
+all.
+"""
 
 import time
 from collections import Counter
@@ -46,7 +48,9 @@ FRESH = timedelta(seconds=45)
 class Lab:
     """One row's: a guarded server, the applications on it, and what was seen of them."""
 
-    def __init__(self, server: PostgresServer, clock: Clock, forwarders: Forwarders, stack: ExitStack) -> None:
+    def __init__(
+        self, server: PostgresServer, clock: Clock, forwarders: Forwarders, stack: ExitStack
+    ) -> None:
         self.server = server
         self._clock = clock
         self._forwarders = forwarders
@@ -70,7 +74,13 @@ class Lab:
         self._guarded.deliver(a_pulse_event(self.now()))
 
     def start(
-        self, name: str, library: Library = SQLALCHEMY, *, size: int, address: str | None = None, **more: Any
+        self,
+        name: str,
+        library: Library = SQLALCHEMY,
+        *,
+        size: int,
+        address: str | None = None,
+        **more: Any,
     ) -> Application:
         """A process of this application, at this address of 127.0.0.0/8 or at one of its own."""
         forwarder = self._forward(address)
@@ -113,10 +123,12 @@ class Lab:
         self._clock.turn(timedelta(minutes=minutes))
 
     def await_fresh(self, name: str, count: int) -> None:
-        """Until an application that works all the time has used so many sessions since time was let pass."""
+        """Until an application that works all the time has used so many sessions since time was let
+        pass.
+        """
         statement = (
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE application_name = %s AND clock_timestamp() - state_change < %s"
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND "
+            "clock_timestamp() - state_change < %s"
         )
         wait_until(lambda: self.server.execute(statement, (name, FRESH))[0][0] >= count)
 
@@ -129,7 +141,9 @@ class Lab:
         """How many sessions are above the policy's target."""
         return max(self._used() - self._target, 0)
 
-    def guard(self, *, runs: int = MOST_RUNS, meanwhile: Callable[[], object] | None = None) -> None:
+    def guard(
+        self, *, runs: int = MOST_RUNS, meanwhile: Callable[[], object] | None = None
+    ) -> None:
         """An alarm, then a pulse each minute while the guard is engaged; at most so many runs.
 
         Called again it goes on with pulses. `meanwhile` happens once all that it ends are gone.
@@ -180,8 +194,12 @@ class Lab:
             self._healthy_after = (self.now() - self._alarmed_at).total_seconds()
         return bool(report["engaged"])
 
-    def _once_they_are_gone(self, before: dict[str, tuple[str, str]], meanwhile: Callable[[], object]) -> None:
-        """Once some of them are gone and no more of them go: the guard watches now what becomes of the rest."""
+    def _once_they_are_gone(
+        self, before: dict[str, tuple[str, str]], meanwhile: Callable[[], object]
+    ) -> None:
+        """Once some of them are gone and no more of them go: the guard watches now what becomes of
+        the rest.
+        """
 
         def gone() -> int:
             return len(before.keys() - self._sessions().keys())
@@ -208,13 +226,17 @@ class Lab:
         return sessions
 
     def came_back(self) -> tuple[int, int]:
-        """How many sessions above the target there were when the first run ended, and at most at a later one."""
+        """How many sessions above the target there were when the first run ended, and at most at a
+        later one.
+        """
         first, *later = self._runs
         later_used = max((run.used for run in later), default=first.used_afterwards)
         return max(first.used_afterwards - self._target, 0), max(later_used - self._target, 0)
 
     def _used(self) -> int:
-        [(used,)] = self.server.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        [(used,)] = self.server.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        )
         return int(used)
 
     def _serves_new_client(self) -> bool:

@@ -1,4 +1,6 @@
-"""The client libraries of the lab: how each is run, what is known of it, and what its users are to set."""
+"""The client libraries of the lab: how each is run, what is known of it, and what its users are to
+set.
+"""
 
 import shutil
 import subprocess
@@ -16,13 +18,22 @@ INSTALLED = ROOT / ".cache" / "clients"
 PYTHON = INSTALLED / "python" / "bin" / "python"
 NODE_MODULES = INSTALLED / "node" / "node_modules"
 JAVA_CLASSES = INSTALLED / "java"
-JARS = ("HikariCP", "slf4j-api", "slf4j-nop", "commons-dbcp2", "commons-pool2", "commons-logging", "postgresql")
+JARS = (
+    "HikariCP",
+    "slf4j-api",
+    "slf4j-nop",
+    "commons-dbcp2",
+    "commons-pool2",
+    "commons-logging",
+    "postgresql",
+)
 
 
 class Check(StrEnum):
     """What a library does to lend no session that was ended, as the page words it.
 
-    One that hears of it has dropped the session by the time that it is lent, but for one that ends just then.
+    One that hears of it has dropped the session by the time that it is lent, but for one that ends
+    just then.
     """
 
     ASKS = "yes"
@@ -35,8 +46,8 @@ class Library:
     """One library in one configuration, and what its users are to set (`advice`).
 
     `in_turn` says whether it lends the session that was unused for longest, `crashes` whether its
-    process dies of a session that is ended while unused, `backs_off` whether replacing those that were
-    ended can take longer than its users wait.
+    process dies of a session that is ended while unused, `backs_off` whether replacing those that
+    were ended can take longer than its users wait.
     """
 
     name: str
@@ -54,14 +65,28 @@ class Library:
         path = str(PROGRAMS / self.program)
         match self.program.rpartition(".")[2]:
             case "py":
-                return (str(PYTHON), "-m", f"clients.applications.{self.program.removesuffix('.py')}")
+                return (
+                    str(PYTHON),
+                    "-m",
+                    f"clients.applications.{self.program.removesuffix('.py')}",
+                )
             case "js":
                 return ("node", path)
             case "rb":
                 return ("ruby", path)
             case _:
-                jars = ":".join([str(JAVA_CLASSES), *(f"/usr/share/java/{jar}.jar" for jar in JARS)])
-                return ("java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", jars, self.program, *self.arguments)
+                jars = ":".join(
+                    [str(JAVA_CLASSES), *(f"/usr/share/java/{jar}.jar" for jar in JARS)]
+                )
+                return (
+                    "java",
+                    "-Xshare:auto",
+                    "-XX:TieredStopAtLevel=1",
+                    "-cp",
+                    jars,
+                    self.program,
+                    *self.arguments,
+                )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -90,7 +115,9 @@ LIBRARIES = (
         check=Check.ASKS,
         in_turn=True,
     ),
-    Library("psycopg2", "uses_psycopg2.py", "catch `OperationalError`, connect again", in_turn=True),
+    Library(
+        "psycopg2", "uses_psycopg2.py", "catch `OperationalError`, connect again", in_turn=True
+    ),
     Library("psycopg2.pool", "uses_psycopg2_pool.py", "try `SELECT 1` after `getconn()`"),
     Library(
         "psycopg_pool",
@@ -168,7 +195,9 @@ def missing(library: Library) -> str | None:
                 _needs(PYTHON.is_file(), f"{PYTHON.relative_to(ROOT)}: run `make clients`")
             case "js":
                 _needs(shutil.which("node") is not None, "Node.js (node)")
-                _needs(NODE_MODULES.is_dir(), f"{NODE_MODULES.relative_to(ROOT)}: run `make clients`")
+                _needs(
+                    NODE_MODULES.is_dir(), f"{NODE_MODULES.relative_to(ROOT)}: run `make clients`"
+                )
             case "rb":
                 _ruby_has_active_record()
             case _:
@@ -186,7 +215,9 @@ def _needs(is_there: bool, what: str) -> None:
 @cache
 def _ruby_has_active_record() -> None:
     _needs(shutil.which("ruby") is not None, "ruby (Debian: ruby ruby-activerecord ruby-pg)")
-    found = subprocess.run(["ruby", "-e", 'require "active_record"; require "pg"'], capture_output=True, check=False)
+    found = subprocess.run(
+        ["ruby", "-e", 'require "active_record"; require "pg"'], capture_output=True, check=False
+    )
     _needs(found.returncode == 0, "ActiveRecord (Debian: ruby-activerecord ruby-pg)")
 
 
@@ -197,7 +228,8 @@ def _compile_java() -> None:
     absent = [jar for jar in JARS if not Path(f"/usr/share/java/{jar}.jar").is_file()]
     _needs(
         not absent,
-        f"{', '.join(absent)} (Debian: libhikaricp-java libcommons-dbcp2-java libpostgresql-jdbc-java)",
+        f"{', '.join(absent)} (Debian: libhikaricp-java libcommons-dbcp2-java "
+        "libpostgresql-jdbc-java)",
     )
     source, compiled = PROGRAMS / "Application.java", JAVA_CLASSES / "Application.class"
     if compiled.is_file() and compiled.stat().st_mtime >= source.stat().st_mtime:

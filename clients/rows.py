@@ -1,4 +1,6 @@
-"""Measures rows, several at once: each worker process has a server of each version, one after another."""
+"""Measures rows, several at once: each worker process has a server of each version, one after
+another.
+"""
 
 import os
 import sys
@@ -38,7 +40,9 @@ class _Worker:
         self._stacks: dict[int, ExitStack] = {}
 
     def measure(self, task: Task, *, may_try_again: bool = True) -> Row:
-        """The row; on a new server once more where the scenario could not be set up: that says nothing of the guard."""
+        """The row; on a new server once more where the scenario could not be set up: that says
+        nothing of the guard.
+        """
         library = library_named(task.client)
         if problem := libraries.missing(library):
             return _row(task, problem=problem, is_unavailable=True)
@@ -55,7 +59,9 @@ class _Worker:
         except Exception as error:  # noqa: BLE001 - one row's trouble is not the others'
             self._discard(task.version)
             traceback.print_exc(file=sys.stderr)
-            return _row(task, problem=f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])
+            return _row(
+                task, problem=f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+            )
 
     def _measured(self, task: Task, library: Library) -> Row:
         server, clock = self._server(task.version)

@@ -39,7 +39,9 @@ def _in_one_line(sessions: int, address: str) -> str:
 
 
 def _one_quiet_pool(lab: Lab, library: Library, shop: Application) -> Truth:
-    """Nothing but a pool of ROOM sessions that are all unused: it gives the surplus, and is too large."""
+    """Nothing but a pool of ROOM sessions that are all unused: it gives the surplus, and is too
+    large.
+    """
     surplus = lab.surplus()
     lab.guard()
     lab.resume(shop, ROOM)
@@ -63,7 +65,9 @@ def idle_pool(lab: Lab, library: Library) -> Truth:
 
 
 def _leak(lab: Lab, library: Library, *, opens_at_start: bool) -> Truth:
-    """Half an hour long two sessions every two minutes are lent and never come back; another pool works."""
+    """Half an hour long two sessions every two minutes are lent and never come back; another pool
+    works.
+    """
     checkout = lab.start("checkout", size=16)
     checkout.use(16)
     shop = lab.start("shop", library, size=32, environment={"BORROW_SECONDS": "3"})
@@ -166,7 +170,9 @@ def _behind_one_address(lab: Lab, library: Library, *, minutes_apart: float) -> 
 
 
 def processes_started_together(lab: Lab, library: Library) -> Truth:
-    """Eight processes behind one address that came up within seconds, as workers of one server do."""
+    """Eight processes behind one address that came up within seconds, as workers of one server
+    do.
+    """
     return _behind_one_address(lab, library, minutes_apart=0)
 
 
@@ -176,7 +182,9 @@ def processes_started_in_turn(lab: Lab, library: Library) -> Truth:
 
 
 def deployed_one_after_another(lab: Lab, library: Library) -> Truth:
-    """Six hosts of one application, each with a pool of 8, deployed ten minutes apart and quiet since."""
+    """Six hosts of one application, each with a pool of 8, deployed ten minutes apart and quiet
+    since.
+    """
     shops = []
     for _ in range(6):
         shop = lab.start("shop", library, size=8)
@@ -210,7 +218,9 @@ def grown_with_traffic(lab: Lab, library: Library) -> Truth:
 
 
 def storm(lab: Lab, library: Library) -> Truth:
-    """Eight hosts come up together and open 6 each: nothing has been idle for long, nobody is to go."""
+    """Eight hosts come up together and open 6 each: nothing has been idle for long, nobody is to
+    go.
+    """
     shops = [lab.start("shop", library, size=6) for _ in range(8)]
     for shop in shops:
         shop.use(6)
@@ -246,7 +256,9 @@ def genuine_load(lab: Lab, _library: Library) -> Truth:
 
 
 def traffic_returns(lab: Lab, library: Library) -> Truth:
-    """The pool's traffic returns while the guard watches, needs all it had, and falls silent again."""
+    """The pool's traffic returns while the guard watches, needs all it had, and falls silent
+    again.
+    """
     shop = lab.start("shop", library, size=ROOM)
     shop.use(ROOM)
     lab.let_pass(minutes=LONG_IDLE)
@@ -266,10 +278,11 @@ def traffic_returns(lab: Lab, library: Library) -> Truth:
 
 
 def pool_refills_itself(lab: Lab, library: Library) -> Truth:
-    """A pool whose minimum is its size: some open again what they lost although there is no work for it.
+    """A pool whose minimum is its size: some open again what they lost although there is no work
+    for it.
 
-    Three uses come while the guard watches: many a pool learns only then what it has lost. Which pools
-    do so is counted on the server, as is whether they do within the guard's watch.
+    Three uses come while the guard watches: many a pool learns only then what it has lost. Which
+    pools do so is counted on the server, as is whether they do within the guard's watch.
     """
     uses = 3
     shop = lab.start("shop", library, size=ROOM, minimum=ROOM)
@@ -299,7 +312,9 @@ def pool_refills_itself(lab: Lab, library: Library) -> Truth:
 
 
 def light_traffic(lab: Lab, library: Library) -> Truth:
-    """A pool that is far too large for its light traffic: lent in turn, none of its sessions is ever old."""
+    """A pool that is far too large for its light traffic: lent in turn, none of its sessions is
+    ever old.
+    """
     shop = lab.start("shop", library, size=ROOM)
     shop.use(ROOM)
     shop.work(1, 40)
@@ -338,7 +353,8 @@ def _behind_pgbouncer(lab: Lab, library: Library, mode: str) -> Truth:
     return Truth(
         ended={"shop": (surplus, surplus)},
         causes=(OVERSIZED,),
-        # No owner: a client that resets its session (asyncpg) or names it late (pgjdbc) leaves PgBouncer's unnamed.
+        # No owner: a client that resets its session (asyncpg) or names it late (pgjdbc) leaves
+        # PgBouncer's unnamed.
         none_of=(LEAK,),
         all_keep_one=True,
         first_errors=0 if mode == "transaction" else _first_errors(library, surplus),
@@ -351,16 +367,22 @@ def pgbouncer_session(lab: Lab, library: Library) -> Truth:
 
 
 def pgbouncer_transaction(lab: Lab, library: Library) -> Truth:
-    """PgBouncer in front, in transaction mode: nobody sees a session that was ended between two transactions."""
+    """PgBouncer in front, in transaction mode: nobody sees a session that was ended between two
+    transactions.
+    """
     return _behind_pgbouncer(lab, library, "transaction")
 
 
 def _special(lab: Lab, special: str, *, beside: int = 3, is_spared: bool = True) -> Truth:
-    """A few special sessions, older than a quiet pool beside them that is large enough to give all that is to go."""
+    """A few special sessions, older than a quiet pool beside them that is large enough to give all
+    that is to go.
+    """
     worker = lab.start("worker", SPECIAL, size=beside, environment={"SPECIAL": special})
     lab.let_pass(minutes=1)
     pool = lab.start("shop", size=ROOM - beside)
-    [(taken,)] = lab.server.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'postgres_fdw'")
+    [(taken,)] = lab.server.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'postgres_fdw'"
+    )
     pool.use(ROOM - beside - taken)
     lab.let_pass(minutes=LONG_IDLE)
     surplus = lab.surplus()
@@ -383,14 +405,17 @@ def foreign_table(lab: Lab, _library: Library) -> Truth:
     server = lab.server
     server.execute("CREATE EXTENSION postgres_fdw")
     server.execute(
-        "CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw"
-        f" OPTIONS (host '{server.host}', port '{server.port}', dbname 'postgres')"
+        f"CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '{server.host}', "
+        f"port '{server.port}', dbname 'postgres')"
     )
-    server.execute("CREATE USER MAPPING FOR shop SERVER elsewhere OPTIONS (user 'shop', password_required 'false')")
+    server.execute(
+        "CREATE USER MAPPING FOR shop SERVER elsewhere OPTIONS (user 'shop', password_required "
+        "'false')"
+    )
     server.execute("CREATE SCHEMA elsewhere")
     server.execute(
-        "CREATE FOREIGN TABLE elsewhere.orders (id int, total numeric) SERVER elsewhere"
-        " OPTIONS (schema_name 'public', table_name 'orders')"
+        "CREATE FOREIGN TABLE elsewhere.orders (id int, total numeric) SERVER elsewhere OPTIONS "
+        "(schema_name 'public', table_name 'orders')"
     )
     server.execute("GRANT USAGE ON SCHEMA elsewhere TO shop")
     server.execute("GRANT SELECT ON elsewhere.orders TO shop")
@@ -417,7 +442,9 @@ def unfinished_copy(lab: Lab, _library: Library) -> Truth:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`build` does all and returns what is true; `has_library` is False where no library plays a part."""
+    """`build` does all and returns what is true; `has_library` is False where no library plays a
+    part.
+    """
 
     name: str
     build: Callable[[Lab, Library], Truth]
@@ -451,6 +478,13 @@ SCENARIOS = (
     ),
     *(
         Scenario(_named(build), build, has_library=False)
-        for build in (genuine_load, listen_then_work, foreign_table, cursor_with_hold, renamed_dump, unfinished_copy)
+        for build in (
+            genuine_load,
+            listen_then_work,
+            foreign_table,
+            cursor_with_hold,
+            renamed_dump,
+            unfinished_copy,
+        )
     ),
 )

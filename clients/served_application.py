@@ -28,7 +28,9 @@ class Answer:
 
 
 class Application:
-    """A running process; `name` is its application_name. It is `crashed` where it ended by itself."""
+    """A running process; `name` is its application_name. It is `crashed` where it ended by
+    itself.
+    """
 
     def __init__(
         self,
@@ -118,7 +120,9 @@ class Application:
             self._process.wait()
 
     def _have_done(self, command: str) -> None:
-        """A scenario that is not what it says proves nothing: raises LabError where a use of it fails."""
+        """A scenario that is not what it says proves nothing: raises LabError where a use of it
+        fails.
+        """
         answer = self._do(command)
         if answer.failed:
             raise LabError(f"{self.name}: {command}: {answer.failed} failed: {answer.error}")

@@ -10,7 +10,9 @@ from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS
 
 @dataclass(frozen=True, slots=True)
 class Uses:
-    """What came of an application's uses: how many, how many failed, and the slowest one's seconds."""
+    """What came of an application's uses: how many, how many failed, and the slowest one's
+    seconds.
+    """
 
     count: int = 0
     failed: int = 0
@@ -56,9 +58,9 @@ class Findings:
     `held` and `ended` count sessions by application, `lost` those that went while the guard ran and
     that its report does not name. `left` is what the run left to each process that had sessions.
     `seconds` pass by the server's clock until usage is below the target, None where it never is.
-    `first` and `later` are the first and the second use of everything afterwards, `at_work` what went
-    on all the time; `restart` says of a leak whether its process needed one, None where it was no
-    leak. `versions` are the releases that were measured, by library.
+    `first` and `later` are the first and the second use of everything afterwards, `at_work` what
+    went on all the time; `restart` says of a leak whether its process needed one, None where it was
+    no leak. `versions` are the releases that were measured, by library.
     """
 
     held: Mapping[str, int]
@@ -82,12 +84,12 @@ class Truth:
 
     `ended` gives, by application, the fewest and the most sessions that may go: of an application
     that it does not name, none. `causes` are those that may come first, `owner` whose they are;
-    `none_of` are causes that are wrong wherever they stand, `sooner_or_later` such as some report has
-    to name. `all_keep_one` asks that no process loses its last session, `even` that no process of an
-    application gives more than one more than another. `served` is whether a new client gets in, None
-    where that may be either; `heard` is the run whose report escalates. `first_errors` bounds
-    the errors of the first use, None where they are the library's own. `says` and `never_says` are
-    regular expressions over what people read.
+    `none_of` are causes that are wrong wherever they stand, `sooner_or_later` such as some report
+    has to name. `all_keep_one` asks that no process loses its last session, `even` that no process
+    of an application gives more than one more than another. `served` is whether a new client gets
+    in, None where that may be either; `heard` is the run whose report escalates. `first_errors`
+    bounds the errors of the first use, None where they are the library's own. `says` and
+    `never_says` are regular expressions over what people read.
     """
 
     ended: Mapping[str, tuple[int, int]]
@@ -165,18 +167,24 @@ def _diagnosed(truth: Truth, found: Findings) -> Iterator[Claim]:
     yield Claim(f"first cause: {' or '.join(truth.causes)}", first in truth.causes, first)
     if truth.owner is not None and said:
         owner = said[0].owner
-        yield Claim(f"it is {truth.owner}'s", owner == truth.owner, owner or "an unnamed application")
+        yield Claim(
+            f"it is {truth.owner}'s", owner == truth.owner, owner or "an unnamed application"
+        )
     worst = max(run.used for run in found.runs)
     told = {run.diagnoses[0].cause for run in found.runs if run.used == worst and run.diagnoses}
     steady = {*truth.causes, *truth.sooner_or_later}
     yield Claim(
-        "the same cause as long as nothing changes", told <= steady or len(told) == 1, ", then ".join(sorted(told))
+        "the same cause as long as nothing changes",
+        told <= steady or len(told) == 1,
+        ", then ".join(sorted(told)),
     )
     causes = {each.cause for run in found.runs for each in run.diagnoses}
     for wrong in truth.none_of:
         yield Claim(f"never: {wrong}", wrong not in causes, ", ".join(sorted(causes)) or "nothing")
     for late in truth.sooner_or_later:
-        yield Claim(f"sooner or later: {late}", late in causes, ", ".join(sorted(causes)) or "nothing")
+        yield Claim(
+            f"sooner or later: {late}", late in causes, ", ".join(sorted(causes)) or "nothing"
+        )
     text = "\n".join(_read_by_people(found))
     for wanted in truth.says:
         yield Claim(f"says: {wanted}", bool(re.search(wanted, text, re.MULTILINE)), "it does not")
@@ -194,23 +202,35 @@ def _read_by_people(found: Findings) -> Iterator[str]:
 
 def _undisturbed(truth: Truth, found: Findings) -> Iterator[Claim]:
     work = found.at_work
-    yield Claim("who works sees no error", work.failed == 0, f"{work.failed} of {work.count}: {work.error}")
+    yield Claim(
+        "who works sees no error", work.failed == 0, f"{work.failed} of {work.count}: {work.error}"
+    )
     if truth.first_errors is not None:
         first = found.first
         holds = first.failed <= truth.first_errors
         wanted = f"at most {truth.first_errors} errors on first use"
         yield Claim(wanted, holds, f"{first.failed} of {first.count}: {first.error}")
     later = found.later
-    yield Claim("no errors later", later.failed == 0, f"{later.failed} of {later.count}: {later.error}")
+    yield Claim(
+        "no errors later", later.failed == 0, f"{later.failed} of {later.count}: {later.error}"
+    )
     for application, gone in found.lost.items():
         if application in found.crashed and gone < FEWEST_SESSIONS:
             continue  # so few are a coincidence, and the report does not remark on them
         if application in found.crashed:
             text = "\n".join(_read_by_people(found))
             holds = bool(re.search(r"process may have died", text))
-            yield Claim("says that a process may have died", holds, f"{gone} more of {application} are gone, unsaid")
+            yield Claim(
+                "says that a process may have died",
+                holds,
+                f"{gone} more of {application} are gone, unsaid",
+            )
         else:
-            yield Claim(f"the report names all of {application} that went", holds=False, found=f"{gone} are not in it")
+            yield Claim(
+                f"the report names all of {application} that went",
+                holds=False,
+                found=f"{gone} are not in it",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +247,9 @@ class Row:
 
     @property
     def holds(self) -> bool:
-        """Whether all that is to be true is; what could not be measured is not, unless it is not installed."""
+        """Whether all that is to be true is; what could not be measured is not, unless it is not
+        installed.
+        """
         if self.findings is None:
             return self.is_unavailable
         return bool(self.claims) and all(claim.holds for claim in self.claims)

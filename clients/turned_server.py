@@ -1,4 +1,5 @@
-"""A real server whose clock can be turned forward: ten idle minutes take no time, and ages are real.
+"""A real server whose clock can be turned forward: ten idle minutes take no time, and ages are
+real.
 
 libfaketime adds an offset to the wall clock of the server's processes; the clients' clocks are left
 alone, and so is the monotonic clock, on which PostgreSQL waits. A process asleep in epoll_wait is

@@ -1,9 +1,9 @@
 """An outage and its end, live: `make demo`.
 
-A real PostgreSQL is filled to its last usable slot by real clients. The demo writes down who must go, delivers an alarm
-to the responder's handler, has the reporter tell of it in a Slack on this machine, and then looks for itself, as the
-superuser, whether exactly those are gone. It exits non-zero, and says what was not true, unless they are and everything
-else that it claims is true.
+A real PostgreSQL is filled to its last usable slot by real clients. The demo writes down who must
+go, delivers an alarm to the responder's handler, has the reporter tell of it in a Slack on this
+machine, and then looks for itself, as the superuser, whether exactly those are gone. It exits
+non-zero, and says what was not true, unless they are and everything else that it claims is true.
 """
 
 import json
@@ -48,12 +48,17 @@ PAGE = ROOT / ".cache" / "demo" / "conversation.html"
 DATABASE = "shop-production"
 CHANNEL = "database-incidents"
 MADE_UP = (
-    "The links and the usage of the last hours are made up: there is no AWS here. All else happened in make demo, "
-    f"where every time that the guard goes by is divided by {DIVIDED_BY}."
+    "The links and the usage of the last hours are made up: there is no AWS here. All else "
+    f"happened in make demo, where every time that the guard goes by is divided by {DIVIDED_BY}."
 )
 
 # Of what the clients in demo/leaky_clients.py run last: as they run it, and as it may be shown.
-MASKED = {"pg_sleep(600)": "pg_sleep(?)", "total / 0": "total / ?", "total + 1": "total + ?", "id = 42": "id = ?"}
+MASKED = {
+    "pg_sleep(600)": "pg_sleep(?)",
+    "total / 0": "total / ?",
+    "total + 1": "total + ?",
+    "id = 42": "id = ?",
+}
 # What exhausts the connections here, and by which application; the first takes the most of them.
 CAUSES = [("leak", "checkout"), ("idle in transaction", "invoices")]
 # The headline, the overview, and what was done.
@@ -94,10 +99,11 @@ class DemoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """One application: how many sessions it opens, and how many of those, the least recently used first, must go.
+    """One application: how many sessions it opens, and how many of those, the least recently used
+    first, must go.
 
-    `client` names what it does in demo/leaky_clients.py. `state` is the one that its sessions stay in, None where they
-    work.
+    `client` names what it does in demo/leaky_clients.py. `state` is the one that its sessions stay
+    in, None where they work.
     """
 
     name: str
@@ -151,7 +157,9 @@ APPLICATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A running application and the pids of its sessions as it knows them, the least recently used first."""
+    """A running application and the pids of its sessions as it knows them, the least recently used
+    first.
+    """
 
     application: Application
     process: subprocess.Popen[str]
@@ -212,7 +220,9 @@ def main() -> int:
 
 
 def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
-    """The story from the start of the server to the claims about it; `stack` ends what it starts."""
+    """The story from the start of the server to the claims about it; `stack` ends what it
+    starts.
+    """
     policy = parse_policy(POLICY.read_text())
     quick = quick_policy(policy)
 
@@ -221,8 +231,8 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
     observer = _observer(postgres)
     stack.callback(observer.close)
     terminal.say(
-        "max_connections 105, less 3 that it reserves for superusers and 5 for roles such as the guard's "
-        f"(127.0.0.1:{postgres.port})."
+        "max_connections 105, less 3 that it reserves for superusers and 5 for roles such as the "
+        f"guard's (127.0.0.1:{postgres.port})."
     )
 
     terminal.step("Let applications take them all")
@@ -236,23 +246,33 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
     terminal.step("Write down who must go, and wait until they are old enough")
     terminal.table(("application", "sessions", "pids that must go"), _must_go_rows(clients))
     terminal.say(
-        f"The policy is the shipped policy.toml, its ages divided by {DIVIDED_BY}, as are the times of the diagnosis:"
+        f"The policy is the shipped policy.toml, its ages divided by {DIVIDED_BY}, as are the "
+        "times of the diagnosis:"
     )
     for rule, quick_rule in zip(policy.rules, quick.rules, strict=True):
-        terminal.say(f"  {rule.name}: {_in_words(quick_rule.older_than)} instead of {_in_words(rule.older_than)}")
+        terminal.say(
+            f"  {rule.name}: {_in_words(quick_rule.older_than)} instead of "
+            f"{_in_words(rule.older_than)}"
+        )
     _wait_for_age(terminal, observer, clients, quick)
     before = _look(observer)
 
     terminal.step("Deliver CloudWatch's alarm to the responder")
     event, alarm = _alarm_event(AlarmState.ALARM)
-    terminal.say(f"{alarm['AlarmName']}: {alarm['OldStateValue']} -> [bold red]{alarm['NewStateValue']}[/]")
-    responder = _responder(postgres, quick, alarm["AlarmArn"])  # kept, as Lambda does: it holds the guard's seat
+    terminal.say(
+        f"{alarm['AlarmName']}: {alarm['OldStateValue']} -> [bold red]{alarm['NewStateValue']}[/]"
+    )
+    responder = _responder(
+        postgres, quick, alarm["AlarmArn"]
+    )  # kept, as Lambda does: it holds the guard's seat
     report = _deliver(terminal, observer, responder, event)
     after = _look(observer)
 
     terminal.step("Read the responder's report")
     if report["kind"] != "remediation":
-        raise DemoError(f"the report's kind is {report['kind']}, not remediation: {report['headline']}")
+        raise DemoError(
+            f"the report's kind is {report['kind']}, not remediation: {report['headline']}"
+        )
     show_report(terminal, report)
 
     terminal.step("The same new client comes again")
@@ -265,12 +285,18 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
     reporter.deliver(event, report)
     if not reporter.slack.channel_view:
         raise DemoError("the reporter told Slack nothing")
-    terminal.say("Slack is a server on this machine. Of the message that it received, the beginning:\n")
+    terminal.say(
+        "Slack is a server on this machine. Of the message that it received, the beginning:\n"
+    )
     show_message(terminal, reporter.posted.content, in_short=True)
 
-    terminal.step("The alarm is over: deliver that to the responder, and what it returns to the reporter")
+    terminal.step(
+        "The alarm is over: deliver that to the responder, and what it returns to the reporter"
+    )
     event, alarm = _alarm_event(AlarmState.OK)
-    terminal.say(f"{alarm['AlarmName']}: {alarm['OldStateValue']} -> [bold green]{alarm['NewStateValue']}[/]")
+    terminal.say(
+        f"{alarm['AlarmName']}: {alarm['OldStateValue']} -> [bold green]{alarm['NewStateValue']}[/]"
+    )
     last_report = _deliver(terminal, observer, responder, event)
     recovered = _look(observer)
     reporter.deliver(event, last_report)
@@ -295,7 +321,9 @@ def demonstrate(terminal: Terminal, stack: ExitStack) -> list[Claim]:
 
 
 def _observer(postgres: EmbeddedPostgres) -> Connection:
-    """The demo's own session, a superuser's. It stays and is one of those that take the usable slots."""
+    """The demo's own session, a superuser's. It stays and is one of those that take the usable
+    slots.
+    """
     observer = psycopg2.connect(
         host=postgres.host,
         port=postgres.port,
@@ -325,14 +353,21 @@ def _start_clients(
     def opened() -> int:
         for application, process in started:
             if process.poll() is not None:
-                raise DemoError(f"application {application.name} ended before it had opened its sessions")
+                raise DemoError(
+                    f"application {application.name} ended before it had opened its sessions"
+                )
         return len(_look(observer))
 
     _wait_for(terminal, "sessions are open, this demo's own among them", USABLE, opened)
-    return [Client(application, process, tuple(_message(application, process))) for application, process in started]
+    return [
+        Client(application, process, tuple(_message(application, process)))
+        for application, process in started
+    ]
 
 
-def _start(stack: ExitStack, application: Application, postgres: EmbeddedPostgres) -> subprocess.Popen[str]:
+def _start(
+    stack: ExitStack, application: Application, postgres: EmbeddedPostgres
+) -> subprocess.Popen[str]:
     dsn = f"host={postgres.host} port={postgres.port} dbname=postgres user={application.role}"
     process = subprocess.Popen(
         [
@@ -381,14 +416,28 @@ def _served(postgres: EmbeddedPostgres) -> int:
 
 def _new_client(postgres: EmbeddedPostgres) -> pg8000.native.Connection:
     """pg8000, because psycopg2 hides the SQLSTATE of a refused login."""
-    return pg8000.native.Connection("shop", host=postgres.host, port=postgres.port, database="postgres")
+    return pg8000.native.Connection(
+        "shop", host=postgres.host, port=postgres.port, database="postgres"
+    )
 
 
-def _wait_for_age(terminal: Terminal, observer: Connection, clients: Sequence[Client], policy: Policy) -> None:
-    """Until each session that stays in its state is older there than any rule asks: those that must not go, too."""
-    states = {pid: state for client in clients if (state := client.application.state) for pid in client.pids}
+def _wait_for_age(
+    terminal: Terminal, observer: Connection, clients: Sequence[Client], policy: Policy
+) -> None:
+    """Until each session that stays in its state is older there than any rule asks: those that must
+    not go, too.
+    """
+    states = {
+        pid: state
+        for client in clients
+        if (state := client.application.state)
+        for pid in client.pids
+    }
     ages = {
-        state: max((rule.older_than.total_seconds() for rule in policy.rules if state in rule.states), default=0)
+        state: max(
+            (rule.older_than.total_seconds() for rule in policy.rules if state in rule.states),
+            default=0,
+        )
         for state in SessionState
     }
 
@@ -399,7 +448,9 @@ def _wait_for_age(terminal: Terminal, observer: Connection, clients: Sequence[Cl
             for pid, state in states.items()
         )
 
-    _wait_for(terminal, "sessions that do not work are old enough for every rule", len(states), old_enough)
+    _wait_for(
+        terminal, "sessions that do not work are old enough for every rule", len(states), old_enough
+    )
 
 
 def _wait_for(terminal: Terminal, what: str, total: int, count: Callable[[], int]) -> None:
@@ -415,7 +466,9 @@ def _wait_for(terminal: Terminal, what: str, total: int, count: Callable[[], int
 
 
 def _alarm_event(state: AlarmState) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A notification as SNS delivers it, for a change to the state right now; and the alarm in it."""
+    """A notification as SNS delivers it, for a change to the state right now; and the alarm in
+    it.
+    """
     event: dict[str, Any] = json.loads(ALARM.read_text())
     notification = event["Records"][0]["Sns"]
     alarm: dict[str, Any] = json.loads(notification["Message"])
@@ -431,7 +484,9 @@ def _alarm_event(state: AlarmState) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _responder(postgres: EmbeddedPostgres, policy: Policy, alarm_arn: str) -> Responder:
-    """The Lambda handler, handed a connection without TLS and IAM, which a database on this machine does not need."""
+    """The Lambda handler, handed a connection without TLS and IAM, which a database on this machine
+    does not need.
+    """
     settings = Settings(
         database=DATABASE,
         database_name="postgres",
@@ -445,13 +500,19 @@ def _responder(postgres: EmbeddedPostgres, policy: Policy, alarm_arn: str) -> Re
 
     def connect(door: Door) -> Connection:
         return psycopg2.connect(
-            host=door.host, port=door.port, user=door.role, dbname=settings.database_name, async_=True
+            host=door.host,
+            port=door.port,
+            user=door.role,
+            dbname=settings.database_name,
+            async_=True,
         )
 
     return Responder(settings, policy, connect, quick_diagnosis_times())
 
 
-def _deliver(terminal: Terminal, observer: Connection, responder: Responder, event: dict[str, Any]) -> dict[str, Any]:
+def _deliver(
+    terminal: Terminal, observer: Connection, responder: Responder, event: dict[str, Any]
+) -> dict[str, Any]:
     """The Report on the event; sessions are counted meanwhile."""
     started = time.monotonic()
     with captured_output() as log, ThreadPoolExecutor(1) as runtime:
@@ -463,15 +524,17 @@ def _deliver(terminal: Terminal, observer: Connection, responder: Responder, eve
     report = answer.result()
     metrics = sum('"_aws"' in line for line in log)
     terminal.say(
-        f"Answered after {time.monotonic() - started:.1f} s, and wrote {len(log)} lines to its log: "
-        f"{metrics} of metrics (EMF), {len(log) - metrics} of events."
+        f"Answered after {time.monotonic() - started:.1f} s, and wrote {len(log)} lines to its "
+        f"log: {metrics} of metrics (EMF), {len(log) - metrics} of events."
     )
     return report
 
 
 def _show_conversation(terminal: Terminal, reporter: LocalReporter) -> None:
     message = reporter.posted
-    terminal.say(f"[bold]In Slack[/], the same message, edited in place (edit {len(message.edits)}):\n")
+    terminal.say(
+        f"[bold]In Slack[/], the same message, edited in place (edit {len(message.edits)}):\n"
+    )
     show_message(terminal, message.content)
     terminal.say("\n[bold]In its thread[/]")
     for reply in reporter.slack.thread_of(message):
@@ -496,16 +559,26 @@ def _refusal_claim(refusal: Mapping[str, str]) -> Claim:
 
 
 def _session_claims(
-    clients: Sequence[Client], observer: Connection, before: Mapping[int, Seen], after: Mapping[int, Seen]
+    clients: Sequence[Client],
+    observer: Connection,
+    before: Mapping[int, Seen],
+    after: Mapping[int, Seen],
 ) -> Iterator[Claim]:
-    """From the pids that the clients themselves know; a pid with another backend_start is another session."""
+    """From the pids that the clients themselves know; a pid with another backend_start is another
+    session.
+    """
     opened = {pid for client in clients for pid in client.pids} | {observer.info.backend_pid}
     must_go = _must_go(clients)
-    remaining = {pid for pid, seen in before.items() if pid in after and after[pid].backend_start == seen.backend_start}
+    remaining = {
+        pid
+        for pid, seen in before.items()
+        if pid in after and after[pid].backend_start == seen.backend_start
+    }
     yield Claim(
         f"before, there were exactly the {len(opened)} sessions that were opened here",
         set(before) == opened,
-        f"before, other sessions were there than those opened here: {_listed(set(before) ^ opened)}",
+        "before, other sessions were there than those opened here: "
+        f"{_listed(set(before) ^ opened)}",
     )
     yield Claim(
         f"all {len(must_go)} that were listed are gone",
@@ -520,7 +593,10 @@ def _session_claims(
 
 
 def _report_claims(
-    report: Mapping[str, Any], clients: Sequence[Client], before: Mapping[int, Seen], after: Mapping[int, Seen]
+    report: Mapping[str, Any],
+    clients: Sequence[Client],
+    before: Mapping[int, Seen],
+    after: Mapping[int, Seen],
 ) -> Iterator[Claim]:
     must_go = _must_go(clients)
     terminated = {row["pid"] for row in report["terminated"]}
@@ -532,36 +608,50 @@ def _report_claims(
     counted = report["before"]["used"], report["after"]["used"]
     seen = len(before) + 1, len(after)
     yield Claim(
-        f"the report counts as is seen from here: {seen[0]} sessions before, with the guard's own, and {seen[1]} after",
+        f"the report counts as is seen from here: {seen[0]} sessions before, with the guard's own, "
+        f"and {seen[1]} after",
         counted == seen,
-        f"the report counts {counted[0]} sessions before and {counted[1]} after; {seen[0]} and {seen[1]} were seen",
+        f"the report counts {counted[0]} sessions before and {counted[1]} after; {seen[0]} and "
+        f"{seen[1]} were seen",
     )
 
 
 def _cause_claim(report: Mapping[str, Any]) -> Claim:
-    named = [(diagnosis["cause"], diagnosis["evidence"].get("application")) for diagnosis in report["diagnoses"]]
+    named = [
+        (diagnosis["cause"], diagnosis["evidence"].get("application"))
+        for diagnosis in report["diagnoses"]
+    ]
     return Claim(
-        f"the report names the causes that were made here, the main one first: {_causes_in_words(CAUSES)}",
+        "the report names the causes that were made here, the main one first: "
+        f"{_causes_in_words(CAUSES)}",
         named == CAUSES,
-        f"the report names these causes: {_causes_in_words(named)}; those made here are {_causes_in_words(CAUSES)}",
+        f"the report names these causes: {_causes_in_words(named)}; those made here are "
+        f"{_causes_in_words(CAUSES)}",
     )
 
 
 def _conversation_claims(
-    reporter: LocalReporter, clients: Sequence[Client], before: Mapping[int, Seen], recovered: Mapping[int, Seen]
+    reporter: LocalReporter,
+    clients: Sequence[Client],
+    before: Mapping[int, Seen],
+    recovered: Mapping[int, Seen],
 ) -> Iterator[Claim]:
     """What people are told, against what was seen from here."""
     message = reporter.posted
     attachment = message.content["attachments"][0]
     texts = [
-        text["text"] for block in attachment["blocks"] for text in (block.get("text"), *block.get("fields", ())) if text
+        text["text"]
+        for block in attachment["blocks"]
+        for text in (block.get("text"), *block.get("fields", ()))
+        if text
     ]
     in_channel, replies = len(reporter.slack.channel_view), len(reporter.slack.thread_of(message))
     yield Claim(
-        f"Slack has one message, edited in place, {replies} replies in its thread, and its bar is green in the end",
+        f"Slack has one message, edited in place, {replies} replies in its thread, and its bar is "
+        "green in the end",
         in_channel == 1 and bool(message.edits) and replies > 0 and attachment["color"] == GREEN,
-        f"Slack has {in_channel} messages; the first was edited {len(message.edits)} times, has {replies} replies "
-        f"and is {attachment['color']}",
+        f"Slack has {in_channel} messages; the first was edited {len(message.edits)} times, has "
+        f"{replies} replies and is {attachment['color']}",
     )
     told = [
         tuple(map(int, usage))
@@ -571,11 +661,14 @@ def _conversation_claims(
     ]
     seen = [(len(before) + 1, USABLE), (len(recovered), USABLE)]
     yield Claim(
-        f"it tells of {seen[0][0]} and now {seen[1][0]} of {USABLE} connections in use, as is seen from here",
+        f"it tells of {seen[0][0]} and now {seen[1][0]} of {USABLE} connections in use, as is seen "
+        "from here",
         told == seen,
         f"the message tells of {told} connections, used and usable; {seen} were seen",
     )
-    gone = {client.application.name: len(set(client.must_go) - set(recovered)) for client in clients}
+    gone = {
+        client.application.name: len(set(client.must_go) - set(recovered)) for client in clients
+    }
     told_gone = {
         application: int(count)
         for text in texts
@@ -583,7 +676,8 @@ def _conversation_claims(
         for count, application in re.findall(r"^• (\d+) of `[^`]+` / `([^`]+)`", text, re.MULTILINE)
     }
     yield Claim(
-        f"it says of which applications {sum(gone.values())} sessions were terminated, and of no others",
+        f"it says of which applications {sum(gone.values())} sessions were terminated, and of no "
+        "others",
         told_gone == {application: count for application, count in gone.items() if count},
         f"the message says that {told_gone} were terminated; {gone} are gone",
     )
@@ -597,9 +691,11 @@ def _conversation_claims(
     exposed = [text for text in (reporter.token, *MASKED) if text in everything]
     missing = [text for text in MASKED.values() if text not in everything]
     yield Claim(
-        "the page, the messages, the evidence and the log show queries without their literals, and no token",
+        "the page, the messages, the evidence and the log show queries without their literals, and "
+        "no token",
         not exposed and not missing,
-        f"people are shown what they must not be: {exposed}; what they may be is missing: {missing}",
+        f"people are shown what they must not be: {exposed}; what they may be is missing: "
+        f"{missing}",
     )
 
 
@@ -607,7 +703,8 @@ def _target_claim(policy: Policy, after: Mapping[int, Seen]) -> Claim:
     target = policy.limits.target_percent
     share = 100 * len(after) / USABLE
     return Claim(
-        f"{len(after)} of {USABLE} connections are in use ({share:.1f} %), below the policy's target of {target:g} %",
+        f"{len(after)} of {USABLE} connections are in use ({share:.1f} %), below the policy's "
+        f"target of {target:g} %",
         share < target,
         f"{len(after)} of {USABLE} connections are still in use, not below {target:g} %",
     )

@@ -1,4 +1,6 @@
-"""The reporter's part of the demo: the real Reporter, a store in memory, a Slack on this machine, and an outbox."""
+"""The reporter's part of the demo: the real Reporter, a store in memory, a Slack on this machine,
+and an outbox.
+"""
 
 import gzip
 import json
@@ -90,11 +92,16 @@ class Outbox:
     @property
     def emails(self) -> list[tuple[str, str]]:
         """The subject and the text of each."""
-        return [(message["Subject"], json.loads(message["Message"])["email"]) for message in self.messages]
+        return [
+            (message["Subject"], json.loads(message["Message"])["email"])
+            for message in self.messages
+        ]
 
 
 class LocalReporter:
-    """The reporter of one database, and everybody that it tells. `slack` is entered and left by the caller."""
+    """The reporter of one database, and everybody that it tells. `slack` is entered and left by the
+    caller.
+    """
 
     def __init__(self, database: str) -> None:
         self.token = f"xoxb-{secrets.token_hex(16)}"
@@ -103,7 +110,11 @@ class LocalReporter:
         self.outbox = Outbox()
         self.log: list[str] = []
         watched = WatchedDatabase(database, is_cluster=False, function_name=RESPONDER)
-        secret = {"token": self.token, "channel": self.slack.channel, "base_url": self.slack.base_url}
+        secret = {
+            "token": self.token,
+            "channel": self.slack.channel,
+            "base_url": self.slack.base_url,
+        }
         world = World(
             store=self.store,
             sns=self.outbox,
@@ -138,7 +149,9 @@ class LocalReporter:
 
 
 def _notification(event: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html, in an SNS record."""
+    """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html, in an SNS
+    record.
+    """
     record = {
         "version": "1.0",
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -152,14 +165,30 @@ def _notification(event: Mapping[str, Any], report: Mapping[str, Any]) -> dict[s
         "responseContext": {"statusCode": 200, "executedVersion": "$LATEST"},
         "responsePayload": report,
     }
-    return {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"Message": json.dumps(record)}}]}
+    return {
+        "Records": [
+            {
+                "EventSource": "aws:sns",
+                "EventVersion": "1.0",
+                "Sns": {"Message": json.dumps(record)},
+            }
+        ]
+    }
 
 
 def _made_up_context(now: datetime) -> Context:
-    """Return hours in which a pool leaks, as CloudWatch would show them: there is none here to ask."""
+    """Return hours in which a pool leaks, as CloudWatch would show them: there is none here to
+    ask.
+    """
     minutes = 60 * HOURS_BEFORE
-    figures = [min(36 + 64 * minute / minutes + 3 * math.sin(minute / 4), 100) for minute in range(1, minutes + 1)]
-    usage = tuple((now - timedelta(minutes=minutes - minute), figure) for minute, figure in enumerate(figures, start=1))
+    figures = [
+        min(36 + 64 * minute / minutes + 3 * math.sin(minute / 4), 100)
+        for minute in range(1, minutes + 1)
+    ]
+    usage = tuple(
+        (now - timedelta(minutes=minutes - minute), figure)
+        for minute, figure in enumerate(figures, start=1)
+    )
     return Context(events=(), usage=usage, trend=trend_of(usage), problems=())
 
 
@@ -169,7 +198,9 @@ def show_message(terminal: Terminal, content: Mapping[str, Any], *, in_short: bo
     for attachment in content["attachments"]:
         blocks = attachment["blocks"]
         if in_short:
-            blocks = blocks[: 1 + next(number for number, block in enumerate(blocks) if "fields" in block)]
+            blocks = blocks[
+                : 1 + next(number for number, block in enumerate(blocks) if "fields" in block)
+            ]
         lines = (_styled(line) for block in blocks for line in _lines(block))
         terminal.say_beside_bar(attachment["color"], lines)
 

@@ -1,7 +1,9 @@
-"""The clients that fill the demo's database, each a process: `python -m demo.leaky_clients CLIENT DSN SESSIONS`.
+"""The clients that fill the demo's database, each a process: `python -m demo.leaky_clients CLIENT
+DSN SESSIONS`.
 
-A client prints the pids of its sessions, the least recently used first, as one line of JSON, and then keeps them until
-its standard input ends. The healthy pool then prints, as another such line, what came of its work.
+A client prints the pids of its sessions, the least recently used first, as one line of JSON, and
+then keeps them until its standard input ends. The healthy pool then prints, as another such line,
+what came of its work.
 """
 
 import contextlib
@@ -26,7 +28,9 @@ Client = Callable[[str, int], Iterator[object]]
 
 
 def leaking_pool(dsn: str, sessions: int) -> Iterator[object]:
-    """A SQLAlchemy pool whose connections are checked out, used and never given back, one request after another."""
+    """A SQLAlchemy pool whose connections are checked out, used and never given back, one request
+    after another.
+    """
     engine = _engine(dsn, sessions)
     forgotten = []
     for _ in range(sessions):
@@ -82,7 +86,9 @@ def listener(dsn: str, sessions: int) -> Iterator[object]:
 
 
 def backup(dsn: str, sessions: int) -> Iterator[object]:
-    """Each sits in a transaction that pins a snapshot, as pg_dump's leader does while its workers copy."""
+    """Each sits in a transaction that pins a snapshot, as pg_dump's leader does while its workers
+    copy.
+    """
     connections = _connections(dsn, sessions)
     for connection in connections:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
@@ -95,12 +101,16 @@ def long_query(dsn: str, sessions: int) -> Iterator[object]:
     connections = _connections(dsn, sessions)
     for connection in connections:
         query = connection.cursor().execute
-        threading.Thread(target=query, args=("SELECT pg_sleep(600), count(*) FROM orders",), daemon=True).start()
+        threading.Thread(
+            target=query, args=("SELECT pg_sleep(600), count(*) FROM orders",), daemon=True
+        ).start()
     yield _pids(connections)
 
 
 def healthy_pool(dsn: str, sessions: int) -> Iterator[object]:
-    """A SQLAlchemy pool that takes its connections in turn, with short pauses, so that all are always recently used."""
+    """A SQLAlchemy pool that takes its connections in turn, with short pauses, so that all are
+    always recently used.
+    """
     engine = _engine(dsn, sessions)
     opened = [engine.connect() for _ in range(sessions)]
     pids = [_pid(connection.connection) for connection in opened]

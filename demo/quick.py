@@ -16,4 +16,6 @@ def quick_policy(policy: Policy) -> Policy:
 
 def quick_diagnosis_times() -> DiagnosisTimes:
     """Return the times that causes are told apart by, divided."""
-    return DiagnosisTimes(**{each.name: getattr(TIMES, each.name) / DIVIDED_BY for each in fields(TIMES)})
+    return DiagnosisTimes(
+        **{each.name: getattr(TIMES, each.name) / DIVIDED_BY for each in fields(TIMES)}
+    )

@@ -1,4 +1,6 @@
-"""A conversation in Slack as one HTML page that needs nothing else: no script, no font, no picture from anywhere."""
+"""A conversation in Slack as one HTML page that needs nothing else: no script, no font, no picture
+from anywhere.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -100,7 +102,9 @@ class Span(NamedTuple):
 
 
 def spans(mrkdwn: str) -> Iterator[Span]:
-    """What Slack makes of the text, as far as our messages go. Everything else, mentions too, is text."""
+    """What Slack makes of the text, as far as our messages go. Everything else, mentions too, is
+    text.
+    """
     end = 0
     for match in _MARKED.finditer(mrkdwn):
         if before := mrkdwn[end : match.start()]:
@@ -118,14 +122,21 @@ def spans(mrkdwn: str) -> Iterator[Span]:
 
 
 def conversation_page(channel: str, messages: Sequence[Posted], note: str) -> str:
-    """The channel by this name as readers see it now, each thread under its message; `note` is at the foot."""
+    """The channel by this name as readers see it now, each thread under its message; `note` is at
+    the foot.
+    """
     top = [message for message in messages if message.thread is None]
     told = (
-        _message(message) + _thread([reply for reply in messages if reply.thread == message.timestamp])
+        _message(message)
+        + _thread([reply for reply in messages if reply.thread == message.timestamp])
         for message in top
     )
     return TEMPLATE.format(
-        title=escape(f"#{channel}"), style=STYLE, channel=escape(channel), messages="\n".join(told), note=escape(note)
+        title=escape(f"#{channel}"),
+        style=STYLE,
+        channel=escape(channel),
+        messages="\n".join(told),
+        note=escape(note),
     )
 
 
@@ -140,8 +151,8 @@ def _message(message: Posted) -> str:
     at = datetime.fromtimestamp(float(message.timestamp), UTC)
     return (
         f"<article><div>{AVATAR}</div><div>"
-        f'<p><b>Connection Guard</b> <span class="app">APP</span> <span class="time">{at:%H:%M} UTC</span></p>'
-        f"{_content(message.content, is_edited=bool(message.edits))}{_before(message.edits)}</div></article>"
+        f'<p><b>Connection Guard</b> <span class="app">APP</span> <span class="time">{at:%H:%M} '
+        f"UTC</span></p>{_content(message.content, is_edited=bool(message.edits))}{_before(message.edits)}</div></article>"
     )
 
 
@@ -196,7 +207,13 @@ def _text(text: Mapping[str, Any]) -> str:
 
 def _line(mrkdwn: str) -> str:
     """What follows a bullet, or belongs to it, is set under it."""
-    kind = ' class="bullet"' if mrkdwn.startswith("• ") else ' class="under"' if mrkdwn.startswith("  ") else ""
+    kind = (
+        ' class="bullet"'
+        if mrkdwn.startswith("• ")
+        else ' class="under"'
+        if mrkdwn.startswith("  ")
+        else ""
+    )
     return f"<p{kind}>{''.join(map(_html, spans(mrkdwn)))}</p>"
 
 

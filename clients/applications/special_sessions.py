@@ -1,7 +1,7 @@
 """Sessions that are idle on purpose, with what each of them would lose: psycopg2 without a pool.
 
-SPECIAL says which. Each of POOL_SIZE sessions is made so, and `use` then asks whether all still serve
-their purpose.
+SPECIAL says which. Each of POOL_SIZE sessions is made so, and `use` then asks whether all still
+serve their purpose.
 """
 
 import contextlib
@@ -31,7 +31,9 @@ def foreign_table(session: Any) -> None:
 
 def with_hold(session: Any) -> None:
     """A cursor that outlives its transaction."""
-    session.cursor().execute("DECLARE pages CURSOR WITH HOLD FOR SELECT generate_series(1, 1000); FETCH 10 FROM pages")
+    session.cursor().execute(
+        "DECLARE pages CURSOR WITH HOLD FOR SELECT generate_series(1, 1000); FETCH 10 FROM pages"
+    )
     session.commit()
 
 

@@ -32,7 +32,8 @@ class Pool:
 
     @staticmethod
     async def _create() -> Any:
-        # Its own timer closes what is idle for 5 min: off, since this process's clock is not turned.
+        # Its own timer closes what is idle for 5 min: off, since this process's clock is not
+        # turned.
         return await asyncpg.create_pool(
             min_size=POOL_MINIMUM,
             max_size=POOL_SIZE,

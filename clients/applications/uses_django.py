@@ -1,4 +1,5 @@
-"""Django as a threaded server runs it: each worker thread serves requests and has its own connection.
+"""Django as a threaded server runs it: each worker thread serves requests and has its own
+connection.
 
 DJANGO is "max age" (CONN_MAX_AGE = None), "health checks" (those, too) or "pool" (psycopg_pool).
 """

@@ -1,4 +1,6 @@
-"""psycopg_pool; with POOL_CHECK it checks before it lends (check=ConnectionPool.check_connection)."""
+"""psycopg_pool; with POOL_CHECK it checks before it lends
+(check=ConnectionPool.check_connection).
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""SQLAlchemy's QueuePool over psycopg2; with POOL_CHECK it pings before it lends (pool_pre_ping)."""
+"""SQLAlchemy's QueuePool over psycopg2; with POOL_CHECK it pings before it lends
+(pool_pre_ping).
+"""
 
 from typing import Any
 

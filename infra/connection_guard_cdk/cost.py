@@ -1,4 +1,6 @@
-"""What a stack costs per month, in dollars at the list prices of us-east-1 in 2026, which README.md's table shows."""
+"""What a stack costs per month, in dollars at the list prices of us-east-1 in 2026, which
+README.md's table shows.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,9 +20,11 @@ Resources = Mapping[str, Mapping[str, Any]]
 
 
 def dollars_per_month(resources: Resources, configuration: Configuration) -> float:
-    """Return what the resources of the configuration's template cost, all proxies at the smallest one's price.
+    """Return what the resources of the configuration's template cost, all proxies at the smallest
+    one's price.
 
-    A dashboard beyond the account's first three, at 3 dollars, is not counted: a template does not know of the others.
+    A dashboard beyond the account's first three, at 3 dollars, is not counted: a template does not
+    know of the others.
     """
     alarms = _of("AWS::CloudWatch::Alarm", resources)
     return (
@@ -43,4 +47,6 @@ def _metrics_of_alarm(alarm: Mapping[str, Any]) -> int:
 
 
 def _of(resource_type: str, resources: Resources) -> list[Mapping[str, Any]]:
-    return [each.get("Properties", {}) for each in resources.values() if each["Type"] == resource_type]
+    return [
+        each.get("Properties", {}) for each in resources.values() if each["Type"] == resource_type
+    ]

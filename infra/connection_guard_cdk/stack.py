@@ -35,7 +35,8 @@ class ConnectionGuardStack(Stack):
         super().__init__(
             scope,
             target.stack_name,
-            description="Connection Guard: keeps RDS and Aurora PostgreSQL reachable when connections run out",
+            description="Connection Guard: keeps RDS and Aurora PostgreSQL reachable when "
+            "connections run out",
             env=Environment(account=target.account, region=target.region),
             synthesizer=_synthesizer(target.synthesizer),
             tags=_tags(target.tags),
@@ -46,28 +47,55 @@ class ConnectionGuardStack(Stack):
         records = Records(self, "Records", key)
         dashboard = Dashboard(self, "Dashboard", configuration.databases)
         CfnOutput(
-            self, "IncidentsTopic", value=messaging.incidents.topic_arn, description="Subscribe whoever is on duty"
+            self,
+            "IncidentsTopic",
+            value=messaging.incidents.topic_arn,
+            description="Subscribe whoever is on duty",
         )
-        CfnOutput(self, "DashboardAddress", value=dashboard.url, description="How full the databases are")
-        CfnOutput(self, "IncidentsTable", value=records.table.table_name, description="The incidents; kept on removal")
-        CfnOutput(self, "EvidenceBucket", value=records.bucket.bucket_name, description="The evidence; kept on removal")
+        CfnOutput(
+            self, "DashboardAddress", value=dashboard.url, description="How full the databases are"
+        )
+        CfnOutput(
+            self,
+            "IncidentsTable",
+            value=records.table.table_name,
+            description="The incidents; kept on removal",
+        )
+        CfnOutput(
+            self,
+            "EvidenceBucket",
+            value=records.bucket.bucket_name,
+            description="The evidence; kept on removal",
+        )
         watched = []
         for database in configuration.databases:
             guarded = GuardedDatabase(self, database, target, key, messaging)
             watched.append(guarded.watched)
             _tell_next_steps(guarded)
         secret = configuration.notifications.slack_secret
-        Reporter(self, "Reporter", target.architecture, watched, dashboard, secret, key, messaging, records)
+        Reporter(
+            self,
+            "Reporter",
+            target.architecture,
+            watched,
+            dashboard,
+            secret,
+            key,
+            messaging,
+            records,
+        )
         if not configuration.notifications.emails:
             Annotations.of(self).add_warning_v2(
                 "connection-guard:slack-only",
-                "Only Slack is notified, by the reporter: if that fails as a whole, nobody hears of it. Name at least "
-                "one e-mail address in guard.toml.",
+                "Only Slack is notified, by the reporter: if that fails as a whole, nobody hears "
+                "of it. Name at least one e-mail address in guard.toml.",
             )
 
 
 def _tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Give the guard's own tag, too, unless somebody uses its key, for which IAM takes that in capitals as well."""
+    """Give the guard's own tag, too, unless somebody uses its key, for which IAM takes that in
+    capitals as well.
+    """
     own = {} if "application" in map(str.lower, tags) else {"application": "connection-guard"}
     return {**own, **tags}
 
@@ -83,7 +111,11 @@ def _synthesizer(synthesizer: Synthesizer) -> IStackSynthesizer:
 def _tell_next_steps(guarded: GuardedDatabase) -> None:
     name = guarded.database.identifier
     outputs = (
-        ("BootstrapCommand", f"Run once, before {name} is guarded", bootstrap_command(guarded.database)),
+        (
+            "BootstrapCommand",
+            f"Run once, before {name} is guarded",
+            bootstrap_command(guarded.database),
+        ),
         ("ResponderName", f"The function that guards {name}", guarded.responder.function_name),
         ("ResponderLogName", f"Each run on {name}", guarded.responder.log_group.log_group_name),
     )
@@ -92,9 +124,13 @@ def _tell_next_steps(guarded: GuardedDatabase) -> None:
 
 
 def bootstrap_command(database: Database) -> str:
-    """How a person gives the server the guard's roles, with its master user in the place of <master>."""
+    """How a person gives the server the guard's roles, with its master user in the place of
+    <master>.
+    """
     roles = f"-v guard_role={database.role}"
     if database.proxy is not None and database.proxy.authentication is ProxyAuthentication.SECRETS:
         roles += f" -v proxy_role={database.proxy.role}"
-    server = f"host={database.host} port={database.port} dbname={database.database_name} user=<master>"
+    server = (
+        f"host={database.host} port={database.port} dbname={database.database_name} user=<master>"
+    )
     return f'psql "{server}" {roles} -f bootstrap/bootstrap.sql'

@@ -1,4 +1,6 @@
-"""What the stack that was just synthesized comes to, for whoever decides to deploy it: `make synth` ends with it."""
+"""What the stack that was just synthesized comes to, for whoever decides to deploy it: `make synth`
+ends with it.
+"""
 
 import json
 import sys
@@ -17,7 +19,9 @@ def main() -> None:
     """Print the databases, the resources, the estimated price, and where the template is."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("guard_file")
-    parser.add_argument("--output", "-o", default=json.loads((ROOT / "cdk.json").read_text())["output"])
+    parser.add_argument(
+        "--output", "-o", default=json.loads((ROOT / "cdk.json").read_text())["output"]
+    )
     arguments, _others_for_the_cdk = parser.parse_known_args()
     try:
         configuration = read_configuration(ROOT / arguments.guard_file)
@@ -31,9 +35,15 @@ def main() -> None:
     databases = "1 database" if len(names) == 1 else f"{len(names)} databases"
     price = f"about {dollars_per_month(resources, configuration):.0f} dollars per month"
     if created := proxies(resources):
-        price += f", at least {created * SMALLEST_PROXY:.0f} of them for {created} RDS Proxy that it creates"
+        price += (
+            f", at least {created * SMALLEST_PROXY:.0f} of them for {created} RDS Proxy that it "
+            "creates"
+        )
     print(f"\n{target.stack_name} guards {databases} in {target.region}: {', '.join(names)}")
-    print(f"  {len(resources)} of the {MOST_RESOURCES} resources that CloudFormation takes in one stack")
+    print(
+        f"  {len(resources)} of the {MOST_RESOURCES} resources that CloudFormation takes in one "
+        "stack"
+    )
     print(f'  {price}: see "What it costs" in README.md')
     print(f"  template: {template}")
 

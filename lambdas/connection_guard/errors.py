@@ -1,14 +1,13 @@
 """Every error that Connection Guard raises.
 
-ConnectionGuardError
-├── ConfigurationError       a setting or the policy is wrong: says where, and what would be right
-├── ForeignEventError        an event that the function does not serve
-├── StoreError               S3 or DynamoDB refused or could not be reached: nothing, or not all, was stored
-├── TellingError             Slack or SNS refused or could not be reached: people may not have been told
-└── DatabaseError
-    ├── DoorShutError        no session could be opened through a door
-    ├── ConnectionLostError  an open session died, or did not answer in time: what it was doing is unknown
-    └── StatementError       the server answered with an ERROR
+ConnectionGuardError ├── ConfigurationError       a setting or the policy is wrong: says where, and
+what would be right ├── ForeignEventError        an event that the function does not serve ├──
+StoreError               S3 or DynamoDB refused or could not be reached: nothing, or not all, was
+stored ├── TellingError             Slack or SNS refused or could not be reached: people may not
+have been told └── DatabaseError
+    ├── DoorShutError        no session could be opened through a door ├── ConnectionLostError  an
+    open session died, or did not answer in time: what it was doing is unknown └── StatementError
+    the server answered with an ERROR
 """
 
 from connection_guard.core.database.door import Refusal
@@ -27,11 +26,15 @@ class ForeignEventError(ConnectionGuardError):
 
 
 class StoreError(ConnectionGuardError):
-    """S3 or DynamoDB refused or could not be reached; the message names the bucket or the table, and the reason."""
+    """S3 or DynamoDB refused or could not be reached; the message names the bucket or the table,
+    and the reason.
+    """
 
 
 class TellingError(ConnectionGuardError):
-    """Slack or SNS refused or could not be reached; the message names which, and the reason, and no secret."""
+    """Slack or SNS refused or could not be reached; the message names which, and the reason, and no
+    secret.
+    """
 
 
 class DatabaseError(ConnectionGuardError):
@@ -39,7 +42,9 @@ class DatabaseError(ConnectionGuardError):
 
 
 class DoorShutError(DatabaseError):
-    """No session could be opened through a door; `refusal` says why where the guard knows what follows from it."""
+    """No session could be opened through a door; `refusal` says why where the guard knows what
+    follows from it.
+    """
 
     def __init__(self, message: str, refusal: Refusal | None = None) -> None:
         super().__init__(message)
@@ -47,7 +52,9 @@ class DoorShutError(DatabaseError):
 
 
 class ConnectionLostError(DatabaseError):
-    """An open session died or missed its deadline: whatever it was doing may or may not have happened."""
+    """An open session died or missed its deadline: whatever it was doing may or may not have
+    happened.
+    """
 
 
 class StatementError(DatabaseError):

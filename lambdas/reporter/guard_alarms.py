@@ -1,4 +1,6 @@
-"""What the reporter does with an alarm on the guard itself: post it in Slack. E-mail has it from SNS directly."""
+"""What the reporter does with an alarm on the guard itself: post it in Slack. E-mail has it from
+SNS directly.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,12 +15,18 @@ logger = Logger(service="connection-guard")
 
 
 def notify_of_guard_alarm(
-    event: Mapping[str, Any], *, slack_secret: Callable[[], SlackSecret] | None, region: str, function: str
+    event: Mapping[str, Any],
+    *,
+    slack_secret: Callable[[], SlackSecret] | None,
+    region: str,
+    function: str,
 ) -> None:
-    """Post the alarm that came from the incidents topic; whatever else comes from there is the reporter's own word.
+    """Post the alarm that came from the incidents topic; whatever else comes from there is the
+    reporter's own word.
 
-    `slack_secret` is None where Slack is not notified, `function` is the name of this function. Raises TellingError, so
-    that Lambda tries again, unless the alarm is on this function: then each try that fails would set it off anew.
+    `slack_secret` is None where Slack is not notified, `function` is the name of this function.
+    Raises TellingError, so that Lambda tries again, unless the alarm is on this function: then each
+    try that fails would set it off anew.
     """
     alarm = read_guard_alarm(event)
     if alarm is None or not alarm.is_news or slack_secret is None:

@@ -11,7 +11,11 @@ from connection_guard.adapters.aws.gather_circumstances import look
 from connection_guard.adapters.aws.sns import sns_client
 from connection_guard.adapters.aws.store import Store
 from connection_guard.adapters.slack.client import read_slack_secret
-from connection_guard.core.deployment.reporter_settings import DATABASES_FILE, ReporterSettings, read_databases
+from connection_guard.core.deployment.reporter_settings import (
+    DATABASES_FILE,
+    ReporterSettings,
+    read_databases,
+)
 from connection_guard.core.notification.guard_alarm import comes_from
 from reporter.guard_alarms import notify_of_guard_alarm
 from reporter.reporter import Context, Reporter, World
@@ -21,19 +25,27 @@ _databases = read_databases((Path(os.environ["LAMBDA_TASK_ROOT"]) / DATABASES_FI
 _world = World(
     store=Store(_settings),
     sns=sns_client(),
-    slack_secret=partial(read_slack_secret, _settings.slack_secret) if _settings.slack_secret else None,
+    slack_secret=partial(read_slack_secret, _settings.slack_secret)
+    if _settings.slack_secret
+    else None,
     look=look,
     now=partial(datetime.now, UTC),
 )
 
 _region = os.environ["AWS_REGION"]
-_report = Reporter(_settings, {database.function_name: database for database in _databases}, _region, _world)
+_report = Reporter(
+    _settings, {database.function_name: database for database in _databases}, _region, _world
+)
 
 
 def lambda_handler(event: Mapping[str, Any], context: Context) -> None:
-    """Serve what the responders publish, and alarms on the guard itself: the reporter's own word is no report."""
+    """Serve what the responders publish, and alarms on the guard itself: the reporter's own word is
+    no report.
+    """
     if comes_from(event, _settings.incidents_topic):
         function = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
-        notify_of_guard_alarm(event, slack_secret=_world.slack_secret, region=_region, function=function)
+        notify_of_guard_alarm(
+            event, slack_secret=_world.slack_secret, region=_region, function=function
+        )
     else:
         _report(event, context)

@@ -1,4 +1,6 @@
-"""What the reporter does with a delivery: keep it, read it into its database's incident, and tell people."""
+"""What the reporter does with a delivery: keep it, read it into its database's incident, and tell
+people.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -16,11 +18,21 @@ from connection_guard.core.deployment.reporter_settings import ReporterSettings,
 from connection_guard.core.incident import circumstances
 from connection_guard.core.incident.delivery import Delivery, ReportDelivery, read_delivery
 from connection_guard.core.incident.entry import entry_of
-from connection_guard.core.incident.evidence_lines import evidence_key, evidence_lines, report_document, report_key
+from connection_guard.core.incident.evidence_lines import (
+    evidence_key,
+    evidence_lines,
+    report_document,
+    report_key,
+)
 from connection_guard.core.incident.incident import Entry, Incident, absorb, followed
 from connection_guard.core.notification.links import Links, links_of
 from connection_guard.core.notification.summary import SNS, json_of, news_of, subject_of, text_of
-from connection_guard.errors import ConnectionGuardError, ForeignEventError, StoreError, TellingError
+from connection_guard.errors import (
+    ConnectionGuardError,
+    ForeignEventError,
+    StoreError,
+    TellingError,
+)
 
 # The longest that this function runs: whoever has the lease longer than that has died.
 LEASE = timedelta(minutes=1)
@@ -47,7 +59,9 @@ class Context(Protocol):
 
     @property
     def aws_request_id(self) -> str:
-        """Names the invocation: the same for each of Lambda's tries, another where SNS delivers twice."""
+        """Names the invocation: the same for each of Lambda's tries, another where SNS delivers
+        twice.
+        """
         ...
 
 
@@ -65,19 +79,25 @@ class World:
 class Reporter:
     """The Lambda handler: one delivery in, and its incident stored and told.
 
-    Each step is tried whatever became of the others, and what failed is raised in the end: Lambda tries again, which
-    repeats nothing that succeeded, and then keeps the delivery in the dead-letter queue.
+    Each step is tried whatever became of the others, and what failed is raised in the end: Lambda
+    tries again, which repeats nothing that succeeded, and then keeps the delivery in the
+    dead-letter queue.
     """
 
     def __init__(
-        self, settings: ReporterSettings, databases: Mapping[str, WatchedDatabase], region: str, world: World
+        self,
+        settings: ReporterSettings,
+        databases: Mapping[str, WatchedDatabase],
+        region: str,
+        world: World,
     ) -> None:
         """`databases` go by the names of their responders."""
         self._settings = settings
         self._databases = databases
         self._region = region
         self._world = world
-        # Lambda's next try mostly comes to the same process. People need not be told thrice of what it cannot keep.
+        # Lambda's next try mostly comes to the same process. People need not be told thrice of what
+        # it cannot keep.
         self._told_unkept: set[str] = set()
 
     def __call__(self, event: object, context: Context) -> None:
@@ -94,11 +114,14 @@ class Reporter:
         except ConnectionGuardError:
             raise
         except Exception:
-            # Whatever it is, it is a fault of the reporter's own, and no reason to leave people untold.
+            # Whatever it is, it is a fault of the reporter's own, and no reason to leave people
+            # untold.
             self._tell_unkept(database, entry)
             raise
 
-    def _serve(self, delivery: Delivery, database: WatchedDatabase, entry: Entry, context: Context) -> None:
+    def _serve(
+        self, delivery: Delivery, database: WatchedDatabase, entry: Entry, context: Context
+    ) -> None:
         errors: list[ConnectionGuardError] = []
         with _collected(errors):
             self._keep(delivery)
@@ -125,10 +148,14 @@ class Reporter:
             raise errors[0]
 
     def _database_of(self, delivery: Delivery) -> WatchedDatabase:
-        """One that is no longer in guard.toml is told of all the same; a failure then goes by its function's name."""
+        """One that is no longer in guard.toml is told of all the same; a failure then goes by its
+        function's name.
+        """
         function = delivery.function_arn.split(":function:")[-1].partition(":")[0]
         identifier = delivery.database if isinstance(delivery, ReportDelivery) else function
-        return self._databases.get(function) or WatchedDatabase(identifier, is_cluster=False, function_name=function)
+        return self._databases.get(function) or WatchedDatabase(
+            identifier, is_cluster=False, function_name=function
+        )
 
     # Evidence
 
@@ -157,14 +184,26 @@ class Reporter:
             incident = absorb(current, entry, database=database.identifier, new_id=new_id)
             if incident is None or incident is current:
                 return incident
-            if self._world.store.put_incident(incident, replaces=current.version if current else None):
+            if self._world.store.put_incident(
+                incident, replaces=current.version if current else None
+            ):
                 return incident
-        raise StoreError(f"the incident of {database.identifier} changed {TRIES_TO_WRITE} times in a row")
+        raise StoreError(
+            f"the incident of {database.identifier} changed {TRIES_TO_WRITE} times in a row"
+        )
 
     # People
 
-    def _tell(self, database: WatchedDatabase, entry: Entry, holder: str, errors: list[ConnectionGuardError]) -> None:
-        """One run at a time; another leaves, because whoever tells looks again before letting go."""
+    def _tell(
+        self,
+        database: WatchedDatabase,
+        entry: Entry,
+        holder: str,
+        errors: list[ConnectionGuardError],
+    ) -> None:
+        """One run at a time; another leaves, because whoever tells looks again before letting
+        go.
+        """
         store, now = self._world.store, self._world.now
         slack_errors: list[ConnectionGuardError] = []
         try:
@@ -177,7 +216,10 @@ class Reporter:
                 if store.release(database.identifier, holder, told=told.version):
                     break
             else:
-                raise StoreError(f"the incident of {database.identifier} changed {ROUNDS} times while it was told")
+                raise StoreError(
+                    f"the incident of {database.identifier} changed {ROUNDS} times while it was "
+                    "told"
+                )
         except StoreError as error:
             logger.error(str(error))
             errors.append(error)
@@ -192,11 +234,15 @@ class Reporter:
         errors: list[ConnectionGuardError],
         slack_errors: list[ConnectionGuardError],
     ) -> Incident:
-        """With what there still is to be told of the incident before, which another may have followed too soon."""
+        """With what there still is to be told of the incident before, which another may have
+        followed too soon.
+        """
         if incident.previous is not None:
             before = self._world.store.past_incident(database.identifier, incident.previous)
             if before is not None:
-                told = self._told(followed(before, incident.opened_at), database, errors, slack_errors)
+                told = self._told(
+                    followed(before, incident.opened_at), database, errors, slack_errors
+                )
                 if told != before:
                     self._world.store.put_past_incident(told)
             if not errors and not slack_errors:
@@ -211,7 +257,9 @@ class Reporter:
         errors: list[ConnectionGuardError],
         slack_errors: list[ConnectionGuardError],
     ) -> Incident:
-        """The incident with what people have now been told of it. SNS comes first: it answers at once."""
+        """The incident with what people have now been told of it. SNS comes first: it answers at
+        once.
+        """
         now = self._world.now()
         links = links_of(incident, database, self._settings, self._region)
         news = news_of(incident)
@@ -220,7 +268,8 @@ class Reporter:
                 self._publish(incident, links, now)
                 others = (each for each in incident.told if not each.startswith(SNS))
                 incident = replace(incident, told=(*others, news))
-        # Once refused, Slack is left to Lambda's next try: another round is to tell the others what is new.
+        # Once refused, Slack is left to Lambda's next try: another round is to tell the others what
+        # is new.
         if self._world.slack_secret is not None and not slack_errors:
             with _collected(slack_errors):
                 telling = tell(incident, links, now, secret=self._world.slack_secret())
@@ -248,7 +297,13 @@ class Reporter:
             assert latest is not None
             if latest.id != told.id:  # another has begun
                 return told
-            kept = replace(latest, slack=told.slack, told=told.told, context=told.context, previous=told.previous)
+            kept = replace(
+                latest,
+                slack=told.slack,
+                told=told.told,
+                context=told.context,
+                previous=told.previous,
+            )
             if kept == latest:
                 return told
             kept = replace(kept, version=latest.version + 1)
@@ -259,11 +314,15 @@ class Reporter:
     # What cannot be kept
 
     def _tell_unkept(self, database: WatchedDatabase, entry: Entry) -> None:
-        """By itself, since what else belongs to its incident is not known: by SNS, which asks for no memory."""
+        """By itself, since what else belongs to its incident is not known: by SNS, which asks for
+        no memory.
+        """
         incident = absorb(None, entry, database=database.identifier, new_id=entry.request_id)
         if incident is None or not incident.matters or entry.request_id in self._told_unkept:
             return
-        self._publish(incident, links_of(incident, database, self._settings, self._region), self._world.now())
+        self._publish(
+            incident, links_of(incident, database, self._settings, self._region), self._world.now()
+        )
         self._told_unkept.add(entry.request_id)
 
     def _tell_unreadable(self, invocation: str, error: ForeignEventError) -> None:
@@ -271,12 +330,26 @@ class Reporter:
         if invocation in self._told_unkept:
             return
         text = (
-            "Connection Guard's reporter was sent what it cannot read. Nothing of it is stored; it is kept in the "
+            "Connection Guard's reporter was sent what it cannot read. Nothing of it is stored; "
+            "it is kept in the "
             f"dead-letter queue, whose alarm says where.\n\n{error}"
         )
-        document = {"schema_version": 1, "database": "", "progress": "", "tier": "", "error": str(error), "omitted": {}}
+        document = {
+            "schema_version": 1,
+            "database": "",
+            "progress": "",
+            "tier": "",
+            "error": str(error),
+            "omitted": {},
+        }
         try:
-            publish(self._world.sns, self._settings.incidents_topic, "[unreadable report]", text, document)
+            publish(
+                self._world.sns,
+                self._settings.incidents_topic,
+                "[unreadable report]",
+                text,
+                document,
+            )
         except TellingError as untold:
             logger.error(str(untold))
         else:
@@ -294,15 +367,23 @@ def _collected(errors: list[ConnectionGuardError]) -> Iterator[None]:
 
 
 def _main_key(delivery: Delivery) -> str:
-    """Where a person looks first. Known whether or not it could be written yet: Lambda's next try does."""
+    """Where a person looks first. Known whether or not it could be written yet: Lambda's next try
+    does.
+    """
     if not isinstance(delivery, ReportDelivery):
         return delivery.record_key
     return evidence_key(delivery) if delivery.report.get("evidence") else report_key(delivery)
 
 
-def _renewed(before: circumstances.Context | None, now: circumstances.Context) -> circumstances.Context:
-    """What is new, without losing how it began: events leave RDS's last hour, the rise leaves the picture."""
+def _renewed(
+    before: circumstances.Context | None, now: circumstances.Context
+) -> circumstances.Context:
+    """What is new, without losing how it began: events leave RDS's last hour, the rise leaves the
+    picture.
+    """
     if before is None:
         return now
     events = tuple(sorted({*before.events, *now.events}, key=lambda event: event.at))
-    return replace(now, events=events, usage=now.usage or before.usage, trend=before.trend or now.trend)
+    return replace(
+        now, events=events, usage=now.usage or before.usage, trend=before.trend or now.trend
+    )

@@ -54,26 +54,31 @@ from connection_guard.core.report.run import Kind, Run
 from connection_guard.core.words import identifier
 from connection_guard.errors import ConfigurationError, DatabaseError, DoorShutError
 
-# What a last look at the database, and then packing the evidence and answering, need of the function's time.
+# What a last look at the database, and then packing the evidence and answering, need of the
+# function's time.
 SECONDS_TO_VERIFY = 2.0
 SECONDS_TO_REPORT = 3.0
-# What a run that waits for its turn keeps to itself, beside the watch for reconnections: enough to look, to terminate
-# a batch and to look again.
+# What a run that waits for its turn keeps to itself, beside the watch for reconnections: enough to
+# look, to terminate a batch and to look again.
 SECONDS_TO_ACT = 8.0
 SECONDS_BETWEEN_TURNS = 0.2
 
-# Pulses at these minutes of the hour open the second door, so that it is not first tried in the outage.
+# Pulses at these minutes of the hour open the second door, so that it is not first tried in the
+# outage.
 MINUTES_BETWEEN_SECOND_DOOR_TESTS = 15
 
 NO_DOOR_OPENED = (
-    "no door opened: log in as the master user, for whom Amazon RDS reserves connections, and end idle sessions by hand"
+    "no door opened: log in as the master user, for whom Amazon RDS reserves connections, and end "
+    "idle sessions by hand"
 )
 
-# With these a plan has been tried, whether or not there was anybody to terminate; any other leaves it for later.
+# With these a plan has been tried, whether or not there was anybody to terminate; any other leaves
+# it for later.
 ATTEMPTS = (None, Restraint.NOTHING_MATCHES, Restraint.POOLS_REOPEN, Restraint.REFUSED)
 NOT_THE_WRITER = (
-    "the endpoint in guard.toml leads to a standby or reader, and the guard works only on the writer: unless a "
-    "failover is under way, name the writer's endpoint (of a cluster, the cluster endpoint) and deploy again"
+    "the endpoint in guard.toml leads to a standby or reader, and the guard works only on the "
+    "writer: unless a failover is under way, name the writer's endpoint (of a cluster, the cluster "
+    "endpoint) and deploy again"
 )
 
 logger = Logger(service="connection-guard")
@@ -109,13 +114,18 @@ class _Timer:
 
 
 class Responder:
-    """The Lambda handler: an event in, a Report out. One per process: keeps its seat and its engagement between runs.
+    """The Lambda handler: an event in, a Report out. One per process: keeps its seat and its
+    engagement between runs.
 
     Raises ConfigurationError where policy and settings contradict each other.
     """
 
     def __init__(
-        self, settings: Settings, policy: Policy, connect: Connect, diagnosis_times: DiagnosisTimes = TIMES
+        self,
+        settings: Settings,
+        policy: Policy,
+        connect: Connect,
+        diagnosis_times: DiagnosisTimes = TIMES,
     ) -> None:
         if mistake := target_not_below_warning(policy, settings.warning_percent):
             raise ConfigurationError(f"policy.toml: {mistake}")
@@ -128,18 +138,26 @@ class Responder:
         self._has_turn = False
         self._turn: Turn | None = None
         self._turns_missed = 0
-        # Alarms to be served: this run's, and those that came while the guard could not get in or did not get its turn.
+        # Alarms to be served: this run's, and those that came while the guard could not get in or
+        # did not get its turn.
         self._alarms: list[AlarmNotification] = []
-        # Whether people may have been told of what it does not know to be over: a process that died knows nothing.
+        # Whether people may have been told of what it does not know to be over: a process that died
+        # knows nothing.
         self._recovery_is_news = True
         self._proxy_addresses: frozenset[str] = frozenset()
         self._looks: tuple[Measurement, ...] = ()
 
     def __call__(self, event: object, context: Context) -> dict[str, Any]:
-        """Raises ForeignEventError for an event that is not this database's; everything else comes back as a Report."""
-        timer = _Timer(time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_REPORT)
+        """Raises ForeignEventError for an event that is not this database's; everything else comes
+        back as a Report.
+        """
+        timer = _Timer(
+            time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_REPORT
+        )
         try:
-            run = self._remember(self._serve(read_event(event, self._settings), datetime.now(UTC), timer), timer)
+            run = self._remember(
+                self._serve(read_event(event, self._settings), datetime.now(UTC), timer), timer
+            )
         finally:
             self._end_turn(timer)
         if not self._engagement.is_pressed:
@@ -190,27 +208,38 @@ class Responder:
             return replace(run, kind=Kind.PREFLIGHT_FAILED, escalation=_lacks(grants))
         is_old_news = is_stale or (run.is_duplicate and self._engagement.has_escalated)
         is_pulse = is_old_news or isinstance(event, Pulse)
-        # Below the threshold of every alarm, an alarm's OK ends it: the incident is over then, though above the target.
+        # Below the threshold of every alarm, an alarm's OK ends it: the incident is over then,
+        # though above the target.
         has_ended = isinstance(event, AlarmNotification) and event.state is AlarmState.OK
         self._engagement = with_usage(
             self._engagement,
             measurement.utilisation,
             is_pulse=is_pulse,
-            target_percent=self._settings.warning_percent if has_ended else self._policy.limits.target_percent,
+            target_percent=self._settings.warning_percent
+            if has_ended
+            else self._policy.limits.target_percent,
             critical_percent=self._settings.critical_percent,
             observes_critical=self._policy.modes[Tier.CRITICAL] is Mode.OBSERVE,
         )
         is_below_target = measurement.utilisation < self._policy.limits.target_percent
         recovery_is_news = was_pressed or self._recovery_is_news
         self._recovery_is_news = recovery_is_news and not is_below_target
-        run = replace(run, tier=self._engagement.tier or run.tier, recovered=recovery_is_news and is_below_target)
+        run = replace(
+            run,
+            tier=self._engagement.tier or run.tier,
+            recovered=recovery_is_news and is_below_target,
+        )
         if not is_pulse or self._engagement.tier is not None:
             return self._look_and_act(run, session, timer)
         run = replace(run, kind=Kind.OBSERVATION if run.recovered else Kind.PULSE)
-        return run if self._engagement.is_pressed else self._check_second_door(run, measurement, timer)
+        return (
+            run if self._engagement.is_pressed else self._check_second_door(run, measurement, timer)
+        )
 
     def _enter(self, timer: _Timer) -> tuple[GuardSession, Measurement]:
-        """Through the first door that opens; with the turn, where there may be something to do or to remember."""
+        """Through the first door that opens; with the turn, where there may be something to do or
+        to remember.
+        """
         self._turn = None
         with timer.phase("connect"):
             session, measurement = self._look_again(self._doors.enter(timer.deadline))
@@ -221,7 +250,9 @@ class Responder:
         return self._take_turn(session, timer)
 
     def _take_turn(self, session: GuardSession, timer: _Timer) -> tuple[GuardSession, Measurement]:
-        """Wait for whoever has the turn, then look at what it left. `_has_turn` is False where it does not end."""
+        """Wait for whoever has the turn, then look at what it left. `_has_turn` is False where it
+        does not end.
+        """
         watch = self._policy.limits.watch_for_reconnects.total_seconds()
         latest = timer.deadline - SECONDS_TO_ACT - watch
         with timer.phase("turn"):
@@ -246,7 +277,9 @@ class Responder:
         except DatabaseError:
             return None
 
-    def _look_again(self, found: tuple[GuardSession, Measurement]) -> tuple[GuardSession, Measurement]:
+    def _look_again(
+        self, found: tuple[GuardSession, Measurement]
+    ) -> tuple[GuardSession, Measurement]:
         """What another execution environment remembered since is what counts."""
         _, measurement = found
         now = measurement.taken_at
@@ -266,7 +299,10 @@ class Responder:
         try:
             remember(session, engagement, timer.last_moment)
         except DatabaseError as error:
-            problem = f"this run may not be remembered if another execution environment serves the next: {error}"
+            problem = (
+                "this run may not be remembered if another execution environment serves the next: "
+                f"{error}"
+            )
             return replace(run, problems=tuple(dict.fromkeys((*run.problems, problem))))
         self._engagement = self._stored = engagement
         return run
@@ -279,7 +315,9 @@ class Responder:
         self._has_turn = False
 
     def _check_second_door(self, run: Run, measurement: Measurement, timer: _Timer) -> Run:
-        """In quiet times: whether the direct door opens, as a role that can do the work, also on a full database."""
+        """In quiet times: whether the direct door opens, as a role that can do the work, also on a
+        full database.
+        """
         if self._settings.proxy is not None:
             event = run.event
             if not isinstance(event, Pulse) or event.at.minute % MINUTES_BETWEEN_SECOND_DOOR_TESTS:
@@ -294,18 +332,25 @@ class Responder:
         return run
 
     def _look_and_act(self, run: Run, session: GuardSession, timer: _Timer) -> Run:
-        """The sessions themselves: why they are so many, which of them may go, and what became of those."""
+        """The sessions themselves: why they are so many, which of them may go, and what became of
+        those.
+        """
         assert run.measurement is not None
         try:
             session, before = self._gather(session, run.measurement, timer)
         except DatabaseError as error:
             problem = f"the database was lost before anything was done: {error}"
             return replace(
-                run, kind=Kind.LOCKED_OUT, problems=(*run.problems, problem), escalation="the database is lost"
+                run,
+                kind=Kind.LOCKED_OUT,
+                problems=(*run.problems, problem),
+                escalation="the database is lost",
             )
         with timer.phase("decide"):
             plan = self._decide(run, before)
-        run = replace(run, kind=Kind.OBSERVATION, measurement=before.measurement, before=before, plan=plan)
+        run = replace(
+            run, kind=Kind.OBSERVATION, measurement=before.measurement, before=before, plan=plan
+        )
         if self._turn is not None and not self._turn.is_guard:
             run = replace(run, problems=(*run.problems, _strangers(self._turn)))
         if plan.restraint in ATTEMPTS:
@@ -313,27 +358,38 @@ class Responder:
             self._engagement = with_attempt(self._engagement, before.taken_at, chosen)
             run = replace(run, attempt=self._engagement.attempts)
         if plan.restraint is None:
-            # Before anything is terminated: a run that is killed counts against the hour's share, too.
+            # Before anything is terminated: a run that is killed counts against the hour's share,
+            # too.
             run = self._remember(replace(run, kind=Kind.REMEDIATION), timer)
             run = self._act(run, session, before, plan, timer)
         with timer.phase("decide"):
             run = replace(run, diagnoses=self._diagnose(run, before, plan))
         return self._conclude(run, before, plan)
 
-    def _gather(self, session: GuardSession, measurement: Measurement, timer: _Timer) -> tuple[GuardSession, Snapshot]:
+    def _gather(
+        self, session: GuardSession, measurement: Measurement, timer: _Timer
+    ) -> tuple[GuardSession, Snapshot]:
         """A session that is lost while only looking is replaced once: looking again is harmless."""
         with timer.phase("gather"):
             if self._settings.proxy is not None:
                 # A name that cannot be resolved now had better still be known.
                 self._proxy_addresses = addresses_of(self._settings.proxy) or self._proxy_addresses
             try:
-                return session, take_snapshot(session, measurement, self._proxy_addresses, timer.deadline)
+                return session, take_snapshot(
+                    session, measurement, self._proxy_addresses, timer.deadline
+                )
             except DatabaseError:
-                session, measurement = self._take_turn(self._doors.enter_again(timer.deadline)[0], timer)
+                session, measurement = self._take_turn(
+                    self._doors.enter_again(timer.deadline)[0], timer
+                )
                 return session, self._gather_anew(session, measurement, timer)
 
-    def _gather_anew(self, session: GuardSession, measurement: Measurement, timer: _Timer) -> Snapshot:
-        """Through whichever door opened: what its role cannot see must not be taken for an empty database."""
+    def _gather_anew(
+        self, session: GuardSession, measurement: Measurement, timer: _Timer
+    ) -> Snapshot:
+        """Through whichever door opened: what its role cannot see must not be taken for an empty
+        database.
+        """
         if grants := missing_grants(measurement):
             raise DoorShutError(_lacks(grants))
         return take_snapshot(session, measurement, self._proxy_addresses, timer.deadline)
@@ -341,7 +397,11 @@ class Responder:
     def _decide(self, run: Run, before: Snapshot) -> Plan:
         event = run.event
         if isinstance(event, AlarmNotification) and event.state is not AlarmState.ALARM:
-            return Plan((), Restraint.NOT_AN_ALARM, f"the alarm's state is {event.state}: nothing is to be done")
+            return Plan(
+                (),
+                Restraint.NOT_AN_ALARM,
+                f"the alarm's state is {event.state}: nothing is to be done",
+            )
         assert run.tier is not None
         if not self._has_turn:
             return Plan((), Restraint.ANOTHER_RUN, _at_work(self._turn))
@@ -362,14 +422,18 @@ class Responder:
             run.reconnections,
             self._diagnosis_times,
             guard_roles=self._settings.roles,
-            protected_roles={verdict.session.role for verdict in plan.verdicts if verdict.rule == PROTECTED},
+            protected_roles={
+                verdict.session.role for verdict in plan.verdicts if verdict.rule == PROTECTED
+            },
             reopening_pools=self._engagement.reopening_pools(before.taken_at),
             terminated_since=min(terminations, default=None),
             vanished=run.vanished,
             logins=logins_lately(self._looks),
         )
 
-    def _act(self, run: Run, session: GuardSession, before: Snapshot, plan: Plan, timer: _Timer) -> Run:
+    def _act(
+        self, run: Run, session: GuardSession, before: Snapshot, plan: Plan, timer: _Timer
+    ) -> Run:
         limits = self._policy.limits
         watch = limits.watch_for_reconnects.total_seconds()
         with timer.phase("act"):
@@ -387,12 +451,16 @@ class Responder:
                 deadline=timer.deadline - SECONDS_TO_VERIFY - watch,
                 on_batch=_log_batch,
             )
-        run = replace(run, outcomes=outcomes, problems=(*run.problems, *([stopped_by] if stopped_by else [])))
+        run = replace(
+            run, outcomes=outcomes, problems=(*run.problems, *([stopped_by] if stopped_by else []))
+        )
         with timer.phase("verify"):
             return self._verify(run, before, watch, timer)
 
     def _verify(self, run: Run, before: Snapshot, watch: float, timer: _Timer) -> Run:
-        """Killed is not gone, and gone is not cured: looks again once pools have had the time to reopen."""
+        """Killed is not gone, and gone is not cured: looks again once pools have had the time to
+        reopen.
+        """
         held = self._doors.seat
         time.sleep(max(min(watch, timer.deadline - SECONDS_TO_VERIFY - time.monotonic()), 0))
         try:
@@ -403,14 +471,19 @@ class Responder:
             return replace(run, problems=(*run.problems, f"could not be verified: {error}"))
         run = replace(run, after=after.measurement)
         if after.measurement.server.started_at != before.measurement.server.started_at:
-            problem = "another server, or the same one restarted, answered afterwards: what was terminated is not known"
+            problem = (
+                "another server, or the same one restarted, answered afterwards: what was "
+                "terminated is not known"
+            )
             return replace(run, problems=(*run.problems, problem))
         outcomes = settled(run.outcomes, after)
         return replace(
             run,
             outcomes=outcomes,
             reconnections=reconnections(outcomes, before, after),
-            vanished=vanished(outcomes, before, after, settled_after=self._diagnosis_times.storm_window),
+            vanished=vanished(
+                outcomes, before, after, settled_after=self._diagnosis_times.storm_window
+            ),
         )
 
     def _conclude(self, run: Run, before: Snapshot, plan: Plan) -> Run:
@@ -425,7 +498,9 @@ class Responder:
             return replace(run, escalation=plan.explanation)
         if plan.restraint not in ATTEMPTS:
             return run
-        self._engagement = with_outcomes(self._engagement, before.taken_at, run.outcomes, run.reconnections)
+        self._engagement = with_outcomes(
+            self._engagement, before.taken_at, run.outcomes, run.reconnections
+        )
         latest = run.after or before.measurement
         if latest.utilisation < limits.target_percent:
             self._engagement = below_target(self._engagement)
@@ -435,7 +510,9 @@ class Responder:
         if run.attempt < limits.attempts and _only_people_can_help(plan, run.diagnoses):
             return replace(run, escalation=plan.explanation)
         if run.attempt >= limits.attempts:
-            return self._escalate(run, f"{run.attempt} attempts, and {latest.utilisation:.0f} % are still in use")
+            return self._escalate(
+                run, f"{run.attempt} attempts, and {latest.utilisation:.0f} % are still in use"
+            )
         return run
 
     def _escalate(self, run: Run, reason: str) -> Run:
@@ -444,9 +521,13 @@ class Responder:
 
 
 def _only_people_can_help(plan: Plan, diagnoses: Iterable[Diagnosis]) -> bool:
-    """Whether waiting changes nothing: pools larger than the limit that use all of their sessions now and then."""
+    """Whether waiting changes nothing: pools larger than the limit that use all of their sessions
+    now and then.
+    """
     is_oversized = any(diagnosis.cause is Cause.OVERSIZED_POOLS for diagnosis in diagnoses)
-    return plan.restraint is Restraint.POOLS_REOPEN or (plan.restraint is Restraint.NOTHING_MATCHES and is_oversized)
+    return plan.restraint is Restraint.POOLS_REOPEN or (
+        plan.restraint is Restraint.NOTHING_MATCHES and is_oversized
+    )
 
 
 def _at_work(turn: Turn | None) -> str:
@@ -456,7 +537,10 @@ def _at_work(turn: Turn | None) -> str:
 
 def _strangers(turn: Turn) -> str:
     role = identifier(turn.role)
-    return f"role {role} (pid {turn.holder}) holds the guard's own advisory lock: two runs may act at once; release it"
+    return (
+        f"role {role} (pid {turn.holder}) holds the guard's own advisory lock: two runs may act at "
+        "once; release it"
+    )
 
 
 def _lacks(grants: tuple[str, ...]) -> str:

@@ -4,9 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from connection_guard.configuration.guard.guard_configuration import Configuration, Notifications, ProxyAuthentication
+from connection_guard.configuration.guard.guard_configuration import (
+    Configuration,
+    Notifications,
+    ProxyAuthentication,
+)
 from tests.cdk.template import Template, synthesize, synthesized
-from tests.support.configurations import a_cluster, a_configuration, a_database, a_new_proxy, an_existing_proxy
+from tests.support.configurations import (
+    a_cluster,
+    a_configuration,
+    a_database,
+    a_new_proxy,
+    an_existing_proxy,
+)
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +24,12 @@ def configuration() -> Configuration:
     """Databases of each sort, Slack and e-mail."""
     return a_configuration(
         a_database(identifier="orders", proxy=a_new_proxy(ProxyAuthentication.SECRETS)),
-        a_cluster(identifier="payments", proxy=an_existing_proxy(), warning_percent=60.0, critical_percent=80.0),
+        a_cluster(
+            identifier="payments",
+            proxy=an_existing_proxy(),
+            warning_percent=60.0,
+            critical_percent=80.0,
+        ),
         a_database(identifier="ledger"),
         notifications=Notifications(slack_secret="guard/slack", emails=("on-call@example.com",)),
     )

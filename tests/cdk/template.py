@@ -32,7 +32,9 @@ Properties = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of a policy. `holder` is the logical id of the role, or of the resource, that the policy is on."""
+    """One statement of a policy. `holder` is the logical id of the role, or of the resource, that
+    the policy is on.
+    """
 
     holder: str
     effect: str
@@ -48,7 +50,9 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template in which "${Key.Arn}" stands for {"Fn::GetAtt": ["Key", "Arn"]}, and so on: all is plain text."""
+    """A template in which "${Key.Arn}" stands for {"Fn::GetAtt": ["Key", "Arn"]}, and so on: all is
+    plain text.
+    """
 
     resources: Mapping[str, Mapping[str, Any]]
     outputs: Mapping[str, Mapping[str, Any]]
@@ -96,7 +100,9 @@ class Template:
         ]
 
     def who_may(self, action: str, resource: str) -> set[str]:
-        """Roles by their logical ids, services by their names, and "root": the account, whose IAM policies decide."""
+        """Roles by their logical ids, services by their names, and "root": the account, whose IAM
+        policies decide.
+        """
         return {
             "root" if principal.endswith(":root") else principal
             for each in self.allowing(action, resource)
@@ -109,7 +115,9 @@ class Template:
 
 
 def synthesize(configuration: Configuration, folder: Path) -> Path:
-    """The template of the stack, which cdk-nag has looked at, in the folder of its cloud assembly."""
+    """The template of the stack, which cdk-nag has looked at, in the folder of its cloud
+    assembly.
+    """
     app = App(outdir=str(folder), context=CONTEXT, analytics_reporting=False)
     ConnectionGuardStack(app, configuration)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
@@ -162,12 +170,16 @@ def referred(value: str) -> str:
 
 def _statements(holder: str, document: Mapping[str, Any]) -> Iterator[Statement]:
     for each in document["Statement"]:
-        assert not {"NotAction", "NotResource", "NotPrincipal"} & set(each), "nothing here reads those"
+        assert not {"NotAction", "NotResource", "NotPrincipal"} & set(each), (
+            "nothing here reads those"
+        )
         principals = each.get("Principal", {"Role": holder})
         yield Statement(
             holder=holder,
             effect=each["Effect"],
-            principals=_texts(list(principals.values()) if isinstance(principals, dict) else principals),
+            principals=_texts(
+                list(principals.values()) if isinstance(principals, dict) else principals
+            ),
             actions=_texts(each["Action"]),
             resources=_texts(each["Resource"]),
             condition=each.get("Condition", {}),

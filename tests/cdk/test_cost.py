@@ -11,12 +11,20 @@ from tests.cdk.template import ROOT, Template
 TOGETHER = r"\| \*\*together\*\* \| \*\*([\d.]+)\*\* \| \*\*together\*\* \| \*\*([\d.]+) to"
 
 
-def test_a_stack_costs_what_the_readme_s_table_adds_up_to(template: Template, configuration: Configuration) -> None:
+def test_a_stack_costs_what_the_readme_s_table_adds_up_to(
+    template: Template, configuration: Configuration
+) -> None:
     [(each, once)] = re.findall(TOGETHER, (ROOT / "README.md").read_text())
     without_proxy = sum(database.proxy is None for database in configuration.databases)
 
     dollars = dollars_per_month(template.resources, configuration)
 
-    expected = len(configuration.databases) * float(each) - 0.10 * without_proxy + float(once) + SECRET + SMALLEST_PROXY
+    expected = (
+        len(configuration.databases) * float(each)
+        - 0.10 * without_proxy
+        + float(once)
+        + SECRET
+        + SMALLEST_PROXY
+    )
     assert dollars == pytest.approx(expected, abs=0.1)
     assert proxies(template.resources) == 1

@@ -27,7 +27,15 @@ from connection_guard_cdk.database.responder_function import Responder
 from connection_guard_cdk.database.self_watch import SelfWatch
 from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.stack import bootstrap_command
-from tests.cdk.template import Properties, Statement, Template, plain, referred, synthesized, template_of
+from tests.cdk.template import (
+    Properties,
+    Statement,
+    Template,
+    plain,
+    referred,
+    synthesized,
+    template_of,
+)
 from tests.support.builders import an_alarm_event
 from tests.support.configurations import (
     ACCOUNT,
@@ -46,7 +54,9 @@ DATABASES = {
     "without proxy": a_database(),
     "existing proxy": a_database(proxy=an_existing_proxy()),
     "new proxy with iam": a_cluster(proxy=a_new_proxy()),
-    "new proxy with secret": a_database(proxy=a_new_proxy(ProxyAuthentication.SECRETS, secret_key=SECRET_KEY)),
+    "new proxy with secret": a_database(
+        proxy=a_new_proxy(ProxyAuthentication.SECRETS, secret_key=SECRET_KEY)
+    ),
 }
 NETWORK_INTERFACES = {
     "ec2:CreateNetworkInterface",
@@ -73,7 +83,8 @@ def responder(template: Template, database: str = "orders") -> tuple[str, Proper
     [found] = [
         (name, properties)
         for name, properties in template.of("AWS::Lambda::Function").items()
-        if properties["Handler"] == "responder.handler.lambda_handler" and database in properties["FunctionName"]
+        if properties["Handler"] == "responder.handler.lambda_handler"
+        and database in properties["FunctionName"]
     ]
     return found
 
@@ -130,9 +141,15 @@ def test_the_responder_may_log_in_publish_and_log_and_nothing_else(of: str) -> N
     destinations = the_invocation(deployed)["DestinationConfig"]
     assert allowed(deployed, deployed.role_of(name)) == {
         *(("rds-db:connect", login) for login in logins),
-        *(("sns:Publish", destinations[outcome]["Destination"]) for outcome in ("OnSuccess", "OnFailure")),
+        *(
+            ("sns:Publish", destinations[outcome]["Destination"])
+            for outcome in ("OnSuccess", "OnFailure")
+        ),
         *((action, topic_key) for action in ("kms:Decrypt", "kms:GenerateDataKey")),
-        *((action, f"${{{log_group}.Arn}}") for action in ("logs:CreateLogStream", "logs:PutLogEvents")),
+        *(
+            (action, f"${{{log_group}.Arn}}")
+            for action in ("logs:CreateLogStream", "logs:PutLogEvents")
+        ),
         *((action, "*") for action in NETWORK_INTERFACES),
     }
 
@@ -140,7 +157,11 @@ def test_the_responder_may_log_in_publish_and_log_and_nothing_else(of: str) -> N
 @pytest.mark.parametrize("of", DATABASES)
 def test_what_lambda_may_do_to_network_interfaces_the_code_may_not(of: str) -> None:
     name, function = responder(template(of))
-    denied = [each for each in statements_of(template(of), template(of).role_of(name)) if each.effect == "Deny"]
+    denied = [
+        each
+        for each in statements_of(template(of), template(of).role_of(name))
+        if each.effect == "Deny"
+    ]
     [only] = denied
     arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function['FunctionName']}"
     assert only.actions == NETWORK_INTERFACES | {"ec2:DetachNetworkInterface"}
@@ -158,7 +179,11 @@ def test_roles_have_no_permissions_but_their_own_and_serve_one_service(of: str) 
     for role, service in serving.items():
         properties = deployed.of("AWS::IAM::Role")[role]
         [trusts] = properties["AssumeRolePolicyDocument"]["Statement"]
-        assert trusts == {"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": {"Service": service}}
+        assert trusts == {
+            "Action": "sts:AssumeRole",
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+        }
         assert "ManagedPolicyArns" not in properties
 
 
@@ -195,7 +220,9 @@ def test_a_run_is_never_repeated_and_its_outcome_is_told_either_way() -> None:
     invocation = the_invocation(deployed)
     assert invocation["MaximumRetryAttempts"] == 0
     assert invocation["MaximumEventAgeInSeconds"] == MAXIMUM_EVENT_AGE.total_seconds()
-    destinations = {outcome: each["Destination"] for outcome, each in invocation["DestinationConfig"].items()}
+    destinations = {
+        outcome: each["Destination"] for outcome, each in invocation["DestinationConfig"].items()
+    }
     reporter = {
         each["TopicArn"]: "FilterPolicy" in each
         for each in deployed.of("AWS::SNS::Subscription").values()
@@ -221,7 +248,9 @@ def test_concurrency_is_reserved_only_where_that_is_asked_for() -> None:
 
 
 def test_the_local_machine_runs_it_too() -> None:
-    _, function = responder(synthesized(a_configuration(target=a_target(architecture=Architecture.X86_64))))
+    _, function = responder(
+        synthesized(a_configuration(target=a_target(architecture=Architecture.X86_64)))
+    )
     assert function["Architectures"] == ["x86_64"]
 
 
@@ -251,7 +280,9 @@ def test_a_proxy_in_other_subnets_has_another_name() -> None:
         return str(the(deployed, "AWS::RDS::DBProxy")[1]["DBProxyName"])
 
     network = a_database().network
-    assert name_in(network) != name_in(replace(network, subnets=("subnet-0000000a", "subnet-0000000b")))
+    assert name_in(network) != name_in(
+        replace(network, subnets=("subnet-0000000a", "subnet-0000000b"))
+    )
 
 
 def test_the_pulse_begins_when_the_way_in_is_open_and_ends_before_it_is_closed() -> None:
@@ -295,7 +326,11 @@ def test_an_alarm_of_the_stack_is_no_stranger_to_the_responder() -> None:
     deployed = template("without proxy")
     [topic] = {each["TopicArn"] for each in invoked_by_topics(deployed)}
     told = settings(deployed)
-    fires = [each for each in deployed.of("AWS::CloudWatch::Alarm").values() if each["AlarmActions"] == [topic]]
+    fires = [
+        each
+        for each in deployed.of("AWS::CloudWatch::Alarm").values()
+        if each["AlarmActions"] == [topic]
+    ]
     assert len(fires) == len(told.alarms)
     for alarm in fires:
         arn = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{alarm['AlarmName']}"
@@ -319,7 +354,9 @@ def test_only_its_alarms_and_its_pulse_may_invoke_it() -> None:
     [subscription] = invoked_by_topics(deployed)
     rule, _ = the(deployed, "AWS::Events::Rule")
     permissions = [
-        each for each in deployed.of("AWS::Lambda::Permission").values() if referred(each["FunctionName"]) == name
+        each
+        for each in deployed.of("AWS::Lambda::Permission").values()
+        if referred(each["FunctionName"]) == name
     ]
     assert {(each["Action"], each["Principal"], each["SourceArn"]) for each in permissions} == {
         ("lambda:InvokeFunction", "sns.amazonaws.com", subscription["TopicArn"]),
@@ -335,9 +372,12 @@ def test_an_alarm_that_cannot_be_delivered_is_kept_and_told() -> None:
     watching = [
         each
         for each in deployed.of("AWS::CloudWatch::Alarm").values()
-        if f"${{{queue}.QueueName}}" in [dimension["Value"] for dimension in each.get("Dimensions", ())]
+        if f"${{{queue}.QueueName}}"
+        in [dimension["Value"] for dimension in each.get("Dimensions", ())]
     ]
-    assert [each["AlarmActions"] for each in watching] == [[deployed.outputs["IncidentsTopic"]["Value"]]]
+    assert [each["AlarmActions"] for each in watching] == [
+        [deployed.outputs["IncidentsTopic"]["Value"]]
+    ]
 
 
 def test_it_looks_at_its_database_every_minute_and_never_catches_up() -> None:
@@ -359,7 +399,9 @@ Way = tuple[str, int | str]
 def ways_out(deployed: Template, group: str) -> set[Way]:
     """The groups and ports that members of the group may connect to."""
     assert not [
-        each for each in deployed.of("AWS::EC2::SecurityGroupEgress").values() if referred(each["GroupId"]) == group
+        each
+        for each in deployed.of("AWS::EC2::SecurityGroupEgress").values()
+        if referred(each["GroupId"]) == group
     ]
     return {
         _way(rule, "DestinationSecurityGroupId")
@@ -438,9 +480,14 @@ def test_every_group_is_reached_at_its_own_port() -> None:
 
 
 def a_new_database(stack: Stack) -> Database:
-    """A database that the same stack creates: its host, port and groups are known when it is deployed."""
+    """A database that the same stack creates: its host, port and groups are known when it is
+    deployed.
+    """
     created = rds.CfnDBInstance(stack, "Created", db_instance_class="db.t4g.micro")
-    groups = [ec2.CfnSecurityGroup(stack, f"Group{number}", group_description="its own") for number in (1, 2)]
+    groups = [
+        ec2.CfnSecurityGroup(stack, f"Group{number}", group_description="its own")
+        for number in (1, 2)
+    ]
     return a_database(
         host=created.attr_endpoint_address,
         port=Token.as_number(created.get_att("Endpoint.Port")),
@@ -493,7 +540,9 @@ def test_the_same_group_by_two_tokens_has_each_rule_once() -> None:
     assert len(deployed.of("AWS::EC2::SecurityGroupIngress")) == 1
 
 
-def test_a_port_that_is_known_only_when_it_is_deployed_is_told_as_it_is(beside_its_database: Template) -> None:
+def test_a_port_that_is_known_only_when_it_is_deployed_is_told_as_it_is(
+    beside_its_database: Template,
+) -> None:
     text = json.dumps(beside_its_database.resources) + json.dumps(beside_its_database.outputs)
     assert "e+289" not in text
     assert f"port={PORT} " in beside_its_database.outputs["BootstrapCommand"]["Value"]
@@ -524,7 +573,9 @@ def test_no_proxy_is_created_that_nobody_asked_for(of: str) -> None:
 
 
 @pytest.mark.parametrize("of", ["new proxy with iam", "new proxy with secret"])
-def test_a_new_proxy_reaches_the_database_and_the_responder_alone_reaches_the_proxy(of: str) -> None:
+def test_a_new_proxy_reaches_the_database_and_the_responder_alone_reaches_the_proxy(
+    of: str,
+) -> None:
     deployed, database = template(of), DATABASES[of]
     group = group_of_proxy(deployed)
     ways = {(each, database.port) for each in database.security_groups}
@@ -549,25 +600,36 @@ def test_its_clients_come_with_tokens_over_tls(of: str, authentication: dict[str
     _, proxy = the(template(of), "AWS::RDS::DBProxy")
     assert proxy["EngineFamily"] == "POSTGRESQL"
     assert proxy["RequireTLS"] is True
-    assert {name: proxy[name] for name in ("Auth", "DefaultAuthScheme") if name in proxy} == authentication
+    assert {
+        name: proxy[name] for name in ("Auth", "DefaultAuthScheme") if name in proxy
+    } == authentication
 
 
 def test_a_proxy_with_iam_may_log_in_as_the_guard_and_nothing_else() -> None:
     deployed = template("new proxy with iam")
     role = referred(the(deployed, "AWS::RDS::DBProxy")[1]["RoleArn"])
-    assert allowed(deployed, role) == {("rds-db:connect", user("cluster-ORDERS", "connection_guard"))}
+    assert allowed(deployed, role) == {
+        ("rds-db:connect", user("cluster-ORDERS", "connection_guard"))
+    }
 
 
 def test_a_proxy_with_a_secret_may_read_that_one_and_nothing_else() -> None:
     deployed = template("new proxy with secret")
     role = referred(the(deployed, "AWS::RDS::DBProxy")[1]["RoleArn"])
-    assert allowed(deployed, role) == {("secretsmanager:GetSecretValue", SECRET), ("kms:Decrypt", SECRET_KEY)}
+    assert allowed(deployed, role) == {
+        ("secretsmanager:GetSecretValue", SECRET),
+        ("kms:Decrypt", SECRET_KEY),
+    }
     [decrypt] = [each for each in statements_of(deployed, role) if each.names("kms:Decrypt")]
-    assert decrypt.condition == {"StringEquals": {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}}
+    assert decrypt.condition == {
+        "StringEquals": {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}
+    }
 
 
 def test_a_secret_under_the_key_of_aws_needs_no_permission_on_a_key() -> None:
-    deployed = synthesized(a_configuration(a_database(proxy=a_new_proxy(ProxyAuthentication.SECRETS))))
+    deployed = synthesized(
+        a_configuration(a_database(proxy=a_new_proxy(ProxyAuthentication.SECRETS)))
+    )
     role = referred(the(deployed, "AWS::RDS::DBProxy")[1]["RoleArn"])
     assert allowed(deployed, role) == {("secretsmanager:GetSecretValue", SECRET)}
 
@@ -579,7 +641,9 @@ def test_a_secret_under_the_key_of_aws_needs_no_permission_on_a_key() -> None:
         ("new proxy with secret", {"DBInstanceIdentifiers": ["orders"]}),
     ],
 )
-def test_it_stands_before_the_database_and_cannot_fill_it(of: str, targets: dict[str, list[str]]) -> None:
+def test_it_stands_before_the_database_and_cannot_fill_it(
+    of: str, targets: dict[str, list[str]]
+) -> None:
     deployed = template(of)
     proxy, _ = the(deployed, "AWS::RDS::DBProxy")
     _, group = the(deployed, "AWS::RDS::DBProxyTargetGroup")
@@ -588,4 +652,8 @@ def test_it_stands_before_the_database_and_cannot_fill_it(of: str, targets: dict
     pool = group["ConnectionPoolConfigurationInfo"]
     # Its clients are told in time that there is no connection, and what it owns the guard spares.
     assert pool["ConnectionBorrowTimeout"] <= 10
-    assert pool["MaxIdleConnectionsPercent"] < pool["MaxConnectionsPercent"] < a_database().warning_percent
+    assert (
+        pool["MaxIdleConnectionsPercent"]
+        < pool["MaxConnectionsPercent"]
+        < a_database().warning_percent
+    )

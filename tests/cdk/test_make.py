@@ -14,7 +14,9 @@ NEEDS_NODE = ("test", "e2e", "bench", "examples", "bootstrap", "synth", "diff", 
 NEEDS_CREDENTIALS = ("bootstrap", "diff", "deploy", "destroy")
 
 
-def make(folder: Path, *arguments: str, node: str | None = None) -> "subprocess.CompletedProcess[str]":
+def make(
+    folder: Path, *arguments: str, node: str | None = None
+) -> "subprocess.CompletedProcess[str]":
     """Run the Makefile in an empty folder where `node` has this version, or is missing."""
     programs = folder / "bin"
     programs.mkdir()
@@ -47,7 +49,9 @@ def test_a_node_that_is_too_old_is_one_line(tmp_path: Path) -> None:
     run = make(tmp_path, "synth", node="v18.20.8")
 
     assert run.returncode != 0
-    assert run.stderr.startswith("Node.js 18 is too old: install version 22 (20 is the oldest that works)\n")
+    assert run.stderr.startswith(
+        "Node.js 18 is too old: install version 22 (20 is the oldest that works)\n"
+    )
 
 
 @pytest.mark.parametrize("node", ["v20.20.2", "v22.1.0", "v24.0.0"])
@@ -76,18 +80,29 @@ def test_arguments_reach_the_cdk(tmp_path: Path, target: str) -> None:
 
 @pytest.mark.parametrize("target", NEEDS_CREDENTIALS)
 def test_credentials_are_asked_for_before_the_cdk_is_started(tmp_path: Path, target: str) -> None:
-    run = make(tmp_path, "-C", str(ROOT), "--dry-run", target, "ARGS=--profile production", node="v22.1.0")
+    run = make(
+        tmp_path, "-C", str(ROOT), "--dry-run", target, "ARGS=--profile production", node="v22.1.0"
+    )
 
     asked, started = [
-        line for line in run.stdout.splitlines() if "connection_guard.cli.credentials" in line or "cdk " in line
+        line
+        for line in run.stdout.splitlines()
+        if "connection_guard.cli.credentials" in line or "cdk " in line
     ][-2:]
     assert asked.endswith("-m connection_guard.cli.credentials --profile production")
     assert f"cdk {target} " in started
 
 
-def credentials(home: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def credentials(
+    home: Path, *arguments: str, **environment: str
+) -> "subprocess.CompletedProcess[str]":
     """Look for credentials where the home folder and the environment are the only places."""
-    nowhere_else = {"PATH": os.defpath, "HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true", "PYTHONPATH": "lambdas"}
+    nowhere_else = {
+        "PATH": os.defpath,
+        "HOME": str(home),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PYTHONPATH": "lambdas",
+    }
     return subprocess.run(
         [sys.executable, "-m", "connection_guard.cli.credentials", *arguments],
         cwd=ROOT,
@@ -110,10 +125,15 @@ def test_a_profile_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
     run = credentials(tmp_path, "--profile", "production")
 
     assert run.returncode == 1
-    assert run.stderr == "AWS credentials cannot be read: The config profile (production) could not be found\n"
+    assert (
+        run.stderr
+        == "AWS credentials cannot be read: The config profile (production) could not be found\n"
+    )
 
 
 def test_credentials_that_are_there_are_not_spoken_of(tmp_path: Path) -> None:
-    run = credentials(tmp_path, AWS_ACCESS_KEY_ID="AKIAIOSFODNN7EXAMPLE", AWS_SECRET_ACCESS_KEY="of nobody")
+    run = credentials(
+        tmp_path, AWS_ACCESS_KEY_ID="AKIAIOSFODNN7EXAMPLE", AWS_SECRET_ACCESS_KEY="of nobody"
+    )
 
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -1,4 +1,6 @@
-"""What is deployed: only what a function imports, the same bytes wherever it is built, and it runs."""
+"""What is deployed: only what a function imports, the same bytes wherever it is built, and it
+runs.
+"""
 
 import importlib.metadata
 import json
@@ -44,7 +46,11 @@ MEGABYTE = 1_000_000
 THIS_PYTHON = ".".join(platform.python_version_tuple()[:2])
 
 REPORTER_SETTINGS = ReporterSettings(
-    "incidents", "evidence", "arn:aws:sns:eu-central-1:123456789012:incidents", None, "ConnectionGuard"
+    "incidents",
+    "evidence",
+    "arn:aws:sns:eu-central-1:123456789012:incidents",
+    None,
+    "ConnectionGuard",
 )
 DATABASES = write_databases([WatchedDatabase("orders", False, "guard-orders")])
 DATA = {
@@ -53,7 +59,9 @@ DATA = {
 }
 SETTINGS = {
     # Nobody listens at the responder's door.
-    "responder": some_settings(direct=Door(DoorName.DIRECT, "127.0.0.1", 1, "connection_guard")).to_environment(),
+    "responder": some_settings(
+        direct=Door(DoorName.DIRECT, "127.0.0.1", 1, "connection_guard")
+    ).to_environment(),
     "reporter": REPORTER_SETTINGS.to_environment(),
 }
 
@@ -86,7 +94,10 @@ def unpacked(function: str, folder: Path) -> Path:
 def files_of(package: Path) -> dict[str, tuple[int, bytes]]:
     """Every file and folder in it, its permissions and its content."""
     return {
-        path.relative_to(package).as_posix(): (path.stat().st_mode, path.read_bytes() if path.is_file() else b"")
+        path.relative_to(package).as_posix(): (
+            path.stat().st_mode,
+            path.read_bytes() if path.is_file() else b"",
+        )
         for path in package.rglob("*")
     }
 
@@ -124,8 +135,12 @@ def hash_in_cdk(package: Path, out: Path) -> str:
 def test_a_package_holds_exactly_the_pinned_libraries_and_all_that_they_require(
     function: str, architecture: Architecture
 ) -> None:
-    distributions = list(importlib.metadata.distributions(path=[str(build(function, architecture))]))
-    packed = {canonicalize_name(distribution.name): distribution.version for distribution in distributions}
+    distributions = list(
+        importlib.metadata.distributions(path=[str(build(function, architecture))])
+    )
+    packed = {
+        canonicalize_name(distribution.name): distribution.version for distribution in distributions
+    }
     required = {
         canonicalize_name(requirement.name)
         for distribution in distributions
@@ -147,7 +162,9 @@ def test_both_functions_agree_on_the_libraries_that_they_share() -> None:
 
 @only_where_it_runs
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_package_holds_all_that_its_handler_imports_and_nothing_else(function: str, tmp_path: Path) -> None:
+def test_a_package_holds_all_that_its_handler_imports_and_nothing_else(
+    function: str, tmp_path: Path
+) -> None:
     package = unpacked(function, tmp_path)
     runtime = tmp_path / "runtime"
     runtime.mkdir()
@@ -155,7 +172,14 @@ def test_a_package_holds_all_that_its_handler_imports_and_nothing_else(function:
         (runtime / name).symlink_to(Path(boto3.__file__).parent.parent / name)
 
     process = subprocess.run(
-        [sys.executable, "-B", "-S", "-c", IMPORT, f"{function}.handler"],  # -S: without the tests' own libraries
+        [
+            sys.executable,
+            "-B",
+            "-S",
+            "-c",
+            IMPORT,
+            f"{function}.handler",
+        ],  # -S: without the tests' own libraries
         env={
             **SETTINGS[function],
             "AWS_DEFAULT_REGION": "eu-central-1",
@@ -187,7 +211,9 @@ def test_each_function_has_its_own_data_and_none_of_the_others() -> None:
     ]
 
     assert {path.suffix for path in data} == {".sql", ".pem"}
-    assert [path for path in data if (responder / path).read_bytes() != (LAMBDAS / path).read_bytes()] == []
+    assert [
+        path for path in data if (responder / path).read_bytes() != (LAMBDAS / path).read_bytes()
+    ] == []
     assert [path for path in data if (reporter / path).exists()] == []
     assert (responder / "policy.toml").read_bytes() == POLICY.read_bytes()
     assert not (reporter / "policy.toml").exists()
@@ -217,11 +243,15 @@ def test_production_is_arm64_and_the_responder_at_most_25_mb() -> None:
     compiled = [path.name for path in package.rglob("_psycopg*.so")]
 
     assert compiled == ["_psycopg.cpython-313-aarch64-linux-gnu.so"]
-    assert sum(path.stat().st_size for path in package.rglob("*") if path.is_file()) <= 25 * MEGABYTE
+    assert (
+        sum(path.stat().st_size for path in package.rglob("*") if path.is_file()) <= 25 * MEGABYTE
+    )
 
 
 def test_the_other_architecture_has_the_same_runtime() -> None:
-    (compiled,) = build_package("responder", Architecture.X86_64, DATA["responder"]).rglob("_psycopg*.so")
+    (compiled,) = build_package("responder", Architecture.X86_64, DATA["responder"]).rglob(
+        "_psycopg*.so"
+    )
 
     assert compiled.name == "_psycopg.cpython-313-x86_64-linux-gnu.so"
 
@@ -237,13 +267,18 @@ def colleagues_package(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / folder, checkout / folder, copy_function=shutil.copyfile)
     shutil.copyfile(POLICY, checkout / "policy.toml")
     program = (
-        "import os; os.umask(0o077); from pathlib import Path; from connection_guard_cdk.packages import *; "
-        "print(build_package('responder', Architecture.ARM64, {'policy.toml': Path('policy.toml').read_bytes()}))"
+        "import os; os.umask(0o077); from pathlib import Path; from connection_guard_cdk.packages "
+        "import *; print(build_package('responder', Architecture.ARM64, {'policy.toml': "
+        "Path('policy.toml').read_bytes()}))"
     )
     process = subprocess.run(
         [sys.executable, "-c", program],
         cwd=checkout,
-        env={**os.environ, "PYTHONPATH": f"{checkout / 'lambdas'}:{checkout / 'infra'}", "PYTHONHASHSEED": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{checkout / 'lambdas'}:{checkout / 'infra'}",
+            "PYTHONHASHSEED": "1",
+        },
         capture_output=True,
         text=True,
         check=True,
@@ -258,21 +293,27 @@ def test_two_builds_in_different_folders_at_different_times_are_the_same_to_the_
 
     assert colleagues_package.is_relative_to(tmp_path)
     assert files_of(colleagues_package) == files_of(ours)
-    assert hash_in_cdk(colleagues_package, tmp_path / "their.out") == hash_in_cdk(ours, tmp_path / "our.out")
+    assert hash_in_cdk(colleagues_package, tmp_path / "their.out") == hash_in_cdk(
+        ours, tmp_path / "our.out"
+    )
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_package_tells_nothing_of_who_built_it_and_keeps_what_a_vulnerability_scan_and_licences_need(
+def test_a_package_is_silent_on_who_built_it_and_keeps_what_scanners_and_licences_need(
     function: str,
 ) -> None:
     package = build(function, Architecture.ARM64)
     files = files_of(package)
 
     assert [name for name, (_, content) in files.items() if str(ROOT).encode() in content] == []
-    assert [name for name in files if re.search(r"__pycache__|\.pyc$|/RECORD$|/INSTALLER$|^bin", name)] == []
+    assert [
+        name for name in files if re.search(r"__pycache__|\.pyc$|/RECORD$|/INSTALLER$|^bin", name)
+    ] == []
     for information in package.glob("*.dist-info"):
         assert (information / "METADATA").is_file()
-        assert any("licen" in path.name.lower() for path in information.rglob("*")), information.name
+        assert any("licen" in path.name.lower() for path in information.rglob("*")), (
+            information.name
+        )
     assert {mode & 0o777 for mode, _ in files.values()} == {0o755, 0o644}
 
 
@@ -280,7 +321,9 @@ def test_another_policy_is_another_package_and_needs_no_package_index(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ours = build("responder", Architecture.ARM64)
-    monkeypatch.setattr(packages, "_install", lambda *_arguments: pytest.fail("asked the package index"))
+    monkeypatch.setattr(
+        packages, "_install", lambda *_arguments: pytest.fail("asked the package index")
+    )
 
     other = build_package("responder", Architecture.ARM64, {"policy.toml": b"# gentler\n"})
 
@@ -305,7 +348,11 @@ class Index(ThreadingHTTPServer):
     @property
     def environment(self) -> dict[str, str]:
         """Keeps pip to this index."""
-        return {**os.environ, "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": f"http://127.0.0.1:{self.server_port}/"}
+        return {
+            **os.environ,
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_INDEX_URL": f"http://127.0.0.1:{self.server_port}/",
+        }
 
 
 class _IndexRequest(SimpleHTTPRequestHandler):
@@ -326,8 +373,13 @@ def index(tmp_path: Path) -> Iterator[Index]:
     folder.mkdir(parents=True)
     with ZipFile(folder / "greetings-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("greetings.py", "HELLO = 'hello'\n")
-        wheel.writestr("greetings-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: greetings\nVersion: 1.0\n")
-        wheel.writestr("greetings-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n")
+        wheel.writestr(
+            "greetings-1.0.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: greetings\nVersion: 1.0\n",
+        )
+        wheel.writestr(
+            "greetings-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"
+        )
         wheel.writestr("greetings-1.0.dist-info/RECORD", "")
     with Index(folder.parent) as server:
         Thread(target=server.serve_forever, args=(0.05,)).start()
@@ -336,7 +388,10 @@ def index(tmp_path: Path) -> Iterator[Index]:
         server.shutdown()
 
 
-BUILD = "from connection_guard_cdk.packages import *; print(build_package('greeter', Architecture.ARM64, {}))"
+BUILD = (
+    "from connection_guard_cdk.packages import *; print(build_package('greeter', "
+    "Architecture.ARM64, {}))"
+)
 
 
 @dataclass(frozen=True)
@@ -353,7 +408,9 @@ class Checkout:
     def cached(self) -> list[str]:
         return [path.name for path in (self.folder / ".cache" / "packages").iterdir()]
 
-    def start(self, program: str, environment: dict[str, str], python: str = sys.executable) -> subprocess.Popen[str]:
+    def start(
+        self, program: str, environment: dict[str, str], python: str = sys.executable
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [python, "-c", program],
             cwd=self.folder,
@@ -383,7 +440,9 @@ class Checkout:
 def checkout(tmp_path: Path) -> Checkout:
     made = Checkout(tmp_path / "checkout")
     for folder in ("infra", "lambdas/connection_guard"):
-        shutil.copytree(ROOT / folder, made.folder / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / folder, made.folder / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
     made.greeter.mkdir()
     (made.greeter / "__init__.py").touch()
     (made.greeter / "handler.py").write_text(
@@ -395,7 +454,9 @@ def checkout(tmp_path: Path) -> Checkout:
     return made
 
 
-def test_what_is_imported_later_is_packed_and_what_never_is_is_not(checkout: Checkout, index: Index) -> None:
+def test_what_is_imported_later_is_packed_and_what_never_is_is_not(
+    checkout: Checkout, index: Index
+) -> None:
     package = checkout.build(index.environment)
 
     assert {path.relative_to(package).as_posix() for path in package.rglob("*.py")} == {
@@ -406,7 +467,9 @@ def test_what_is_imported_later_is_packed_and_what_never_is_is_not(checkout: Che
     }
 
 
-def test_a_package_is_built_once_until_something_in_it_changes(checkout: Checkout, index: Index) -> None:
+def test_a_package_is_built_once_until_something_in_it_changes(
+    checkout: Checkout, index: Index
+) -> None:
     first = checkout.build(index.environment)
     index.asked.clear()
     built_at = first.stat().st_mtime_ns
@@ -458,7 +521,9 @@ def test_two_builds_at_once_do_not_break_each_other(checkout: Checkout, index: I
     index.may_answer.clear()
     slower = checkout.start(BUILD, index.environment)
     assert index.asked.wait(60)
-    faster = checkout.build({**index.environment, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index.wheels)})
+    faster = checkout.build(
+        {**index.environment, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index.wheels)}
+    )
 
     index.may_answer.set()
     output, errors = slower.communicate()
@@ -477,14 +542,16 @@ def test_a_version_that_does_not_exist_is_one_clear_line_and_leaves_nothing_behi
     (checkout.greeter / "requirements.txt").write_text("greetings==2.0\n")
 
     assert checkout.refusal(index.environment) == (
-        "lambdas/greeter/requirements.txt: cannot be installed for Python 3.13 on aarch64: "
-        "No matching distribution found for greetings==2.0; "
-        "pin what exists, and see that pip reaches its package index"
+        "lambdas/greeter/requirements.txt: cannot be installed for Python 3.13 on aarch64: No "
+        "matching distribution found for greetings==2.0; pin what exists, and see that pip reaches "
+        "its package index"
     )
     assert checkout.cached == []
 
 
-def test_an_environment_without_pip_is_told_how_to_get_it(checkout: Checkout, index: Index, tmp_path: Path) -> None:
+def test_an_environment_without_pip_is_told_how_to_get_it(
+    checkout: Checkout, index: Index, tmp_path: Path
+) -> None:
     venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
     python = str(tmp_path / "venv" / "bin" / "python")
 
@@ -503,7 +570,9 @@ def test_an_environment_without_pip_is_told_how_to_get_it(checkout: Checkout, in
 def test_the_packaged_responder_serves_a_pulse(tmp_path: Path) -> None:
     package = unpacked("responder", tmp_path)
 
-    with ExecutionEnvironment(package, "responder.handler.lambda_handler", SETTINGS["responder"]) as environment:
+    with ExecutionEnvironment(
+        package, "responder.handler.lambda_handler", SETTINGS["responder"]
+    ) as environment:
         answer = environment.invoke(a_pulse_event(), timeout=6)
 
     assert not answer.is_error, answer.payload
@@ -515,11 +584,17 @@ def test_the_packaged_responder_serves_a_pulse(tmp_path: Path) -> None:
 def test_the_packaged_reporter_refuses_what_is_no_delivery(tmp_path: Path) -> None:
     package = unpacked("reporter", tmp_path)
 
-    with ExecutionEnvironment(package, "reporter.handler.lambda_handler", SETTINGS["reporter"]) as environment:
+    with ExecutionEnvironment(
+        package, "reporter.handler.lambda_handler", SETTINGS["reporter"]
+    ) as environment:
         answer = environment.invoke(a_pulse_event())
 
-    assert (answer.is_error, answer.payload["errorType"]) == (True, "ForeignEventError"), answer.payload
-    assert answer.payload["errorMessage"].startswith("expected an SNS notification with Lambda's record of a Report")
+    assert (answer.is_error, answer.payload["errorType"]) == (True, "ForeignEventError"), (
+        answer.payload
+    )
+    assert answer.payload["errorMessage"].startswith(
+        "expected an SNS notification with Lambda's record of a Report"
+    )
 
 
 @only_where_it_runs
@@ -530,7 +605,9 @@ def test_the_packaged_reporter_lets_its_own_word_on_the_incidents_topic_be(tmp_p
     topic = REPORTER_SETTINGS.incidents_topic
     event["Records"][0]["Sns"] |= {"TopicArn": topic, "Message": '{"database": "orders-prod"}'}
 
-    with ExecutionEnvironment(package, "reporter.handler.lambda_handler", SETTINGS["reporter"]) as environment:
+    with ExecutionEnvironment(
+        package, "reporter.handler.lambda_handler", SETTINGS["reporter"]
+    ) as environment:
         answer = environment.invoke(event)
 
     assert (answer.is_error, answer.payload) == (False, None), answer.payload

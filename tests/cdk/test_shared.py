@@ -1,4 +1,6 @@
-"""What all databases share: who may publish and who hears of it, what is kept, what is encrypted, what people see."""
+"""What all databases share: who may publish and who hears of it, what is kept, what is encrypted,
+what people see.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,7 +11,11 @@ from typing import Any
 import pytest
 
 from connection_guard.adapters.aws.gather_circumstances import look
-from connection_guard.configuration.guard.guard_configuration import Configuration, ExistingProxy, Notifications
+from connection_guard.configuration.guard.guard_configuration import (
+    Configuration,
+    ExistingProxy,
+    Notifications,
+)
 from connection_guard.core.deployment.reporter_settings import (
     DATABASES_FILE,
     ReporterSettings,
@@ -22,9 +28,24 @@ from connection_guard.core.notification.links import Links
 from connection_guard.core.notification.summary import json_of
 from connection_guard.core.report.metrics import DIMENSION, NAMESPACE, Metric
 from connection_guard.core.report.run import Kind
-from tests.cdk.template import ROOT, Properties, Statement, Template, referred, synthesize, synthesized
+from tests.cdk.template import (
+    ROOT,
+    Properties,
+    Statement,
+    Template,
+    referred,
+    synthesize,
+    synthesized,
+)
 from tests.support.builders import an_alarm_event
-from tests.support.configurations import ACCOUNT, REGION, a_configuration, a_database, a_target, an_existing_proxy
+from tests.support.configurations import (
+    ACCOUNT,
+    REGION,
+    a_configuration,
+    a_database,
+    a_target,
+    an_existing_proxy,
+)
 from tests.support.incidents import an_entry, an_incident
 
 CLOUDWATCH, SNS = "cloudwatch.amazonaws.com", "sns.amazonaws.com"
@@ -39,7 +60,11 @@ NOT_OVER_TLS = {"Bool": {"aws:SecureTransport": "false"}}
 @pytest.fixture(scope="module")
 def reporter(template: Template) -> str:
     """The function's logical id: the one that is not in a VPC."""
-    [function] = [name for name, each in template.of("AWS::Lambda::Function").items() if "VpcConfig" not in each]
+    [function] = [
+        name
+        for name, each in template.of("AWS::Lambda::Function").items()
+        if "VpcConfig" not in each
+    ]
     return function
 
 
@@ -76,7 +101,11 @@ def alarm_topics(template: Template, responders: set[str]) -> set[str]:
 
 
 def subscriptions(template: Template, topic: str) -> list[Properties]:
-    return [each for each in template.of("AWS::SNS::Subscription").values() if referred(each["TopicArn"]) == topic]
+    return [
+        each
+        for each in template.of("AWS::SNS::Subscription").values()
+        if referred(each["TopicArn"]) == topic
+    ]
 
 
 # Who may publish
@@ -101,16 +130,24 @@ def test_alarms_of_this_account_alone_engage_the_responders(
         assert statement.condition == ALARMS_OF_THIS_ACCOUNT
 
 
-def test_the_reporter_and_alarms_of_this_account_tell_people(template: Template, reporter: str, incidents: str) -> None:
+def test_the_reporter_and_alarms_of_this_account_tell_people(
+    template: Template, reporter: str, incidents: str
+) -> None:
     role = template.role_of(reporter)
     assert template.who_may("sns:Publish", incidents) == {role, CLOUDWATCH}
-    [from_alarms] = [each for each in template.allowing("sns:Publish", incidents) if each.holder != role]
+    [from_alarms] = [
+        each for each in template.allowing("sns:Publish", incidents) if each.holder != role
+    ]
     assert from_alarms.condition == ALARMS_OF_THIS_ACCOUNT
 
 
 def test_nobody_else_may_do_anything_to_a_topic(template: Template) -> None:
     for topic in template.of("AWS::SNS::Topic"):
-        allowed = [each for each in template.statements() if each.holder == topic and each.effect == "Allow"]
+        allowed = [
+            each
+            for each in template.statements()
+            if each.holder == topic and each.effect == "Allow"
+        ]
         assert all(each.actions == {"sns:Publish"} for each in allowed)
 
 
@@ -123,10 +160,16 @@ def test_every_topic_is_encrypted_with_the_one_key_which_rotates(template: Templ
 
 def test_who_may_publish_may_use_the_key_and_nobody_else(template: Template) -> None:
     [key] = template.of("AWS::KMS::Key")
-    publishers = {who for topic in template.of("AWS::SNS::Topic") for who in template.who_may("sns:Publish", topic)}
+    publishers = {
+        who
+        for topic in template.of("AWS::SNS::Topic")
+        for who in template.who_may("sns:Publish", topic)
+    }
     for action in ("kms:GenerateDataKey", "kms:Decrypt"):
         assert template.who_may(action, key) == publishers | {"root"}
-        [for_alarms] = [each for each in template.allowing(action, key) if CLOUDWATCH in each.principals]
+        [for_alarms] = [
+            each for each in template.allowing(action, key) if CLOUDWATCH in each.principals
+        ]
         assert for_alarms.condition == ALARMS_OF_THIS_ACCOUNT
     assert template.who_may("kms:CreateGrant", key) == {"root"}
 
@@ -157,7 +200,9 @@ def is_met(condition: Mapping[str, Any], key: str, message: Mapping[str, Any]) -
     raise AssertionError(f"the stack uses another condition: {condition}")
 
 
-def test_a_report_that_does_not_say_its_kind_is_not_lost(template: Template, destinations: dict[str, str]) -> None:
+def test_a_report_that_does_not_say_its_kind_is_not_lost(
+    template: Template, destinations: dict[str, str]
+) -> None:
     [subscription] = subscriptions(template, destinations["OnSuccess"])
     messages: list[dict[str, Any]] = [{}, {"responsePayload": {}}]
     for malformed in messages:
@@ -171,18 +216,24 @@ def test_reports_of_every_kind_but_pulse_reach_the_reporter(
     [subscription] = subscriptions(template, destinations["OnSuccess"])
     assert referred(subscription["Endpoint"]) == reporter
     assert subscription["FilterPolicyScope"] == "MessageBody"
-    report = json.loads((ROOT / "docs/examples/report-remediation.json").read_text()) | {"kind": kind}
+    report = json.loads((ROOT / "docs/examples/report-remediation.json").read_text()) | {
+        "kind": kind
+    }
     message = {"requestContext": {"condition": "Success"}, "responsePayload": report}
     assert lets_through(subscription["FilterPolicy"], message) is (kind != Kind.PULSE)
 
 
-def test_every_failure_reaches_the_reporter(template: Template, reporter: str, destinations: dict[str, str]) -> None:
+def test_every_failure_reaches_the_reporter(
+    template: Template, reporter: str, destinations: dict[str, str]
+) -> None:
     [subscription] = subscriptions(template, destinations["OnFailure"])
     assert referred(subscription["Endpoint"]) == reporter
     assert "FilterPolicy" not in subscription
 
 
-def test_each_address_is_told_of_incidents(template: Template, smallest: Template, incidents: str) -> None:
+def test_each_address_is_told_of_incidents(
+    template: Template, smallest: Template, incidents: str
+) -> None:
     of_the_smallest = subscriptions(smallest, referred(smallest.outputs["IncidentsTopic"]["Value"]))
     for subscribed in (subscriptions(template, incidents), of_the_smallest):
         [email] = [each for each in subscribed if each["Protocol"] == "email"]
@@ -192,7 +243,9 @@ def test_each_address_is_told_of_incidents(template: Template, smallest: Templat
 def test_slack_hears_of_alarms_on_the_guard_itself_and_not_of_the_reporters_own_word(
     template: Template, smallest: Template, reporter: str, incidents: str
 ) -> None:
-    [subscription] = [each for each in subscriptions(template, incidents) if each["Protocol"] == "lambda"]
+    [subscription] = [
+        each for each in subscriptions(template, incidents) if each["Protocol"] == "lambda"
+    ]
     assert referred(subscription["Endpoint"]) == reporter
     assert subscription["FilterPolicyScope"] == "MessageBody"
     alarm = json.loads(an_alarm_event()["Records"][0]["Sns"]["Message"])
@@ -200,7 +253,9 @@ def test_slack_hears_of_alarms_on_the_guard_itself_and_not_of_the_reporters_own_
     its_own = json_of(an_incident(an_entry(0)), Links(None, "", None, ""), datetime.now(UTC))
     assert not lets_through(subscription["FilterPolicy"], its_own)
     incidents_of_smallest = referred(smallest.outputs["IncidentsTopic"]["Value"])
-    assert [each["Protocol"] for each in subscriptions(smallest, incidents_of_smallest)] == ["email"]
+    assert [each["Protocol"] for each in subscriptions(smallest, incidents_of_smallest)] == [
+        "email"
+    ]
 
 
 @pytest.mark.parametrize(("emails", "warned"), [((), True), (("on-call@example.com",), False)])
@@ -211,7 +266,9 @@ def test_whoever_notifies_slack_alone_is_warned_at_synth(
     assert ("Name at least one e-mail address" in capfd.readouterr().err) is warned
 
 
-def test_a_topic_may_invoke_the_function_that_is_subscribed_to_it_and_nothing_else_may(template: Template) -> None:
+def test_a_topic_may_invoke_the_function_that_is_subscribed_to_it_and_nothing_else_may(
+    template: Template,
+) -> None:
     invocations = {
         (referred(each["FunctionName"]), each["Principal"], referred(each["SourceArn"]))
         for each in template.of("AWS::Lambda::Permission").values()
@@ -224,15 +281,23 @@ def test_a_topic_may_invoke_the_function_that_is_subscribed_to_it_and_nothing_el
     }
 
 
-def test_what_a_topic_cannot_deliver_waits_in_a_queue_that_this_topic_may_write_to(template: Template) -> None:
+def test_what_a_topic_cannot_deliver_waits_in_a_queue_that_this_topic_may_write_to(
+    template: Template,
+) -> None:
     for subscription in template.of("AWS::SNS::Subscription").values():
         queue = referred(subscription["RedrivePolicy"]["deadLetterTargetArn"])
         assert queue in template.of("AWS::SQS::Queue")
-        conditions = [each.condition for each in template.allowing("sqs:SendMessage", queue) if SNS in each.principals]
+        conditions = [
+            each.condition
+            for each in template.allowing("sqs:SendMessage", queue)
+            if SNS in each.principals
+        ]
         assert {"ArnEquals": {"aws:SourceArn": subscription["TopicArn"]}} in conditions
 
 
-def test_what_the_reporter_cannot_handle_waits_in_a_queue(template: Template, reporter: str) -> None:
+def test_what_the_reporter_cannot_handle_waits_in_a_queue(
+    template: Template, reporter: str
+) -> None:
     [config] = [
         each
         for each in template.of("AWS::Lambda::EventInvokeConfig").values()
@@ -243,16 +308,21 @@ def test_what_the_reporter_cannot_handle_waits_in_a_queue(template: Template, re
     assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (2, 6 * 60 * 60)
 
 
-def test_only_topics_and_the_reporter_write_to_queues_and_only_people_read(template: Template, reporter: str) -> None:
+def test_only_topics_and_the_reporter_write_to_queues_and_only_people_read(
+    template: Template, reporter: str
+) -> None:
     for queue in template.of("AWS::SQS::Queue"):
         for statement in template.allowing("sqs:SendMessage", queue):
             assert statement.holder == template.role_of(reporter) or (
-                statement.principals == {SNS} and statement.condition["ArnEquals"].keys() == {"aws:SourceArn"}
+                statement.principals == {SNS}
+                and statement.condition["ArnEquals"].keys() == {"aws:SourceArn"}
             )
         assert template.who_may("sqs:ReceiveMessage", queue) == set()
 
 
-def test_every_queue_is_encrypted_keeps_for_14_days_and_is_watched(template: Template, incidents: str) -> None:
+def test_every_queue_is_encrypted_keeps_for_14_days_and_is_watched(
+    template: Template, incidents: str
+) -> None:
     watched = {
         referred(dimension["Value"]): alarm
         for alarm in template.of("AWS::CloudWatch::Alarm").values()
@@ -263,7 +333,11 @@ def test_every_queue_is_encrypted_keeps_for_14_days_and_is_watched(template: Tem
         assert properties["SqsManagedSseEnabled"]
         assert properties["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
         alarm = watched[queue]
-        assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Maximum", 1, 1)
+        assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == (
+            "Maximum",
+            1,
+            1,
+        )
         assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
         assert alarm["AlarmActions"] == [f"${{{incidents}}}"]
 
@@ -271,7 +345,9 @@ def test_every_queue_is_encrypted_keeps_for_14_days_and_is_watched(template: Tem
 def test_alarms_either_engage_the_responder_that_knows_them_or_tell_people(
     template: Template, responders: set[str], alarm_topics: set[str], incidents: str
 ) -> None:
-    known = json.dumps([template.resources[each]["Properties"]["Environment"] for each in responders])
+    known = json.dumps(
+        [template.resources[each]["Properties"]["Environment"] for each in responders]
+    )
     told = set()
     for alarm in template.of("AWS::CloudWatch::Alarm").values():
         [action] = alarm["AlarmActions"]
@@ -303,10 +379,14 @@ def test_people_hear_of_a_reporter_that_fails_or_loses_a_report(
 
 
 def records(template: Template) -> tuple[str, str]:
-    return referred(template.outputs["IncidentsTable"]["Value"]), referred(template.outputs["EvidenceBucket"]["Value"])
+    return referred(template.outputs["IncidentsTable"]["Value"]), referred(
+        template.outputs["EvidenceBucket"]["Value"]
+    )
 
 
-def test_the_reporter_may_do_what_it_does_and_nothing_else(template: Template, reporter: str, incidents: str) -> None:
+def test_the_reporter_may_do_what_it_does_and_nothing_else(
+    template: Template, reporter: str, incidents: str
+) -> None:
     table, bucket = records(template)
     [key] = template.of("AWS::KMS::Key")
     function = template.of("AWS::Lambda::Function")[reporter]
@@ -339,12 +419,19 @@ def test_the_reporter_may_do_what_it_does_and_nothing_else(template: Template, r
         ("sqs:SendMessage", f"${{{undelivered}.Arn}}"),
         ("sqs:GetQueueAttributes", f"${{{undelivered}.Arn}}"),
         ("sqs:GetQueueUrl", f"${{{undelivered}.Arn}}"),
-        ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:guard/slack-??????"),
+        (
+            "secretsmanager:GetSecretValue",
+            f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:guard/slack-??????",
+        ),
     }
 
 
 def test_a_reporter_that_is_not_to_tell_slack_may_read_no_secret(smallest: Template) -> None:
-    assert not [each for each in smallest.statements() if any("secretsmanager" in action for action in each.actions)]
+    assert not [
+        each
+        for each in smallest.statements()
+        if any("secretsmanager" in action for action in each.actions)
+    ]
 
 
 def test_the_reporter_is_told_where_to_store_and_whom_to_tell(
@@ -355,23 +442,34 @@ def test_the_reporter_is_told_where_to_store_and_whom_to_tell(
     settings = ReporterSettings.from_environment(function["Environment"]["Variables"])
     [dashboard] = template.of("AWS::CloudWatch::Dashboard").values()
     assert settings == ReporterSettings(
-        f"${{{table}}}", f"${{{bucket}}}", f"${{{incidents}}}", "guard/slack", dashboard["DashboardName"]
+        f"${{{table}}}",
+        f"${{{bucket}}}",
+        f"${{{incidents}}}",
+        "guard/slack",
+        dashboard["DashboardName"],
     )
     assert function["Architectures"] == ["arm64"]
     assert function["Runtime"] == "python3.13"
 
 
 def test_the_reporter_knows_every_database_and_the_function_that_guards_it(
-    template: Template, template_file: Path, configuration: Configuration, reporter: str, responders: set[str]
+    template: Template,
+    template_file: Path,
+    configuration: Configuration,
+    reporter: str,
+    responders: set[str],
 ) -> None:
     functions = template.of("AWS::Lambda::Function")
     package = template_file.parent / f"asset.{Path(functions[reporter]['Code']['S3Key']).stem}"
     guards = {
-        Settings.from_environment(functions[each]["Environment"]["Variables"]).database: functions[each]["FunctionName"]
+        Settings.from_environment(functions[each]["Environment"]["Variables"]).database: functions[
+            each
+        ]["FunctionName"]
         for each in responders
     }
     assert read_databases((package / DATABASES_FILE).read_text()) == tuple(
-        WatchedDatabase(each.identifier, each.is_cluster, guards[each.identifier]) for each in configuration.databases
+        WatchedDatabase(each.identifier, each.is_cluster, guards[each.identifier])
+        for each in configuration.databases
     )
 
 
@@ -392,11 +490,19 @@ class Requests(list[dict[str, Any]]):
 def test_the_reporter_tells_of_the_figures_that_the_alarms_go_by(
     template: Template, configuration: Configuration
 ) -> None:
-    alarms = {each.get("AlarmName"): each for each in template.of("AWS::CloudWatch::Alarm").values()}
+    alarms = {
+        each.get("AlarmName"): each for each in template.of("AWS::CloudWatch::Alarm").values()
+    }
     for database in configuration.databases:
         asked = Requests()
-        look(WatchedDatabase(database.identifier, database.is_cluster, ""), datetime.now(UTC), asked)
-        figures = [query["MetricStat"] for request in asked for query in request.get("MetricDataQueries", [])]
+        look(
+            WatchedDatabase(database.identifier, database.is_cluster, ""), datetime.now(UTC), asked
+        )
+        figures = [
+            query["MetricStat"]
+            for request in asked
+            for query in request.get("MetricDataQueries", [])
+        ]
         queries = alarms[f"connection-guard-{database.identifier}-critical"]["Metrics"]
         drawn = [query["MetricStat"] for query in queries if "MetricStat" in query]
         assert len(figures) == 2
@@ -406,7 +512,9 @@ def test_the_reporter_tells_of_the_figures_that_the_alarms_go_by(
 # What is kept, and how
 
 
-def test_incidents_and_evidence_outlive_the_stack_and_never_meet_those_of_another(template: Template) -> None:
+def test_incidents_and_evidence_outlive_the_stack_and_never_meet_those_of_another(
+    template: Template,
+) -> None:
     table, bucket = records(template)
     [closed_to_all_but_tls] = template.of("AWS::S3::BucketPolicy")
     for name in (table, bucket, closed_to_all_but_tls):
@@ -474,10 +582,17 @@ def test_a_key_of_the_customers_own_encrypts_logs_incidents_evidence_and_environ
     functions = deployed.of("AWS::Lambda::Function")
     assert {each["KmsKeyArn"] for each in functions.values()} == {KEY}
     [table] = deployed.of("AWS::DynamoDB::Table").values()
-    assert table["SSESpecification"] == {"KMSMasterKeyId": KEY, "SSEEnabled": True, "SSEType": "KMS"}
+    assert table["SSESpecification"] == {
+        "KMSMasterKeyId": KEY,
+        "SSEEnabled": True,
+        "SSEType": "KMS",
+    }
     [bucket] = deployed.of("AWS::S3::Bucket").values()
     [encryption] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert encryption["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+    assert encryption["ServerSideEncryptionByDefault"] == {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": KEY,
+    }
     assert encryption["BucketKeyEnabled"]
 
     used = {
@@ -499,7 +614,9 @@ def test_a_key_of_the_customers_own_encrypts_logs_incidents_evidence_and_environ
 
 def test_without_a_key_of_the_customers_own_nothing_names_one(smallest: Template) -> None:
     assert not [each for each in smallest.of("AWS::Logs::LogGroup").values() if "KmsKeyId" in each]
-    assert not [each for each in smallest.of("AWS::Lambda::Function").values() if "KmsKeyArn" in each]
+    assert not [
+        each for each in smallest.of("AWS::Lambda::Function").values() if "KmsKeyArn" in each
+    ]
     [table] = smallest.of("AWS::DynamoDB::Table").values()
     assert "SSESpecification" not in table
 
@@ -541,7 +658,9 @@ def wildcards(statement: Statement) -> Iterator[tuple[str, str]]:
                 yield action, resource
 
 
-def test_every_wildcard_in_what_is_allowed_is_one_of_these(template: Template, reporter: str) -> None:
+def test_every_wildcard_in_what_is_allowed_is_one_of_these(
+    template: Template, reporter: str
+) -> None:
     [key] = template.of("AWS::KMS::Key")
     _, bucket = records(template)
     network_interfaces = {
@@ -563,7 +682,10 @@ def test_every_wildcard_in_what_is_allowed_is_one_of_these(template: Template, r
         },
         template.role_of(reporter): {
             ("s3:PutObject", f"${{{bucket}.Arn}}/*"),
-            ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:guard/slack-??????"),
+            (
+                "secretsmanager:GetSecretValue",
+                f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:guard/slack-??????",
+            ),
             ("rds:DescribeEvents", "*"),  # neither knows resource-level permissions
             ("cloudwatch:GetMetricData", "*"),
         },
@@ -579,7 +701,9 @@ def test_every_wildcard_in_what_is_allowed_is_one_of_these(template: Template, r
 
 
 def test_no_role_has_a_managed_policy(template: Template) -> None:
-    assert not [role for role, each in template.of("AWS::IAM::Role").items() if "ManagedPolicyArns" in each]
+    assert not [
+        role for role, each in template.of("AWS::IAM::Role").items() if "ManagedPolicyArns" in each
+    ]
     assert not template.of("AWS::IAM::ManagedPolicy")
 
 
@@ -604,7 +728,9 @@ def widgets(template: Template, database: str) -> dict[str, Mapping[str, Any]]:
 def shown(widget: Mapping[str, Any], database: str) -> set[Metric]:
     """The guard's own metrics of that database."""
     return {
-        Metric(each[1]) for each in widget["metrics"] if each[:1] == [NAMESPACE] and each[2:4] == [DIMENSION, database]
+        Metric(each[1])
+        for each in widget["metrics"]
+        if each[:1] == [NAMESPACE] and each[2:4] == [DIMENSION, database]
     }
 
 
@@ -615,10 +741,15 @@ def test_the_dashboard_shows_of_each_database_how_full_it_is_against_both_thresh
         widget = widgets(template, database.identifier)["percent of the usable connections"]
         assert Metric.UTILISATION in shown(widget, database.identifier)
         thresholds = {each["label"]: each["value"] for each in widget["annotations"]["horizontal"]}
-        assert thresholds == {"warning": database.warning_percent, "critical": database.critical_percent}
+        assert thresholds == {
+            "warning": database.warning_percent,
+            "critical": database.critical_percent,
+        }
 
 
-def test_the_dashboard_draws_what_the_alarms_go_by(template: Template, configuration: Configuration) -> None:
+def test_the_dashboard_draws_what_the_alarms_go_by(
+    template: Template, configuration: Configuration
+) -> None:
     for database in configuration.databases:
         widget = widgets(template, database.identifier)["percent of the usable connections"]
         drawn = {each[0]["expression"] for each in widget["metrics"] if isinstance(each[0], dict)}
@@ -636,9 +767,14 @@ def test_the_dashboard_shows_sessions_by_state_terminations_and_the_pulse(
     for database in configuration.databases:
         of_database = widgets(template, database.identifier)
         sessions = of_database["sessions by state"]
-        assert shown(sessions, database.identifier) == {each for each in Metric if each.startswith("Sessions")}
+        assert shown(sessions, database.identifier) == {
+            each for each in Metric if each.startswith("Sessions")
+        }
         assert sessions["stacked"]
-        assert shown(of_database["terminations"], database.identifier) == {Metric.TERMINATED, Metric.SURVIVED}
+        assert shown(of_database["terminations"], database.identifier) == {
+            Metric.TERMINATED,
+            Metric.SURVIVED,
+        }
         assert Metric.PULSE in shown(of_database["pulse, seat and doors"], database.identifier)
 
 
@@ -647,26 +783,40 @@ def test_stacks_in_two_regions_have_dashboards_of_their_own() -> None:
     names = set()
     for region in (REGION, "us-east-1"):
         [dashboard] = (
-            synthesized(a_configuration(target=a_target(region=region))).of("AWS::CloudWatch::Dashboard").values()
+            synthesized(a_configuration(target=a_target(region=region)))
+            .of("AWS::CloudWatch::Dashboard")
+            .values()
         )
         names.add(dashboard["DashboardName"])
     assert names == {f"connection-guard-{REGION}", "connection-guard-us-east-1"}
 
 
 @pytest.mark.parametrize(("databases", "proxy"), [(3, None), (2, an_existing_proxy())])
-def test_the_dashboard_of_so_many_databases_costs_nothing(databases: int, proxy: ExistingProxy | None) -> None:
-    """CloudWatch's free ones have 50 metrics each; README.md says from which database on it costs."""
+def test_the_dashboard_of_so_many_databases_costs_nothing(
+    databases: int, proxy: ExistingProxy | None
+) -> None:
+    """CloudWatch's free ones have 50 metrics each; README.md says from which database on it
+    costs.
+    """
 
     def metrics(databases: int) -> int:
-        guarded = [a_database(identifier=f"orders{number}", proxy=proxy) for number in range(databases)]
-        [dashboard] = synthesized(a_configuration(*guarded)).of("AWS::CloudWatch::Dashboard").values()
+        guarded = [
+            a_database(identifier=f"orders{number}", proxy=proxy) for number in range(databases)
+        ]
+        [dashboard] = (
+            synthesized(a_configuration(*guarded)).of("AWS::CloudWatch::Dashboard").values()
+        )
         drawn = [
             each
             for widget in json.loads(dashboard["DashboardBody"])["widgets"]
             for each in widget["properties"]["metrics"]
         ]
         return len(
-            {tuple(part for part in each if isinstance(part, str)) for each in drawn if isinstance(each[0], str)}
+            {
+                tuple(part for part in each if isinstance(part, str))
+                for each in drawn
+                if isinstance(each[0], str)
+            }
         )
 
     assert metrics(databases) <= 50 < metrics(databases + 1)
@@ -675,22 +825,31 @@ def test_the_dashboard_of_so_many_databases_costs_nothing(databases: int, proxy:
 def test_the_outputs_say_where_to_look_and_what_to_do_next(template: Template) -> None:
     outputs = {name: each["Value"] for name, each in template.outputs.items()}
     [dashboard] = template.of("AWS::CloudWatch::Dashboard").values()
-    assert outputs["DashboardAddress"].endswith(f"#dashboards/dashboard/{dashboard['DashboardName']}")
+    assert outputs["DashboardAddress"].endswith(
+        f"#dashboards/dashboard/{dashboard['DashboardName']}"
+    )
     for function, properties in template.of("AWS::Lambda::Function").items():
         if "VpcConfig" in properties:
             assert f"${{{function}}}" in outputs.values()
             assert properties["LoggingConfig"]["LogGroup"] in outputs.values()
 
 
-def test_the_outputs_give_the_command_for_the_roles_with_those_of_the_database(template: Template) -> None:
-    commands = [each["Value"] for each in template.outputs.values() if each["Value"].startswith("psql ")]
+def test_the_outputs_give_the_command_for_the_roles_with_those_of_the_database(
+    template: Template,
+) -> None:
+    commands = [
+        each["Value"] for each in template.outputs.values() if each["Value"].startswith("psql ")
+    ]
     orders, payments, _ = commands
     assert orders == (
-        'psql "host=orders.c0ffee.eu-central-1.rds.amazonaws.com port=5432 dbname=postgres user=<master>" '
-        "-v guard_role=connection_guard -v proxy_role=connection_guard_proxy -f bootstrap/bootstrap.sql"
+        'psql "host=orders.c0ffee.eu-central-1.rds.amazonaws.com port=5432 dbname=postgres '
+        'user=<master>" '
+        "-v guard_role=connection_guard -v proxy_role=connection_guard_proxy -f "
+        "bootstrap/bootstrap.sql"
     )
     assert payments == (
-        'psql "host=orders.cluster-c0ffee.eu-central-1.rds.amazonaws.com port=5432 dbname=postgres user=<master>" '
+        'psql "host=orders.cluster-c0ffee.eu-central-1.rds.amazonaws.com port=5432 '
+        'dbname=postgres user=<master>" '
         "-v guard_role=connection_guard -f bootstrap/bootstrap.sql"
     )
     assert (ROOT / "bootstrap/bootstrap.sql").is_file()

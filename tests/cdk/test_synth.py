@@ -1,4 +1,6 @@
-"""The application as `cdk` runs it: the shipped guard.toml, a wrong one, and what it may not deploy."""
+"""The application as `cdk` runs it: the shipped guard.toml, a wrong one, and what it may not
+deploy.
+"""
 
 import json
 import os
@@ -21,10 +23,18 @@ from tests.support.configurations import POLICY_FILE, REGION, a_configuration, a
 LINT_EXCEPT = "W3005"
 
 
-def app(outdir: Path, *program: str, guard_file: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    """Runs it with no credentials, no home to find any in and, where the system can take that away, no network."""
+def app(
+    outdir: Path, *program: str, guard_file: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Runs it with no credentials, no home to find any in and, where the system can take that away,
+    no network.
+    """
     context = CONTEXT | ({"guard": str(guard_file)} if guard_file else {})
-    environment = {"PATH": os.environ["PATH"], "CDK_OUTDIR": str(outdir), "CDK_CONTEXT_JSON": json.dumps(context)}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "CDK_OUTDIR": str(outdir),
+        "CDK_CONTEXT_JSON": json.dumps(context),
+    }
     return subprocess.run(
         [*without_network(), sys.executable, *(program or the_program_in_cdk_json())],
         cwd=ROOT,
@@ -67,7 +77,9 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return assembly
 
 
-def test_the_shipped_guard_file_synthesizes_as_it_is_and_asks_aws_for_nothing(shipped: Path) -> None:
+def test_the_shipped_guard_file_synthesizes_as_it_is_and_asks_aws_for_nothing(
+    shipped: Path,
+) -> None:
     manifest = the_manifest(shipped)
     assert "missing" not in manifest  # what `cdk` would look up in the account
     stack = manifest["artifacts"]["ConnectionGuard"]
@@ -77,7 +89,15 @@ def test_the_shipped_guard_file_synthesizes_as_it_is_and_asks_aws_for_nothing(sh
 
 def test_what_a_person_wants_to_know_of_it_is_four_lines(shipped: Path) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "connection_guard_cdk.synthesized", "guard.toml", "--output", str(shipped), "--strict"],
+        [
+            sys.executable,
+            "-m",
+            "connection_guard_cdk.synthesized",
+            "guard.toml",
+            "--output",
+            str(shipped),
+            "--strict",
+        ],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT / 'infra'}:{ROOT}"},
         capture_output=True,
@@ -104,7 +124,13 @@ def test_the_same_file_gives_the_same_template_and_packages(shipped: Path, tmp_p
 def test_cfn_lint_finds_nothing(file: str, request: pytest.FixtureRequest) -> None:
     path: Path = request.getfixturevalue(file)
     template = path / "ConnectionGuard.template.json" if path.is_dir() else path
-    lint = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", REGION, "--ignore-checks", LINT_EXCEPT]
+    lint = [
+        str(Path(sys.executable).with_name("cfn-lint")),
+        "--regions",
+        REGION,
+        "--ignore-checks",
+        LINT_EXCEPT,
+    ]
     run = subprocess.run([*lint, "--", str(template)], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (0, ""), run.stdout + run.stderr
 
@@ -134,13 +160,15 @@ def test_a_guard_file_that_is_not_there_is_a_line_and_no_traceback(tmp_path: Pat
 def test_another_file_never_replaces_the_stack_of_the_first(tmp_path: Path) -> None:
     second = tmp_path / "second.toml"
     second.write_text(
-        (ROOT / "guard.toml").read_text().replace("[[databases]]", f'[[databases]]\npolicy = "{POLICY_FILE}"', 1)
+        (ROOT / "guard.toml")
+        .read_text()
+        .replace("[[databases]]", f'[[databases]]\npolicy = "{POLICY_FILE}"', 1)
     )
     run = app(tmp_path / "assembly", guard_file=second)
     assert run.returncode == 1
     assert (
-        'second.toml: deploy: stack_name: is missing; write, for example, stack_name = "ConnectionGuard-2"'
-        in run.stderr
+        "second.toml: deploy: stack_name: is missing; write, for example, stack_name = "
+        '"ConnectionGuard-2"' in run.stderr
     )
     assert not list((tmp_path / "assembly").glob("*.template.json"))
 
@@ -151,8 +179,12 @@ def test_more_databases_than_a_stack_holds_are_a_line_and_no_traceback(tmp_path:
     table = f'[[databases]]\npolicy = "{POLICY_FILE}"' + table.replace("[[databases]]", "")
     many = tmp_path / "many.toml"
     head = head.replace('# stack_name = "ConnectionGuard"', 'stack_name = "Many"')
-    table = table.partition("# An Aurora cluster")[0].replace("db-ABCDEFGHIJKLMNOPQRSTUVWXYZ", "db-ORDERS")
-    many.write_text(head + "\n".join(re.sub("(?i)orders", rf"\g<0>{number}", table) for number in range(18)))
+    table = table.partition("# An Aurora cluster")[0].replace(
+        "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ", "db-ORDERS"
+    )
+    many.write_text(
+        head + "\n".join(re.sub("(?i)orders", rf"\g<0>{number}", table) for number in range(18))
+    )
     run = app(tmp_path / "assembly", guard_file=many)
     assert run.returncode == 1
     assert "many.toml: its databases make more than the 500 resources" in run.stderr
@@ -182,7 +214,8 @@ def test_what_cdk_nag_refuses_is_not_deployed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("synthesizer", "assumes_a_role"), [(Synthesizer.BOOTSTRAP_ROLES, True), (Synthesizer.CLI_CREDENTIALS, False)]
+    ("synthesizer", "assumes_a_role"),
+    [(Synthesizer.BOOTSTRAP_ROLES, True), (Synthesizer.CLI_CREDENTIALS, False)],
 )
 def test_the_stack_is_deployed_with_the_permissions_that_were_chosen(
     tmp_path: Path, synthesizer: Synthesizer, assumes_a_role: bool

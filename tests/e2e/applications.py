@@ -10,7 +10,8 @@ from pg8000.native import Connection
 
 ROLE = "app"
 DATABASE = "postgres"
-# The guard takes whoever comes from the proxy's address, which is loopback's first here, for the proxy's.
+# The guard takes whoever comes from the proxy's address, which is loopback's first here, for the
+# proxy's.
 ADDRESS = "127.0.0.9"
 TOO_MANY_CONNECTIONS = "53300"
 
@@ -47,7 +48,9 @@ class Applications:
         return connection
 
     def leak(self, sessions: int) -> None:
-        """A service whose transactions failed and were never rolled back: each keeps its session."""
+        """A service whose transactions failed and were never rolled back: each keeps its
+        session.
+        """
         for _ in range(sessions):
             connection = self.connect()
             connection.run("BEGIN")
@@ -55,7 +58,9 @@ class Applications:
                 connection.run("SELECT 1 / 0")
 
     def hold_pool(self, transactions: int) -> None:
-        """Clients of the pooler that keep their transactions open, and the server connections with them."""
+        """Clients of the pooler that keep their transactions open, and the server connections with
+        them.
+        """
         for _ in range(transactions):
             connection = Connection(ROLE, unix_sock=str(self._pooler), database=DATABASE)
             self._connections.append(connection)

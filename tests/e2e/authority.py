@@ -34,7 +34,19 @@ def create_authority(folder: Path, name: str) -> Authority:
 def _certify(files: TlsFiles, subject: str, *extensions: str, signer: tuple[str, ...] = ()) -> None:
     result = subprocess.run(
         [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", subject, *signer),
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "1",
+                "-subj",
+                subject,
+                *signer,
+            ),
             *(word for extension in extensions for word in ("-addext", extension)),
             *("-keyout", str(files.key), "-out", str(files.certificate)),
         ],

@@ -35,12 +35,17 @@ from tests.support.guarded import GUARD
 SETTINGS = {"max_connections": 60, "superuser_reserved_connections": 3, "reserved_connections": 3}
 POOL = 3  # server connections that the proxy may open
 RESOURCES = {DoorName.PROXY: "prx-0123456789abcdef0", DoorName.DIRECT: "db-ORDERS"}
-USERS = {door: f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{resource}" for door, resource in RESOURCES.items()}
+USERS = {
+    door: f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{resource}"
+    for door, resource in RESOURCES.items()
+}
 
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """Everything that the test writes goes below it, and every process that it starts can be told by it."""
+    """Everything that the test writes goes below it, and every process that it starts can be told
+    by it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="connection-guard-e2e-"))
     folder.chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
@@ -55,11 +60,16 @@ def processes_of(folder: Path) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+            command, environment = (
+                (process / "cmdline").read_bytes(),
+                (process / "environ").read_bytes(),
+            )
         except OSError:
             continue  # it has ended, or is somebody else's
         if str(folder).encode() in command + environment:
-            found.append(f"{process.name}: {command.replace(bytes(1), b' ').decode(errors='replace')}")
+            found.append(
+                f"{process.name}: {command.replace(bytes(1), b' ').decode(errors='replace')}"
+            )
     return found
 
 
@@ -70,7 +80,9 @@ def ports() -> Iterator[list[int]]:
     yield ports
     for port in ports:
         with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)) != 0, f"something still listens on port {port}"
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, (
+                f"something still listens on port {port}"
+            )
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +113,9 @@ def server(authorities: Mapping[DoorName, Authority], ports: list[int]) -> Itera
 
 
 @pytest.fixture(scope="session")
-def pooler(server: PostgresServer, authorities: Mapping[DoorName, Authority]) -> Iterator[PgBouncer]:
+def pooler(
+    server: PostgresServer, authorities: Mapping[DoorName, Authority]
+) -> Iterator[PgBouncer]:
     """It gives up before the guard does, who waits for 2 s."""
     authority = authorities[DoorName.DIRECT].certificate
     users = (GUARD, clients.ROLE)
@@ -113,7 +127,9 @@ def pooler(server: PostgresServer, authorities: Mapping[DoorName, Authority]) ->
 
 @pytest.fixture(scope="session")
 def iam(emulator: Emulator) -> Iam:
-    """The emulator's: the credentials that it gave to functions, and the policies of their roles."""
+    """The emulator's: the credentials that it gave to functions, and the policies of their
+    roles.
+    """
     client = emulator.client("iam")
 
     def signer_of(access_key: str) -> Signer | None:
@@ -140,8 +156,12 @@ def gates(
     ports: list[int],
 ) -> Iterator[dict[DoorName, IamGate]]:
     """The doors: RDS itself, too, checks a token before PostgreSQL sees the login."""
-    to_server = postgres_over_tls("localhost", server.port, authorities[DoorName.DIRECT].certificate)
-    proxy = IamGate(unix_socket(pooler.socket), USERS[DoorName.PROXY], iam, authorities[DoorName.PROXY].server)
+    to_server = postgres_over_tls(
+        "localhost", server.port, authorities[DoorName.DIRECT].certificate
+    )
+    proxy = IamGate(
+        unix_socket(pooler.socket), USERS[DoorName.PROXY], iam, authorities[DoorName.PROXY].server
+    )
     direct = IamGate(to_server, USERS[DoorName.DIRECT], iam, authorities[DoorName.DIRECT].server)
     with proxy, direct:
         ports += [proxy.port, direct.port]
@@ -178,7 +198,9 @@ def deployment(
 @pytest.fixture(scope="session")
 def guard(deployment: Deployment, emulator: Emulator, server: PostgresServer) -> DeployedGuard:
     def count_connections() -> int:
-        ((count,),) = server.execute("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        ((count,),) = server.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        )
         return int(count)
 
     return DeployedGuard(emulator, deployment.deploy(), count_connections)
@@ -188,12 +210,16 @@ def guard(deployment: Deployment, emulator: Emulator, server: PostgresServer) ->
 def applications(
     server: PostgresServer, authorities: Mapping[DoorName, Authority], pooler: PgBouncer
 ) -> Iterator[clients.Applications]:
-    with clients.applications(server.port, authorities[DoorName.DIRECT].certificate, pooler.socket) as applications:
+    with clients.applications(
+        server.port, authorities[DoorName.DIRECT].certificate, pooler.socket
+    ) as applications:
         yield applications
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Function,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failure shows what happened on the other side."""
     report = yield
     if report.failed:
@@ -203,5 +229,7 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
         if "pooler" in stage:
             report.sections.append(("PgBouncer", stage["pooler"].log))
         for door, gate in stage.get("gates", {}).items():
-            report.sections.append((f"logins at the {door} door", "\n".join(gate.logins + gate.refusals)))
+            report.sections.append(
+                (f"logins at the {door} door", "\n".join(gate.logins + gate.refusals))
+            )
     return report

@@ -1,4 +1,6 @@
-"""The deployed guard as an operator sees it: its logs and metrics, its alarms, and what it has stored."""
+"""The deployed guard as an operator sees it: its logs and metrics, its alarms, and what it has
+stored.
+"""
 
 import gzip
 import json
@@ -15,20 +17,31 @@ from tests.e2e.waiting import wait_until
 
 DATABASE = "orders"
 CRITICAL_ALARM = f"connection-guard-{DATABASE}-critical"
-STATISTICS: Mapping[str, Callable[[list[float]], float]] = {"Maximum": max, "Minimum": min, "Sum": sum}
+STATISTICS: Mapping[str, Callable[[list[float]], float]] = {
+    "Maximum": max,
+    "Minimum": min,
+    "Sum": sum,
+}
 
 
 class DeployedGuard:
-    """`outputs` are the stack's; `count_connections` is what RDS would publish as DatabaseConnections."""
+    """`outputs` are the stack's; `count_connections` is what RDS would publish as
+    DatabaseConnections.
+    """
 
-    def __init__(self, emulator: Emulator, outputs: Mapping[str, str], count_connections: Callable[[], int]) -> None:
+    def __init__(
+        self, emulator: Emulator, outputs: Mapping[str, str], count_connections: Callable[[], int]
+    ) -> None:
         self._emulator = emulator
         self._count_connections = count_connections
         self._critical_state = "INSUFFICIENT_DATA"
         functions = emulator.client("lambda").list_functions()["Functions"]
         by_handler = {function["Handler"].partition(".")[0]: function for function in functions}
         self.responder = by_handler["responder"]["FunctionName"]
-        self._logs = {function: details["LoggingConfig"]["LogGroup"] for function, details in by_handler.items()}
+        self._logs = {
+            function: details["LoggingConfig"]["LogGroup"]
+            for function, details in by_handler.items()
+        }
         self.table = outputs["IncidentsTable"]
         self.bucket = outputs["EvidenceBucket"]
         self.incidents_topic = outputs["IncidentsTopic"]
@@ -43,27 +56,39 @@ class DeployedGuard:
         return [json.loads(message) for message in messages if message.startswith("{")]
 
     def published(self, name: str, statistic: str = "Maximum") -> Series:
-        """A metric of the guard's own by the minute, as CloudWatch takes it out of the responder's log."""
+        """A metric of the guard's own by the minute, as CloudWatch takes it out of the responder's
+        log.
+        """
         values: dict[int, list[float]] = {}
         for document in self.log("responder"):
             if "_aws" in document and name in document:
                 assert document["_aws"]["CloudWatchMetrics"][0]["Namespace"] == NAMESPACE
                 assert document["Database"] == DATABASE
-                values.setdefault(document["_aws"]["Timestamp"] // 60_000, []).extend(document[name])
+                values.setdefault(document["_aws"]["Timestamp"] // 60_000, []).extend(
+                    document[name]
+                )
         return {minute: STATISTICS[statistic](those) for minute, those in values.items()}
 
     def seconds_since_pulse(self) -> float:
-        stamps = [document["_aws"]["Timestamp"] for document in self.log("responder") if "Pulse" in document]
+        stamps = [
+            document["_aws"]["Timestamp"]
+            for document in self.log("responder")
+            if "Pulse" in document
+        ]
         return time.time() - max(stamps, default=0) / 1000
 
     def responder_process(self) -> FunctionProcess:
         """The latest; the first is started for the first event."""
-        return wait_until(lambda: [each for each in self._emulator.processes if each.function == self.responder])[-1]
+        return wait_until(
+            lambda: [each for each in self._emulator.processes if each.function == self.responder]
+        )[-1]
 
     # CloudWatch's part, which the emulator leaves out for alarms on expressions
 
     def evaluate_critical_alarm(self) -> str:
-        """The alarm's state by its own expression, in this minute; a change of it is told to whom the alarm names."""
+        """The alarm's state by its own expression, in this minute; a change of it is told to whom
+        the alarm names.
+        """
         cloudwatch = self._emulator.client("cloudwatch")
         (alarm,) = cloudwatch.describe_alarms(AlarmNames=[CRITICAL_ALARM])["MetricAlarms"]
         state = state_of(alarm, self._measured, int(time.time()) // 60, self._critical_state)
@@ -107,10 +132,14 @@ class DeployedGuard:
     def incident(self) -> Incident | None:
         """The latest."""
         key = {name: {"S": value} for name, value in latest_key(DATABASE).items()}
-        answer = self._emulator.client("dynamodb").get_item(TableName=self.table, Key=key, ConsistentRead=True)
+        answer = self._emulator.client("dynamodb").get_item(
+            TableName=self.table, Key=key, ConsistentRead=True
+        )
         return incident_of(answer["Item"]["body"]["B"]) if "Item" in answer else None
 
     def _objects(self, prefix: str) -> list[bytes]:
         s3 = self._emulator.client("s3")
         listed = s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
-        return [s3.get_object(Bucket=self.bucket, Key=each["Key"])["Body"].read() for each in listed]
+        return [
+            s3.get_object(Bucket=self.bucket, Key=each["Key"])["Body"].read() for each in listed
+        ]

@@ -1,7 +1,9 @@
-"""The application as a person deploys it, with `cdk deploy`, from a copy of the project with this test's guard.toml.
+"""The application as a person deploys it, with `cdk deploy`, from a copy of the project with this
+test's guard.toml.
 
-No setting of the product weakens TLS or trusts another authority than Amazon's. So the copy differs from the project
-in two more files: the root certificates of either door are those of the test's own authorities.
+No setting of the product weakens TLS or trusts another authority than Amazon's. So the copy differs
+from the project in two more files: the root certificates of either door are those of the test's own
+authorities.
 """
 
 import json
@@ -31,17 +33,28 @@ class Deployment:
     """A copy of the project in `folder`, and the emulated account that it is deployed to."""
 
     def __init__(
-        self, folder: Path, emulator: Emulator, ports: Mapping[DoorName, int], authorities: Mapping[DoorName, Path]
+        self,
+        folder: Path,
+        emulator: Emulator,
+        ports: Mapping[DoorName, int],
+        authorities: Mapping[DoorName, Path],
     ) -> None:
         self._folder = folder / "project"
         self._emulator = emulator
-        shutil.copytree(environments.ROOT, self._folder, ignore=shutil.ignore_patterns(".*", "__pycache__", "cdk.out"))
+        shutil.copytree(
+            environments.ROOT,
+            self._folder,
+            ignore=shutil.ignore_patterns(".*", "__pycache__", "cdk.out"),
+        )
         guard_file = Template(GUARD_FILE.read_text())
         endpoints = {f"{door}_port": port for door, port in ports.items()}
         written = guard_file.substitute(endpoints, **_create_network(emulator.client("ec2")))
         (self._folder / "guard.toml").write_text(written)
         for door, authority in authorities.items():
-            shutil.copy(authority, self._folder / "lambdas/connection_guard/adapters/postgresql/roots" / ROOTS[door])
+            shutil.copy(
+                authority,
+                self._folder / "lambdas/connection_guard/adapters/postgresql/roots" / ROOTS[door],
+            )
         where = {"LocationConstraint": REGION}
         emulator.client("s3").create_bucket(Bucket=ASSETS, CreateBucketConfiguration=where)
 
@@ -62,7 +75,9 @@ class Deployment:
             [str(environments.cdk()), *command, "--no-color", "--no-notices"],
             cwd=self._folder,
             env={
-                **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+                **{
+                    name: value for name, value in os.environ.items() if not name.startswith("AWS_")
+                },
                 **self._emulator.root_environment,
                 "NODE_EXTRA_CA_CERTS": self._emulator.root_environment["AWS_CA_BUNDLE"],
                 "TMPDIR": str(self._folder.parent),
@@ -82,11 +97,15 @@ def _create_network(ec2: Any) -> dict[str, str]:
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
 
     def subnet(block: str, zone: str) -> str:
-        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=f"{REGION}{zone}")["Subnet"]
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=f"{REGION}{zone}")[
+            "Subnet"
+        ]
         return str(subnet["SubnetId"])
 
     def security_group(name: str) -> str:
-        return str(ec2.create_security_group(VpcId=vpc, GroupName=name, Description=name)["GroupId"])
+        return str(
+            ec2.create_security_group(VpcId=vpc, GroupName=name, Description=name)["GroupId"]
+        )
 
     return {
         "vpc": vpc,

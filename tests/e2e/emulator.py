@@ -1,4 +1,6 @@
-"""LocalEmu in place of AWS: every service that the stack needs, on one port of loopback, gone with all that it held."""
+"""LocalEmu in place of AWS: every service that the stack needs, on one port of loopback, gone with
+all that it held.
+"""
 
 import json
 import os
@@ -24,7 +26,9 @@ ROOT_ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 
 @dataclass(frozen=True, slots=True)
 class FunctionProcess:
-    """A process that runs or ran a function, and the credentials of the function's role that it was given."""
+    """A process that runs or ran a function, and the credentials of the function's role that it was
+    given.
+    """
 
     function: str
     pid: int
@@ -35,11 +39,15 @@ class FunctionProcess:
 
 
 class Emulator:
-    """A context manager; IAM is enforced. Its account is empty, its root user is `root_environment`'s."""
+    """A context manager; IAM is enforced. Its account is empty, its root user is
+    `root_environment`'s.
+    """
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
-        self._folder = tempfile.TemporaryDirectory(prefix="connection-guard-aws-", ignore_cleanup_errors=True)
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="connection-guard-aws-", ignore_cleanup_errors=True
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
         self.url = f"https://{HOST}:{self.port}"
@@ -95,7 +103,9 @@ class Emulator:
         home = folder / "home"
         home.mkdir()
         pair = folder / "server.pem"
-        pair.write_text(self._authority.server.key.read_text() + self._authority.server.certificate.read_text())
+        pair.write_text(
+            self._authority.server.key.read_text() + self._authority.server.certificate.read_text()
+        )
         with (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [str(environments.localemu()), "-m", "tests.e2e.localemu_on_processes"],
@@ -123,7 +133,8 @@ class Emulator:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # a group of its own with the functions' processes; and Ctrl-C is pytest's
+                # A group of its own with the functions' processes; and Ctrl-C is pytest's.
+                start_new_session=True,
             )
         try:
             wait_until(self._is_ready)
@@ -137,7 +148,9 @@ class Emulator:
         if self._process is None:
             return
         with self._process as process:
-            os.killpg(process.pid, signal.SIGKILL)  # it takes half a minute to leave, and has nothing to save
+            os.killpg(
+                process.pid, signal.SIGKILL
+            )  # it takes half a minute to leave, and has nothing to save
         self._process = None
         self._folder.cleanup()
 

@@ -20,13 +20,17 @@ CACHE = ROOT / ".cache"
 
 
 def localemu() -> Path:
-    """The Python of an environment that holds LocalEmu: it would change the versions of the project's own."""
+    """The Python of an environment that holds LocalEmu: it would change the versions of the
+    project's own.
+    """
     return _virtual_environment("localemu", Path(__file__).with_name("requirements-localemu.txt"))
 
 
 def lambda_runtime() -> Path:
     """The Python that runs functions, of their runtime's version."""
-    return _virtual_environment("lambda-runtime", Path(__file__).with_name("requirements-lambda.txt"))
+    return _virtual_environment(
+        "lambda-runtime", Path(__file__).with_name("requirements-lambda.txt")
+    )
 
 
 def cdk() -> Path:
@@ -37,14 +41,18 @@ def cdk() -> Path:
 
 
 def _python_of_the_functions() -> str:
-    """An interpreter of the functions' own version. LocalEmu, which says that 3.10 will do, needs 3.12 at least."""
+    """An interpreter of the functions' own version. LocalEmu, which says that 3.10 will do, needs
+    3.12 at least.
+    """
     # pyenv's commands of this name are there, but do nothing unless the version is asked for.
     environment = {**os.environ, "PYENV_VERSION": PYTHON}
     ask = [f"python{PYTHON}", "-c", "import sys; print(sys.executable)"]
     try:
         answer = subprocess.run(ask, env=environment, capture_output=True, text=True, check=True)
     except (FileNotFoundError, subprocess.CalledProcessError):
-        raise AssertionError(f"python{PYTHON} is missing: install it, since the functions run under it") from None
+        raise AssertionError(
+            f"python{PYTHON} is missing: install it, since the functions run under it"
+        ) from None
     return answer.stdout.strip()
 
 
@@ -63,7 +71,9 @@ def _virtual_environment(name: str, requirements: Path) -> Path:
 
 
 def _make_once(folder: Path, inputs: str, make: Callable[[], None]) -> None:
-    """Anew where the inputs have changed or the last attempt was interrupted; a second run waits for the first's."""
+    """Anew where the inputs have changed or the last attempt was interrupted; a second run waits
+    for the first's.
+    """
     stamp = folder / "made-from"
     digest = hashlib.sha256(inputs.encode()).hexdigest()
     with _lock(folder):
@@ -84,7 +94,9 @@ def _lock(folder: Path) -> Iterator[None]:
 
 
 def _run(command: Sequence[str]) -> None:
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, f"{' '.join(command)} failed:\n{result.stdout}{result.stderr}"
 
 

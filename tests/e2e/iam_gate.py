@@ -1,4 +1,5 @@
-"""What RDS and RDS Proxy do with a login before PostgreSQL sees it: TLS, and an IAM token in place of a password.
+"""What RDS and RDS Proxy do with a login before PostgreSQL sees it: TLS, and an IAM token in place
+of a password.
 
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html
 """
@@ -39,7 +40,9 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Iam:
-    """What a gate asks IAM: who signs with an access key, and whether a role may connect as a database user's ARN."""
+    """What a gate asks IAM: who signs with an access key, and whether a role may connect as a
+    database user's ARN.
+    """
 
     signer_of: Callable[[str], Signer | None]
     may_connect: Callable[[str, str], bool]
@@ -50,11 +53,12 @@ class RefusedError(Exception):
 
 
 class IamGate:
-    """A context manager; within it, whoever proves itself at `host` and `port` is connected with the target.
+    """A context manager; within it, whoever proves itself at `host` and `port` is connected with
+    the target.
 
-    `target` opens a connection to what stands behind the gate and trusts it. `users` is what the ARN of each database
-    user begins with: "arn:aws:rds-db:REGION:ACCOUNT:dbuser:RESOURCE_ID". `refusals` and `logins` tell what came of
-    every login so far: the reason, and the ARN.
+    `target` opens a connection to what stands behind the gate and trusts it. `users` is what the
+    ARN of each database user begins with: "arn:aws:rds-db:REGION:ACCOUNT:dbuser:RESOURCE_ID".
+    `refusals` and `logins` tell what came of every login so far: the reason, and the ARN.
     """
 
     host = "localhost"
@@ -86,7 +90,9 @@ class IamGate:
 
     @contextlib.contextmanager
     def closed(self) -> Iterator[threading.Event]:
-        """Within it nothing passes to the target any more; the event tells that something would have."""
+        """Within it nothing passes to the target any more; the event tells that something would
+        have.
+        """
         self._holds_up.clear()
         self._loop.call_soon_threadsafe(self._is_open.clear)
         try:
@@ -116,7 +122,9 @@ class IamGate:
             startup = await self._admit(reader, writer)
             target_reader, target_writer = await self._target()
             target_writer.write(startup)
-            await asyncio.gather(self._to_target(reader, target_writer), _pipe(target_reader, writer))
+            await asyncio.gather(
+                self._to_target(reader, target_writer), _pipe(target_reader, writer)
+            )
         except RefusedError as refusal:
             self.refusals.append(str(refusal))
             writer.write(_fatal("28P01", "IAM authentication failed"))  # as little as AWS says
@@ -138,7 +146,9 @@ class IamGate:
         writer.write(ASK_FOR_PASSWORD)
         message = await reader.readexactly(5)
         token = (await reader.readexactly(int.from_bytes(message[1:]) - 4)).rstrip(b"\0").decode()
-        signer = verify_token(token, user, f"{self.host}:{self.port}", self._iam.signer_of, datetime.now(UTC))
+        signer = verify_token(
+            token, user, f"{self.host}:{self.port}", self._iam.signer_of, datetime.now(UTC)
+        )
         arn = f"{self._users}/{user}"
         # It may ask somebody else.
         if not await asyncio.to_thread(self._iam.may_connect, signer.role, arn):
@@ -160,7 +170,8 @@ def verify_token(
 ) -> Signer:
     """Who signed the token, which lets this user in at this "host:port" alone. Raises RefusedError.
 
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html, here without the signer's library.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html, here without the
+    signer's library.
     """
     url = urlsplit(f"https://{token}")
     query = dict(parse_qsl(url.query, keep_blank_values=True))
@@ -180,7 +191,9 @@ def verify_token(
     signer = signer_of(access_key)
     if signer is None or query.get("X-Amz-Security-Token") != signer.session_token:
         raise RefusedError(f"nobody has the credentials of {access_key}")
-    canonical_query = "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in sorted(query.items()))
+    canonical_query = "&".join(
+        f"{_quoted(name)}={_quoted(value)}" for name, value in sorted(query.items())
+    )
     request = f"GET\n{url.path}\n{canonical_query}\nhost:{address}\n\nhost\n{_sha256(b'')}"
     scope = f"{date}/{region}/{service}/aws4_request"
     to_sign = f"AWS4-HMAC-SHA256\n{query['X-Amz-Date']}\n{scope}\n{_sha256(request.encode())}"
@@ -228,7 +241,9 @@ async def _nothing() -> None: ...
 
 
 async def _pipe(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before_each: Callable[[], Awaitable[None]] = _nothing
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    before_each: Callable[[], Awaitable[None]] = _nothing,
 ) -> None:
     try:
         while data := await reader.read(65536):

@@ -1,13 +1,14 @@
-"""LocalEmu on loopback, its Lambda functions run as local processes under the real runtime client instead of Docker.
+"""LocalEmu on loopback, its Lambda functions run as local processes under the real runtime client
+instead of Docker.
 
 `emulator.py` runs this inside LocalEmu's own environment, with LocalEmu's settings and these:
 
-  LAMBDA_PYTHON       the interpreter that runs functions
-  LAMBDA_ENDPOINT     the URL at which functions reach AWS
-  LAMBDA_AUTHORITY    the certificate that vouches for it
-  LAMBDA_PROCESSES    a file that gets a line of JSON for each process of a function: see `emulator.FunctionProcess`
+  LAMBDA_PYTHON       the interpreter that runs functions LAMBDA_ENDPOINT     the URL at which
+  functions reach AWS LAMBDA_AUTHORITY    the certificate that vouches for it LAMBDA_PROCESSES    a
+  file that gets a line of JSON for each process of a function: see `emulator.FunctionProcess`
 
-It leads a process group, and ends with it when its standard input does: it never outlives whoever started it.
+It leads a process group, and ends with it when its standard input does: it never outlives whoever
+started it.
 """
 
 import json
@@ -19,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from localemu.runtime.main import main
-from localemu.services.cloudformation.engine.v2.change_set_model_preproc import DeletionPolicy, PreprocResource
+from localemu.services.cloudformation.engine.v2.change_set_model_preproc import (
+    DeletionPolicy,
+    PreprocResource,
+)
 from localemu.services.iam_enforcement import arn_builder, evaluator, service_action_map
 from localemu.services.lambda_.invocation.lambda_models import InvocationResult
 from localemu.services.lambda_.invocation.plugins import DockerRuntimeExecutorPlugin
@@ -43,7 +47,11 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc] # known in LocalEm
     def start(self, env_vars: dict[str, Any]) -> None:
         endpoint, authority = os.environ["LAMBDA_ENDPOINT"], os.environ["LAMBDA_AUTHORITY"]
         self._variables = {
-            **{name: str(value) for name, value in env_vars.items() if name not in NOT_FOR_PROCESSES},
+            **{
+                name: str(value)
+                for name, value in env_vars.items()
+                if name not in NOT_FOR_PROCESSES
+            },
             "AWS_CA_BUNDLE": authority,
             "AWS_ENDPOINT_URL": endpoint,
         }
@@ -74,7 +82,9 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc] # known in LocalEm
         if self._environment is not None:
             self._environment.stop()
 
-    def invoke(self, payload: dict[str, str], function_timeout: int | None = None) -> InvocationResult:
+    def invoke(
+        self, payload: dict[str, str], function_timeout: int | None = None
+    ) -> InvocationResult:
         assert self._environment is not None
         assert function_timeout is not None
         environment = self._environment
@@ -91,7 +101,9 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc] # known in LocalEm
         log = f"START RequestId: {request_id}\n{answer.log}END RequestId: {request_id}\n"
         name = self.function_version.id.function_name
         sys.stdout.write("".join(f"[{name}] {line}\n" for line in log.splitlines()))
-        return InvocationResult(request_id, json.dumps(answer.payload).encode(), is_error=answer.is_error, logs=log)
+        return InvocationResult(
+            request_id, json.dumps(answer.payload).encode(), is_error=answer.is_error, logs=log
+        )
 
     def get_logs(self) -> str:
         return ""  # `invoke` has given them all
@@ -137,7 +149,10 @@ def take_numbers_in_conditions() -> None:
 
     def matches_with_text(statement: dict[str, Any], context: dict[str, Any]) -> bool:
         conditions = {
-            operator: {key: str(value) if isinstance(value, float) else value for key, value in keys.items()}
+            operator: {
+                key: str(value) if isinstance(value, float) else value
+                for key, value in keys.items()
+            }
             for operator, keys in (statement.get("Condition") or {}).items()
         }
         return bool(matches({**statement, "Condition": conditions}, context))
@@ -158,7 +173,8 @@ def keep_what_is_to_be_retained() -> None:
 
 
 def judge_transactions_by_their_items() -> None:
-    """IAM asks for the action of each item on its own table; LocalEmu would ask for all there are, on every table.
+    """IAM asks for the action of each item on its own table; LocalEmu would ask for all there are,
+    on every table.
 
     The only transactions here are of updates to one table.
     """
@@ -173,7 +189,9 @@ def judge_transactions_by_their_items() -> None:
 
 
 def know_secrets_by_their_whole_names() -> None:
-    """Secrets Manager ends each ARN with six characters of its own, also where it is asked for a secret by its name."""
+    """Secrets Manager ends each ARN with six characters of its own, also where it is asked for a
+    secret by its name.
+    """
     arn_of_secret = arn_builder._SERVICE_ARN_BUILDERS["secretsmanager"]
 
     def arn_with_ending(parameters: dict[str, Any], region: str, account: str) -> str:

@@ -1,4 +1,6 @@
-"""PgBouncer in place of RDS Proxy: it multiplexes transactions over few server connections and lets clients queue."""
+"""PgBouncer in place of RDS Proxy: it multiplexes transactions over few server connections and lets
+clients queue.
+"""
 
 import os
 import pwd
@@ -16,12 +18,12 @@ SEARCH_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
 
 
 class PgBouncer:
-    """A context manager; within it, it listens on a Unix socket in `folder` and trusts whoever comes as one of
-    `users`.
+    """A context manager; within it, it listens on a Unix socket in `folder` and trusts whoever
+    comes as one of `users`.
 
-    `pinned` keeps its server connection, as RDS Proxy lets a client that uses SET. `server_connections` limits
-    those that it opens to the server, over TLS; a client that gets none within `query_wait_timeout` seconds is
-    refused.
+    `pinned` keeps its server connection, as RDS Proxy lets a client that uses SET.
+    `server_connections` limits those that it opens to the server, over TLS; a client that gets none
+    within `query_wait_timeout` seconds is refused.
     """
 
     def __init__(
@@ -66,7 +68,13 @@ class PgBouncer:
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 # It goes when its starter does, even by SIGKILL.
-                ["setpriv", "--pdeathsig", "KILL", self._program, str(self.folder / "pgbouncer.ini")],
+                [
+                    "setpriv",
+                    "--pdeathsig",
+                    "KILL",
+                    self._program,
+                    str(self.folder / "pgbouncer.ini"),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,9 +1,10 @@
 """The application, deployed as it is by the CDK's own command, on a database that is really full.
 
-AWS is LocalEmu, with its IAM enforced. Functions are their deployment packages, each in a process under Lambda's real
-runtime client. PostgreSQL is real and speaks TLS; PgBouncer plays RDS Proxy; and before either a gate takes nothing but
-IAM tokens. Of what is deployed only guard.toml differs from production (see there), and the certificate authorities:
-see `deployment`. CloudWatch's part is the test's: LocalEmu stores alarms on expressions, but does not evaluate them.
+AWS is LocalEmu, with its IAM enforced. Functions are their deployment packages, each in a process
+under Lambda's real runtime client. PostgreSQL is real and speaks TLS; PgBouncer plays RDS Proxy;
+and before either a gate takes nothing but IAM tokens. Of what is deployed only guard.toml differs
+from production (see there), and the certificate authorities: see `deployment`. CloudWatch's part is
+the test's: LocalEmu stores alarms on expressions, but does not evaluate them.
 
 One story, told in the order of these tests.
 """
@@ -35,10 +36,14 @@ from tests.e2e.iam_gate import IamGate
 from tests.e2e.waiting import wait_until
 from tests.support.guarded import GUARD
 
-USABLE = SETTINGS["max_connections"] - SETTINGS["superuser_reserved_connections"] - SETTINGS["reserved_connections"]
+USABLE = (
+    SETTINGS["max_connections"]
+    - SETTINGS["superuser_reserved_connections"]
+    - SETTINGS["reserved_connections"]
+)
 ARE_STALE = (
-    "SELECT bool_and(clock_timestamp() - state_change > '1 minute')"
-    " FROM pg_stat_activity WHERE state = 'idle in transaction (aborted)'"
+    "SELECT bool_and(clock_timestamp() - state_change > '1 minute') FROM pg_stat_activity WHERE "
+    "state = 'idle in transaction (aborted)'"
 )
 
 
@@ -51,10 +56,13 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
     assert set(guard.published("Usable").values()) == {USABLE}
     assert guard.evaluate_critical_alarm() == "OK"
 
-    # The leak grows stale, and then more clients come than there are connections: neither the proxy nor the server has
-    # any left. No pulse comes between, and the guard has lost its seat: only the second door is left.
+    # The leak grows stale, and then more clients come than there are connections: neither the proxy
+    # nor the server has any left. No pulse comes between, and the guard has lost its seat: only the
+    # second door is left.
     wait_until(lambda: server.execute(ARE_STALE) == [(True,)] and guard.seconds_since_pulse() < 30)
-    server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (GUARD,))
+    server.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (GUARD,)
+    )
     applications.hold_pool(POOL)
     applications.fill()
     assert not applications.are_served()
@@ -74,16 +82,35 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
     ]
 
     assert guard.evaluate_critical_alarm() == "OK"
-    ends = wait_until(lambda: [each for each in guard.reports() if each["received_at"] > remediation["received_at"]])
-    assert [(each["kind"], each["event"]["alarm"]["state"]) for each in ends] == [("observation", "OK")]
+    ends = wait_until(
+        lambda: [
+            each for each in guard.reports() if each["received_at"] > remediation["received_at"]
+        ]
+    )
+    assert [(each["kind"], each["event"]["alarm"]["state"]) for each in ends] == [
+        ("observation", "OK")
+    ]
 
-    # It is one incident, which is over, and one message in Slack, edited and with the attempt in its thread.
-    wait_until(lambda: (incident := guard.incident()) and incident.progress is Progress.CLOSED and incident.slack)
+    # It is one incident, which is over, and one message in Slack, edited and with the attempt in
+    # its thread.
+    wait_until(
+        lambda: (
+            (incident := guard.incident())
+            and incident.progress is Progress.CLOSED
+            and incident.slack
+        )
+    )
     (message,) = incidents_in(slack)
     wait_until(lambda: message.edits and "over after" in json.dumps(message.content))
     assert f"{len(remediation['terminated'])} of" in json.dumps(message.content)
-    wait_until(lambda: ["Attempt 1" in reply.text for reply in slack.thread_of(message)] == [True, False])
-    seen = [each for each in guard.sessions_in_evidence() if each["event_key"] == remediation["event"]["key"]]
+    wait_until(
+        lambda: ["Attempt 1" in reply.text for reply in slack.thread_of(message)] == [True, False]
+    )
+    seen = [
+        each
+        for each in guard.sessions_in_evidence()
+        if each["event_key"] == remediation["event"]["key"]
+    ]
     assert [each["result"] for each in seen].count("terminated") == len(remediation["terminated"])
 
     # People are told of what was done, and not every minute that all is well.
@@ -95,7 +122,9 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
 
 def incidents_in(slack: SlackDouble) -> list[Posted]:
     """What the channel shows, without the alarms on the guard itself."""
-    return [message for message in slack.channel_view if "Connection Guard: alarm" not in message.text]
+    return [
+        message for message in slack.channel_view if "Connection Guard: alarm" not in message.text
+    ]
 
 
 def messages(log: list[dict[str, Any]]) -> list[str]:
@@ -103,10 +132,15 @@ def messages(log: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_token_opens_the_one_door_that_it_was_signed_for(
-    guard: DeployedGuard, gates: Mapping[DoorName, IamGate], authorities: Mapping[DoorName, Authority]
+    guard: DeployedGuard,
+    gates: Mapping[DoorName, IamGate],
+    authorities: Mapping[DoorName, Authority],
 ) -> None:
     responder = guard.responder_process()
-    proxy, direct = (Door(name, "localhost", gates[name].port, GUARD) for name in (DoorName.PROXY, DoorName.DIRECT))
+    proxy, direct = (
+        Door(name, "localhost", gates[name].port, GUARD)
+        for name in (DoorName.PROXY, DoorName.DIRECT)
+    )
 
     def log_in(door: Door, token: str, user: str = GUARD) -> None:
         start_login_and_wait(door, token, user, authorities[door.name].certificate)
@@ -116,7 +150,9 @@ def test_a_token_opens_the_one_door_that_it_was_signed_for(
     refusals = gates[DoorName.DIRECT].refusals
     with pytest.raises(psycopg2.OperationalError, match="IAM authentication failed"):
         log_in(direct, token_of(responder, proxy))
-    assert refusals[-1] == f"the token is for localhost:{proxy.port}, not for localhost:{direct.port}"
+    assert (
+        refusals[-1] == f"the token is for localhost:{proxy.port}, not for localhost:{direct.port}"
+    )
 
     with pytest.raises(psycopg2.OperationalError, match="IAM authentication failed"):
         log_in(direct, token_of(replace(responder, secret_key="guessed"), direct))
@@ -152,7 +188,10 @@ def start_login_and_wait(door: Door, token: str, user: str, authority: Path) -> 
 def test_a_responder_that_is_killed_at_work_is_reported_as_a_failure_and_replaced(
     guard: DeployedGuard, gates: Mapping[DoorName, IamGate], slack: SlackDouble
 ) -> None:
-    with gates[DoorName.PROXY].closed() as proxy_is_tried, gates[DoorName.DIRECT].closed() as direct_is_tried:
+    with (
+        gates[DoorName.PROXY].closed() as proxy_is_tried,
+        gates[DoorName.DIRECT].closed() as direct_is_tried,
+    ):
         guard.set_critical_alarm("ALARM")
         wait_until(lambda: proxy_is_tried.is_set() or direct_is_tried.is_set())
         killed = guard.responder_process()
@@ -160,7 +199,13 @@ def test_a_responder_that_is_killed_at_work_is_reported_as_a_failure_and_replace
         (failure,) = wait_until(guard.failures)
 
     assert failure["responsePayload"]["errorType"] == "Runtime.ExitError"
-    wait_until(lambda: (incident := guard.incident()) and incident.progress is Progress.ESCALATED and incident.slack)
+    wait_until(
+        lambda: (
+            (incident := guard.incident())
+            and incident.progress is Progress.ESCALATED
+            and incident.slack
+        )
+    )
     assert len(incidents_in(slack)) == 2
 
     reports_before = len(guard.reports())
@@ -169,9 +214,14 @@ def test_a_responder_that_is_killed_at_work_is_reported_as_a_failure_and_replace
     assert guard.responder_process().pid != killed.pid
 
 
-def test_the_responder_may_do_nothing_in_aws_but_hand_over_its_report(guard: DeployedGuard, emulator: Emulator) -> None:
+def test_the_responder_may_do_nothing_in_aws_but_hand_over_its_report(
+    guard: DeployedGuard, emulator: Emulator
+) -> None:
     responder = guard.responder_process()
-    assert responder.role.rpartition("/")[2] in emulator.client("sts", responder).get_caller_identity()["Arn"]
+    assert (
+        responder.role.rpartition("/")[2]
+        in emulator.client("sts", responder).get_caller_identity()["Arn"]
+    )
 
     for service, call, arguments in (
         ("dynamodb", "scan", {"TableName": guard.table}),
@@ -184,7 +234,9 @@ def test_the_responder_may_do_nothing_in_aws_but_hand_over_its_report(guard: Dep
             getattr(emulator.client(service, responder), call)(**arguments)
 
 
-def test_removal_keeps_what_was_stored(guard: DeployedGuard, deployment: Deployment, emulator: Emulator) -> None:
+def test_removal_keeps_what_was_stored(
+    guard: DeployedGuard, deployment: Deployment, emulator: Emulator
+) -> None:
     reports, failures = guard.reports(), guard.failures()
     deployment.destroy()
 

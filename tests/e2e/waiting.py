@@ -11,7 +11,9 @@ WAIT_SECONDS = 90
 
 
 def wait_until(condition: Callable[[], Result], *, seconds: float = WAIT_SECONDS) -> Result:
-    """The first true result of the condition, asked for again and again; fails the test when the time is over."""
+    """The first true result of the condition, asked for again and again; fails the test when the
+    time is over.
+    """
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, f"not true within {seconds} s; last result: {result!r}"

@@ -1,8 +1,9 @@
 """Real servers for the integration tests.
 
-A test that takes `server` runs once on each of PostgreSQL 14, 16 and 18, on a server shared with the other tests and
-cleaned after each. `@pytest.mark.parametrize("postgres", [18], indirect=True)` narrows that to one version. A test that
-restarts the server, or needs settings of its own, starts one with `own_postgres`.
+A test that takes `server` runs once on each of PostgreSQL 14, 16 and 18, on a server shared with
+the other tests and cleaned after each. `@pytest.mark.parametrize("postgres", [18], indirect=True)`
+narrows that to one version. A test that restarts the server, or needs settings of its own, starts
+one with `own_postgres`.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +19,9 @@ from doubles.slack_double import SlackDouble
 
 
 def settings_for(version: int) -> dict[str, str | int]:
-    """Few slots, so that a test can fill them all: 34 for ordinary roles where both reservations exist, else 37."""
+    """Few slots, so that a test can fill them all: 34 for ordinary roles where both reservations
+    exist, else 37.
+    """
     reserved = {"reserved_connections": 3} if version >= 16 else {}
     return {"max_connections": 40, "superuser_reserved_connections": 3, **reserved}
 
@@ -27,7 +30,9 @@ class OwnPostgres(Protocol):
     def __call__(
         self, version: int = 18, settings: dict[str, str | int] | None = None, **options: Any
     ) -> PostgresServer:
-        """Starts a server; `settings` are added to the shared servers', `options` are EmbeddedPostgres's."""
+        """Starts a server; `settings` are added to the shared servers', `options` are
+        EmbeddedPostgres's.
+        """
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +51,12 @@ def shared_postgres() -> Iterator[Callable[[int], EmbeddedPostgres]]:
         yield shared
 
 
-@pytest.fixture(scope="session", params=sorted(postgres_binaries.PACKAGES), ids=lambda version: f"pg{version}")
-def postgres(request: pytest.FixtureRequest, shared_postgres: Callable[[int], EmbeddedPostgres]) -> EmbeddedPostgres:
+@pytest.fixture(
+    scope="session", params=sorted(postgres_binaries.PACKAGES), ids=lambda version: f"pg{version}"
+)
+def postgres(
+    request: pytest.FixtureRequest, shared_postgres: Callable[[int], EmbeddedPostgres]
+) -> EmbeddedPostgres:
     return shared_postgres(request.param)
 
 
@@ -62,9 +71,13 @@ def server(postgres: EmbeddedPostgres) -> Iterator[PostgresServer]:
 def own_postgres() -> Iterator[OwnPostgres]:
     with ExitStack() as stack:
 
-        def own(version: int = 18, settings: dict[str, str | int] | None = None, **options: Any) -> PostgresServer:
+        def own(
+            version: int = 18, settings: dict[str, str | int] | None = None, **options: Any
+        ) -> PostgresServer:
             install = postgres_binaries.installed(version)
-            postgres = EmbeddedPostgres(install, settings_for(version) | (settings or {}), **options)
+            postgres = EmbeddedPostgres(
+                install, settings_for(version) | (settings or {}), **options
+            )
             server = PostgresServer(stack.enter_context(postgres))
             stack.callback(server.close_connections)
             return server

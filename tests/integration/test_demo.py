@@ -1,4 +1,6 @@
-"""`make demo` in a pipe: it tells the truth, also when that is not what it hoped for, and leaves nothing behind."""
+"""`make demo` in a pipe: it tells the truth, also when that is not what it hoped for, and leaves
+nothing behind.
+"""
 
 import contextlib
 import os
@@ -29,7 +31,10 @@ class Demo:
             [sys.executable, "-m", "demo"],
             cwd=ROOT,
             env=os.environ
-            | {"PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT / 'infra'}:{ROOT}", "TMPDIR": str(temporary_folder)},
+            | {
+                "PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT / 'infra'}:{ROOT}",
+                "TMPDIR": str(temporary_folder),
+            },
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -53,9 +58,13 @@ class Demo:
         self.process.send_signal(signal.SIGINT)
 
     def has_left_nothing(self) -> bool:
-        """No file and no process: all of them have the temporary folder or their starter's port in their command."""
+        """No file and no process: all of them have the temporary folder or their starter's port in
+        their command.
+        """
         ps = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-        return not list(self.temporary_folder.iterdir()) and not re.search(rf"\b{self.port}\b", ps.stdout)
+        return not list(self.temporary_folder.iterdir()) and not re.search(
+            rf"\b{self.port}\b", ps.stdout
+        )
 
     @property
     def port(self) -> int:
@@ -71,7 +80,9 @@ class Demo:
 def demo() -> Iterator[Demo]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)  # the server runs as another user where this runs as root
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # children inherit a background job's deafness to it
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # children inherit a background job's deafness to it
         demo = Demo(Path(folder))
         with demo.process:
             yield demo
@@ -84,13 +95,17 @@ def test_it_ends_well_in_plain_text(demo: Demo) -> None:
     assert "SQLSTATE 53300: remaining connection slots are reserved" in demo.output
     assert "all 31 that were listed are gone" in demo.output
     assert "all 66 others are still there, each the very same session" in demo.output
-    assert "the main one first: leak (checkout), idle in transaction (invoices)" in " ".join(demo.lines)
+    assert "the main one first: leak (checkout), idle in transaction (invoices)" in " ".join(
+        demo.lines
+    )
     assert (
-        "Slack has one message, edited in place, 2 replies in its thread, and its bar is green in the end"
-        in demo.output
+        "Slack has one message, edited in place, 2 replies in its thread, and its bar is green in "
+        "the end" in demo.output
     )
     assert "it tells of 98 and now 67 of 97 connections in use, as is seen from here" in demo.output
-    assert "it says of which applications 31 sessions were terminated, and of no others" in demo.output
+    assert (
+        "it says of which applications 31 sessions were terminated, and of no others" in demo.output
+    )
     assert "the log show queries without their literals, and no token" in demo.output
     assert demo.lines[-1] == "Exactly those listed were terminated, and all the rest is true."
     assert "NOT TRUE" not in demo.output
@@ -106,7 +121,8 @@ def test_its_page_and_its_terminal_show_the_same_conversation(demo: Demo) -> Non
     assert f"As it looks in Slack: {PAGE.relative_to(ROOT)}" in demo.lines
     page = unescape(re.sub(r"<[^>]+>", "", PAGE.read_text(encoding="utf-8")))
     for line in (
-        "shop-production: below the target again, 67 of 97 connections in use",  # as it was posted at first
+        # As it was posted at first.
+        "shop-production: below the target again, 67 of 97 connections in use",
         "shop-production: recovered",
         "98 of 97 (101 %) → 67 of 97 (69 %)",
         "climbed from 37 % to 100 % over 2 h 56 min: sessions leak",
@@ -150,7 +166,8 @@ def test_on_a_terminal_the_handlers_own_log_does_not_spoil_the_show() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "demo"],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT / 'infra'}:{ROOT}", "TERM": "xterm"},
+        env=os.environ
+        | {"PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT / 'infra'}:{ROOT}", "TERM": "xterm"},
         stdout=terminal,
         stderr=terminal,
     )

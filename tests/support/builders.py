@@ -46,7 +46,8 @@ def a_session(
     in_transaction = state not in (None, SessionState.IDLE)
     return Session(
         pid=next(_pids) if pid is None else pid,
-        backend_start=NOW - (connected_for if connected_for is not None else idle_for + timedelta(minutes=5)),
+        backend_start=NOW
+        - (connected_for if connected_for is not None else idle_for + timedelta(minutes=5)),
         role=role,
         role_id=16384,
         database=database,
@@ -173,7 +174,9 @@ def a_policy(
     watch: timedelta = timedelta(),
     attempts: int = 10,
 ) -> Policy:
-    """A policy without caution: observes at warning, enforces at critical, and no limit but the target binds."""
+    """A policy without caution: observes at warning, enforces at critical, and no limit but the
+    target binds.
+    """
     return Policy(
         modes=modes or {Tier.WARNING: Mode.OBSERVE, Tier.CRITICAL: Mode.ENFORCE},
         protection=Protection(
@@ -197,7 +200,9 @@ def a_policy(
     )
 
 
-CRITICAL_ALARM = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:orders-prod connections critical"
+CRITICAL_ALARM = (
+    "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:orders-prod connections critical"
+)
 WARNING_ALARM = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:orders-prod connections warning"
 
 
@@ -210,7 +215,8 @@ def some_settings(
         database_name=database_name,
         region="eu-central-1",
         proxy=proxy,
-        direct=direct or Door(DoorName.DIRECT, "orders-prod.cluster.example", 5432, "connection_guard"),
+        direct=direct
+        or Door(DoorName.DIRECT, "orders-prod.cluster.example", 5432, "connection_guard"),
         warning_percent=75,
         critical_percent=90,
         alarms={CRITICAL_ALARM: Tier.CRITICAL, WARNING_ALARM: Tier.WARNING},
@@ -225,14 +231,17 @@ def an_alarm_event(
     database: str = "orders-prod",
     **more: object,
 ) -> dict[str, Any]:
-    """What SNS delivers of a metric-math alarm; `more` are further fields of the alarm's message."""
+    """What SNS delivers of a metric-math alarm; `more` are further fields of the alarm's
+    message.
+    """
     threshold = 75.0 if arn == WARNING_ALARM else 90.0
     message = {
         "AlarmName": arn.rpartition(":")[2],
         "AlarmDescription": None,
         "AWSAccountId": "123456789012",
         "NewStateValue": state,
-        "NewStateReason": f"Threshold Crossed: 1 datapoint [97.9] was greater than the threshold ({threshold}).",
+        "NewStateReason": "Threshold Crossed: 1 datapoint [97.9] was greater than the threshold "
+        f"({threshold}).",
         "StateChangeTime": (changed_at or datetime.now(UTC))
         .isoformat(timespec="milliseconds")
         .replace("+00:00", "+0000"),
@@ -267,7 +276,11 @@ def an_alarm_event(
         },
         **more,
     }
-    sns = {"Type": "Notification", "MessageId": "95df01b4-ee98-5cb9-9903-4c221d41eb5e", "Message": json.dumps(message)}
+    sns = {
+        "Type": "Notification",
+        "MessageId": "95df01b4-ee98-5cb9-9903-4c221d41eb5e",
+        "Message": json.dumps(message),
+    }
     return {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": sns}]}
 
 

@@ -1,4 +1,6 @@
-"""Builders of what guard.toml says: a test names what it is about, the rest is an instance without a proxy."""
+"""Builders of what guard.toml says: a test names what it is about, the rest is an instance without
+a proxy.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -80,8 +82,12 @@ def an_existing_proxy(**changes: Any) -> ExistingProxy:
     return ExistingProxy(**(facts | changes))
 
 
-def a_new_proxy(authentication: ProxyAuthentication = ProxyAuthentication.IAM, **changes: Any) -> NewProxy:
-    """A proxy for the stack to create; with secrets it needs a role of its own, which logs in with a password."""
+def a_new_proxy(
+    authentication: ProxyAuthentication = ProxyAuthentication.IAM, **changes: Any
+) -> NewProxy:
+    """A proxy for the stack to create; with secrets it needs a role of its own, which logs in with
+    a password.
+    """
     facts: dict[str, Any] = {"role": "connection_guard", "secret": None, "secret_key": None}
     if authentication is ProxyAuthentication.SECRETS:
         facts |= {"role": "connection_guard_proxy", "secret": SECRET}

@@ -24,7 +24,9 @@ def a_report(
     used: int | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
-    """One of docs/examples, received then; `alarm` is the state of the alarm of that tier that it answers."""
+    """One of docs/examples, received then; `alarm` is the state of the alarm of that tier that it
+    answers.
+    """
     report: dict[str, Any] = json.loads((EXAMPLES / f"report-{kind}.json").read_text())
     if at is not None:
         report["received_at"] = report["event"]["at"] = at.isoformat()
@@ -41,7 +43,11 @@ def a_report(
         report["event"]["type"] = "alarm"
         report["recovered"] = False
     if used is not None:
-        report["before"] = {**report["before"], "used": used, "utilisation": 100 * used / report["before"]["usable"]}
+        report["before"] = {
+            **report["before"],
+            "used": used,
+            "utilisation": 100 * used / report["before"]["usable"],
+        }
         report["after"] = None
     return {**report, **changes}
 
@@ -68,11 +74,17 @@ def a_success(report: object, request_id: str = REQUEST) -> dict[str, Any]:
     return a_record("Success", request_id, responseContext=answer, responsePayload=report)
 
 
-def a_crash(message: str = "RequestId: 6fb81a4e Error: Runtime exited with error: signal: killed") -> dict[str, Any]:
+def a_crash(
+    message: str = "RequestId: 6fb81a4e Error: Runtime exited with error: signal: killed",
+) -> dict[str, Any]:
     """The responder ended without an answer."""
     return a_record(
         "RetriesExhausted",
-        responseContext={"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        responseContext={
+            "statusCode": 200,
+            "executedVersion": "$LATEST",
+            "functionError": "Unhandled",
+        },
         responsePayload={"errorType": "Runtime.ExitError", "errorMessage": message},
     )
 
@@ -80,4 +92,6 @@ def a_crash(message: str = "RequestId: 6fb81a4e Error: Runtime exited with error
 def a_notification(record: object) -> dict[str, Any]:
     """What SNS delivers of Lambda's record."""
     message = record if isinstance(record, str) else json.dumps(record)
-    return {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"Message": message}}]}
+    return {
+        "Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"Message": message}}]
+    }

@@ -1,4 +1,6 @@
-"""Writes docs/examples anew: one Report of each kind, from a real server. Run `python -m tests.support.examples`."""
+"""Writes docs/examples anew: one Report of each kind, from a real server. Run `python -m
+tests.support.examples`.
+"""
 
 import json
 import time
@@ -35,12 +37,18 @@ def main() -> None:
         create_guard_role(server)
         server.execute("CREATE ROLE shop LOGIN")
         guarded = Guarded(server, policy, diagnosis_times=quick_diagnosis_times())
-        guarded.deliver(a_pulse_event())  # the first of a process reports that usage is below the target
+        guarded.deliver(
+            a_pulse_event()
+        )  # the first of a process reports that usage is below the target
         write(guarded.deliver(a_pulse_event()))
         server.connect("shop", application_name="pg_dump").cursor().execute("BEGIN")
         for _ in range(6):
-            server.connect("shop", application_name="invoices").cursor().execute("BEGIN; SELECT 'of ' || 4711")
-        server.connect("shop", application_name="scheduler").cursor().execute("SELECT pg_advisory_lock(1)")
+            server.connect("shop", application_name="invoices").cursor().execute(
+                "BEGIN; SELECT 'of ' || 4711"
+            )
+        server.connect("shop", application_name="scheduler").cursor().execute(
+            "SELECT pg_advisory_lock(1)"
+        )
         leak(server)
         oldest = max(rule.older_than for rule in policy.rules)
         wait_until(lambda: server.execute(UNUSED, (oldest.total_seconds(),)) == [(True,)])
@@ -57,15 +65,22 @@ def leak(server: PostgresServer) -> None:
     """Open sessions one after another until the server refuses a further one."""
     try:
         while True:
-            server.connect("shop", application_name="checkout").cursor().execute("SELECT 'order ' || 4711")
+            server.connect("shop", application_name="checkout").cursor().execute(
+                "SELECT 'order ' || 4711"
+            )
             time.sleep(SECONDS_BETWEEN_LEAKS)
     except psycopg2.OperationalError:
         return
 
 
 def blaming_the_leak(report: dict[str, Any]) -> dict[str, Any]:
-    """Return the report. Raise AssertionError where it does not say what exhausted the database here."""
-    causes = [(diagnosis["cause"], diagnosis["evidence"]["application"]) for diagnosis in report["diagnoses"]]
+    """Return the report. Raise AssertionError where it does not say what exhausted the database
+    here.
+    """
+    causes = [
+        (diagnosis["cause"], diagnosis["evidence"]["application"])
+        for diagnosis in report["diagnoses"]
+    ]
     assert causes == [("leak", "checkout")], (
         f"the leak of checkout exhausted the database, and these are named: {causes}"
     )

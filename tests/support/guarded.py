@@ -1,4 +1,6 @@
-"""A guarded database for the integration tests: a real server, the guard's role on it, and its responder."""
+"""A guarded database for the integration tests: a real server, the guard's role on it, and its
+responder.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,16 +49,24 @@ class Guarded:
             database_name=database_name,
         )
         self.logins: list[Door] = []
-        self.responder = Responder(self.settings, policy or a_policy(), self.connect, diagnosis_times)
+        self.responder = Responder(
+            self.settings, policy or a_policy(), self.connect, diagnosis_times
+        )
 
-    def deliver(self, event: Mapping[str, Any] | None = None, *, seconds_left: float = 55.0) -> dict[str, Any]:
+    def deliver(
+        self, event: Mapping[str, Any] | None = None, *, seconds_left: float = 55.0
+    ) -> dict[str, Any]:
         """The Report on this event, or on a critical alarm."""
         return self.responder(event or an_alarm_event(), Lambda(seconds_left))
 
     def connect(self, door: Door) -> connection:
         self.logins.append(door)
         return psycopg2.connect(
-            host=door.host, port=door.port, user=door.role, dbname=self.settings.database_name, async_=True
+            host=door.host,
+            port=door.port,
+            user=door.role,
+            dbname=self.settings.database_name,
+            async_=True,
         )
 
 

@@ -1,10 +1,19 @@
-"""Builders of incidents: each gives a plausible value, so that a test names only what its story is about."""
+"""Builders of incidents: each gives a plausible value, so that a test names only what its story is
+about.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connection_guard.core.incident.circumstances import Context, RdsEvent
-from connection_guard.core.incident.incident import Alarm, Cause, Entry, Incident, SessionGroup, Usage
+from connection_guard.core.incident.incident import (
+    Alarm,
+    Cause,
+    Entry,
+    Incident,
+    SessionGroup,
+    Usage,
+)
 from connection_guard.core.notification.links import Links
 from connection_guard.core.policy import Tier
 from tests.support.builders import CRITICAL_ALARM, WARNING_ALARM
@@ -19,7 +28,9 @@ LINKS = Links(
     dashboard=f"{CONSOLE}/cloudwatch/home?region=eu-central-1#dashboards/dashboard/connection-guard",
 )
 
-LEAK = Cause("leak", "30 sessions of invoices idle for hours", "Give the pool of invoices an idle timeout")
+LEAK = Cause(
+    "leak", "30 sessions of invoices idle for hours", "Give the pool of invoices an idle timeout"
+)
 
 
 def an_alarm(tier: Tier = Tier.CRITICAL, state: str = "ALARM") -> Alarm:
@@ -56,7 +67,11 @@ def an_entry(minute: float = 0, kind: str = "remediation", **changes: Any) -> En
         "terminated": (a_group(),) if is_remediation else (),
         "survived": 0,
         "would_terminate": (),
-        "spared": (a_group(1, application="pg_dump", rule="protect", reason="its application is protected"),),
+        "spared": (
+            a_group(
+                1, application="pg_dump", rule="protect", reason="its application is protected"
+            ),
+        ),
         "reopened": (),
         "causes": (LEAK,),
         "explanation": None,
@@ -74,7 +89,13 @@ def a_recovery(minute: float) -> Entry:
     """The critical alarm's OK, with live usage below the target."""
     ok = an_alarm(state="OK")
     return an_entry(
-        minute, "observation", alarm=ok, before=Usage(50, 97), has_recovered=True, is_below_target=True, causes=()
+        minute,
+        "observation",
+        alarm=ok,
+        before=Usage(50, 97),
+        has_recovered=True,
+        is_below_target=True,
+        causes=(),
     )
 
 
@@ -87,7 +108,13 @@ def an_incident(*entries: Entry, **changes: Any) -> Incident:
 def a_context(**changes: Any) -> Context:
     """A climb over three hours, and a failover."""
     facts: dict[str, Any] = {
-        "events": (RdsEvent(OPENED - timedelta(minutes=20), "orders-prod", "Multi-AZ instance failover completed"),),
+        "events": (
+            RdsEvent(
+                OPENED - timedelta(minutes=20),
+                "orders-prod",
+                "Multi-AZ instance failover completed",
+            ),
+        ),
         "usage": tuple((OPENED - timedelta(minutes=180 - i), i / 2) for i in range(0, 180, 5)),
         "trend": "a steady climb over 3 h: a leak",
         "problems": (),

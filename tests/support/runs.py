@@ -1,4 +1,6 @@
-"""Builders of whole runs: plausible ones for stories, and any at all for what must hold whatever the database holds."""
+"""Builders of whole runs: plausible ones for stories, and any at all for what must hold whatever
+the database holds.
+"""
 
 from datetime import UTC, timedelta
 from random import Random
@@ -28,7 +30,9 @@ from tests.support.builders import NOW, a_session, a_snapshot
 T = TypeVar("T")
 
 
-def an_alarm(*, state: AlarmState = AlarmState.ALARM, reason: str = "Threshold Crossed") -> AlarmNotification:
+def an_alarm(
+    *, state: AlarmState = AlarmState.ALARM, reason: str = "Threshold Crossed"
+) -> AlarmNotification:
     """The critical alarm of the database orders-prod."""
     name = "orders-prod-connections-critical"
     arn = f"arn:aws:cloudwatch:eu-central-1:123456789012:alarm:{name}"
@@ -36,7 +40,9 @@ def an_alarm(*, state: AlarmState = AlarmState.ALARM, reason: str = "Threshold C
 
 
 def a_run(kind: Kind, **changes: Any) -> Run:
-    """A run on the database orders-prod: a pulse's where it is one, the critical alarm's otherwise."""
+    """A run on the database orders-prod: a pulse's where it is one, the critical alarm's
+    otherwise.
+    """
     event = Pulse(NOW) if kind is Kind.PULSE else an_alarm()
     facts = {"kind": kind, "database": "orders-prod", "event": event, "received_at": NOW}
     return Run(**(facts | changes))
@@ -54,14 +60,27 @@ def a_plan(snapshot: Snapshot, *, terminate: int, restraint: Restraint | None = 
 
 
 def a_remediation(
-    *sessions: Session, terminate: int, results: tuple[Result, ...] = (), usable: int = 97, **changes: Any
+    *sessions: Session,
+    terminate: int,
+    results: tuple[Result, ...] = (),
+    usable: int = 97,
+    **changes: Any,
 ) -> Run:
-    """A run that set out to terminate the first of these sessions; `results` of the first, the others went."""
+    """A run that set out to terminate the first of these sessions; `results` of the first, the
+    others went.
+    """
     before = a_snapshot(*sessions, usable=usable)
     plan = a_plan(before, terminate=terminate)
     known = (*results, *[Result.TERMINATED] * terminate)
-    outcomes = tuple(Outcome(verdict, result) for verdict, result in zip(plan.chosen, known, strict=False))
-    facts = {"measurement": before.measurement, "before": before, "plan": plan, "outcomes": outcomes}
+    outcomes = tuple(
+        Outcome(verdict, result) for verdict, result in zip(plan.chosen, known, strict=False)
+    )
+    facts = {
+        "measurement": before.measurement,
+        "before": before,
+        "plan": plan,
+        "outcomes": outcomes,
+    }
     return a_run(Kind.REMEDIATION, **(facts | changes))
 
 
@@ -80,7 +99,9 @@ def a_crowd(count: int) -> tuple[Session, ...]:
         role, application, database = random.choice(applications)
         state = random.choice(states)
         idle_for = ago(timedelta(hours=1))
-        waits = ("Client", "ClientRead") if state is not SessionState.ACTIVE else ("IO", "DataFileRead")
+        waits = (
+            ("Client", "ClientRead") if state is not SessionState.ACTIVE else ("IO", "DataFileRead")
+        )
         return a_session(
             pid=pid,
             state=state,
@@ -99,15 +120,21 @@ def a_crowd(count: int) -> tuple[Session, ...]:
 
 
 def _a_query(random: Random, n: int) -> str:
-    columns = ", ".join(f'"t{n}"."column_{random.randrange(1000)}"' for _ in range(random.randrange(3, 25)))
-    return f'SELECT {columns} FROM "schema_{n % 7}"."table_{n}" AS "t{n}" WHERE "t{n}"."id" = $1 AND "t{n}"."x" IN (?)'
+    columns = ", ".join(
+        f'"t{n}"."column_{random.randrange(1000)}"' for _ in range(random.randrange(3, 25))
+    )
+    condition = f'"t{n}"."id" = $1 AND "t{n}"."x" IN (?)'
+    return f'SELECT {columns} FROM "schema_{n % 7}"."table_{n}" AS "t{n}" WHERE {condition}'
 
 
 # What clients may call themselves: anything but NUL, in 63 bytes.
 _CHARACTERS = st.one_of(
-    st.sampled_from('a \x01\n"\\\x7fé😀'), st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+    st.sampled_from('a \x01\n"\\\x7fé😀'),
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]),
 )
-_NAMES = st.text(_CHARACTERS, max_size=63).map(lambda name: name.encode()[:63].decode(errors="ignore"))
+_NAMES = st.text(_CHARACTERS, max_size=63).map(
+    lambda name: name.encode()[:63].decode(errors="ignore")
+)
 _TEXTS = st.builds(lambda text, times: text * times, _NAMES, st.sampled_from([1, 1, 2000]))
 _TIMES = st.datetimes(NOW.replace(tzinfo=None), timezones=st.just(UTC))
 _COUNTS = st.integers(0, 100_000)
@@ -116,7 +143,11 @@ _SECONDS = st.floats(0, 900)
 
 def _many(items: st.SearchStrategy[T]) -> st.SearchStrategy[tuple[T, ...]]:
     """None, a few, or hundreds: a few over and over."""
-    return st.builds(lambda few, times: tuple(few) * times, st.lists(items, max_size=3), st.sampled_from([1, 1, 300]))
+    return st.builds(
+        lambda few, times: tuple(few) * times,
+        st.lists(items, max_size=3),
+        st.sampled_from([1, 1, 300]),
+    )
 
 
 _SESSIONS = st.builds(
@@ -166,19 +197,27 @@ _MEASUREMENTS = st.builds(
 
 @st.composite
 def _judged(draw: st.DrawFn) -> tuple[Snapshot, Plan, tuple[Outcome, ...]]:
-    """Sessions, verdicts over them, and what became of those that were chosen, if anything was done at all."""
+    """Sessions, verdicts over them, and what became of those that were chosen, if anything was done
+    at all.
+    """
     verdicts = draw(_many(_VERDICTS))
     measurement = draw(_MEASUREMENTS)
-    snapshot = Snapshot(measurement, measurement.taken_at, tuple(verdict.session for verdict in verdicts))
+    snapshot = Snapshot(
+        measurement, measurement.taken_at, tuple(verdict.session for verdict in verdicts)
+    )
     plan = Plan(verdicts, draw(st.none() | st.sampled_from(Restraint)), draw(_TEXTS))
     results = draw(st.lists(st.sampled_from(Result), min_size=1, max_size=7))
-    outcomes = tuple(Outcome(verdict, results[n % len(results)]) for n, verdict in enumerate(plan.chosen))
+    outcomes = tuple(
+        Outcome(verdict, results[n % len(results)]) for n, verdict in enumerate(plan.chosen)
+    )
     return snapshot, plan, () if plan.restraint else outcomes
 
 
 @st.composite
 def any_runs(draw: st.DrawFn) -> Run:
-    """Whatever a database, its clients and CloudWatch can bring about, and much that they cannot."""
+    """Whatever a database, its clients and CloudWatch can bring about, and much that they
+    cannot.
+    """
     alarm_text = _TEXTS | st.just("\ud800")  # JSON can spell half a character
     before, plan, outcomes = draw(st.just((None, None, ())) | _judged())
     return Run(
@@ -206,7 +245,14 @@ def any_runs(draw: st.DrawFn) -> Run:
         escalation=draw(st.none() | _TEXTS),
         doors=draw(
             _many(
-                st.builds(DoorAttempt, st.sampled_from(DoorName), st.booleans(), _COUNTS, _SECONDS, st.none() | _TEXTS)
+                st.builds(
+                    DoorAttempt,
+                    st.sampled_from(DoorName),
+                    st.booleans(),
+                    _COUNTS,
+                    _SECONDS,
+                    st.none() | _TEXTS,
+                )
             )
         ),
         reconnected=draw(st.integers(0, 2)),
@@ -218,7 +264,14 @@ def any_runs(draw: st.DrawFn) -> Run:
         outcomes=outcomes,
         after=draw(st.none() | _MEASUREMENTS),
         reconnections=draw(
-            _many(st.builds(Reconnection, st.builds(Pool, _NAMES, _NAMES, st.just("10.0.0.1")), _COUNTS, _COUNTS))
+            _many(
+                st.builds(
+                    Reconnection,
+                    st.builds(Pool, _NAMES, _NAMES, st.just("10.0.0.1")),
+                    _COUNTS,
+                    _COUNTS,
+                )
+            )
         ),
         diagnoses=draw(
             _many(
@@ -232,6 +285,8 @@ def any_runs(draw: st.DrawFn) -> Run:
         ),
         problems=draw(_many(_TEXTS)),
         seconds=draw(
-            st.dictionaries(st.sampled_from(["connect", "turn", "gather", "decide", "act", "verify"]), _SECONDS)
+            st.dictionaries(
+                st.sampled_from(["connect", "turn", "gather", "decide", "act", "verify"]), _SECONDS
+            )
         ),
     )

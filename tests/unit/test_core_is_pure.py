@@ -7,7 +7,17 @@ import pytest
 
 
 def complaints(path: str, code: str) -> str:
-    command = [sys.executable, "-m", "ruff", "check", "--select", "TID251", "--stdin-filename", path, "-"]
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--select",
+        "TID251",
+        "--stdin-filename",
+        path,
+        "-",
+    ]
     return subprocess.run(command, input=code, capture_output=True, text=True, check=False).stdout
 
 

@@ -1,4 +1,6 @@
-"""Names are the clients' to choose, and advice with such a name is read in a terminal and run as SQL."""
+"""Names are the clients' to choose, and advice with such a name is read in a terminal and run as
+SQL.
+"""
 
 import pytest
 
@@ -14,7 +16,9 @@ from connection_guard.core.words import identifier, printable
         ('\x1b[2J"\\\u202epp', 'U&"\\+00001B[2J""\\\\\\+00202Epp"'),
     ],
 )
-def test_a_name_is_written_as_sql_takes_it_and_no_terminal_obeys_it(name: str, written: str) -> None:
+def test_a_name_is_written_as_sql_takes_it_and_no_terminal_obeys_it(
+    name: str, written: str
+) -> None:
     assert identifier(name) == written
 
 

@@ -18,12 +18,17 @@ from connection_guard_cdk.shared.messaging import Messaging
 class GuardedDatabase(Construct):
     """Everything that belongs to one database.
 
-    `key` is the customer's, None where AWS's own serve. `warning` and `critical` are the alarms on its
-    DatabaseConnections, `watched` is what the reporter is told of it.
+    `key` is the customer's, None where AWS's own serve. `warning` and `critical` are the alarms on
+    its DatabaseConnections, `watched` is what the reporter is told of it.
     """
 
     def __init__(
-        self, scope: Construct, database: Database, target: Target, key: kms.IKey | None, messaging: Messaging
+        self,
+        scope: Construct,
+        database: Database,
+        target: Target,
+        key: kms.IKey | None,
+        messaging: Messaging,
     ) -> None:
         super().__init__(scope, database.identifier)
         self.database = database
@@ -36,7 +41,8 @@ class GuardedDatabase(Construct):
         )
         Validations.of(vpc).acknowledge(
             Acknowledgment(
-                id="Construct-Annotations::@aws-cdk/aws-ec2:noSubnetRouteTableId", reason="Nothing here adds routes."
+                id="Construct-Annotations::@aws-cdk/aws-ec2:noSubnetRouteTableId",
+                reason="Nothing here adds routes.",
             )
         )
         way_in: list[IDependable] = []

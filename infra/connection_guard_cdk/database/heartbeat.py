@@ -18,5 +18,9 @@ class Pulse(Construct):
             description="Connection Guard measures, and carries on while the pressure lasts",
             schedule=events.Schedule.rate(Duration.minutes(1)),
             # One that could not be delivered within its minute is the next one's business.
-            targets=[targets.LambdaFunction(responder, retry_attempts=0, max_event_age=Duration.seconds(60))],
+            targets=[
+                targets.LambdaFunction(
+                    responder, retry_attempts=0, max_event_age=Duration.seconds(60)
+                )
+            ],
         )

@@ -8,22 +8,28 @@ from constructs import Construct
 
 
 class ClosedSecurityGroup(ec2.SecurityGroup):
-    """A security group that lets its members connect to nobody, and nobody to them, but for what is let.
+    """A security group that lets its members connect to nobody, and nobody to them, but for what is
+    let.
 
-    Names resolve all the same: security groups do not filter traffic to the DNS server that Amazon provides
-    (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-security-groups.html).
+    Names resolve all the same: security groups do not filter traffic to the DNS server that Amazon
+    provides (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-security-groups.html).
     """
 
-    def __init__(self, scope: Construct, identifier: str, *, vpc: ec2.IVpc, description: str) -> None:
-        super().__init__(scope, identifier, vpc=vpc, description=description, allow_all_outbound=False)
+    def __init__(
+        self, scope: Construct, identifier: str, *, vpc: ec2.IVpc, description: str
+    ) -> None:
+        super().__init__(
+            scope, identifier, vpc=vpc, description=description, allow_all_outbound=False
+        )
         self._reached: list[object] = []
         self._ways_out: list[IResolvable | ec2.CfnSecurityGroup.EgressProperty] = []
 
     def let_reach(self, groups: Iterable[str], port: int) -> None:
         """Let its members connect to those of the security groups, by a rule on either side.
 
-        Groups and port may be tokens: of a group of this stack, of a database that another construct creates. A proxy
-        and its database may share a group, and EC2 refuses the same rule twice.
+        Groups and port may be tokens: of a group of this stack, of a database that another
+        construct creates. A proxy and its database may share a group, and EC2 refuses the same rule
+        twice.
         """
         for group in groups:
             reached = Stack.of(self).resolve([group, port])
@@ -42,8 +48,8 @@ class ClosedSecurityGroup(ec2.SecurityGroup):
                 description=description,
             )
         )
-        # In the group itself they are sure to replace EC2's default, everywhere. The CDK would put a rule with a port
-        # that is a token beside the group, and leave the default in it.
+        # In the group itself they are sure to replace EC2's default, everywhere. The CDK would put
+        # a rule with a port that is a token beside the group, and leave the default in it.
         resource = self.node.default_child
         assert isinstance(resource, ec2.CfnSecurityGroup)
         resource.security_group_egress = self._ways_out
@@ -62,5 +68,8 @@ class ClosedSecurityGroup(ec2.SecurityGroup):
         """A token has no name before it is deployed: such rules are counted."""
         shown_group = "created" if Token.is_unresolved(group) else group
         name = f"{shown_group}:{'port' if Token.is_unresolved(port) else port}"
-        same = sum(child.node.id == name or child.node.id.startswith(f"{name}-") for child in self.node.children)
+        same = sum(
+            child.node.id == name or child.node.id.startswith(f"{name}-")
+            for child in self.node.children
+        )
         return f"{name}-{same + 1}" if same else name

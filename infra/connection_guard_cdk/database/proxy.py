@@ -20,12 +20,13 @@ from connection_guard_cdk.database.network import ClosedSecurityGroup
 # A proxy listens on its engine's own port, whatever the database listens on.
 PORT = 5432
 
-# The guard gives a proxy 2 seconds and goes through the other door. Applications that wait longer for a connection
-# have mostly given up, and would only lengthen the queue: RDS lets them wait for 120 seconds by default.
+# The guard gives a proxy 2 seconds and goes through the other door. Applications that wait longer
+# for a connection have mostly given up, and would only lengthen the queue: RDS lets them wait for
+# 120 seconds by default.
 CONNECTION_BORROW_TIMEOUT_SECONDS = 5
 
-# Of max_connections. The guard spares what a proxy owns: this one must not be able to fill the database by itself, nor
-# keep much that nobody uses.
+# Of max_connections. The guard spares what a proxy owns: this one must not be able to fill the
+# database by itself, nor keep much that nobody uses.
 MAX_CONNECTIONS_PERCENT = 50
 MAX_IDLE_CONNECTIONS_PERCENT = 5
 
@@ -37,11 +38,19 @@ class Proxy(Construct):
     """
 
     def __init__(
-        self, scope: Construct, identifier: str, database: Database, settings: NewProxy, vpc: ec2.IVpc
+        self,
+        scope: Construct,
+        identifier: str,
+        database: Database,
+        settings: NewProxy,
+        vpc: ec2.IVpc,
     ) -> None:
         super().__init__(scope, identifier)
         group = ClosedSecurityGroup(
-            self, "SecurityGroup", vpc=vpc, description=f"Connection Guard, RDS Proxy of {database.identifier}"
+            self,
+            "SecurityGroup",
+            vpc=vpc,
+            description=f"Connection Guard, RDS Proxy of {database.identifier}",
         )
         group.let_reach(database.security_groups, database.port)
         with_iam = settings.authentication is ProxyAuthentication.IAM
@@ -82,7 +91,11 @@ class Proxy(Construct):
                 max_idle_connections_percent=MAX_IDLE_CONNECTIONS_PERCENT,
             ),
         )
-        resource_id = Stack.of(self).split_arn(proxy.attr_db_proxy_arn, ArnFormat.COLON_RESOURCE_NAME).resource_name
+        resource_id = (
+            Stack.of(self)
+            .split_arn(proxy.attr_db_proxy_arn, ArnFormat.COLON_RESOURCE_NAME)
+            .resource_name
+        )
         assert resource_id is not None
         self.created = ExistingProxy(
             host=proxy.attr_endpoint,
@@ -107,12 +120,18 @@ class Proxy(Construct):
 
     def _with_secret(self, settings: NewProxy) -> list[iam.PolicyStatement]:
         assert settings.secret is not None
-        read = iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[settings.secret])
+        read = iam.PolicyStatement(
+            actions=["secretsmanager:GetSecretValue"], resources=[settings.secret]
+        )
         if settings.secret_key is None:
             return [read]  # AWS's own key serves whoever may read the secret
         decrypt = iam.PolicyStatement(
             actions=["kms:Decrypt"],
             resources=[settings.secret_key],
-            conditions={"StringEquals": {"kms:ViaService": f"secretsmanager.{Stack.of(self).region}.amazonaws.com"}},
+            conditions={
+                "StringEquals": {
+                    "kms:ViaService": f"secretsmanager.{Stack.of(self).region}.amazonaws.com"
+                }
+            },
         )
         return [read, decrypt]

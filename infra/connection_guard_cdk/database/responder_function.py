@@ -19,8 +19,9 @@ from connection_guard_cdk.database.usage_alarms import tiers_by_alarm
 from connection_guard_cdk.packages import PYTHON, build_package
 from connection_guard_cdk.shared.messaging import Messaging
 
-# Lambda's own work on network interfaces. The actions to describe know no resources, and the interfaces have no names
-# beforehand: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+# Lambda's own work on network interfaces. The actions to describe know no resources, and the
+# interfaces have no names beforehand:
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
 NETWORK_INTERFACE_ACTIONS = (
     "ec2:CreateNetworkInterface",
     "ec2:DescribeNetworkInterfaces",
@@ -34,8 +35,8 @@ NETWORK_INTERFACE_ACTIONS = (
 class Responder(Construct):
     """The responder of one database. `proxy` is the RDS Proxy before it, None where there is none.
 
-    `key` is the customer's, for its log and its environment, None where AWS's own serve. `name` is the function's in
-    plain text, where `function.function_name` is a reference.
+    `key` is the customer's, for its log and its environment, None where AWS's own serve. `name` is
+    the function's in plain text, where `function.function_name` is a reference.
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class Responder(Construct):
     ) -> None:
         super().__init__(scope, identifier)
         self.security_group = self._security_group(database, proxy, vpc)
-        # Known beforehand, so that the role can name the function that has it, and the reporter whom it hears of.
+        # Known beforehand, so that the role can name the function that has it, and the reporter
+        # whom it hears of.
         self.name = name = Names.unique_resource_name(
             self, max_length=64, separator="-", allowed_special_characters="-"
         )
@@ -61,7 +63,7 @@ class Responder(Construct):
             log_group_name=f"/aws/lambda/{name}",
             encryption_key=key,
             retention=logs.RetentionDays.THREE_MONTHS,
-            removal_policy=RemovalPolicy.DESTROY,  # the reports themselves are kept, by the reporter
+            removal_policy=RemovalPolicy.DESTROY,  # the reporter keeps the reports themselves
         )
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group.grant_write(role)
@@ -73,19 +75,26 @@ class Responder(Construct):
             self,
             "Function",
             function_name=name,
-            description=f"Connection Guard: frees slots of {database.identifier} before clients are refused",
+            description=f"Connection Guard: frees slots of {database.identifier} before clients "
+            "are refused",
             runtime=lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON),
             architecture=lambda_.Architecture.custom(target.architecture.value),
             code=lambda_.Code.from_asset(
-                str(build_package("responder", target.architecture, {"policy.toml": database.policy_file.read_bytes()}))
+                str(
+                    build_package(
+                        "responder",
+                        target.architecture,
+                        {"policy.toml": database.policy_file.read_bytes()},
+                    )
+                )
             ),
             handler="responder.handler.lambda_handler",
             environment=_settings(self, database, proxy, target).to_environment(),
             environment_encryption=key,
             # Before the pulse of the next minute, so that a remediation does not hold it up.
             timeout=Duration.seconds(55),
-            # It needs 128 MB for 5,000 sessions. Lambda gives processor time in proportion: the rest is for a cold
-            # start and for signing and TLS when every tenth of a second counts.
+            # It needs 128 MB for 5,000 sessions. Lambda gives processor time in proportion: the
+            # rest is for a cold start and for signing and TLS when every tenth of a second counts.
             memory_size=512,
             role=role,
             log_group=log_group,
@@ -102,19 +111,26 @@ class Responder(Construct):
         Validations.of(role).acknowledge(
             Acknowledgment(
                 id="AwsSolutions-IAM5[Resource::*]",
-                reason="Lambda's own work on network interfaces cannot be narrowed; the code is denied it.",
+                reason="Lambda's own work on network interfaces cannot be narrowed; the code is "
+                "denied it.",
             )
         )
         Validations.of(self.function).acknowledge(
             Acknowledgment(
                 id="AwsSolutions-L1",
-                reason="The version is that of the package's compiled libraries, and changes with them.",
+                reason="The version is that of the package's compiled libraries, and changes with "
+                "them.",
             )
         )
 
-    def _security_group(self, database: Database, proxy: ExistingProxy | None, vpc: ec2.IVpc) -> ClosedSecurityGroup:
+    def _security_group(
+        self, database: Database, proxy: ExistingProxy | None, vpc: ec2.IVpc
+    ) -> ClosedSecurityGroup:
         group = ClosedSecurityGroup(
-            self, "SecurityGroup", vpc=vpc, description=f"Connection Guard, responder of {database.identifier}"
+            self,
+            "SecurityGroup",
+            vpc=vpc,
+            description=f"Connection Guard, responder of {database.identifier}",
         )
         group.let_reach(database.security_groups, database.port)
         if proxy is not None:
@@ -123,11 +139,18 @@ class Responder(Construct):
 
 
 def _let_lambda_alone_manage_network_interfaces(role: iam.Role, function: str) -> None:
-    """As AWS advises, on the page above: what Lambda may do by the role, the code may as well unless that is denied."""
+    """As AWS advises, on the page above: what Lambda may do by the role, the code may as well
+    unless that is denied.
+    """
     arn = Stack.of(role).format_arn(
-        service="lambda", resource="function", resource_name=function, arn_format=ArnFormat.COLON_RESOURCE_NAME
+        service="lambda",
+        resource="function",
+        resource_name=function,
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
     )
-    role.add_to_policy(iam.PolicyStatement(actions=list(NETWORK_INTERFACE_ACTIONS), resources=["*"]))
+    role.add_to_policy(
+        iam.PolicyStatement(actions=list(NETWORK_INTERFACE_ACTIONS), resources=["*"])
+    )
     role.add_to_policy(
         iam.PolicyStatement(
             effect=iam.Effect.DENY,
@@ -143,7 +166,9 @@ def _logins(database: Database, proxy: ExistingProxy | None) -> list[tuple[str, 
     return [direct] if proxy is None else [(proxy.resource_id, proxy.role), direct]
 
 
-def _settings(scope: Construct, database: Database, proxy: ExistingProxy | None, target: Target) -> Settings:
+def _settings(
+    scope: Construct, database: Database, proxy: ExistingProxy | None, target: Target
+) -> Settings:
     return Settings(
         database=database.identifier,
         database_name=database.database_name,

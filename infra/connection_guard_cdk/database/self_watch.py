@@ -13,8 +13,8 @@ from connection_guard_cdk.shared.messaging import Messaging
 AT_LEAST = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
 
-# Where the guard comes in through a proxy it looks behind the second door once in 15 minutes, sometimes a minute late,
-# and only then sees what is missing there.
+# Where the guard comes in through a proxy it looks behind the second door once in 15 minutes,
+# sometimes a minute late, and only then sees what is missing there.
 MINUTES_OF_A_LOST_PRIVILEGE = 16
 
 
@@ -22,7 +22,12 @@ class SelfWatch(Construct):
     """Alarms on the guard of one database, to `incidents`."""
 
     def __init__(
-        self, scope: Construct, identifier: str, database: Database, responder: lambda_.Function, messaging: Messaging
+        self,
+        scope: Construct,
+        identifier: str,
+        database: Database,
+        responder: lambda_.Function,
+        messaging: Messaging,
     ) -> None:
         super().__init__(scope, identifier)
         self._database = database
@@ -32,22 +37,24 @@ class SelfWatch(Construct):
             self._failure(
                 "errors",
                 responder.metric_errors(statistic="Sum", period=MINUTE),
-                f"The responder failed or ran out of time, and what it left undone is not known. {log}",
+                "The responder failed or ran out of time, and what it left undone is not known. "
+                f"{log}",
             ),
             self._failure(
                 "losses",
                 responder.metric("DestinationDeliveryFailures", statistic="Sum", period=MINUTE),
-                "A report was lost: Lambda could not publish it. See whether the responder's role may still publish to "
-                f"the topics and use their key. {log}",
+                "A report was lost: Lambda could not publish it. See whether the responder's role "
+                f"may still publish to the topics and use their key. {log}",
             ),
             self._measured(
                 "direct-door-shut",
                 guard_metric(database, Metric.DIRECT_DOOR_OPEN, "Minimum"),
                 BELOW,
                 1,
-                f"The guard could not log in to {database.host}:{database.port} as {database.role}: its way in is shut "
-                "when the server is full. See that it is the writer's endpoint, that the role has rds_iam, that IAM "
-                f"authentication is on, and that the security groups let the responder in. {log}",
+                f"The guard could not log in to {database.host}:{database.port} as "
+                f"{database.role}: its way in is shut when the server is full. See that it is the "
+                "writer's endpoint, that the role has rds_iam, that IAM authentication is on, and "
+                f"that the security groups let the responder in. {log}",
             ),
             *self._proxy_door(log),
             self._measured(
@@ -55,34 +62,41 @@ class SelfWatch(Construct):
                 guard_metric(database, Metric.LOCKED_OUT),
                 AT_LEAST,
                 1,
-                "No door opened: nobody frees slots. Log in as the master user, for whom Amazon RDS reserves "
-                f"connections, and end idle sessions by hand. {log}",
+                "No door opened: nobody frees slots. Log in as the master user, for whom Amazon "
+                f"RDS reserves connections, and end idle sessions by hand. {log}",
             ),
             self._measured(
                 "privilege-lost",
                 guard_metric(database, Metric.PREFLIGHT_FAILED),
                 AT_LEAST,
                 1,
-                "The guard's role lacks a privilege and terminates nothing. Run bootstrap/bootstrap.sql again, as the "
-                f"master user; the reports name the GRANT. {log}",
+                "The guard's role lacks a privilege and terminates nothing. Run "
+                "bootstrap/bootstrap.sql again, as the master user; the reports name the GRANT. "
+                f"{log}",
                 minutes=MINUTES_OF_A_LOST_PRIVILEGE,
             ),
             self._limit(
                 "role-limit",
                 Metric.HIGHEST_ROLE_LIMIT_UTILISATION,
-                'A role is about to hit its own CONNECTION LIMIT ("too many connections for role"), '
-                "whatever the server has left. Raise it with ALTER ROLE, or make its pools smaller.",
+                'A role is about to hit its own CONNECTION LIMIT ("too many connections for '
+                'role"), '
+                "whatever the server has left. Raise it with ALTER ROLE, or make its pools "
+                "smaller.",
             ),
             self._limit(
                 "database-limit",
                 Metric.HIGHEST_DATABASE_LIMIT_UTILISATION,
-                'A PostgreSQL database is about to hit its own CONNECTION LIMIT ("too many connections for database"), '
-                "whatever the server has left. Raise it with ALTER DATABASE, or make pools smaller.",
+                'A PostgreSQL database is about to hit its own CONNECTION LIMIT ("too many '
+                'connections for database"), '
+                "whatever the server has left. Raise it with ALTER DATABASE, or make pools "
+                "smaller.",
             ),
         )
 
     def _proxy_door(self, log: str) -> list[cloudwatch.Alarm]:
-        """5 of 5: on a full database it is shut while the responder frees slots, and that is no news."""
+        """5 of 5: on a full database it is shut while the responder frees slots, and that is no
+        news.
+        """
         if self._database.proxy is None:
             return []
         return [
@@ -91,20 +105,23 @@ class SelfWatch(Construct):
                 guard_metric(self._database, Metric.PROXY_DOOR_OPEN, "Minimum"),
                 BELOW,
                 1,
-                "For 5 minutes the guard could not log in through RDS Proxy, so it keeps no seat there: on a full "
-                "database the direct door alone is left. See that the proxy's targets are available, that it may log "
-                "in as the guard's role, or has that role's secret, and that the responder may connect to it. "
-                f"{log}",
+                "For 5 minutes the guard could not log in through RDS Proxy, so it keeps no seat "
+                "there: on a full database the direct door alone is left. See that the proxy's "
+                "targets are available, that it may log in as the guard's role, or has that role's "
+                f"secret, and that the responder may connect to it. {log}",
                 minutes=5,
                 to_alarm=5,
             )
         ]
 
     def _no_pulse(self, log: str) -> cloudwatch.Alarm:
-        """3 of 3: a remediation may take a minute and hold up the pulse behind it, and the newest datapoint be late."""
+        """3 of 3: a remediation may take a minute and hold up the pulse behind it, and the newest
+        datapoint be late.
+        """
         return self._alarm(
             "no-pulse",
-            # Missing datapoints alone make an alarm wait until the last real one has left all that it retrieves.
+            # Missing datapoints alone make an alarm wait until the last real one has left all that
+            # it retrieves.
             cloudwatch.MathExpression(
                 expression="FILL(pulse, 0)",
                 using_metrics={"pulse": guard_metric(self._database, Metric.PULSE)},
@@ -113,8 +130,8 @@ class SelfWatch(Construct):
             ),
             BELOW,
             1,
-            "For 3 minutes nobody has looked at this database: the responder does not run, or does not get in. "
-            f"The alarm is also on for the first minutes after it is deployed. {log}",
+            "For 3 minutes nobody has looked at this database: the responder does not run, or does "
+            f"not get in. The alarm is also on for the first minutes after it is deployed. {log}",
             missing=cloudwatch.TreatMissingData.BREACHING,
             minutes=3,
             to_alarm=3,
@@ -147,9 +164,17 @@ class SelfWatch(Construct):
         )
 
     def _limit(self, what: str, metric: Metric, description: str) -> cloudwatch.Alarm:
-        """2 of 3, as the warning: nothing is done about it, and a pool may touch its limit for a moment."""
+        """2 of 3, as the warning: nothing is done about it, and a pool may touch its limit for a
+        moment.
+        """
         return self._alarm(
-            *(what, guard_metric(self._database, metric), AT_LEAST, self._database.critical_percent, description),
+            *(
+                what,
+                guard_metric(self._database, metric),
+                AT_LEAST,
+                self._database.critical_percent,
+                description,
+            ),
             # Without any limit there is no datapoint: an alarm that held its state would never end.
             missing=cloudwatch.TreatMissingData.MISSING,
             minutes=3,

@@ -1,4 +1,6 @@
-"""The alarms that engage the responder: 75 and 90 percent, or what guard.toml says, of the usable connections."""
+"""The alarms that engage the responder: 75 and 90 percent, or what guard.toml says, of the usable
+connections.
+"""
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -13,8 +15,8 @@ from connection_guard.core.report.metrics import Metric
 from connection_guard_cdk.database.utilisation import guard_metric, utilisation
 from connection_guard_cdk.shared.messaging import Messaging
 
-# The names are explicit: they are what people see, and make ARNs known before there are alarms. The responder is told
-# of its alarms, and they of it.
+# The names are explicit: they are what people see, and make ARNs known before there are alarms. The
+# responder is told of its alarms, and they of it.
 TIERS = {"warning": Tier.WARNING, "critical": Tier.CRITICAL, "critical-measured": Tier.CRITICAL}
 
 
@@ -38,7 +40,9 @@ def tiers_by_alarm(scope: Construct, database: Database) -> dict[str, Tier]:
 
 
 class UtilisationAlarms(Construct):
-    """The alarms on how many of the usable connections are in use, and the topic through which the responder hears."""
+    """The alarms on how many of the usable connections are in use, and the topic through which the
+    responder hears.
+    """
 
     def __init__(
         self,
@@ -56,29 +60,37 @@ class UtilisationAlarms(Construct):
                 responder, dead_letter_queue=messaging.dead_letter_queue(self, "Undelivered")
             )
         )
-        self.warning = self._of_database_connections("warning", database.warning_percent, minutes=3, to_alarm=2)
-        self.critical = self._of_database_connections("critical", database.critical_percent, minutes=1, to_alarm=1)
+        self.warning = self._of_database_connections(
+            "warning", database.warning_percent, minutes=3, to_alarm=2
+        )
+        self.critical = self._of_database_connections(
+            "critical", database.critical_percent, minutes=1, to_alarm=1
+        )
         self._alarm(
             "critical-measured",
-            f"{database.critical_percent:g} % or more of the connections that applications can get are in use, as the "
-            f"guard counts them. Where {alarm_name(database, 'critical')} is silent, sessions hold slots whose clients "
-            "are gone: DatabaseConnections leaves them out.",
+            f"{database.critical_percent:g} % or more of the connections that applications can get "
+            f"are in use, as the guard counts them. Where {alarm_name(database, 'critical')} is "
+            "silent, sessions hold slots whose clients are gone: DatabaseConnections leaves them "
+            "out.",
             guard_metric(database, Metric.UTILISATION),
             database.critical_percent,
         )
 
-    def _of_database_connections(self, what: str, percent: float, *, minutes: int, to_alarm: int) -> cloudwatch.Alarm:
+    def _of_database_connections(
+        self, what: str, percent: float, *, minutes: int, to_alarm: int
+    ) -> cloudwatch.Alarm:
         limit = self._database.max_connections
         alarm = self._alarm(
             what,
-            f"{percent:g} % or more of the connections that applications can get are in use. While the guard is "
-            f"silent, that is of {limit.usable}. {limit.explanation}",
+            f"{percent:g} % or more of the connections that applications can get are in use. While "
+            f"the guard is silent, that is of {limit.usable}. {limit.explanation}",
             utilisation(self._database),
             percent,
             minutes=minutes,
             to_alarm=to_alarm,
         )
-        # CDK numbers the expression that an alarm returns; people read its name in the notification.
+        # CDK numbers the expression that an alarm returns; people read its name in the
+        # notification.
         resource = alarm.node.default_child
         assert isinstance(resource, cloudwatch.CfnAlarm)
         resource.add_property_override("Metrics.0.Id", "utilisation")
@@ -98,13 +110,15 @@ class UtilisationAlarms(Construct):
             self,
             what,
             alarm_name=alarm_name(self._database, what),
-            alarm_description=f"{self._database.identifier}: {description} {self._what_the_guard_does(TIERS[what])}",
+            alarm_description=f"{self._database.identifier}: {description} "
+            f"{self._what_the_guard_does(TIERS[what])}",
             metric=metric,
             threshold=percent,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             evaluation_periods=minutes,
             datapoints_to_alarm=to_alarm,
-            # Nothing seen is no recovery and no emergency. INSUFFICIENT_DATA it is, and ALARM fires anew from there.
+            # Nothing seen is no recovery and no emergency. INSUFFICIENT_DATA it is, and ALARM fires
+            # anew from there.
             treat_missing_data=cloudwatch.TreatMissingData.MISSING,
         )
         alarm.add_alarm_action(actions.SnsAction(self._topic))
@@ -113,8 +127,12 @@ class UtilisationAlarms(Construct):
 
     def _what_the_guard_does(self, tier: Tier) -> str:
         if self._database.policy.modes[tier] is Mode.OBSERVE:
-            return f"At {tier} the policy lets Connection Guard observe and report, not terminate sessions."
+            return (
+                f"At {tier} the policy lets Connection Guard observe and report, not terminate "
+                "sessions."
+            )
         return (
             "Connection Guard frees slots by itself, as its policy says, and reports what it did. "
-            "If this alarm stays on, they say why: genuine load, a limit of the policy, or no way in."
+            "If this alarm stays on, they say why: genuine load, a limit of the policy, or no way "
+            "in."
         )

@@ -9,7 +9,9 @@ from connection_guard.core.report.metrics import DIMENSION, NAMESPACE, Metric
 MINUTE = Duration.minutes(1)
 
 
-def guard_metric(database: Database, metric: Metric, statistic: str = "Maximum") -> cloudwatch.Metric:
+def guard_metric(
+    database: Database, metric: Metric, statistic: str = "Maximum"
+) -> cloudwatch.Metric:
     """One of the guard's own metrics of the database."""
     return cloudwatch.Metric(
         namespace=NAMESPACE,
@@ -21,14 +23,16 @@ def guard_metric(database: Database, metric: Metric, statistic: str = "Maximum")
 
 
 def utilisation(database: Database) -> cloudwatch.MathExpression:
-    """DatabaseConnections in percent of the connections that applications can really get; missing where it is missing.
+    """DatabaseConnections in percent of the connections that applications can really get; missing
+    where it is missing.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
     """
     return cloudwatch.MathExpression(
-        # Arithmetic takes a missing value for 0, and 0 % would be a recovery that nobody saw. The comparison is false
-        # then, and IF without an else drops the datapoint. Whether FILL fills what never had a datapoint is not
-        # documented: were `usable` missing, too, there would be no datapoint either, instead of 0.
+        # Arithmetic takes a missing value for 0, and 0 % would be a recovery that nobody saw. The
+        # comparison is false then, and IF without an else drops the datapoint. Whether FILL fills
+        # what never had a datapoint is not documented: were `usable` missing, too, there would be
+        # no datapoint either, instead of 0.
         expression="IF(connections * usable > 0, 100 * connections / usable)",
         using_metrics={"connections": _database_connections(database), "usable": _usable(database)},
         label="utilisation, % of usable connections",
@@ -52,10 +56,11 @@ def _database_connections(database: Database) -> cloudwatch.Metric:
 
 
 def _usable(database: Database) -> cloudwatch.MathExpression:
-    """What the guard published last, so that a resize needs no deploy; what was computed at synth while it is silent.
+    """What the guard published last, so that a resize needs no deploy; what was computed at synth
+    while it is silent.
 
-    REPEAT reaches back no further than the few datapoints that an alarm retrieves. A silent guard has an alarm of its
-    own, and the computed figure errs low.
+    REPEAT reaches back no further than the few datapoints that an alarm retrieves. A silent guard
+    has an alarm of its own, and the computed figure errs low.
     """
     return cloudwatch.MathExpression(
         expression=f"FILL(FILL(published, REPEAT), {database.max_connections.usable})",

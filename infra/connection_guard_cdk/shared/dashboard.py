@@ -1,4 +1,6 @@
-"""One page a stack: for each database how full it is, with which sessions, what the guard did, and that it is awake."""
+"""One page a stack: for each database how full it is, with which sessions, what the guard did, and
+that it is awake.
+"""
 
 from collections.abc import Sequence
 
@@ -15,9 +17,11 @@ SESSIONS = [metric for metric in Metric if metric.startswith("Sessions")]
 
 
 class Dashboard(Construct):
-    """A dashboard by the name of `name`, with one row per database. `url` is where a browser shows it.
+    """A dashboard by the name of `name`, with one row per database. `url` is where a browser shows
+    it.
 
-    The names of dashboards are those of the whole account, and stacks in two regions may have the same.
+    The names of dashboards are those of the whole account, and stacks in two regions may have the
+    same.
     """
 
     def __init__(self, scope: Construct, identifier: str, databases: Sequence[Database]) -> None:
@@ -43,7 +47,8 @@ def _row(database: Database) -> list[cloudwatch.IWidget]:
     return [
         cloudwatch.GraphWidget(
             title=f"{database.identifier}: percent of the usable connections",
-            # What the alarms go by, and what the guard counts: the latter is missing while it cannot get in.
+            # What the alarms go by, and what the guard counts: the latter is missing while it
+            # cannot get in.
             left=[utilisation(database), *measured([Metric.UTILISATION])],
             left_annotations=[
                 cloudwatch.HorizontalAnnotation(

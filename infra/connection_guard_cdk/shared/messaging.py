@@ -1,4 +1,6 @@
-"""How the parts tell each other and people: SNS topics under one key, and queues for what could not be delivered."""
+"""How the parts tell each other and people: SNS topics under one key, and queues for what could not
+be delivered.
+"""
 
 from collections.abc import Sequence
 
@@ -16,14 +18,14 @@ from constructs import Construct
 class Messaging(Construct):
     """The topics that every database shares, their key, and what else a database needs to be heard.
 
-    `reports` and `failures` are the destinations of the responders' asynchronous invocations; people subscribe to
-    `incidents`, and the guard's own alarms publish there.
+    `reports` and `failures` are the destinations of the responders' asynchronous invocations;
+    people subscribe to `incidents`, and the guard's own alarms publish there.
     """
 
     def __init__(self, scope: Construct, identifier: str) -> None:
         super().__init__(scope, identifier)
-        # Alarms cannot publish under alias/aws/sns, whose policy knows nothing of CloudWatch. Nothing that is kept is
-        # encrypted with this key: it goes with the stack.
+        # Alarms cannot publish under alias/aws/sns, whose policy knows nothing of CloudWatch.
+        # Nothing that is kept is encrypted with this key: it goes with the stack.
         self.key = kms.Key(
             self,
             "Key",
@@ -60,7 +62,8 @@ class Messaging(Construct):
         return topic
 
     def dead_letter_queue(self, scope: Construct, identifier: str) -> sqs.Queue:
-        """A queue for what could not be delivered, with an alarm to people as soon as anything is in it.
+        """A queue for what could not be delivered, with an alarm to people as soon as anything is
+        in it.
 
         Whoever writes to it is granted that by the construct that uses the queue.
         """
@@ -72,17 +75,21 @@ class Messaging(Construct):
             retention_period=Duration.days(14),  # the longest that SQS keeps a message
         )
         Validations.of(queue).acknowledge(
-            Acknowledgment(id="AwsSolutions-SQS3", reason="It is a dead-letter queue itself: people read it.")
+            Acknowledgment(
+                id="AwsSolutions-SQS3", reason="It is a dead-letter queue itself: people read it."
+            )
         )
         alarm = cloudwatch.Alarm(
             queue,
             "NotEmpty",
-            alarm_description=f"What could not be delivered is in {queue.queue_name}: read it, then purge the queue.",
+            alarm_description=f"What could not be delivered is in {queue.queue_name}: read it, "
+            "then purge the queue.",
             metric=queue.metric_approximate_number_of_messages_visible(statistic="Maximum"),
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             evaluation_periods=1,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # an idle queue has no metrics
+            # An idle queue has no metrics.
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         self.tell_people(alarm)
         return queue
@@ -99,7 +106,9 @@ class Messaging(Construct):
             return
         undelivered = self.dead_letter_queue(self, "UndeliveredEmails")
         for address in addresses:
-            self.incidents.add_subscription(subscriptions.EmailSubscription(address, dead_letter_queue=undelivered))
+            self.incidents.add_subscription(
+                subscriptions.EmailSubscription(address, dead_letter_queue=undelivered)
+            )
 
     def _topic(self, scope: Construct, identifier: str) -> sns.Topic:
         return _Topic(scope, identifier, master_key=self.key, enforce_ssl=True)
@@ -107,13 +116,21 @@ class Messaging(Construct):
     def _from_alarms_of_this_account(self) -> dict[str, dict[str, str]]:
         stack = Stack.of(self)
         alarms = stack.format_arn(
-            service="cloudwatch", resource="alarm", resource_name="*", arn_format=ArnFormat.COLON_RESOURCE_NAME
+            service="cloudwatch",
+            resource="alarm",
+            resource_name="*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
-        return {"StringEquals": {"aws:SourceAccount": stack.account}, "ArnLike": {"aws:SourceArn": alarms}}
+        return {
+            "StringEquals": {"aws:SourceAccount": stack.account},
+            "ArnLike": {"aws:SourceArn": alarms},
+        }
 
 
 class _Topic(sns.Topic):
-    """A topic whose grant to publish names the two actions on the key that it takes, without CDK's wildcard."""
+    """A topic whose grant to publish names the two actions on the key that it takes, without CDK's
+    wildcard.
+    """
 
     def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
         assert self.master_key is not None

@@ -15,19 +15,22 @@ KEEP = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 class Records(Construct):
     """`table` holds the incidents, `bucket` the evidence.
 
-    Their names are generated, so that a stack that is deployed again does not meet what an earlier one left. Neither is
-    encrypted with the key of the topics, which goes with the stack and would make them unreadable: `key` is the
-    customer's, None where AWS's own serve.
+    Their names are generated, so that a stack that is deployed again does not meet what an earlier
+    one left. Neither is encrypted with the key of the topics, which goes with the stack and would
+    make them unreadable: `key` is the customer's, None where AWS's own serve.
     """
 
     def __init__(self, scope: Construct, identifier: str, key: kms.IKey | None) -> None:
         super().__init__(scope, identifier)
-        # Without deletion protection, over which the rollback of a first deployment would stumble: DynamoDB keeps a
-        # last backup of a table with point-in-time recovery for 35 days after its deletion.
+        # Without deletion protection, over which the rollback of a first deployment would stumble:
+        # DynamoDB keeps a last backup of a table with point-in-time recovery for 35 days after its
+        # deletion.
         self.table = dynamodb.Table(
             self,
             "Incidents",
-            partition_key=dynamodb.Attribute(name=PARTITION_KEY, type=dynamodb.AttributeType.STRING),
+            partition_key=dynamodb.Attribute(
+                name=PARTITION_KEY, type=dynamodb.AttributeType.STRING
+            ),
             sort_key=dynamodb.Attribute(name=SORT_KEY, type=dynamodb.AttributeType.STRING),
             time_to_live_attribute=EXPIRY,
             encryption_key=key,
@@ -37,7 +40,8 @@ class Records(Construct):
             ),
             removal_policy=KEEP,
         )
-        # No move to infrequent access: S3 charges for at least 128 KB an object there, and evidence is mostly smaller.
+        # No move to infrequent access: S3 charges for at least 128 KB an object there, and evidence
+        # is mostly smaller.
         self.bucket = s3.Bucket(
             self,
             "Evidence",
@@ -57,11 +61,14 @@ class Records(Construct):
             removal_policy=KEEP,
         )
         assert self.bucket.policy is not None
-        self.bucket.policy.apply_removal_policy(KEEP)  # a bucket that is kept stays closed to what is not TLS
+        self.bucket.policy.apply_removal_policy(
+            KEEP
+        )  # a bucket that is kept stays closed to what is not TLS
         Validations.of(self.bucket).acknowledge(
             Acknowledgment(
                 id="AwsSolutions-S1",
-                reason="Server access logs need a second bucket that outlives the stack, too. Only the reporter writes "
-                "here; who reads is for CloudTrail's data events to record, where an account wants them.",
+                reason="Server access logs need a second bucket that outlives the stack, too. Only "
+                "the reporter writes here; who reads is for CloudTrail's data events to record, "
+                "where an account wants them.",
             )
         )

@@ -29,7 +29,11 @@ from connection_guard_cdk.shared.records import Records
 # The names that Lambda gives in the message to a destination, and the Report its own.
 EVERY_KIND_BUT_PULSE = {
     "responsePayload": sns.FilterOrPolicy.policy(
-        {"kind": sns.FilterOrPolicy.filter(sns.SubscriptionFilter([{"anything-but": [Kind.PULSE]}, {"exists": False}]))}
+        {
+            "kind": sns.FilterOrPolicy.filter(
+                sns.SubscriptionFilter([{"anything-but": [Kind.PULSE]}, {"exists": False}])
+            )
+        }
     )
 }
 
@@ -37,7 +41,8 @@ EVERY_KIND_BUT_PULSE = {
 # Not what the reporter itself publishes there.
 ALARMS_ONLY = {"AlarmArn": sns.FilterOrPolicy.filter(sns.SubscriptionFilter([{"exists": True}]))}
 
-# What the customer's key is used for on the reporter's behalf: its environment, the table, the bucket.
+# What the customer's key is used for on the reporter's behalf: its environment, the table, the
+# bucket.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
 KEY_ACTIONS = (
@@ -52,9 +57,11 @@ KEY_ACTIONS = (
 
 
 class Reporter(Construct):
-    """One function for all databases, subscribed to their reports, except pulses, and to their failures.
+    """One function for all databases, subscribed to their reports, except pulses, and to their
+    failures.
 
-    Slack, where it is notified, hears of the guard's own alarms, too. `key` is the customer's, None where AWS's serve.
+    Slack, where it is notified, hears of the guard's own alarms, too. `key` is the customer's, None
+    where AWS's serve.
     """
 
     def __init__(
@@ -70,8 +77,12 @@ class Reporter(Construct):
         records: Records,
     ) -> None:
         super().__init__(scope, identifier)
-        name = Names.unique_resource_name(self, max_length=64, separator="-", allowed_special_characters="-")
-        package = build_package("reporter", architecture, {DATABASES_FILE: write_databases(databases).encode()})
+        name = Names.unique_resource_name(
+            self, max_length=64, separator="-", allowed_special_characters="-"
+        )
+        package = build_package(
+            "reporter", architecture, {DATABASES_FILE: write_databases(databases).encode()}
+        )
         undelivered = messaging.dead_letter_queue(self, "Undelivered")
         self.function = lambda_.Function(
             self,
@@ -100,9 +111,11 @@ class Reporter(Construct):
                 log_group_name=f"/aws/lambda/{name}",
                 encryption_key=key,
                 retention=logs.RetentionDays.THREE_MONTHS,
-                removal_policy=RemovalPolicy.DESTROY,  # the reports themselves are kept, in the table and the bucket
+                # The table and the bucket keep the reports themselves.
+                removal_policy=RemovalPolicy.DESTROY,
             ),
-            # Unlike the responder's, its work is worth doing late: a report tells what was done, however old it is.
+            # Unlike the responder's, its work is worth doing late: a report tells what was done,
+            # however old it is.
             retry_attempts=2,
             max_event_age=Duration.hours(6),
             on_failure=destinations.SqsDestination(undelivered),
@@ -111,25 +124,36 @@ class Reporter(Construct):
         Validations.of(self.function).acknowledge(
             Acknowledgment(
                 id="AwsSolutions-L1",
-                reason="The libraries are pinned and tested for one Python version, which packages.py names.",
+                reason="The libraries are pinned and tested for one Python version, which "
+                "packages.py names.",
             )
         )
-        for topic, content in ((messaging.reports, EVERY_KIND_BUT_PULSE), (messaging.failures, None)):
+        for topic, content in (
+            (messaging.reports, EVERY_KIND_BUT_PULSE),
+            (messaging.failures, None),
+        ):
             topic.add_subscription(
                 subscriptions.LambdaSubscription(
-                    self.function, dead_letter_queue=undelivered, filter_policy_with_message_body=content
+                    self.function,
+                    dead_letter_queue=undelivered,
+                    filter_policy_with_message_body=content,
                 )
             )
         if slack_secret is not None:
             messaging.incidents.add_subscription(
                 subscriptions.LambdaSubscription(
-                    self.function, dead_letter_queue=undelivered, filter_policy_with_message_body=ALARMS_ONLY
+                    self.function,
+                    dead_letter_queue=undelivered,
+                    filter_policy_with_message_body=ALARMS_ONLY,
                 )
             )
         messaging.tell_people(*self._alarms())
 
-    def _role(self, slack_secret: str | None, key: kms.IKey | None, messaging: Messaging, records: Records) -> iam.Role:
-        """May write, not read, the evidence, which names people's sessions; incidents are read to go on with them.
+    def _role(
+        self, slack_secret: str | None, key: kms.IKey | None, messaging: Messaging, records: Records
+    ) -> iam.Role:
+        """May write, not read, the evidence, which names people's sessions; incidents are read to
+        go on with them.
 
         https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html
         https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
@@ -137,7 +161,9 @@ class Reporter(Construct):
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         records.table.grant(role, "dynamodb:GetItem", "dynamodb:UpdateItem")
         role.add_to_policy(
-            iam.PolicyStatement(actions=["rds:DescribeEvents", "cloudwatch:GetMetricData"], resources=["*"])
+            iam.PolicyStatement(
+                actions=["rds:DescribeEvents", "cloudwatch:GetMetricData"], resources=["*"]
+            )
         )
         evidence = records.bucket.arn_for_objects("*")
         role.add_to_policy(iam.PolicyStatement(actions=["s3:PutObject"], resources=[evidence]))
@@ -145,12 +171,13 @@ class Reporter(Construct):
         Validations.of(role).acknowledge(
             Acknowledgment(
                 id=f"AwsSolutions-IAM5[Resource::<{bucket}.Arn>/*]",
-                reason="A report's key is known when it comes; the bucket holds nothing else, and keeps every version.",
+                reason="A report's key is known when it comes; the bucket holds nothing else, and "
+                "keeps every version.",
             ),
             Acknowledgment(
                 id="AwsSolutions-IAM5[Resource::*]",
-                reason="Neither rds:DescribeEvents nor cloudwatch:GetMetricData knows resource-level permissions; both "
-                "only read, events and figures.",
+                reason="Neither rds:DescribeEvents nor cloudwatch:GetMetricData knows "
+                "resource-level permissions; both only read, events and figures.",
             ),
         )
         messaging.incidents.grant_publish(role)
@@ -171,7 +198,9 @@ class Reporter(Construct):
         return iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[arn])
 
     def _alarms(self) -> list[cloudwatch.Alarm]:
-        """That it failed, and that what it failed on could not be put into its dead-letter queue."""
+        """That it failed, and that what it failed on could not be put into its dead-letter
+        queue.
+        """
         return [
             self.function.metric(metric, statistic="Sum").create_alarm(
                 self,
@@ -184,7 +213,15 @@ class Reporter(Construct):
                 treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # it did not run
             )
             for metric, wording, what in (
-                ("Errors", "errors", "The reporter failed: an incident may not have been told to people."),
-                ("DestinationDeliveryFailures", "losses", "A report was lost that the reporter could not handle."),
+                (
+                    "Errors",
+                    "errors",
+                    "The reporter failed: an incident may not have been told to people.",
+                ),
+                (
+                    "DestinationDeliveryFailures",
+                    "losses",
+                    "A report was lost that the reporter could not handle.",
+                ),
             )
         ]

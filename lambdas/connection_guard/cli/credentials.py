@@ -1,4 +1,6 @@
-"""Whether there are AWS credentials, asked before the CDK starts: it reports missing ones late, with a stack dump."""
+"""Whether there are AWS credentials, asked before the CDK starts: it reports missing ones late,
+with a stack dump.
+"""
 
 import sys
 from argparse import ArgumentParser
@@ -7,8 +9,9 @@ from botocore.exceptions import BotoCoreError
 from botocore.session import Session
 
 MISSING = (
-    "AWS credentials are missing: put them into the shell (https://docs.aws.amazon.com/cli/latest/userguide/"
-    "cli-chap-authentication.html), or name a profile with AWS_PROFILE"
+    "AWS credentials are missing: put them into the shell "
+    "(https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-authentication.html), or name a "
+    "profile with AWS_PROFILE"
 )
 
 

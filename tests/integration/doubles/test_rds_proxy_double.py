@@ -1,4 +1,6 @@
-"""The double of RDS Proxy behaves as AWS documents RDS Proxy to behave: other tests rest on that."""
+"""The double of RDS Proxy behaves as AWS documents RDS Proxy to behave: other tests rest on
+that.
+"""
 
 import os
 import socket
@@ -37,7 +39,9 @@ def start_proxy(server: PostgresServer) -> Iterator[StartProxy]:
     with ExitStack() as stack:
 
         def start(**options: Any) -> RdsProxyDouble:
-            options = {"connection_borrow_timeout": WAIT_SECONDS} | options  # a test that fails does not hang
+            options = {
+                "connection_borrow_timeout": WAIT_SECONDS
+            } | options  # a test that fails does not hang
             return stack.enter_context(RdsProxyDouble((server.host, server.port), **options))
 
         yield start
@@ -184,10 +188,13 @@ def test_what_does_not_pin(sql: str) -> None:
     assert not pins(b"P\0\0\0\0\0" + message + b"\0\0")
 
 
-def test_the_extended_protocol_passes_through_and_gives_the_server_connection_back(start_proxy: StartProxy) -> None:
+def test_the_extended_protocol_passes_through_and_gives_the_server_connection_back(
+    start_proxy: StartProxy,
+) -> None:
     proxy = start_proxy(max_connections=1)
     one, other = (
-        pg8000.native.Connection("postgres", host=proxy.host, port=proxy.port, database="postgres") for _ in range(2)
+        pg8000.native.Connection("postgres", host=proxy.host, port=proxy.port, database="postgres")
+        for _ in range(2)
     )
 
     assert one.run("SELECT :number::int + 1", number=1) == [[2]]
@@ -234,7 +241,9 @@ def test_a_login_waits_for_a_slot_of_a_full_server(
     proxy = start_proxy()
     sessions = connect_directly_until_full(server)
 
-    waiting = in_background(psycopg2.connect, host=proxy.host, port=proxy.port, user="app", dbname="postgres")
+    waiting = in_background(
+        psycopg2.connect, host=proxy.host, port=proxy.port, user="app", dbname="postgres"
+    )
     wait_until(lambda: proxy.queued == 1)
     assert not waiting.done()
     sessions[0].close()
@@ -243,7 +252,9 @@ def test_a_login_waits_for_a_slot_of_a_full_server(
     assert proxy.queued == 0
 
 
-def test_a_client_that_gives_up_waiting_leaves_the_queue_and_its_query_is_not_run(start_proxy: StartProxy) -> None:
+def test_a_client_that_gives_up_waiting_leaves_the_queue_and_its_query_is_not_run(
+    start_proxy: StartProxy,
+) -> None:
     proxy = start_proxy(max_connections=1)
     holder, other = a_client(proxy), a_client(proxy)
     ask(holder, "BEGIN")
@@ -259,7 +270,9 @@ def test_a_client_that_gives_up_waiting_leaves_the_queue_and_its_query_is_not_ru
     assert proxy.round_trips == len(["BEGIN", "COMMIT", "SELECT pg_backend_pid()"])
 
 
-def test_at_the_limit_an_unused_server_connection_makes_room_for_another_users(start_proxy: StartProxy) -> None:
+def test_at_the_limit_an_unused_server_connection_makes_room_for_another_users(
+    start_proxy: StartProxy,
+) -> None:
     proxy = start_proxy(max_connections=1)
     web, worker = a_client(proxy, "web"), a_client(proxy, "worker")
 
@@ -272,7 +285,9 @@ def test_a_login_gives_up_after_the_borrow_timeout(start_proxy: StartProxy) -> N
     proxy = start_proxy(max_connections=1, connection_borrow_timeout=0.2)
     ask(holder := a_client(proxy), "BEGIN")
 
-    with pytest.raises(psycopg2.OperationalError, match="FATAL:  Timed-out waiting to acquire database connection"):
+    with pytest.raises(
+        psycopg2.OperationalError, match="FATAL:  Timed-out waiting to acquire database connection"
+    ):
         a_client(proxy)
     assert holder.closed == 0
 
@@ -285,13 +300,17 @@ def test_a_query_gives_up_after_the_borrow_timeout(start_proxy: StartProxy) -> N
     with wire_of(other) as wire:
         wire.sendall(SELECT_1)
 
-    assert b"FATAL\0C08000\0MTimed-out waiting to acquire database connection\0" in last_words_to(other)
+    assert b"FATAL\0C08000\0MTimed-out waiting to acquire database connection\0" in last_words_to(
+        other
+    )
 
 
 def test_options_are_refused(start_proxy: StartProxy) -> None:
     proxy = start_proxy()
 
-    with pytest.raises(psycopg2.OperationalError, match="RDS Proxy currently doesn't support command-line options"):
+    with pytest.raises(
+        psycopg2.OperationalError, match="RDS Proxy currently doesn't support command-line options"
+    ):
         a_client(proxy, options="-c statement_timeout=5s")
 
 
@@ -305,7 +324,9 @@ def test_a_refused_login_shows_its_sqlstate(start_proxy: StartProxy) -> None:
     assert caught.value.args[0]["C"] == "28000"
 
 
-def test_a_client_idle_for_too_long_is_closed_and_a_busy_one_is_not(start_proxy: StartProxy) -> None:
+def test_a_client_idle_for_too_long_is_closed_and_a_busy_one_is_not(
+    start_proxy: StartProxy,
+) -> None:
     proxy = start_proxy(idle_client_timeout=0.3)
     idle, busy = a_client(proxy), a_client(proxy)
 
@@ -353,13 +374,16 @@ def test_a_client_that_vanishes_in_a_transaction_leaves_no_session_behind(
     wait_until(lambda: not server.has_session(pid))
 
 
-def test_its_monitoring_session_is_seen_beside_the_clients(server: PostgresServer, start_proxy: StartProxy) -> None:
+def test_its_monitoring_session_is_seen_beside_the_clients(
+    server: PostgresServer, start_proxy: StartProxy
+) -> None:
     server.execute("CREATE ROLE rdsproxyadmin LOGIN")
     proxy = start_proxy()
     a_client(proxy)
 
     rows = server.execute(
-        "SELECT usename FROM pg_stat_activity WHERE host(client_addr) = %s ORDER BY usename", (PROXY_ADDRESS,)
+        "SELECT usename FROM pg_stat_activity WHERE host(client_addr) = %s ORDER BY usename",
+        (PROXY_ADDRESS,),
     )
 
     assert rows == [("postgres",), ("rdsproxyadmin",)]

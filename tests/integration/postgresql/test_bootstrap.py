@@ -1,4 +1,6 @@
-"""The roles' bootstrap, run by psql as an operator runs it, on servers with the role rds_iam and without."""
+"""The roles' bootstrap, run by psql as an operator runs it, on servers with the role rds_iam and
+without.
+"""
 
 import shutil
 import subprocess
@@ -13,13 +15,14 @@ from doubles.postgres_server import PostgresServer
 BOOTSTRAP = Path(__file__).parents[3] / "bootstrap" / "bootstrap.sql"
 ROLES = "SELECT oid, rolname, rolcanlogin, rolsuper, rolcreaterole FROM pg_roles ORDER BY oid"
 MEMBERSHIPS = (
-    "SELECT role.rolname, member.rolname FROM pg_auth_members"
-    " JOIN pg_roles AS role ON role.oid = roleid JOIN pg_roles AS member ON member.oid = pg_auth_members.member"
-    " ORDER BY 1, 2"
+    "SELECT role.rolname, member.rolname FROM pg_auth_members JOIN pg_roles AS role ON role.oid = "
+    "roleid JOIN pg_roles AS member ON member.oid = pg_auth_members.member ORDER BY 1, 2"
 )
 
 
-def bootstrap(server: PostgresServer, *, user: str = "postgres", **variables: str) -> subprocess.CompletedProcess[str]:
+def bootstrap(
+    server: PostgresServer, *, user: str = "postgres", **variables: str
+) -> subprocess.CompletedProcess[str]:
     psql = shutil.which("psql")
     assert psql, "psql is missing: install PostgreSQL's client programs"
     return subprocess.run(
@@ -52,12 +55,15 @@ def what_a_guard_needs(server: PostgresServer) -> set[str]:
     return needs | {"pg_use_reserved_connections"} if version_of(server) >= 16 else needs
 
 
-def test_the_guard_gets_one_role_with_all_it_needs_and_the_switch_to_pause_it(server: PostgresServer) -> None:
+def test_the_guard_gets_one_role_with_all_it_needs_and_the_switch_to_pause_it(
+    server: PostgresServer,
+) -> None:
     assert_silent_success(bootstrap(server))
 
     assert granted_to(server, "connection_guard") == what_a_guard_needs(server)
     assert server.execute(
-        "SELECT rolname, rolcanlogin, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
+        "SELECT rolname, rolcanlogin, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication "
+        "OR rolbypassrls"
         r" FROM pg_roles WHERE rolname NOT LIKE 'pg\_%' AND rolname <> 'postgres' ORDER BY 1"
     ) == [("connection_guard", True, False), ("connection_guard_paused", False, False)]
     assert granted_to(server, "connection_guard_paused") == set()
@@ -69,7 +75,10 @@ def test_the_guard_can_log_in_see_a_stranger_and_end_its_session(server: Postgre
     bootstrap(server)
 
     with server.connect(role="connection_guard").cursor() as cursor:
-        cursor.execute("SELECT state, pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s", (stranger,))
+        cursor.execute(
+            "SELECT state, pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s",
+            (stranger,),
+        )
         assert cursor.fetchall() == [("idle", True)]
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             cursor.execute("CREATE ROLE mine")
@@ -124,27 +133,42 @@ def test_roles_may_have_any_name(server: PostgresServer, name: str) -> None:
 
     assert_silent_success(bootstrap(server, guard_role=name, proxy_role=f"{name} proxy"))
 
-    assert granted_to(server, name) == granted_to(server, f"{name} proxy") == what_a_guard_needs(server)
-    assert server.execute("SELECT count(*) FROM pg_roles WHERE rolname IN ('app', 'connection_guard')") == [(1,)]
+    assert (
+        granted_to(server, name)
+        == granted_to(server, f"{name} proxy")
+        == what_a_guard_needs(server)
+    )
+    assert server.execute(
+        "SELECT count(*) FROM pg_roles WHERE rolname IN ('app', 'connection_guard')"
+    ) == [(1,)]
 
 
 def test_whoever_may_not_grant_it_all_changes_nothing_and_is_told(server: PostgresServer) -> None:
     server.execute("CREATE ROLE developer LOGIN CREATEROLE")
     if version_of(server) < 16:
-        server.execute("ALTER ROLE developer NOCREATEROLE")  # with it, it could grant whatever it likes
+        server.execute(
+            "ALTER ROLE developer NOCREATEROLE"
+        )  # with it, it could grant whatever it likes
 
     run = bootstrap(server, user="developer")
 
     assert run.returncode != 0
     assert "ERROR" in run.stderr
-    assert server.execute("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'connection%'") == [(0,)]
+    assert server.execute("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'connection%'") == [
+        (0,)
+    ]
 
 
 @pytest.mark.parametrize("postgres", [16, 18], indirect=True)
 def test_a_master_user_needs_no_superuser(server: PostgresServer) -> None:
-    """As rds_superuser: it may create roles, and has the predefined ones with the right to grant them."""
+    """As rds_superuser: it may create roles, and has the predefined ones with the right to grant
+    them.
+    """
     server.execute("CREATE ROLE master LOGIN CREATEROLE")
-    server.execute("GRANT pg_monitor, pg_signal_backend, pg_use_reserved_connections TO master WITH ADMIN OPTION")
+    server.execute(
+        "GRANT pg_monitor, pg_signal_backend, pg_use_reserved_connections TO master WITH ADMIN "
+        "OPTION"
+    )
 
     assert_silent_success(bootstrap(server, user="master"))
     assert_silent_success(bootstrap(server, user="master"))
@@ -155,4 +179,6 @@ def test_a_master_user_needs_no_superuser(server: PostgresServer) -> None:
 def test_advice_about_a_role_that_no_terminal_can_show_can_be_run(server: PostgresServer) -> None:
     role = identifier('\x1b[2J"\\\u202epp 😀')
     server.execute(f"CREATE ROLE {role}")
-    assert server.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE '%😀'") == [('\x1b[2J"\\\u202epp 😀',)]
+    assert server.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE '%😀'") == [
+        ('\x1b[2J"\\\u202epp 😀',)
+    ]

@@ -48,7 +48,10 @@ def doors_of(report: dict[str, Any]) -> list[tuple[str, bool, bool]]:
 
 def guards(database: PostgresServer) -> dict[str, int]:
     """The guard's sessions: application name and pid, the latest of each."""
-    sessions = "SELECT application_name, pid FROM pg_stat_activity WHERE usename LIKE %s ORDER BY backend_start"
+    sessions = (
+        "SELECT application_name, pid FROM pg_stat_activity WHERE usename LIKE %s ORDER BY "
+        "backend_start"
+    )
     return dict(database.execute(sessions, (f"{GUARD}%",)))
 
 
@@ -72,7 +75,9 @@ def test_the_first_door_is_the_proxys_and_its_session_is_kept_as_the_guards_seat
 
 
 @NEWEST
-def test_a_warm_pulse_takes_no_more_than_three_round_trips(database: PostgresServer, proxy: RdsProxyDouble) -> None:
+def test_a_warm_pulse_takes_no_more_than_three_round_trips(
+    database: PostgresServer, proxy: RdsProxyDouble
+) -> None:
     guarded = behind(proxy, database)
     guarded.deliver(a_pulse_at(1))
     before = proxy.round_trips
@@ -90,7 +95,9 @@ def test_a_snapshot_takes_two_round_trips(database: PostgresServer, proxy: RdsPr
     assert proxy.round_trips - before == 2
 
 
-def test_the_seat_lets_the_guard_in_where_nobody_else_gets_in(database: PostgresServer, proxy: RdsProxyDouble) -> None:
+def test_the_seat_lets_the_guard_in_where_nobody_else_gets_in(
+    database: PostgresServer, proxy: RdsProxyDouble
+) -> None:
     """On PostgreSQL 14, too, which has no reserved connections for the guard."""
     guarded = behind(proxy, database)
     guarded.deliver(a_pulse_at(1))
@@ -102,8 +109,12 @@ def test_the_seat_lets_the_guard_in_where_nobody_else_gets_in(database: Postgres
 
 
 @WITH_RESERVED_CONNECTIONS
-def test_when_the_proxy_queues_the_second_door_opens_and_the_report_names_both(database: PostgresServer) -> None:
-    """The proxy's own share of the connections is lent out, and the rest of the database is full."""
+def test_when_the_proxy_queues_the_second_door_opens_and_the_report_names_both(
+    database: PostgresServer,
+) -> None:
+    """The proxy's own share of the connections is lent out, and the rest of the database is
+    full.
+    """
     assert DOOR_SECONDS[DoorName.PROXY] < 3, "a full database's proxy is not waited for any longer"
     with RdsProxyDouble((database.host, database.port), max_connections=1) as proxy:
         borrower = psycopg2.connect(host=proxy.host, port=proxy.port, user="app", dbname="postgres")
@@ -118,7 +129,9 @@ def test_when_the_proxy_queues_the_second_door_opens_and_the_report_names_both(d
 
 
 @WITH_RESERVED_CONNECTIONS
-def test_the_second_door_opens_though_others_fight_for_the_same_slots(database: PostgresServer) -> None:
+def test_the_second_door_opens_though_others_fight_for_the_same_slots(
+    database: PostgresServer,
+) -> None:
     fill(database, role="app")
     with clients_that_retry(database, clients=10) as refusals:
         wait_until(lambda: refusals() > 20)
@@ -129,7 +142,9 @@ def test_the_second_door_opens_though_others_fight_for_the_same_slots(database: 
 
 @contextmanager
 def clients_that_retry(database: PostgresServer, clients: int) -> Iterator[Callable[[], int]]:
-    """Clients that want in as the guard's own role does, and leave at once; gives how often they were refused."""
+    """Clients that want in as the guard's own role does, and leave at once; gives how often they
+    were refused.
+    """
     stop = threading.Event()
     refused = [0] * clients
     database.execute("CREATE ROLE rival LOGIN; GRANT pg_use_reserved_connections TO rival")
@@ -137,7 +152,9 @@ def clients_that_retry(database: PostgresServer, clients: int) -> Iterator[Calla
     def retry(client: int) -> None:
         while not stop.is_set():
             try:
-                psycopg2.connect(host=database.host, port=database.port, user="rival", dbname="postgres").close()
+                psycopg2.connect(
+                    host=database.host, port=database.port, user="rival", dbname="postgres"
+                ).close()
             except psycopg2.OperationalError:
                 refused[client] += 1
 
@@ -153,12 +170,16 @@ def clients_that_retry(database: PostgresServer, clients: int) -> Iterator[Calla
 
 
 @OLDEST
-def test_before_postgresql_16_a_full_database_without_a_seat_locks_the_guard_out(database: PostgresServer) -> None:
+def test_before_postgresql_16_a_full_database_without_a_seat_locks_the_guard_out(
+    database: PostgresServer,
+) -> None:
     fill(database, role="app")
     report = Guarded(database).deliver(seconds_left=5)
     assert report["kind"] == "locked_out"
     assert "remaining connection slots are reserved" in report["doors"][0]["error"]
-    assert 1 < report["doors"][0]["tries"] <= report["doors"][0]["seconds"] / SECONDS_BETWEEN_TRIES + 1
+    assert (
+        1 < report["doors"][0]["tries"] <= report["doors"][0]["seconds"] / SECONDS_BETWEEN_TRIES + 1
+    )
 
 
 @NEWEST
@@ -178,7 +199,9 @@ def test_when_no_door_opens_that_is_the_report(database: PostgresServer) -> None
 
 
 @NEWEST
-def test_an_alarm_that_found_the_doors_shut_is_carried_on_by_the_next_pulse(database: PostgresServer) -> None:
+def test_an_alarm_that_found_the_doors_shut_is_carried_on_by_the_next_pulse(
+    database: PostgresServer,
+) -> None:
     guarded = Guarded(database)
     database.execute(f"ALTER ROLE {GUARD} NOLOGIN")
     assert guarded.deliver(seconds_left=5)["kind"] == "locked_out"
@@ -193,12 +216,18 @@ def test_every_fifteenth_pulse_opens_and_closes_the_second_door(
 ) -> None:
     guarded = behind(proxy, database)
     tried = {minute: doors_of(guarded.deliver(a_pulse_at(minute))) for minute in range(31)}
-    assert [minute for minute, doors in tried.items() if ("direct", False, True) in doors] == [0, 15, 30]
+    assert [minute for minute, doors in tried.items() if ("direct", False, True) in doors] == [
+        0,
+        15,
+        30,
+    ]
     wait_until(lambda: list(guards(database)) == ["connection-guard proxy"])
 
 
 @NEWEST
-def test_a_second_door_that_is_shut_shows_before_it_is_needed(database: PostgresServer, proxy: RdsProxyDouble) -> None:
+def test_a_second_door_that_is_shut_shows_before_it_is_needed(
+    database: PostgresServer, proxy: RdsProxyDouble
+) -> None:
     guarded = behind(proxy, database)
     guarded.deliver(a_pulse_at(1))
     database.execute(f"ALTER ROLE {GUARD} NOLOGIN")
@@ -225,12 +254,18 @@ def test_a_seat_whose_server_does_not_answer_any_more_is_given_up(database: Post
         guarded = behind(proxy, database)
         guarded.deliver(a_pulse_at(1))
     report = guarded.deliver(a_pulse_at(2))
-    assert doors_of(report) == [("proxy", True, False), ("proxy", False, False), ("direct", False, True)]
+    assert doors_of(report) == [
+        ("proxy", True, False),
+        ("proxy", False, False),
+        ("direct", False, True),
+    ]
     assert report["kind"] == "pulse"
 
 
 @NEWEST
-def test_the_second_doors_session_is_given_back_once_the_pressure_is_over(database: PostgresServer) -> None:
+def test_the_second_doors_session_is_given_back_once_the_pressure_is_over(
+    database: PostgresServer,
+) -> None:
     with RdsProxyDouble((database.host, database.port)) as proxy:
         pass
     guarded = behind(proxy, database)
@@ -245,13 +280,18 @@ def test_the_second_doors_session_is_given_back_once_the_pressure_is_over(databa
 def test_a_seat_that_an_earlier_environment_left_behind_is_cleared(
     database: PostgresServer, proxy: RdsProxyDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once it has been idle for longer than any run lasts: until then its environment may be alive."""
-    monkeypatch.setattr("connection_guard.adapters.postgresql.observe.SEAT_IS_STALE_AFTER", timedelta(seconds=1))
+    """Once it has been idle for longer than any run lasts: until then its environment may be
+    alive.
+    """
+    monkeypatch.setattr(
+        "connection_guard.adapters.postgresql.observe.SEAT_IS_STALE_AFTER", timedelta(seconds=1)
+    )
     earlier = behind(proxy, database)
     earlier.deliver(a_pulse_at(1))
     left_behind = guards(database)
     is_stale = (
-        "SELECT bool_and(state_change < clock_timestamp() - interval '1 s') FROM pg_stat_activity WHERE usename = %s"
+        "SELECT bool_and(state_change < clock_timestamp() - interval '1 s') FROM pg_stat_activity "
+        "WHERE usename = %s"
     )
     wait_until(lambda: database.execute(is_stale, (GUARD,)) == [(True,)])
     behind(proxy, database).deliver(a_pulse_at(2))
@@ -282,13 +322,20 @@ def test_a_role_of_the_second_door_that_lacks_a_privilege_shows_before_it_is_nee
     assert report["kind"] == "preflight_failed"
     assert 'GRANT pg_signal_backend TO "guard_direct";' in report["escalation"]
     assert report["problems"] == [
-        'the second door is shut on a full database: GRANT pg_use_reserved_connections TO "guard_direct";'
+        (
+            "the second door is shut on a full database: GRANT pg_use_reserved_connections TO "
+            '"guard_direct";'
+        )
     ]
 
 
 @NEWEST
-def test_a_role_that_cannot_see_does_not_take_a_full_database_for_an_empty_one(database: PostgresServer) -> None:
-    """The proxy goes while the guard works, and the role behind the second door may not read pg_stat_activity."""
+def test_a_role_that_cannot_see_does_not_take_a_full_database_for_an_empty_one(
+    database: PostgresServer,
+) -> None:
+    """The proxy goes while the guard works, and the role behind the second door may not read
+    pg_stat_activity.
+    """
     database.execute("CREATE ROLE guard_direct LOGIN; GRANT pg_signal_backend TO guard_direct")
     with RdsProxyDouble((database.host, database.port)) as proxy:
         policy = a_policy(batch_size=1, pause=timedelta(seconds=1))
@@ -316,13 +363,17 @@ def test_the_proxys_own_idle_sessions_are_spared_and_told_apart(
 ) -> None:
     guarded = behind(proxy, database)
     guarded.deliver(a_pulse_at(1))
-    proxied = psycopg2.connect(host=proxy.host, port=proxy.port, user="app", dbname="postgres", application_name="web")
+    proxied = psycopg2.connect(
+        host=proxy.host, port=proxy.port, user="app", dbname="postgres", application_name="web"
+    )
     proxied.autocommit = True
     proxied.cursor().execute("SELECT 1")
     fill(database, role="app", application_name="leak")
     report = guarded.deliver()
     assert report["kind"] == "remediation"
-    assert ("web", "built in") in {(group["application"], group["rule"]) for group in report["spared_of_proxy"]}
+    assert ("web", "built in") in {
+        (group["application"], group["rule"]) for group in report["spared_of_proxy"]
+    }
     proxied.cursor().execute("SELECT 1")
     proxied.close()
 
@@ -339,12 +390,18 @@ def test_nothing_is_done_on_a_server_in_recovery(own_postgres: OwnPostgres) -> N
     assert report["kind"] == "locked_out"
     assert report["reconnected"] == 1
     assert "is in recovery: not the writer" in report["doors"][-1]["error"]
-    assert report["escalation"].startswith("the endpoint in guard.toml leads to a standby or reader")
+    assert report["escalation"].startswith(
+        "the endpoint in guard.toml leads to a standby or reader"
+    )
     assert "name the writer's endpoint" in report["escalation"]
     assert list(guards(database)) == []
     database.execute("SELECT pg_promote()")
     report = guarded.deliver(a_pulse_at(2))
-    assert (report["kind"], report["recovered"], doors_of(report)) == ("observation", True, [("direct", False, True)])
+    assert (report["kind"], report["recovered"], doors_of(report)) == (
+        "observation",
+        True,
+        [("direct", False, True)],
+    )
 
 
 def become_standby(database: PostgresServer, signal_file: Path) -> None:
@@ -363,7 +420,11 @@ def test_a_failover_behind_the_proxy_is_noticed_and_the_new_writer_is_used(
         assert guarded.deliver(a_pulse_at(1))["server"]["port"] == old.port
         proxy.target = (new.host, new.port)
         report = guarded.deliver(a_pulse_at(2))
-        assert (report["kind"], report["reconnected"], report["server"]["port"]) == ("pulse", 1, new.port)
+        assert (report["kind"], report["reconnected"], report["server"]["port"]) == (
+            "pulse",
+            1,
+            new.port,
+        )
 
 
 @NEWEST
@@ -372,7 +433,9 @@ def test_another_database_than_was_asked_for_is_not_worked_on(database: Postgres
     guarded = Guarded(database)
 
     def astray(door: Door) -> Any:
-        return psycopg2.connect(host=door.host, port=door.port, user=door.role, dbname="other", async_=True)
+        return psycopg2.connect(
+            host=door.host, port=door.port, user=door.role, dbname="other", async_=True
+        )
 
     guarded.responder = Responder(guarded.settings, a_policy(), astray)
     report = guarded.deliver(seconds_left=5)

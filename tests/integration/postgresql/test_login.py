@@ -1,4 +1,6 @@
-"""The production login on a server with TLS: who it is must be proven, and the token must not leak."""
+"""The production login on a server with TLS: who it is must be proven, and the token must not
+leak.
+"""
 
 import json
 import ssl
@@ -12,7 +14,12 @@ import boto3
 import pytest
 
 from connection_guard.adapters.postgresql.guard_session import GuardSession, open_session
-from connection_guard.adapters.postgresql.login import connect_with_iam, root_certificates, sign_token, start_login
+from connection_guard.adapters.postgresql.login import (
+    connect_with_iam,
+    root_certificates,
+    sign_token,
+    start_login,
+)
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.errors import DoorShutError
 from doubles.embedded_postgres import TlsFiles
@@ -41,7 +48,9 @@ class TlsServer:
         return Door(DoorName.DIRECT, host, self.server.port, GUARD)
 
     def enter(self, door: Door, roots: Path, token: str = TOKEN) -> GuardSession:
-        return open_session(lambda door: start_login(door, "postgres", roots, token), door, time.monotonic() + 10)
+        return open_session(
+            lambda door: start_login(door, "postgres", roots, token), door, time.monotonic() + 10
+        )
 
 
 @pytest.fixture
@@ -49,13 +58,33 @@ def tls_server(own_postgres: OwnPostgres, tmp_path: Path) -> TlsServer:
     certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
     subprocess.run(
         [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)),
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "1",
+                "-subj",
+                "/CN=localhost",
+            ),
+            *(
+                "-addext",
+                "subjectAltName=DNS:localhost",
+                "-keyout",
+                str(key),
+                "-out",
+                str(certificate),
+            ),
         ],
         check=True,
         capture_output=True,
     )
-    server = own_postgres(tls=TlsFiles(certificate, key), hba=[f"hostssl all {GUARD} 127.0.0.1/32 password"])
+    server = own_postgres(
+        tls=TlsFiles(certificate, key), hba=[f"hostssl all {GUARD} 127.0.0.1/32 password"]
+    )
     create_guard_role(server)
     server.execute(f"ALTER ROLE {GUARD} PASSWORD '{TOKEN}'")
     return TlsServer(server, certificate)
@@ -73,12 +102,16 @@ def run_sql(tls_server: TlsServer, statement: str) -> list[tuple[object, ...]]:
 
 
 def test_a_server_whose_certificate_names_another_host_is_refused(tls_server: TlsServer) -> None:
-    with pytest.raises(DoorShutError, match=r'server certificate for "localhost" .*does not match host name'):
+    with pytest.raises(
+        DoorShutError, match=r'server certificate for "localhost" .*does not match host name'
+    ):
         tls_server.enter(tls_server.door("127.0.0.1"), tls_server.authority)
 
 
 @pytest.mark.parametrize("name", DoorName)
-def test_an_authority_that_is_not_amazons_is_refused_at_either_door(tls_server: TlsServer, name: DoorName) -> None:
+def test_an_authority_that_is_not_amazons_is_refused_at_either_door(
+    tls_server: TlsServer, name: DoorName
+) -> None:
     door = replace(tls_server.door(), name=name)
     with pytest.raises(DoorShutError, match="certificate verify failed"):
         tls_server.enter(door, root_certificates(door))
@@ -101,7 +134,9 @@ def test_every_door_has_roots_that_are_valid() -> None:
 
 
 def test_the_token_is_the_one_that_rds_gives() -> None:
-    door = Door(DoorName.DIRECT, "orders-prod.abc.eu-central-1.rds.amazonaws.com", 5432, "guard/+ role")
+    door = Door(
+        DoorName.DIRECT, "orders-prod.abc.eu-central-1.rds.amazonaws.com", 5432, "guard/+ role"
+    )
     client = boto3.client(
         "rds",
         region_name="eu-central-1",
@@ -137,9 +172,13 @@ def test_a_refused_login_tells_why_and_never_the_token(
 
 def test_without_credentials_the_door_is_shut_and_says_so(tls_server: TlsServer) -> None:
     settings = some_settings(direct=tls_server.door())
-    report = Responder(settings, a_policy(), connect_with_iam(settings, {}))(a_pulse_event(), Lambda(4))
+    report = Responder(settings, a_policy(), connect_with_iam(settings, {}))(
+        a_pulse_event(), Lambda(4)
+    )
     assert report["kind"] == "locked_out"
-    missing = "no credentials to sign a token with: environment variable 'AWS_ACCESS_KEY_ID' is missing"
+    missing = (
+        "no credentials to sign a token with: environment variable 'AWS_ACCESS_KEY_ID' is missing"
+    )
     assert report["doors"][0]["error"] == missing
 
 

@@ -25,7 +25,9 @@ def stall() -> Iterator[Stall]:
     """Connects to a server, sends so much, and then nothing more."""
     opened: list[socket.socket] = []
 
-    def stalled(server: PostgresServer, *, clients: int, sent: bytes = STARTUP_PACKET) -> list[socket.socket]:
+    def stalled(
+        server: PostgresServer, *, clients: int, sent: bytes = STARTUP_PACKET
+    ) -> list[socket.socket]:
         for _ in range(clients):
             client = socket.create_connection((server.host, server.port))
             client.sendall(sent)
@@ -57,7 +59,9 @@ def test_logins_in_progress_count_as_used_and_are_what_the_report_names(
 
     wait_until(lambda: not can_log_in(server, "idler"))
     report = guarded.deliver()
-    assert (report["before"]["used"], report["recovered"]) == (40, False), "the guard, the observer, and the others"
+    assert (report["before"]["used"], report["recovered"]) == (40, False), (
+        "the guard, the observer, and the others"
+    )
     assert report["before"]["logins_in_progress"] == (38 if version < 18 else 0)
     assert report["before"]["sessions_by_state"].get("starting", 0) == (38 if version == 18 else 0)
     assert report["restraint"] == "nothing matches"
@@ -95,7 +99,9 @@ def test_idle_sessions_make_room_beside_logins_in_progress_and_no_more_than_the_
 def test_a_refused_login_says_that_the_server_is_full_whatever_can_be_seen(
     own_postgres: OwnPostgres, stall: Stall, version: int
 ) -> None:
-    """Clients that send nothing at all hold no slot; but PostgreSQL starts no more than so many processes for them."""
+    """Clients that send nothing at all hold no slot; but PostgreSQL starts no more than so many
+    processes for them.
+    """
     server = a_server_with_passwords(own_postgres, version)
     guarded = Guarded(server)
     idle = server.connect("idler")
@@ -119,11 +125,15 @@ def test_a_refused_login_says_that_the_server_is_full_whatever_can_be_seen(
     assert "a login was refused" in report["headline"]
     assert report["diagnoses"][0]["cause"] == Cause.LOGINS_IN_PROGRESS
     assert report["outcomes"]["terminated"] == 0
-    assert server.has_session(idle.info.backend_pid), "ending a session would have made no room for a login"
+    assert server.has_session(idle.info.backend_pid), (
+        "ending a session would have made no room for a login"
+    )
     assert guarded.deliver(a_pulse_event())["before"]["refused_a_login"] is False
 
 
-def test_a_limit_of_its_own_that_keeps_a_role_out_is_no_sign_of_a_full_server(own_postgres: OwnPostgres) -> None:
+def test_a_limit_of_its_own_that_keeps_a_role_out_is_no_sign_of_a_full_server(
+    own_postgres: OwnPostgres,
+) -> None:
     server = a_server_with_passwords(own_postgres, 18)
     server.execute(f"ALTER ROLE {GUARD} CONNECTION LIMIT 0")
     guarded = Guarded(server)

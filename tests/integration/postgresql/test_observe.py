@@ -49,9 +49,15 @@ def test_what_a_session_is_and_does(server: PostgresServer, guard: GuardSession)
     client = server.connect("app", application_name="check-out")
     client.cursor().execute("BEGIN; SELECT 'secret' AS name, 42")
     # The state is told a moment before the wait event.
-    session = wait_until(lambda: next((each for each in [seen(guard, client)] if each.wait_event), None))
+    session = wait_until(
+        lambda: next((each for each in [seen(guard, client)] if each.wait_event), None)
+    )
     assert session is not None
-    assert (session.role, session.database, session.application_name) == ("app", "postgres", "check-out")
+    assert (session.role, session.database, session.application_name) == (
+        "app",
+        "postgres",
+        "check-out",
+    )
     assert session.client_address == "127.0.0.1"
     assert session.state is SessionState.IDLE_IN_TRANSACTION
     assert session.query == "BEGIN; SELECT ? AS name, ?"
@@ -59,9 +65,21 @@ def test_what_a_session_is_and_does(server: PostgresServer, guard: GuardSession)
     assert session.transaction_start is not None
     assert session.query_start is not None
     assert session.state_change is not None
-    assert session.backend_start < session.transaction_start <= session.query_start <= session.state_change
+    assert (
+        session.backend_start
+        < session.transaction_start
+        <= session.query_start
+        <= session.state_change
+    )
     assert timedelta() <= session.time_in_state(look(guard).taken_at) < timedelta(minutes=1)
-    assert not any((session.is_superuser, session.is_listening, session.holds_advisory_lock, session.is_owned_by_proxy))
+    assert not any(
+        (
+            session.is_superuser,
+            session.is_listening,
+            session.holds_advisory_lock,
+            session.is_owned_by_proxy,
+        )
+    )
 
 
 def test_each_state_is_told_apart(server: PostgresServer, guard: GuardSession) -> None:
@@ -80,7 +98,9 @@ def test_each_state_is_told_apart(server: PostgresServer, guard: GuardSession) -
     }
 
 
-def test_listeners_lock_holders_and_superusers_are_known(server: PostgresServer, guard: GuardSession) -> None:
+def test_listeners_lock_holders_and_superusers_are_known(
+    server: PostgresServer, guard: GuardSession
+) -> None:
     listening, locking, superuser = server.connect("app"), server.connect("app"), server.connect()
     listening.cursor().execute("LISTEN jobs")
     locking.cursor().execute("SELECT pg_advisory_lock(7)")
@@ -89,9 +109,15 @@ def test_listeners_lock_holders_and_superusers_are_known(server: PostgresServer,
     assert seen(guard, superuser).is_superuser
 
 
-def test_who_blocks_whom_is_what_the_server_says(server: PostgresServer, guard: GuardSession) -> None:
-    """A chain: a holder, whom one session waits for, whom another waits for; and a queue behind a lock that waits."""
-    server.execute("CREATE TABLE stock (item int); INSERT INTO stock VALUES (1); GRANT ALL ON stock TO app")
+def test_who_blocks_whom_is_what_the_server_says(
+    server: PostgresServer, guard: GuardSession
+) -> None:
+    """A chain: a holder, whom one session waits for, whom another waits for; and a queue behind a
+    lock that waits.
+    """
+    server.execute(
+        "CREATE TABLE stock (item int); INSERT INTO stock VALUES (1); GRANT ALL ON stock TO app"
+    )
     server.execute("CREATE TABLE prices (item int); GRANT ALL ON prices TO app")
     holder, reader = server.connect("app"), server.connect("app")
     holder.cursor().execute("BEGIN; UPDATE stock SET item = 2")
@@ -103,14 +129,17 @@ def test_who_blocks_whom_is_what_the_server_says(server: PostgresServer, guard: 
         "LOCK TABLE prices IN ACCESS EXCLUSIVE MODE",
         "SELECT * FROM prices",
     ):
-        client = psycopg2.connect(host=server.host, port=server.port, user="app", dbname="postgres", async_=True)
+        client = psycopg2.connect(
+            host=server.host, port=server.port, user="app", dbname="postgres", async_=True
+        )
         wait_until(lambda client=client: client.poll() == psycopg2.extensions.POLL_OK)  # type: ignore[misc]
         client.cursor().execute(f"BEGIN; {statement}" if "LOCK" in statement else statement)
         waiting.append(client)
         wait_until(
             lambda client=client: (
                 client.poll() is not None  # type: ignore[misc]
-                and server.execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(len(waiting),)]
+                and server.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                == [(len(waiting),)]
             )
         )
     pids = [client.info.backend_pid for client in waiting]
@@ -119,7 +148,9 @@ def test_who_blocks_whom_is_what_the_server_says(server: PostgresServer, guard: 
         for pid in (*pids, holder.info.backend_pid, reader.info.backend_pid)
     }
     snapshot = look(guard)
-    assert {session.pid: session.blocked_by for session in snapshot.sessions if session.pid in expected} == expected
+    assert {
+        session.pid: session.blocked_by for session in snapshot.sessions if session.pid in expected
+    } == expected
     assert snapshot.blocks[reader.info.backend_pid] == (pids[2],)
     for client in waiting:
         client.close()
@@ -130,12 +161,15 @@ def test_a_prepared_transaction_that_blocks_is_pid_0(own_postgres: OwnPostgres) 
     create_guard_role(server)
     server.execute("CREATE TABLE stock (item int)")
     server.execute("BEGIN; LOCK TABLE stock; PREPARE TRANSACTION 'forgotten'")
-    client = psycopg2.connect(host=server.host, port=server.port, user="postgres", dbname="postgres", async_=True)
+    client = psycopg2.connect(
+        host=server.host, port=server.port, user="postgres", dbname="postgres", async_=True
+    )
     wait_until(lambda: client.poll() == psycopg2.extensions.POLL_OK)
     client.cursor().execute("SELECT * FROM stock")
     wait_until(
         lambda: (
-            client.poll() is not None and server.execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(1,)]
+            client.poll() is not None
+            and server.execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(1,)]
         )
     )
     guarded = Guarded(server)
@@ -178,7 +212,9 @@ def test_what_amazon_reserves_is_taken_off_too(server: PostgresServer) -> None:
 
 
 @NEWEST
-def test_pausing_one_of_the_guards_roles_pauses_it(server: PostgresServer, guard: GuardSession) -> None:
+def test_pausing_one_of_the_guards_roles_pauses_it(
+    server: PostgresServer, guard: GuardSession
+) -> None:
     server.execute("CREATE ROLE connection_guard_proxy LOGIN; CREATE ROLE connection_guard_paused")
     roles = [GUARD, "connection_guard_proxy"]
     assert not measure(guard, roles).privileges.is_paused
@@ -199,7 +235,11 @@ def test_sessions_of_the_proxy_are_told_by_its_address_or_by_its_monitors(
         proxied.cursor().execute("SELECT 1")
         endpoint = addresses_of(Door(DoorName.PROXY, proxy.host, proxy.port, GUARD))
         for known, is_told in ((endpoint, True), ((), has_monitor)):
-            owned = {session.client_address for session in look(guard, known).sessions if session.is_owned_by_proxy}
+            owned = {
+                session.client_address
+                for session in look(guard, known).sessions
+                if session.is_owned_by_proxy
+            }
             assert owned == ({proxy.host} if is_told else set())
         assert not seen(guard, direct).is_owned_by_proxy
         proxied.close()
@@ -241,7 +281,9 @@ def test_a_very_long_query_is_cut(own_postgres: OwnPostgres) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP"])
-def test_the_guards_own_database_may_have_any_encoding(server: PostgresServer, encoding: str) -> None:
+def test_the_guards_own_database_may_have_any_encoding(
+    server: PostgresServer, encoding: str
+) -> None:
     create_guard_role(server)
     server.execute(f"CREATE DATABASE other ENCODING '{encoding}' TEMPLATE template0")
     server.execute('CREATE ROLE "bücher" LOGIN')
@@ -249,7 +291,9 @@ def test_the_guards_own_database_may_have_any_encoding(server: PostgresServer, e
     client.cursor().execute("SELECT 1 AS café")
     door = Door(DoorName.DIRECT, server.host, server.port, GUARD)
     session = open_session(
-        lambda door: psycopg2.connect(host=door.host, port=door.port, user=door.role, dbname="other", async_=True),
+        lambda door: psycopg2.connect(
+            host=door.host, port=door.port, user=door.role, dbname="other", async_=True
+        ),
         door,
         time.monotonic() + 30,
     )
@@ -260,11 +304,16 @@ def test_the_guards_own_database_may_have_any_encoding(server: PostgresServer, e
 @pytest.mark.parametrize("guards_encoding", ["UTF8", "LATIN1", "SQL_ASCII"])
 @pytest.mark.parametrize("others_encoding", ["UTF8", "LATIN1"])
 def test_names_beyond_ascii_are_what_the_policy_calls_them(
-    server: PostgresServer, monkeypatch: pytest.MonkeyPatch, guards_encoding: str, others_encoding: str
+    server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+    guards_encoding: str,
+    others_encoding: str,
 ) -> None:
     """A role or a database is named in the encoding of whichever database the name was given in."""
     for name, encoding in (("guards", guards_encoding), ("others", others_encoding)):
-        server.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'")
+        server.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'"
+        )
     create_guard_role(server)
     there = server.connect(database="others", client_encoding="UTF8").cursor()
     there.execute('CREATE ROLE "bücher" LOGIN CONNECTION LIMIT 3')
@@ -282,7 +331,10 @@ def test_names_beyond_ascii_are_what_the_policy_calls_them(
             ConnectionLimit(LimitOwner.ROLE, "bücher", 3, 1),
             ConnectionLimit(LimitOwner.DATABASE, "Übung", 4, 1),
         }
-        for protection in (a_policy(protect_roles=("b?cher",)), a_policy(protect_databases=("Übung",))):
+        for protection in (
+            a_policy(protect_roles=("b?cher",)),
+            a_policy(protect_databases=("Übung",)),
+        ):
             verdicts = decide(snapshot, protection, Tier.CRITICAL, guard_roles=[GUARD]).verdicts
             assert [each.rule for each in verdicts if each.session == theirs] == ["protect"]
     finally:
@@ -306,22 +358,26 @@ def test_thousands_of_roles_with_limits_cost_next_to_nothing(own_postgres: OwnPo
     def quickest() -> float:
         def seconds() -> float:
             started = time.perf_counter()
-            assert measure(session, [GUARD]).limits == (ConnectionLimit(LimitOwner.ROLE, "app", 220, 200),)
+            assert measure(session, [GUARD]).limits == (
+                ConnectionLimit(LimitOwner.ROLE, "app", 220, 200),
+            )
             return time.perf_counter() - started
 
         return min(seconds() for _ in range(9))
 
     with_one = quickest()
     server.execute(
-        "DO $$ BEGIN FOR n IN 1..5000 LOOP EXECUTE format('CREATE ROLE tenant%s LOGIN CONNECTION LIMIT 5', n);"
-        " END LOOP; END $$"
+        "DO $$ BEGIN FOR n IN 1..5000 LOOP EXECUTE format('CREATE ROLE tenant%s LOGIN CONNECTION "
+        "LIMIT 5', n); END LOOP; END $$"
     )
     assert quickest() < 5 * with_one
     session.close()
 
 
 def statements_with_secrets(random: Random) -> Iterator[str]:
-    """Statements of every length about the guard's and the server's own bounds, each with secrets throughout."""
+    """Statements of every length about the guard's and the server's own bounds, each with secrets
+    throughout.
+    """
     literals = [
         "E'o\\'Hush{}\\\\'",
         "'it''s Hush{}'",
@@ -333,7 +389,9 @@ def statements_with_secrets(random: Random) -> Iterator[str]:
     ]
     for length in (40, 900, 3900, 4050, 4090, 4096, 4100, 5000, 9000, 32_000, 40_000):
         for _ in range(30):
-            begins = random.choice(["SELECT ", "ALTER ROLE app PASSWORD ", "SET app.token = Hush1; SELECT 1, "])
+            begins = random.choice(
+                ["SELECT ", "ALTER ROLE app PASSWORD ", "SET app.token = Hush1; SELECT 1, "]
+            )
             parts, size = [begins], len(begins)
             while size < length:
                 literal = random.choice(literals).format(random.randrange(1000))
@@ -358,12 +416,15 @@ def test_no_secret_survives_however_long_its_statement_is(own_postgres: OwnPostg
         assert len(queries) == len(clients)
         assert not [query for query in queries if "Hush" in query]
         assert all(
-            query.startswith(("SELECT ?", "ALTER ROLE app PASSWORD ?", "SET app.token = ?")) for query in queries
+            query.startswith(("SELECT ?", "ALTER ROLE app PASSWORD ?", "SET app.token = ?"))
+            for query in queries
         )
     session.close()
 
 
-def test_logins_are_counted_since_postgresql_15(server: PostgresServer, guard: GuardSession) -> None:
+def test_logins_are_counted_since_postgresql_15(
+    server: PostgresServer, guard: GuardSession
+) -> None:
     """Before that, whoever asks waits for the statistics collector."""
     before = measure(guard, [GUARD]).logins
     for _ in range(5):
@@ -376,6 +437,12 @@ def test_logins_are_counted_since_postgresql_15(server: PostgresServer, guard: G
     def counted() -> bool:
         now = measure(guard, [GUARD]).logins
         assert now is not None
-        return min(now.total - before.total, now.by_database["postgres"] - before.by_database["postgres"]) >= 5
+        return (
+            min(
+                now.total - before.total,
+                now.by_database["postgres"] - before.by_database["postgres"],
+            )
+            >= 5
+        )
 
     wait_until(counted)

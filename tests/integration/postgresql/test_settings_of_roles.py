@@ -1,4 +1,6 @@
-"""Whatever the guard's role, its database or the server is set to, the guard gets in and sees the same."""
+"""Whatever the guard's role, its database or the server is set to, the guard gets in and sees the
+same.
+"""
 
 import time
 from collections.abc import Iterator
@@ -15,8 +17,8 @@ from doubles.postgres_server import PostgresServer
 from tests.support.builders import a_policy, a_pulse_event
 from tests.support.guarded import GUARD, Guarded, create_guard_role, fill
 
-# A library that is not there keeps everybody out whom it is set for, and a role whose activities are not tracked shows
-# no state of its own: nobody but the guard is harmed by that.
+# A library that is not there keeps everybody out whom it is set for, and a role whose activities
+# are not tracked shows no state of its own: nobody but the guard is harmed by that.
 BEYOND_THE_GUARD = ("local_preload_libraries", "session_preload_libraries", "track_activities")
 
 
@@ -26,16 +28,20 @@ def look(guarded: Guarded) -> tuple[Measurement, list[Session]]:
     try:
         measurement = measure(session, [GUARD])
         sessions = take_snapshot(session, measurement).sessions
-        return measurement, sorted((each for each in sessions if each.role == "büro"), key=lambda each: each.pid)
+        return measurement, sorted(
+            (each for each in sessions if each.role == "büro"), key=lambda each: each.pid
+        )
     finally:
         session.close()
 
 
 def possible_values(server: PostgresServer) -> Iterator[tuple[str, str]]:
-    """The bounds, or each value, of every setting that a role can be given; of a free text one that is nonsense."""
+    """The bounds, or each value, of every setting that a role can be given; of a free text one that
+    is nonsense.
+    """
     settings = server.execute(
-        "SELECT name, vartype, min_val, max_val, enumvals FROM pg_settings"
-        " WHERE context IN ('user', 'superuser') AND name <> ALL (%s)",
+        "SELECT name, vartype, min_val, max_val, enumvals FROM pg_settings WHERE context IN "
+        "('user', 'superuser') AND name <> ALL (%s)",
         (list(BEYOND_THE_GUARD),),
     )
     for name, kind, least, most, choices in settings:
@@ -49,7 +55,10 @@ def possible_values(server: PostgresServer) -> Iterator[tuple[str, str]]:
             case _:
                 values = ["nonsense"]
         yield from ((name, value) for value in values)
-    yield from (("client_encoding", encoding) for encoding in ("LATIN1", "EUC_JP", "SJIS", "WIN1251", "SQL_ASCII"))
+    yield from (
+        ("client_encoding", encoding)
+        for encoding in ("LATIN1", "EUC_JP", "SJIS", "WIN1251", "SQL_ASCII")
+    )
     yield from (("datestyle", style) for style in ("German", "SQL, DMY", "Postgres"))
     yield from (("timezone", "Asia/Kolkata"), ("search_path", '"ü"'), ("role", "büro"))
     yield from (("rds.rds_reserved_connections", value) for value in ("many", "-5", "99999999999"))
@@ -84,7 +93,9 @@ def a_serializable_writer(server: PostgresServer) -> Iterator[None]:
     """A transaction that keeps deferrable ones waiting for a safe snapshot."""
     server.execute("CREATE TABLE stock (item int); INSERT INTO stock VALUES (1)")
     writer = server.connect().cursor()
-    writer.execute("BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT * FROM stock; UPDATE stock SET item = 2")
+    writer.execute(
+        "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT * FROM stock; UPDATE stock SET item = 2"
+    )
     yield
     writer.execute("ROLLBACK")
 
@@ -99,7 +110,9 @@ def altered(server: PostgresServer, what: str, settings: dict[str, str]) -> Iter
 
 
 @pytest.mark.parametrize("of", [f"ROLE {GUARD}", "DATABASE postgres"])
-def test_hostile_settings_together_keep_it_neither_out_nor_from_its_work(server: PostgresServer, of: str) -> None:
+def test_hostile_settings_together_keep_it_neither_out_nor_from_its_work(
+    server: PostgresServer, of: str
+) -> None:
     create_guard_role(server)
     server.execute("CREATE ROLE app LOGIN")
     server.execute(f"GRANT app TO {GUARD}")
@@ -124,7 +137,9 @@ def test_hostile_settings_together_keep_it_neither_out_nor_from_its_work(server:
     with a_serializable_writer(server), altered(server, of, hostile):
         report = guarded.deliver(a_pulse_event())
         assert report["kind"] == "preflight_failed", report["headline"]
-        assert f'GRANT pg_read_all_stats TO "{GUARD}"' in report["escalation"], "not to the role that it is set to"
+        assert f'GRANT pg_read_all_stats TO "{GUARD}"' in report["escalation"], (
+            "not to the role that it is set to"
+        )
 
         server.execute(f"GRANT pg_monitor TO {GUARD}")
         fill(server, role="app")

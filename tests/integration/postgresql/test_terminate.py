@@ -1,4 +1,6 @@
-"""Guarded termination on real servers: only what still is what the snapshot showed goes, and every outcome is true."""
+"""Guarded termination on real servers: only what still is what the snapshot showed goes, and every
+outcome is true.
+"""
 
 import os
 import signal
@@ -103,7 +105,9 @@ def test_what_still_is_what_the_snapshot_showed_is_terminated_and_seen_gone(guar
 
 
 def test_a_session_that_moved_on_since_the_snapshot_is_left_alone(guard: Guard) -> None:
-    """Worked meanwhile; works now; ended; its pid, its role or its state is another than was seen."""
+    """Worked meanwhile; works now; ended; its pid, its role or its state is another than was
+    seen.
+    """
     clients = [guard.server.connect("app") for _ in range(7)]
     pids = [pid_of(client) for client in clients]
     worked, working, ended = clients[:3]
@@ -122,14 +126,25 @@ def test_a_session_that_moved_on_since_the_snapshot_is_left_alone(guard: Guard) 
     wait_until(lambda: not guard.server.has_session(pids[2]))
     results, _ = guard.terminate(snapshot, pids)
     assert results == dict.fromkeys(pids[:6], Result.MOVED_ON) | {pids[6]: Result.TERMINATED}
-    assert [guard.server.has_session(pid) for pid in pids] == [True, True, False, True, True, True, False]
+    assert [guard.server.has_session(pid) for pid in pids] == [
+        True,
+        True,
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
     assert run(worked, "SELECT 2") == [(2,)]
 
 
 def test_nothing_is_signalled_on_another_server_than_the_snapshots(guard: Guard) -> None:
     client = guard.server.connect("app")
     snapshot = guard.look()
-    server = replace(snapshot.measurement.server, started_at=snapshot.measurement.server.started_at - timedelta(days=1))
+    server = replace(
+        snapshot.measurement.server,
+        started_at=snapshot.measurement.server.started_at - timedelta(days=1),
+    )
     elsewhere = replace(snapshot, measurement=replace(snapshot.measurement, server=server))
     results, _ = guard.terminate(elsewhere, [pid_of(client)])
     assert results == {pid_of(client): Result.MOVED_ON}
@@ -140,19 +155,30 @@ def test_nothing_is_signalled_on_another_server_than_the_snapshots(guard: Guard)
 def test_superusers_amazons_and_the_guards_own_sessions_are_denied_even_if_a_plan_names_them(
     guard: Guard, role: str
 ) -> None:
-    guard.server.execute("CREATE ROLE rdsadmin LOGIN; CREATE ROLE rdsproxyadmin LOGIN; CREATE ROLE rdsrepladmin LOGIN")
+    guard.server.execute(
+        "CREATE ROLE rdsadmin LOGIN; CREATE ROLE rdsproxyadmin LOGIN; CREATE ROLE rdsrepladmin "
+        "LOGIN"
+    )
     untouchable, app = guard.server.connect(role), guard.server.connect("app")
     log_before = len(guard.server.postgres.log)
     results, _ = guard.terminate(guard.look(), [pid_of(untouchable), pid_of(app)])
     assert results == {pid_of(untouchable): Result.DENIED, pid_of(app): Result.TERMINATED}
     assert run(untouchable, "SELECT 1") == [(1,)]
-    assert "permission denied" not in guard.server.postgres.log[log_before:], "the server was not even asked"
+    assert "permission denied" not in guard.server.postgres.log[log_before:], (
+        "the server was not even asked"
+    )
 
 
-def test_after_an_error_in_a_batch_the_others_outcomes_are_known_and_the_rest_go_on(guard: Guard) -> None:
-    """The guard may signal its own role's members alone: the others raise an ERROR in the middle of the batch."""
+def test_after_an_error_in_a_batch_the_others_outcomes_are_known_and_the_rest_go_on(
+    guard: Guard,
+) -> None:
+    """The guard may signal its own role's members alone: the others raise an ERROR in the middle of
+    the batch.
+    """
     server = guard.server
-    server.execute(f"CREATE ROLE stranger LOGIN; GRANT app TO {GUARD}; REVOKE pg_signal_backend FROM {GUARD}")
+    server.execute(
+        f"CREATE ROLE stranger LOGIN; GRANT app TO {GUARD}; REVOKE pg_signal_backend FROM {GUARD}"
+    )
     app = [pid_of(server.connect("app")) for _ in range(20)]
     stranger = pid_of(server.connect("stranger"))
     results, stopped_by = guard.terminate(
@@ -166,13 +192,17 @@ def test_after_an_error_in_a_batch_the_others_outcomes_are_known_and_the_rest_go
 def test_each_batch_is_told_before_the_next_and_none_is_larger_than_the_limit(guard: Guard) -> None:
     pids = [pid_of(guard.server.connect("app")) for _ in range(5)]
     guard.terminate(guard.look(), pids, replace(LIMITS, batch_size=2))
-    assert guard.batches == [dict.fromkeys(batch, Result.TERMINATED) for batch in (pids[:2], pids[2:4], pids[4:])]
+    assert guard.batches == [
+        dict.fromkeys(batch, Result.TERMINATED) for batch in (pids[:2], pids[2:4], pids[4:])
+    ]
 
 
 def test_it_stops_once_enough_slots_are_free(guard: Guard) -> None:
     pids = [pid_of(guard.server.connect("app")) for _ in range(6)]
     snapshot = guard.look()
-    results, stopped_by = guard.terminate(snapshot, pids, replace(LIMITS, batch_size=2), enough=snapshot.used - 3)
+    results, stopped_by = guard.terminate(
+        snapshot, pids, replace(LIMITS, batch_size=2), enough=snapshot.used - 3
+    )
     assert list(results.values()) == [Result.TERMINATED] * 4 + [Result.LEFT] * 2
     assert stopped_by == f"{snapshot.used - 4} sessions are in use, below the target"
 
@@ -191,19 +221,25 @@ def test_a_session_whose_state_is_not_tracked_is_denied(guard: Guard) -> None:
     snapshot = guard.look()
     ((state,),) = [(session.state,) for session in snapshot.sessions if session.pid == untracked]
     assert state is SessionState.DISABLED
-    # Its times are hidden as well: without them it could not even be named, and is left alone for that.
+    # Its times are hidden as well: without them it could not even be named, and is left alone for
+    # that.
     results, _ = guard.terminate(snapshot, [untracked])
     assert results[untracked] in (Result.DENIED, Result.MOVED_ON)
     assert guard.server.has_session(untracked)
 
 
 def test_a_walsender_is_left_alone_even_if_a_plan_names_it(own_postgres: OwnPostgres) -> None:
-    server = own_postgres(hba=["host all all 127.0.0.0/8 trust", "host replication all 127.0.0.0/8 trust"])
+    server = own_postgres(
+        hba=["host all all 127.0.0.0/8 trust", "host replication all 127.0.0.0/8 trust"]
+    )
     create_guard_role(server)
     server.execute("CREATE ROLE app LOGIN REPLICATION")
     client = server.connect("app")
     replica = psycopg2.connect(
-        host=server.host, port=server.port, user="app", connection_factory=PhysicalReplicationConnection
+        host=server.host,
+        port=server.port,
+        user="app",
+        connection_factory=PhysicalReplicationConnection,
     )
     columns = "pid, backend_start, usesysid, state, state_change"
     ((pid, start, role_id, state, state_change),) = server.execute(
@@ -213,7 +249,12 @@ def test_a_walsender_is_left_alone_even_if_a_plan_names_it(own_postgres: OwnPost
         snapshot = guard.look()
         (own,) = [session for session in snapshot.sessions if session.pid == pid_of(client)]
         walsender = replace(
-            own, pid=pid, backend_start=start, role_id=role_id, state=SessionState(state), state_change=state_change
+            own,
+            pid=pid,
+            backend_start=start,
+            role_id=role_id,
+            state=SessionState(state),
+            state_change=state_change,
         )
         results, _ = guard.terminate(replace(snapshot, sessions=(walsender, own)), [pid, own.pid])
     assert results == {pid: Result.MOVED_ON, own.pid: Result.TERMINATED}
@@ -244,7 +285,10 @@ def test_a_server_that_lets_nobody_look_any_more_leaves_the_batch_unknown(guard:
     finally:
         guard.server.execute("GRANT EXECUTE ON FUNCTION pg_stat_get_activity(integer) TO PUBLIC")
     assert results == {pids[0]: Result.UNKNOWN, pids[1]: Result.LEFT}
-    assert stopped_by == "lost sight of the database: look: permission denied for function pg_stat_get_activity"
+    assert (
+        stopped_by
+        == "lost sight of the database: look: permission denied for function pg_stat_get_activity"
+    )
 
 
 @pytest.mark.parametrize("postgres", [18], indirect=True)
@@ -286,7 +330,9 @@ def test_a_session_that_does_not_die_survived(guard: Guard) -> None:
     wait_until(lambda: not guard.server.has_session(stuck))
 
 
-def test_when_the_database_is_lost_what_was_in_hand_is_unknown_and_nothing_is_retried(guard: Guard) -> None:
+def test_when_the_database_is_lost_what_was_in_hand_is_unknown_and_nothing_is_retried(
+    guard: Guard,
+) -> None:
     pids = [pid_of(guard.server.connect("app")) for _ in range(3)]
     snapshot = guard.look()
     guard_pid = guard.session.connection.info.backend_pid

@@ -39,7 +39,11 @@ def of_the_reporter(state: str = "ALARM") -> dict[str, Any]:
 
 
 def test_slack_hears_of_an_alarm_and_of_its_end(slack: SlackDouble, notify: Notify) -> None:
-    notify(an_alarm_event(NO_PULSE, AlarmDescription="orders: For 3 minutes nobody has looked at this database."))
+    notify(
+        an_alarm_event(
+            NO_PULSE, AlarmDescription="orders: For 3 minutes nobody has looked at this database."
+        )
+    )
     notify(an_alarm_event(NO_PULSE, state="OK", OldStateValue="ALARM"))
 
     on, over = slack.channel_view
@@ -54,7 +58,9 @@ def test_an_alarm_that_is_new_is_no_news(slack: SlackDouble, notify: Notify) -> 
     assert slack.channel_view == []
 
 
-def test_what_slack_did_not_take_is_left_to_lambdas_next_try(slack: SlackDouble, notify: Notify) -> None:
+def test_what_slack_did_not_take_is_left_to_lambdas_next_try(
+    slack: SlackDouble, notify: Notify
+) -> None:
     slack.fail(404)
     with pytest.raises(TellingError, match="Slack"):
         notify(an_alarm_event(NO_PULSE))

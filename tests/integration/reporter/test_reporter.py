@@ -1,4 +1,5 @@
-"""What becomes of a delivery: kept, read into its incident, told in Slack over real HTTP, by e-mail and to machines.
+"""What becomes of a delivery: kept, read into its incident, told in Slack over real HTTP, by e-mail
+and to machines.
 
 Whatever fails, the rest is done, and Lambda's next try does what is missing and nothing twice.
 """
@@ -25,7 +26,14 @@ from connection_guard.core.incident.incident import Incident, Progress
 from connection_guard.errors import ForeignEventError, StoreError, TellingError
 from doubles.slack_double import SlackDouble
 from reporter.reporter import Reporter, World
-from tests.support.deliveries import FUNCTION_NAME, REGION, a_crash, a_notification, a_report, a_success
+from tests.support.deliveries import (
+    FUNCTION_NAME,
+    REGION,
+    a_crash,
+    a_notification,
+    a_report,
+    a_success,
+)
 from tests.support.incidents import a_context
 
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
@@ -41,12 +49,19 @@ class Outside:
         self.context = a_context()
         self.during_telling: Callable[[], None] | None = None
         self.s3 = boto3.client("s3", region_name=REGION)
-        self.s3.create_bucket(Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.s3.create_bucket(
+            Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
         boto3.client("dynamodb", region_name=REGION).create_table(
             TableName="incidents",
             BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")
+            ],
         )
         topic = boto3.client("sns", region_name=REGION).create_topic(Name="incidents")["TopicArn"]
         self.settings = ReporterSettings("incidents", "evidence", topic, "slack", "ConnectionGuard")
@@ -88,7 +103,10 @@ class Outside:
     @property
     def objects(self) -> dict[str, bytes]:
         listed = self.s3.list_objects_v2(Bucket="evidence").get("Contents", [])
-        return {each["Key"]: self.s3.get_object(Bucket="evidence", Key=each["Key"])["Body"].read() for each in listed}
+        return {
+            each["Key"]: self.s3.get_object(Bucket="evidence", Key=each["Key"])["Body"].read()
+            for each in listed
+        }
 
 
 @dataclass(frozen=True)
@@ -121,7 +139,9 @@ class RecordingSns:
 
 
 class BreakableStore(Store):
-    """The real store, which can be told that AWS refuses; `meanwhile` happens before the next write to the table."""
+    """The real store, which can be told that AWS refuses; `meanwhile` happens before the next write
+    to the table.
+    """
 
     def __init__(self, settings: ReporterSettings) -> None:
         super().__init__(settings)
@@ -197,14 +217,22 @@ def everything_said(slack: SlackDouble) -> str:
     return json.dumps([message.content for message in slack.messages], ensure_ascii=False)
 
 
-def test_from_the_first_alarm_to_the_recovery_there_is_one_message(outside: Outside, slack: SlackDouble) -> None:
-    outside.deliver(a_success(a_report("observation", at(0), tier="warning", alarm="ALARM", used=75), "run-1"))
+def test_from_the_first_alarm_to_the_recovery_there_is_one_message(
+    outside: Outside, slack: SlackDouble
+) -> None:
+    outside.deliver(
+        a_success(a_report("observation", at(0), tier="warning", alarm="ALARM", used=75), "run-1")
+    )
     (message,) = slack.channel_view
     assert outside.progress() is Progress.OPEN
 
     outside.deliver(a_success(a_report("remediation", at(3)), "run-2"))
-    outside.deliver(a_success(a_report("observation", at(9), tier="critical", alarm="OK", used=40), "run-3"))
-    outside.deliver(a_success(a_report("observation", at(10), tier="warning", alarm="OK", used=40), "run-4"))
+    outside.deliver(
+        a_success(a_report("observation", at(9), tier="critical", alarm="OK", used=40), "run-3")
+    )
+    outside.deliver(
+        a_success(a_report("observation", at(10), tier="warning", alarm="OK", used=40), "run-4")
+    )
 
     assert slack.channel_view == [message]
     assert outside.progress() is Progress.CLOSED
@@ -216,7 +244,9 @@ def test_from_the_first_alarm_to_the_recovery_there_is_one_message(outside: Outs
 def test_an_alarm_that_ends_above_the_target_ends_its_incident_and_the_next_one_is_notified(
     outside: Outside, slack: SlackDouble
 ) -> None:
-    """The attempt leaves 70 of 97 connections in use: 72 %, below every alarm's threshold and above the target."""
+    """The attempt leaves 70 of 97 connections in use: 72 %, below every alarm's threshold and above
+    the target.
+    """
     attempt = a_report("remediation", at(0), recovered=False)
     attempt["after"] |= {"used": 70, "utilisation": 72.2}
     outside.deliver(a_success(attempt, "run-1"))
@@ -233,8 +263,12 @@ def test_an_alarm_that_ends_above_the_target_ends_its_incident_and_the_next_one_
     assert states(outside) == ["[critical]", "[recovered]", "[recovering]"]
 
 
-def test_whoever_was_called_is_called_off_before_the_alarm_ends(outside: Outside, slack: SlackDouble) -> None:
-    refusal = a_report("observation", at(0), alarm="ALARM", used=97, escalation="refused: 80 % of all sessions")
+def test_whoever_was_called_is_called_off_before_the_alarm_ends(
+    outside: Outside, slack: SlackDouble
+) -> None:
+    refusal = a_report(
+        "observation", at(0), alarm="ALARM", used=97, escalation="refused: 80 % of all sessions"
+    )
     outside.deliver(a_success(refusal, "run-1"))
     outside.deliver(a_success(a_recovery(5), "run-2"))
 
@@ -242,15 +276,24 @@ def test_whoever_was_called_is_called_off_before_the_alarm_ends(outside: Outside
     assert "people are no longer needed: below the target again" in json.dumps(message.content)
     assert "have to act" not in json.dumps(message.content)
     document = json.loads(json.loads(outside.sns.messages[-1]["Message"])["default"])
-    assert (states(outside), document["progress"]) == (["[people needed]", "[recovering]"], "recovering")
+    assert (states(outside), document["progress"]) == (
+        ["[people needed]", "[recovering]"],
+        "recovering",
+    )
 
     outside.deliver(a_success(a_report("observation", at(9), alarm="OK", used=60), "run-3"))
     assert states(outside)[2:] == ["[recovered]"]
 
 
-def test_an_alarm_that_fires_anew_while_people_are_needed_is_notified(outside: Outside, slack: SlackDouble) -> None:
-    outside.deliver(a_success(a_report("observation", at(0), tier="warning", alarm="ALARM", used=80), "run-0"))
-    refusal = a_report("observation", at(1), alarm="ALARM", used=97, escalation="refused: 80 % of all sessions")
+def test_an_alarm_that_fires_anew_while_people_are_needed_is_notified(
+    outside: Outside, slack: SlackDouble
+) -> None:
+    outside.deliver(
+        a_success(a_report("observation", at(0), tier="warning", alarm="ALARM", used=80), "run-0")
+    )
+    refusal = a_report(
+        "observation", at(1), alarm="ALARM", used=97, escalation="refused: 80 % of all sessions"
+    )
     outside.deliver(a_success(refusal, "run-1"))
     outside.deliver(a_success(a_report("observation", at(5), alarm="OK", used=80), "run-2"))
     outside.deliver(a_success(a_report("observation", at(9), alarm="ALARM", used=95), "run-3"))
@@ -328,7 +371,9 @@ def test_evidence_is_a_line_a_session_and_the_report_beside_it(outside: Outside)
     assert document["headline"] == report["headline"]
 
 
-def test_a_crash_of_the_responder_is_an_incident_of_its_database(outside: Outside, slack: SlackDouble) -> None:
+def test_a_crash_of_the_responder_is_an_incident_of_its_database(
+    outside: Outside, slack: SlackDouble
+) -> None:
     outside.deliver(a_crash())
 
     assert outside.progress() is Progress.ESCALATED
@@ -351,7 +396,9 @@ def test_through_a_webhook_each_change_is_a_message(outside: Outside, slack: Sla
 # Nothing is lost.
 
 
-def test_slack_that_is_down_for_an_hour_is_told_it_all_afterwards(outside: Outside, slack: SlackDouble) -> None:
+def test_slack_that_is_down_for_an_hour_is_told_it_all_afterwards(
+    outside: Outside, slack: SlackDouble
+) -> None:
     slack.fail(times=1000)
     for minute in range(0, 60, 20):
         outside.now = at(minute)
@@ -444,7 +491,9 @@ def test_a_message_that_cannot_be_read_is_told_once_and_kept_by_lambda(outside: 
     invocation = an_invocation()
     for _ in range(3):  # Lambda tries the same invocation again
         with pytest.raises(ForeignEventError):
-            outside.reporter(a_notification({"requestContext": {"condition": "Success"}}), invocation)
+            outside.reporter(
+                a_notification({"requestContext": {"condition": "Success"}}), invocation
+            )
 
     assert outside.sns.subjects == ["[unreadable report]"]
 
@@ -465,16 +514,21 @@ def test_no_secret_is_told_stored_or_logged(
     slack.fail(times=1000)
     with pytest.raises(TellingError) as error:
         outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
-    outside.secret = replace(SlackBot(slack.token, slack.channel), base_url="http://127.0.0.1:1/api/")
+    outside.secret = replace(
+        SlackBot(slack.token, slack.channel), base_url="http://127.0.0.1:1/api/"
+    )
     with pytest.raises(TellingError) as other:
         outside.deliver(a_success(a_report("remediation", at(1)), "run-2"))
 
     logged = capsys.readouterr()
-    said = f"{error.value}{other.value}{logged.out}{logged.err}{outside.sns.messages}{outside.incident}"
+    said = f"{error.value}{other.value}{logged.out}{logged.err}"
+    said += f"{outside.sns.messages}{outside.incident}"
     assert slack.token not in said
 
 
-def test_a_throttled_lease_keeps_nobody_from_being_told(outside: Outside, slack: SlackDouble) -> None:
+def test_a_throttled_lease_keeps_nobody_from_being_told(
+    outside: Outside, slack: SlackDouble
+) -> None:
     record = a_success(a_report("remediation", at(0)), "run-1")
     outside.store.lease_is_throttled = True
     for _ in range(2):
@@ -523,7 +577,9 @@ def test_an_incident_that_begins_while_the_last_is_told_is_told(
     assert outside.incident.slack is not None
 
 
-@pytest.mark.parametrize("wrong", [{"attempt": None}, {"evidence": {"format": 1}}, {"evidence": 7}, {"spared": [1]}])
+@pytest.mark.parametrize(
+    "wrong", [{"attempt": None}, {"evidence": {"format": 1}}, {"evidence": 7}, {"spared": [1]}]
+)
 def test_a_report_with_one_wrong_field_is_told_and_spoils_nothing_that_comes_after(
     outside: Outside, slack: SlackDouble, wrong: dict[str, Any]
 ) -> None:

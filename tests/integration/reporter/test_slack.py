@@ -1,4 +1,6 @@
-"""Slack over real HTTP: one message that is edited, its thread, and what happens where Slack does not do its part."""
+"""Slack over real HTTP: one message that is edited, its thread, and what happens where Slack does
+not do its part.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -25,7 +27,15 @@ from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.slack_message import GREEN, PURPLE, RED
 from connection_guard.errors import TellingError
 from doubles.slack_double import SlackDouble
-from tests.support.incidents import LINKS, OPENED, a_recovery, an_alarm, an_entry, an_escalation, an_incident
+from tests.support.incidents import (
+    LINKS,
+    OPENED,
+    a_recovery,
+    an_alarm,
+    an_entry,
+    an_escalation,
+    an_incident,
+)
 
 LATER = OPENED + timedelta(minutes=12)
 START, SECOND, END = an_entry(0, alarm=an_alarm()), an_entry(1, attempt=2), a_recovery(3)
@@ -49,7 +59,9 @@ def told(incident: Incident, secret: SlackSecret) -> Incident:
 # As a bot
 
 
-def test_an_incident_is_one_message_that_is_edited_and_every_attempt_is_in_its_thread(slack: SlackDouble) -> None:
+def test_an_incident_is_one_message_that_is_edited_and_every_attempt_is_in_its_thread(
+    slack: SlackDouble,
+) -> None:
     opened = told(an_incident(START), bot(slack))
     (message,) = slack.channel_view
     assert "nearly run out" in str(message.blocks[0])
@@ -62,16 +74,20 @@ def test_an_incident_is_one_message_that_is_edited_and_every_attempt_is_in_its_t
     assert message.content["attachments"][0]["color"] == GREEN
     assert len(message.edits) == 1
     replies = slack.thread_of(message)
-    assert ["Attempt 1" in replies[0].text, "Attempt 2" in replies[1].text, "03:03" in replies[2].text] == [True] * 3
+    assert [
+        "Attempt 1" in replies[0].text,
+        "Attempt 2" in replies[1].text,
+        "03:03" in replies[2].text,
+    ] == [True] * 3
     assert len(replies) == 3
 
 
 def test_nothing_unfurls(slack: SlackDouble) -> None:
     told(an_incident(START), bot(slack))
 
-    assert [(each.content["unfurl_links"], each.content["unfurl_media"]) for each in slack.messages] == [
-        (False, False)
-    ] * 2
+    assert [
+        (each.content["unfurl_links"], each.content["unfurl_media"]) for each in slack.messages
+    ] == [(False, False)] * 2
 
 
 def test_what_has_been_told_is_not_told_again(slack: SlackDouble) -> None:
@@ -179,7 +195,9 @@ def test_a_thread_that_takes_too_long_is_finished_by_the_next_delivery(slack: Sl
     assert len(slack.thread_of(slack.channel_view[0])) == 2
 
 
-def test_a_slow_slack_is_not_waited_for(slack: SlackDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_slack_is_not_waited_for(
+    slack: SlackDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("connection_guard.adapters.slack.client.REQUEST_SECONDS", 0.2)
     slack.be_slow(60)
     started = monotonic()
@@ -203,16 +221,23 @@ def test_a_closed_slack_is_told_of(slack: SlackDouble, way: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "error"), [({"token": "xoxb-other"}, "invalid_auth"), ({"channel": "C0"}, "channel_not_found")]
+    ("changes", "error"),
+    [({"token": "xoxb-other"}, "invalid_auth"), ({"channel": "C0"}, "channel_not_found")],
 )
-def test_what_slack_refuses_is_told_in_its_words(slack: SlackDouble, changes: dict[str, str], error: str) -> None:
-    assert str(telling(an_incident(START), bot(slack, **changes)).error) == f"Slack refused: {error}"
+def test_what_slack_refuses_is_told_in_its_words(
+    slack: SlackDouble, changes: dict[str, str], error: str
+) -> None:
+    assert (
+        str(telling(an_incident(START), bot(slack, **changes)).error) == f"Slack refused: {error}"
+    )
 
 
 # Through a webhook
 
 
-def test_a_webhook_gets_a_message_for_every_change_of_state_and_for_nothing_else(slack: SlackDouble) -> None:
+def test_a_webhook_gets_a_message_for_every_change_of_state_and_for_nothing_else(
+    slack: SlackDouble,
+) -> None:
     secret = SlackWebhook(slack.webhook)
     incident = told(an_incident(START), secret)
     incident = told(replace(incident, entries=(START, SECOND)), secret)
@@ -253,7 +278,9 @@ def test_a_webhooks_rate_limit_is_honoured(slack: SlackDouble) -> None:
 
 
 def test_the_secret_is_a_token_and_a_channel_or_a_webhook() -> None:
-    assert parse_slack_secret('{"token": "xoxb-1-a", "channel": "C0123ABCD"}') == SlackBot("xoxb-1-a", "C0123ABCD")
+    assert parse_slack_secret('{"token": "xoxb-1-a", "channel": "C0123ABCD"}') == SlackBot(
+        "xoxb-1-a", "C0123ABCD"
+    )
     assert parse_slack_secret(
         '{"token": "xoxb-1-a", "channel": "#ops", "base_url": "https://slack-gov.com/api/"}'
     ) == SlackBot("xoxb-1-a", "#ops", "https://slack-gov.com/api/")
@@ -272,7 +299,7 @@ WRONG = {
     '{"token": "hush", "channel": "C0"}': '"token" is no Slack token',
     '{"token": "xoxb-hush\\n", "channel": "C0"}': '"token" is no Slack token',
     '{"token": "xoxb-hush", "channel": ""}': '"channel" is no',
-    '{"token": "xoxb-hush", "channel": "C0", "base_url": "http://example.com/hush"}': '"base_url" is no https',
+    '{"token": "xoxb-hush", "channel": "C0", "base_url": "http://a.com/hush"}': '"base_url" is no',
     '{"webhook": "http://example.com/hush"}': '"webhook" is no https',
     '{"webhook": "https://example.com/hu sh"}': '"webhook" is no https',
     '{"webhook": "https://[hush"}': '"webhook" is no https',
@@ -280,7 +307,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_is_wrong_with_a_secret_is_one_line_that_names_the_keys_and_shows_no_value(text: str) -> None:
+def test_what_is_wrong_with_a_secret_is_one_line_that_names_the_keys_and_shows_no_value(
+    text: str,
+) -> None:
     with pytest.raises(TellingError) as raised:
         parse_slack_secret(text)
 
@@ -312,11 +341,15 @@ def test_the_secret_is_read_once_in_five_minutes(secrets: Any) -> None:
 
 
 def test_a_secret_that_is_not_there_or_is_wrong_is_named(secrets: Any) -> None:
-    with pytest.raises(TellingError, match=r"Slack's secret slack could not be read: .*ResourceNotFound"):
+    with pytest.raises(
+        TellingError, match=r"Slack's secret slack could not be read: .*ResourceNotFound"
+    ):
         read_slack_secret("slack")
 
     secrets.create_secret(Name="slack", SecretString='{"token": "hush", "channel": "C0"}')
-    with pytest.raises(TellingError, match=r'"token" is no Slack token; .* \(secret slack\)') as raised:
+    with pytest.raises(
+        TellingError, match=r'"token" is no Slack token; .* \(secret slack\)'
+    ) as raised:
         read_slack_secret("slack")
     assert "hush" not in str(raised.value)
 
@@ -324,7 +357,11 @@ def test_a_secret_that_is_not_there_or_is_wrong_is_named(secrets: Any) -> None:
 @pytest.mark.parametrize("way", ["bot", "webhook"])
 @pytest.mark.parametrize("trouble", ["none", "failing", "limited", "refusing", "closed"])
 def test_no_secret_reaches_a_log_an_error_or_a_message(
-    slack: SlackDouble, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], way: str, trouble: str
+    slack: SlackDouble,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    way: str,
+    trouble: str,
 ) -> None:
     """Even with every logger at DEBUG."""
     caplog.set_level(logging.DEBUG)
@@ -343,14 +380,22 @@ def test_no_secret_reaches_a_log_an_error_or_a_message(
 
     output = capfd.readouterr()
     everything = "".join(
-        (caplog.text, output.out, output.err, repr(secret), repr(result), *(repr(each) for each in slack.messages))
+        (
+            caplog.text,
+            output.out,
+            output.err,
+            repr(secret),
+            repr(result),
+            *(repr(each) for each in slack.messages),
+        )
     )
     assert slack.token not in everything
     assert "unguessable" not in everything
 
 
 @pytest.mark.parametrize(
-    "secret", [SlackBot("xoxb-unguessable\n", "C0"), SlackWebhook("https://hooks.slack.com/\nunguessable")]
+    "secret",
+    [SlackBot("xoxb-unguessable\n", "C0"), SlackWebhook("https://hooks.slack.com/\nunguessable")],
 )
 def test_not_even_an_error_of_pythons_own_shows_it(slack: SlackDouble, secret: SlackSecret) -> None:
     """They would show a header, or an address, that HTTP cannot carry."""

@@ -1,4 +1,6 @@
-"""Several execution environments of one guard on one real server: they take turns, and each knows what others did."""
+"""Several execution environments of one guard on one real server: they take turns, and each knows
+what others did.
+"""
 
 import os
 import signal
@@ -21,7 +23,14 @@ from connection_guard.errors import StatementError
 from doubles.postgres_server import PostgresServer, wait_until
 from responder import respond
 from responder.respond import Responder
-from tests.support.builders import NOW, WARNING_ALARM, a_policy, a_pulse_event, a_rule, an_alarm_event
+from tests.support.builders import (
+    NOW,
+    WARNING_ALARM,
+    a_policy,
+    a_pulse_event,
+    a_rule,
+    an_alarm_event,
+)
 from tests.support.guarded import GUARD, Guarded, create_guard_role, fill
 
 NEWEST = pytest.mark.parametrize("postgres", [18], indirect=True)
@@ -39,7 +48,9 @@ Environment = Callable[..., Guarded]
 
 @pytest.fixture
 def environment(database: PostgresServer) -> Environment:
-    """A new execution environment of the same guard, with a seat of its own where it has served a pulse."""
+    """A new execution environment of the same guard, with a seat of its own where it has served a
+    pulse.
+    """
 
     def new(policy: Policy | None = None, *, is_warm: bool = True) -> Guarded:
         guard = Guarded(database, policy)
@@ -59,7 +70,12 @@ def pulse(minute: int) -> dict[str, Any]:
 
 
 def seats(database: PostgresServer) -> set[int]:
-    return {pid for (pid,) in database.execute("SELECT pid FROM pg_stat_activity WHERE usename = %s", (GUARD,))}
+    return {
+        pid
+        for (pid,) in database.execute(
+            "SELECT pid FROM pg_stat_activity WHERE usename = %s", (GUARD,)
+        )
+    }
 
 
 def sessions_of_app(database: PostgresServer) -> int:
@@ -68,9 +84,14 @@ def sessions_of_app(database: PostgresServer) -> int:
 
 
 def deliver_at_once(environments: Sequence[Guarded]) -> list[dict[str, Any]]:
-    """The reports on an alarm that each environment is given at the same moment, in the order in which they ended."""
+    """The reports on an alarm that each environment is given at the same moment, in the order in
+    which they ended.
+    """
     reports: list[dict[str, Any]] = []
-    threads = [threading.Thread(target=lambda guard=guard: reports.append(guard.deliver())) for guard in environments]
+    threads = [
+        threading.Thread(target=lambda guard=guard: reports.append(guard.deliver()))
+        for guard in environments
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -102,7 +123,9 @@ def test_a_run_waits_for_the_turn_of_another_and_finds_its_work_done(
     clients = len(fill(database, role="app"))
     first, *others = deliver_at_once(environments)
     assert first["kind"] == "remediation"
-    assert [(each["kind"], each["restraint"]) for each in others] == [("observation", "below target")] * 3
+    assert [(each["kind"], each["restraint"]) for each in others] == [
+        ("observation", "below target")
+    ] * 3
     assert terminated(first) == clients - sessions_of_app(database)
     assert [each["problems"] for each in (first, *others)] == [[]] * 4
     assert [each["outcomes"]["unknown"] for each in (first, *others)] == [0] * 4
@@ -121,13 +144,17 @@ def test_a_run_that_does_not_get_its_turn_says_so_and_its_alarm_is_served_by_the
     assert (report["kind"], report["restraint"]) == ("observation", "another run")
     assert "did not end in time" in report["explanation"]
     assert sessions_of_app(database) == before
-    database.execute(f"ALTER ROLE {GUARD} SET application_name = %s", (a_memory(datetime.now(UTC)),))
+    database.execute(
+        f"ALTER ROLE {GUARD} SET application_name = %s", (a_memory(datetime.now(UTC)),)
+    )
     another_run.close()
     assert guard.deliver(a_pulse_event())["kind"] == "remediation"
 
 
 @NEWEST
-def test_the_hours_share_survives_the_environment(database: PostgresServer, environment: Environment) -> None:
+def test_the_hours_share_survives_the_environment(
+    database: PostgresServer, environment: Environment
+) -> None:
     policy = a_policy(most_per_run=4, most_per_hour=10, attempts=100)
     fill(database, role="app")
     before = sessions_of_app(database)
@@ -138,7 +165,9 @@ def test_the_hours_share_survives_the_environment(database: PostgresServer, envi
 
 
 @NEWEST
-def test_environments_that_run_at_once_share_one_hour(database: PostgresServer, environment: Environment) -> None:
+def test_environments_that_run_at_once_share_one_hour(
+    database: PostgresServer, environment: Environment
+) -> None:
     policy = a_policy(most_per_run=4, most_per_hour=6, attempts=100, watch=timedelta(seconds=1))
     environments = [environment(policy) for _ in range(3)]
     fill(database, role="app")
@@ -177,11 +206,20 @@ def test_environments_that_live_for_one_event_carry_on_and_ask_for_people_at_las
     events = [an_alarm_event(), *map(pulse, range(1, 6))]
     reports = [environment(policy, is_warm=False).deliver(event) for event in events]
     assert [report["attempt"] for report in reports] == [1, 2, 3, 0, 0, 0]
-    assert [report["escalation"] is not None for report in reports] == [False, False, True, False, False, False]
+    assert [report["escalation"] is not None for report in reports] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 @NEWEST
-def test_pulses_of_several_environments_engage_together(database: PostgresServer, environment: Environment) -> None:
+def test_pulses_of_several_environments_engage_together(
+    database: PostgresServer, environment: Environment
+) -> None:
     fill(database, role="app")
     first, second = (environment(is_warm=False).deliver(pulse(minute)) for minute in range(2))
     assert (first["kind"], second["kind"]) == ("pulse", "remediation")
@@ -212,7 +250,9 @@ def test_a_database_that_cannot_be_written_is_served_and_the_report_says_what_ma
     database.execute("ROLLBACK")
     assert (report["kind"], report["recovered"]) == ("remediation", True)
     (problem,) = report["problems"]
-    assert problem.startswith("this run may not be remembered if another execution environment serves the next: ")
+    assert problem.startswith(
+        "this run may not be remembered if another execution environment serves the next: "
+    )
     assert "lock timeout" in problem
 
 
@@ -232,7 +272,9 @@ def test_a_role_that_was_dropped_while_its_sessions_live_does_not_protect_them(
 
 
 @NEWEST
-def test_backends_that_are_stuck_do_not_keep_others_alive(database: PostgresServer, environment: Environment) -> None:
+def test_backends_that_are_stuck_do_not_keep_others_alive(
+    database: PostgresServer, environment: Environment
+) -> None:
     stuck = [database.connect("app").info.backend_pid for _ in range(5)]
     guard = environment(a_policy(most_per_run=5, attempts=10))
     fill(database, role="app")
@@ -249,7 +291,9 @@ def test_backends_that_are_stuck_do_not_keep_others_alive(database: PostgresServ
 
 def hold_the_turn(database: PostgresServer, role: str) -> Connection:
     """A session of the role that has the lock by which the guard's runs take turns."""
-    session = database.connect(role, application_name="connection-guard direct" if role == GUARD else "")
+    session = database.connect(
+        role, application_name="connection-guard direct" if role == GUARD else ""
+    )
     with session.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", (TURN,))
     return session
@@ -270,11 +314,15 @@ def test_whoever_else_takes_the_guards_lock_does_not_stop_it_and_is_named(
     report = guard.deliver()
     assert (report["kind"], report["recovered"]) == ("remediation", True)
     (problem,) = [each for each in report["problems"] if "advisory lock" in each]
-    assert problem.startswith(f'role "app" (pid {stranger.info.backend_pid}) holds the guard\'s own advisory lock')
+    assert problem.startswith(
+        f'role "app" (pid {stranger.info.backend_pid}) holds the guard\'s own advisory lock'
+    )
 
 
 @NEWEST
-def test_people_are_asked_where_a_run_misses_its_turn_again(database: PostgresServer, environment: Environment) -> None:
+def test_people_are_asked_where_a_run_misses_its_turn_again(
+    database: PostgresServer, environment: Environment
+) -> None:
     guard = environment()
     hold_the_turn(database, GUARD)
     fill(database, role="app")
@@ -295,7 +343,9 @@ def test_the_turn_ends_with_a_run_that_had_to_take_it_twice(
     assert turns_taken(database) == 0
 
 
-def fail_once(take: Callable[..., Snapshot], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Snapshot]:
+def fail_once(
+    take: Callable[..., Snapshot], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Snapshot]:
     def fail(*_: object) -> Snapshot:
         monkeypatch.setattr(respond, "take_snapshot", take)
         raise StatementError("sessions: somebody cancelled it")
@@ -322,22 +372,31 @@ def test_the_turn_ends_with_a_run_that_fails(
 def test_a_seat_that_died_at_work_as_the_other_role_does_not_keep_the_turn(
     database: PostgresServer, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connection_guard.adapters.postgresql.observe.SEAT_IS_STALE_AFTER", timedelta(seconds=1))
+    monkeypatch.setattr(
+        "connection_guard.adapters.postgresql.observe.SEAT_IS_STALE_AFTER", timedelta(seconds=1)
+    )
     database.execute("CREATE ROLE connection_guard_proxy LOGIN")
     guard = environment(is_warm=False)
     guard.responder = Responder(
-        replace(guard.settings, proxy=Door(DoorName.PROXY, "127.0.0.2", 1, "connection_guard_proxy")),
+        replace(
+            guard.settings, proxy=Door(DoorName.PROXY, "127.0.0.2", 1, "connection_guard_proxy")
+        ),
         a_policy(),
         guard.connect,
     )
     dead = database.connect("connection_guard_proxy", application_name="connection-guard proxy")
     with dead.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", (TURN,))
-    is_stale = "SELECT state_change < clock_timestamp() - interval '1 s' FROM pg_stat_activity WHERE pid = %s"
+    is_stale = (
+        "SELECT state_change < clock_timestamp() - interval '1 s' FROM pg_stat_activity WHERE pid "
+        "= %s"
+    )
     wait_until(lambda: database.execute(is_stale, (dead.info.backend_pid,)) == [(True,)])
     fill(database, role="app")
     # The way in is free again for a moment.
-    database.execute("SELECT pg_terminate_backend(min(pid)) FROM pg_stat_activity WHERE usename = 'app'")
+    database.execute(
+        "SELECT pg_terminate_backend(min(pid)) FROM pg_stat_activity WHERE usename = 'app'"
+    )
     assert guard.deliver()["kind"] == "remediation"
 
 
@@ -350,9 +409,14 @@ def test_an_alarm_that_was_kept_is_not_acted_on_when_it_is_over_or_old(
     fill(database, role="app")
     turn = hold_the_turn(database, GUARD)
     changed_at = datetime.now(UTC) - timedelta(minutes=4, seconds=58)
-    assert guard.deliver(an_alarm_event(changed_at=changed_at), seconds_left=13)["restraint"] == "another run"
+    assert (
+        guard.deliver(an_alarm_event(changed_at=changed_at), seconds_left=13)["restraint"]
+        == "another run"
+    )
     close_some(database, leave=27)
-    database.execute(f"ALTER ROLE {GUARD} SET application_name = %s", (a_memory(datetime.now(UTC)),))
+    database.execute(
+        f"ALTER ROLE {GUARD} SET application_name = %s", (a_memory(datetime.now(UTC)),)
+    )
     turn.close()
     if is_over:
         guard.deliver(an_alarm_event(state="OK"))

@@ -17,17 +17,22 @@ def task_root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_deployed_function_refuses_a_foreign_event_and_answers_a_pulse_with_a_report_and_metrics(
+def test_the_deployed_function_refuses_a_foreign_event_and_answers_a_heartbeat_with_a_report(
     task_root: Path,
 ) -> None:
-    settings = some_settings(direct=Door(DoorName.DIRECT, "127.0.0.1", 1, "connection_guard"))  # nobody listens there
+    settings = some_settings(
+        direct=Door(DoorName.DIRECT, "127.0.0.1", 1, "connection_guard")
+    )  # nobody listens there
     with ExecutionEnvironment(task_root, HANDLER, settings.to_environment()) as environment:
         refusal = environment.invoke({"Records": [{"eventSource": "aws:s3"}]})
-        answer = environment.invoke(a_pulse_event(), timeout=6)  # the guard keeps knocking for as long as it may
+        answer = environment.invoke(
+            a_pulse_event(), timeout=6
+        )  # the guard keeps knocking for as long as it may
 
     assert (refusal.is_error, refusal.payload["errorType"]) == (True, "ForeignEventError")
     assert refusal.payload["errorMessage"].startswith(
-        "expected an SNS notification from one of the 2 alarms of orders-prod, or a scheduled event; found "
+        "expected an SNS notification from one of the 2 alarms of orders-prod, or a scheduled "
+        "event; found "
     )
     assert not answer.is_error, answer.payload
     assert (answer.payload["kind"], answer.payload["database"]) == ("locked_out", "orders-prod")

@@ -1,4 +1,6 @@
-"""The responder on a real, exhausted PostgreSQL: an alarm goes in, slots come free, a Report comes out."""
+"""The responder on a real, exhausted PostgreSQL: an alarm goes in, slots come free, a Report comes
+out.
+"""
 
 import json
 import re
@@ -83,7 +85,9 @@ def test_an_exhausted_database_serves_clients_again(guarded: Guarded) -> None:
 
 
 def sessions_of_app(server: PostgresServer) -> set[int]:
-    return {pid for (pid,) in server.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'app'")}
+    return {
+        pid for (pid,) in server.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'app'")
+    }
 
 
 @NEWEST
@@ -91,14 +95,20 @@ def test_every_run_and_every_pulse_writes_its_metrics_into_the_log(
     guarded: Guarded, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(guarded.server, role="app")
-    for event, terminates in ((a_pulse_event(), False), (an_alarm_event(), True), (a_pulse_event(), False)):
+    for event, terminates in (
+        (a_pulse_event(), False),
+        (an_alarm_event(), True),
+        (a_pulse_event(), False),
+    ):
         capsys.readouterr()
         caplog.clear()
         report = guarded.deliver(event)
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         (metrics,) = [line for line in lines if "_aws" in line]
         latest = report["after"] or report["before"]
-        batches = [vars(record)["results"] for record in caplog.records if record.getMessage() == "batch"]
+        batches = [
+            vars(record)["results"] for record in caplog.records if record.getMessage() == "batch"
+        ]
         assert sum(map(len, batches)) == terminated(report)
         assert metrics["Database"] == "orders-prod"
         assert (metrics["Used"], metrics["Usable"]) == ([latest["used"]], [latest["usable"]])
@@ -125,16 +135,23 @@ def is_gone(client: connection) -> bool:
     ids=["no alarm notification", "another alarm", "another database"],
 )
 @NEWEST
-def test_a_foreign_event_is_refused_before_anything_is_touched(server: PostgresServer, event: dict[str, Any]) -> None:
+def test_a_foreign_event_is_refused_before_anything_is_touched(
+    server: PostgresServer, event: dict[str, Any]
+) -> None:
     create_guard_role(server)
     guarded = Guarded(server)
-    with pytest.raises(ForeignEventError, match="expected an SNS notification from one of the 2 alarms of orders-prod"):
+    with pytest.raises(
+        ForeignEventError,
+        match="expected an SNS notification from one of the 2 alarms of orders-prod",
+    ):
         guarded.deliver(event)
     assert guarded.logins == []
 
 
 @pytest.mark.parametrize("state", ["OK", "INSUFFICIENT_DATA"])
-def test_an_alarm_that_is_over_gets_the_live_state_and_nothing_is_terminated(guarded: Guarded, state: str) -> None:
+def test_an_alarm_that_is_over_gets_the_live_state_and_nothing_is_terminated(
+    guarded: Guarded, state: str
+) -> None:
     clients = fill(guarded.server, role="app")
     report = guarded.deliver(an_alarm_event(state=state))
     assert report["kind"] == "observation"
@@ -151,7 +168,11 @@ def test_the_same_event_twice_has_one_key_and_the_live_state_decides(guarded: Gu
     assert first["event"]["key"] == second["event"]["key"]
     assert [first["event"]["is_duplicate"], second["event"]["is_duplicate"]] == [False, True]
     assert terminated(first) > 0
-    assert (second["kind"], second["restraint"], terminated(second)) == ("observation", "below target", 0)
+    assert (second["kind"], second["restraint"], terminated(second)) == (
+        "observation",
+        "below target",
+        0,
+    )
 
 
 @NEWEST
@@ -194,14 +215,19 @@ def test_a_missing_privilege_is_named_with_the_grant_that_mends_it(
     assert terminated(guarded.deliver()) > 0
 
 
-def test_whoever_was_told_that_the_guard_is_helpless_is_told_once_that_it_no_longer_is(guarded: Guarded) -> None:
+def test_whoever_was_told_that_the_guard_is_helpless_is_told_once_that_it_no_longer_is(
+    guarded: Guarded,
+) -> None:
     guarded.server.execute(f"REVOKE pg_signal_backend FROM {GUARD}")
     assert guarded.deliver(a_pulse_event())["kind"] == "preflight_failed"
     guarded.server.execute(f"GRANT pg_signal_backend TO {GUARD}")
 
     reports = [guarded.deliver(a_pulse_event()) for _ in range(2)]
 
-    assert [(report["kind"], report["recovered"]) for report in reports] == [("observation", True), ("pulse", False)]
+    assert [(report["kind"], report["recovered"]) for report in reports] == [
+        ("observation", True),
+        ("pulse", False),
+    ]
 
 
 def refuse_above_a_quarter(guarded: Guarded) -> Guarded:
@@ -216,7 +242,9 @@ def after_this_hours_last(guarded: Guarded) -> Guarded:
 
 
 def paused(guarded: Guarded) -> Guarded:
-    guarded.server.execute(f"CREATE ROLE connection_guard_paused; GRANT connection_guard_paused TO {GUARD}")
+    guarded.server.execute(
+        f"CREATE ROLE connection_guard_paused; GRANT connection_guard_paused TO {GUARD}"
+    )
     return guarded
 
 
@@ -228,7 +256,11 @@ def observing(guarded: Guarded) -> Guarded:
     ("prepare", "restraint", "explanation"),
     [
         (refuse_above_a_quarter, "refused", "limits.refuse_above is 25 %"),
-        (after_this_hours_last, "hourly cap", "limits.most_per_hour: 2 were terminated within the hour"),
+        (
+            after_this_hours_last,
+            "hourly cap",
+            "limits.most_per_hour: 2 were terminated within the hour",
+        ),
         (paused, "paused", "role connection_guard_paused is granted to the guard's role"),
         (observing, "observing", "the policy only observes at critical"),
     ],
@@ -247,17 +279,26 @@ def test_what_stops_a_run_stops_it_whole_and_the_report_says_which(
 
 
 @NEWEST
-def test_a_refused_plan_asks_for_people_at_once_and_pulses_do_not_try_again(guarded: Guarded) -> None:
+def test_a_refused_plan_asks_for_people_at_once_and_pulses_do_not_try_again(
+    guarded: Guarded,
+) -> None:
     guard = refuse_above_a_quarter(guarded)
     fill(guarded.server, role="app")
     assert "limits.refuse_above" in guard.deliver()["escalation"]
-    kinds = [guard.deliver(a_pulse_event(NOW + timedelta(minutes=minute)))["kind"] for minute in range(1, 5)]
+    kinds = [
+        guard.deliver(a_pulse_event(NOW + timedelta(minutes=minute)))["kind"]
+        for minute in range(1, 5)
+    ]
     assert kinds == ["pulse"] * 4
 
 
 @NEWEST
-def test_a_target_that_would_never_end_the_warning_is_refused_before_the_first_event(server: PostgresServer) -> None:
-    with pytest.raises(ConfigurationError, match=r"target: 75 is not below the warning alarm at 75 %"):
+def test_a_target_that_would_never_end_the_warning_is_refused_before_the_first_event(
+    server: PostgresServer,
+) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"target: 75 is not below the warning alarm at 75 %"
+    ):
         Guarded(server, a_policy(target_percent=75))
 
 
@@ -265,7 +306,11 @@ def test_a_target_that_would_never_end_the_warning_is_refused_before_the_first_e
 def test_a_warning_observes_and_a_critical_alarm_enforces(guarded: Guarded) -> None:
     clients = fill(guarded.server, role="app")
     report = guarded.deliver(an_alarm_event(WARNING_ALARM))
-    assert (report["kind"], report["tier"], report["restraint"]) == ("observation", "warning", "observing")
+    assert (report["kind"], report["tier"], report["restraint"]) == (
+        "observation",
+        "warning",
+        "observing",
+    )
     assert report["engaged"] is False
     assert guarded.deliver(a_pulse_event())["kind"] == "pulse"
     assert not any(is_gone(client) for client in clients)
@@ -276,8 +321,13 @@ def test_a_warning_observes_and_a_critical_alarm_enforces(guarded: Guarded) -> N
 def test_a_pause_costs_no_attempts(guarded: Guarded) -> None:
     guard = with_policy(guarded, a_policy(attempts=2))
     fill(guarded.server, role="app")
-    guarded.server.execute(f"CREATE ROLE connection_guard_paused; GRANT connection_guard_paused TO {GUARD}")
-    reports = [guard.deliver(), *(guard.deliver(a_pulse_event(NOW + timedelta(minutes=m))) for m in range(1, 5))]
+    guarded.server.execute(
+        f"CREATE ROLE connection_guard_paused; GRANT connection_guard_paused TO {GUARD}"
+    )
+    reports = [
+        guard.deliver(),
+        *(guard.deliver(a_pulse_event(NOW + timedelta(minutes=m))) for m in range(1, 5)),
+    ]
     assert [(report["kind"], report["restraint"], report["escalation"]) for report in reports] == [
         ("observation", "paused", None)
     ] * 5
@@ -298,11 +348,15 @@ def test_a_repeated_alarm_does_not_act_after_people_were_asked(guarded: Guarded)
 
 
 @NEWEST
-def test_while_the_pressure_lasts_each_pulse_carries_on_and_at_last_people_are_asked(guarded: Guarded) -> None:
+def test_while_the_pressure_lasts_each_pulse_carries_on_and_at_last_people_are_asked(
+    guarded: Guarded,
+) -> None:
     guard = with_policy(guarded, a_policy(most_per_run=1, attempts=3))
     fill(guarded.server, role="app")
     reports = [guard.deliver()]
-    reports += [guard.deliver(a_pulse_event(NOW + timedelta(minutes=minute))) for minute in range(1, 5)]
+    reports += [
+        guard.deliver(a_pulse_event(NOW + timedelta(minutes=minute))) for minute in range(1, 5)
+    ]
     assert [report["kind"] for report in reports] == ["remediation"] * 3 + ["pulse"] * 2
     assert [report["attempt"] for report in reports] == [1, 2, 3, 0, 0]
     assert [report["escalation"] is None for report in reports] == [True, True, False, True, True]
@@ -317,7 +371,12 @@ def test_a_pulse_that_finds_usage_down_says_that_it_is_over(guarded: Guarded) ->
     for client in clients:
         client.close()
     wait_until(
-        lambda: guarded.server.execute("SELECT count(*) < 5 FROM pg_stat_activity WHERE usename = 'app'") == [(True,)]
+        lambda: (
+            guarded.server.execute(
+                "SELECT count(*) < 5 FROM pg_stat_activity WHERE usename = 'app'"
+            )
+            == [(True,)]
+        )
     )
     report = guard.deliver(a_pulse_event())
     assert (report["kind"], report["recovered"], report["engaged"]) == ("observation", True, False)
@@ -329,20 +388,31 @@ def test_a_pulse_that_finds_usage_down_says_that_it_is_over(guarded: Guarded) ->
 def test_an_alarm_s_ok_below_every_threshold_ends_the_attempts_and_lower_usage_is_reported_later(
     guarded: Guarded, attempts: int
 ) -> None:
-    guard = with_policy(guarded, a_policy(a_rule(roles=("nobody",)), attempts=attempts, target_percent=60))
+    guard = with_policy(
+        guarded, a_policy(a_rule(roles=("nobody",)), attempts=attempts, target_percent=60)
+    )
     clients = fill(guarded.server, role="app")
     usable = guard.deliver()["before"]["usable"]
     leave_open(guarded.server, clients, usable * 65 // 100)
 
-    over = guard.deliver(an_alarm_event(state="OK", changed_at=datetime.now(UTC) - timedelta(minutes=9)))
+    over = guard.deliver(
+        an_alarm_event(state="OK", changed_at=datetime.now(UTC) - timedelta(minutes=9))
+    )
     quiet = guard.deliver(a_pulse_event())
     leave_open(guarded.server, clients, usable * 40 // 100)
     down = [guard.deliver(a_pulse_event(NOW + timedelta(minutes=minute))) for minute in (2, 3)]
 
-    assert (over["kind"], over["restraint"], over["recovered"]) == ("observation", "not an alarm", False)
+    assert (over["kind"], over["restraint"], over["recovered"]) == (
+        "observation",
+        "not an alarm",
+        False,
+    )
     assert 60 < over["before"]["utilisation"] < 75
     assert (quiet["kind"], quiet["engaged"]) == ("pulse", False)
-    assert [(report["kind"], report["recovered"]) for report in down] == [("observation", True), ("pulse", False)]
+    assert [(report["kind"], report["recovered"]) for report in down] == [
+        ("observation", True),
+        ("pulse", False),
+    ]
 
 
 @NEWEST
@@ -360,15 +430,24 @@ def test_genuine_load_is_left_alone_and_called_by_its_name(guarded: Guarded) -> 
     for client in clients:
         client.close()
     working = [
-        psycopg2.connect(host=server.host, port=server.port, user="app", dbname="postgres", async_=True)
+        psycopg2.connect(
+            host=server.host, port=server.port, user="app", dbname="postgres", async_=True
+        )
         for _ in range(len(clients) - 1)
     ]
     try:
         wait_until(lambda: {client.poll() for client in working} == {psycopg2.extensions.POLL_OK})
         for client in working:
             client.cursor().execute("SELECT pg_sleep(60)")
-        are_active = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state = 'active'"
-        wait_until(lambda: [client.poll() for client in working] and server.execute(are_active) == [(len(working),)])
+        are_active = (
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state = 'active'"
+        )
+        wait_until(
+            lambda: (
+                [client.poll() for client in working]
+                and server.execute(are_active) == [(len(working),)]
+            )
+        )
         report = guarded.deliver()
         assert (report["kind"], report["restraint"]) == ("observation", "nothing matches")
         assert report["diagnoses"][0]["cause"] == "genuine load"
@@ -379,17 +458,24 @@ def test_genuine_load_is_left_alone_and_called_by_its_name(guarded: Guarded) -> 
 
 
 @NEWEST
-def test_when_the_function_must_end_soon_it_says_what_was_done_and_what_was_left(guarded: Guarded) -> None:
+def test_when_the_function_must_end_soon_it_says_what_was_done_and_what_was_left(
+    guarded: Guarded,
+) -> None:
     guard = with_policy(guarded, a_policy(batch_size=1, pause=timedelta(hours=1)))
     fill(guarded.server, role="app")
     report = guard.deliver(seconds_left=7)
-    assert (terminated(report), report["outcomes"]["left"]) == (1, report["verdicts"]["terminate"] - 1)
+    assert (terminated(report), report["outcomes"]["left"]) == (
+        1,
+        report["verdicts"]["terminate"] - 1,
+    )
     assert "the function's deadline is near" in report["problems"]
     assert report["after"]["used"] == report["before"]["used"] - 1
     assert report["engaged"] is True
 
 
-def test_a_server_that_restarts_in_the_middle_leaves_a_partial_report(own_postgres: OwnPostgres) -> None:
+def test_a_server_that_restarts_in_the_middle_leaves_a_partial_report(
+    own_postgres: OwnPostgres,
+) -> None:
     server = own_postgres()
     create_guard_role(server)
     server.execute("CREATE ROLE app LOGIN")
@@ -415,7 +501,9 @@ def test_a_server_that_restarts_in_the_middle_leaves_a_partial_report(own_postgr
     assert guard.deliver(a_pulse_event())["kind"] in ("observation", "pulse")
 
 
-def test_a_server_that_is_gone_afterwards_leaves_a_report_that_says_so(own_postgres: OwnPostgres) -> None:
+def test_a_server_that_is_gone_afterwards_leaves_a_report_that_says_so(
+    own_postgres: OwnPostgres,
+) -> None:
     server = own_postgres()
     create_guard_role(server)
     server.execute("CREATE ROLE app LOGIN")
@@ -424,14 +512,18 @@ def test_a_server_that_is_gone_afterwards_leaves_a_report_that_says_so(own_postg
     fill(server, role="app")
     pids = sessions_of_app(server)
     is_watching = (
-        "SELECT state = 'idle' AND state_change < clock_timestamp() - interval '0.3 s'"
-        f" FROM pg_stat_activity WHERE usename = '{GUARD}'"
+        "SELECT state = 'idle' AND state_change < clock_timestamp() - interval '0.3 s' FROM "
+        f"pg_stat_activity WHERE usename = '{GUARD}'"
     )
 
     def stop_after_the_batch() -> None:
-        wait_until(lambda: sessions_of_app(server) != pids and server.execute(is_watching) == [(True,)])
+        wait_until(
+            lambda: sessions_of_app(server) != pids and server.execute(is_watching) == [(True,)]
+        )
         server.execute(f"ALTER ROLE {GUARD} NOLOGIN")
-        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (GUARD,))
+        server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (GUARD,)
+        )
 
     stop = threading.Thread(target=stop_after_the_batch)
     stop.start()
@@ -469,7 +561,12 @@ def losing_its_session_before(guarded: Guarded, statement: int) -> Guarded:
 
     def connect(door: Door) -> connection:
         return psycopg2.connect(
-            host=door.host, port=door.port, user=door.role, dbname="postgres", async_=True, connection_factory=Dying
+            host=door.host,
+            port=door.port,
+            user=door.role,
+            dbname="postgres",
+            async_=True,
+            connection_factory=Dying,
         )
 
     guard = Guarded(server)
@@ -478,7 +575,9 @@ def losing_its_session_before(guarded: Guarded, statement: int) -> Guarded:
 
 
 @NEWEST
-def test_sessions_that_cannot_be_read_lock_the_guard_out_and_nothing_is_done(guarded: Guarded) -> None:
+def test_sessions_that_cannot_be_read_lock_the_guard_out_and_nothing_is_done(
+    guarded: Guarded,
+) -> None:
     fill(guarded.server, role="app")
     pids = sessions_of_app(guarded.server)
     guarded.server.execute("REVOKE EXECUTE ON FUNCTION textsend(text) FROM PUBLIC")
@@ -492,7 +591,9 @@ def test_sessions_that_cannot_be_read_lock_the_guard_out_and_nothing_is_done(gua
 
 
 @NEWEST
-def test_a_pool_that_reopens_what_it_loses_is_left_alone_from_the_next_run_on(guarded: Guarded) -> None:
+def test_a_pool_that_reopens_what_it_loses_is_left_alone_from_the_next_run_on(
+    guarded: Guarded,
+) -> None:
     guard = with_policy(guarded, a_policy(target_percent=20, watch=timedelta(seconds=1)))
     with a_pool_that_reopens(guarded.server, sessions=20):
         first = guard.deliver()
@@ -516,9 +617,13 @@ def test_a_pool_that_reopens_what_it_loses_is_left_alone_from_the_next_run_on(gu
 def test_people_hear_with_the_first_attempt_of_pools_that_are_larger_than_the_limit_and_in_use(
     guarded: Guarded,
 ) -> None:
-    """No session is unused for long enough, and none will be: waiting for the last attempt changes nothing."""
+    """No session is unused for long enough, and none will be: waiting for the last attempt changes
+    nothing.
+    """
     times = DiagnosisTimes(storm_window=timedelta())
-    guard = with_policy(guarded, a_policy(a_rule(older_than=timedelta(hours=1))), diagnosis_times=times)
+    guard = with_policy(
+        guarded, a_policy(a_rule(older_than=timedelta(hours=1))), diagnosis_times=times
+    )
     fill(guarded.server, role="app")
     first, second = guard.deliver(), guard.deliver(a_pulse_event())
     assert "oversized pools" in {diagnosis["cause"] for diagnosis in first["diagnoses"]}
@@ -601,15 +706,20 @@ def a_pool_that_reopens(server: PostgresServer, sessions: int) -> Iterator[None]
 def test_a_thousand_sessions_waiting_on_one_lock_fit_into_the_report_and_have_one_root(
     own_postgres: OwnPostgres,
 ) -> None:
-    # A thousand sessions that begin to wait at once also look for a deadlock at once, all locks locked meanwhile.
+    # A thousand sessions that begin to wait at once also look for a deadlock at once, all locks
+    # locked meanwhile.
     server = own_postgres(settings={"max_connections": 1010, "deadlock_timeout": "10min"})
     create_guard_role(server)
-    server.execute("CREATE ROLE app LOGIN; CREATE TABLE stock (item int); INSERT INTO stock VALUES (1)")
+    server.execute(
+        "CREATE ROLE app LOGIN; CREATE TABLE stock (item int); INSERT INTO stock VALUES (1)"
+    )
     server.execute("GRANT ALL ON stock TO app")
     holder = server.connect("app", application_name="holder")
     run(holder, "BEGIN; UPDATE stock SET item = 2")
     waiting = [
-        psycopg2.connect(host=server.host, port=server.port, user="app", dbname="postgres", async_=True)
+        psycopg2.connect(
+            host=server.host, port=server.port, user="app", dbname="postgres", async_=True
+        )
         for _ in range(995)
     ]
     try:
@@ -617,7 +727,11 @@ def test_a_thousand_sessions_waiting_on_one_lock_fit_into_the_report_and_have_on
         for client in waiting:
             client.cursor().execute("UPDATE stock SET item = 3")
         are_waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-        wait_until(lambda: [client.poll() for client in waiting] and server.execute(are_waiting) == [(995,)])
+        wait_until(
+            lambda: (
+                [client.poll() for client in waiting] and server.execute(are_waiting) == [(995,)]
+            )
+        )
         report = Guarded(server).deliver()
         assert len(json.dumps(report).encode()) < 200_000
         diagnosis = report["diagnoses"][0]

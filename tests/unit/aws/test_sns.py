@@ -40,16 +40,24 @@ class Topic:
 
     def subscribe(self, name: str, **attributes: str) -> str:
         queue: str = self._sqs.create_queue(QueueName=name)["QueueUrl"]
-        arn = self._sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        self.client.subscribe(TopicArn=self.arn, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+        arn = self._sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])[
+            "Attributes"
+        ]["QueueArn"]
+        self.client.subscribe(
+            TopicArn=self.arn, Protocol="sqs", Endpoint=arn, Attributes=attributes
+        )
         return queue
 
     def tell(self, incident: Incident) -> None:
         document = json_of(incident, LINKS, LATER)
-        publish(self.client, self.arn, subject_of(incident), text_of(incident, LINKS, LATER), document)
+        publish(
+            self.client, self.arn, subject_of(incident), text_of(incident, LINKS, LATER), document
+        )
 
     def received(self, queue: str) -> list[dict[str, Any]]:
-        messages = self._sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        messages = self._sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get(
+            "Messages", []
+        )
         return [json.loads(message["Body"]) for message in messages]
 
     @property
@@ -93,26 +101,36 @@ def test_people_get_words(topic: Topic) -> None:
 
 
 def test_a_subscription_can_ask_for_one_database_or_for_what_needs_people(topic: Topic) -> None:
-    escalations = topic.subscribe("escalations", FilterPolicy=json.dumps({"progress": ["escalated"]}))
+    escalations = topic.subscribe(
+        "escalations", FilterPolicy=json.dumps({"progress": ["escalated"]})
+    )
     invoices = topic.subscribe("invoices", FilterPolicy=json.dumps({"database": ["invoices"]}))
 
     topic.tell(an_incident())
     topic.tell(an_incident(an_entry(escalation="refused")))
     topic.tell(an_incident(database="invoices"))
 
-    assert [json.loads(each["Message"])["progress"] for each in topic.received(escalations)] == ["escalated"]
-    assert [json.loads(each["Message"])["database"] for each in topic.received(invoices)] == ["invoices"]
+    assert [json.loads(each["Message"])["progress"] for each in topic.received(escalations)] == [
+        "escalated"
+    ]
+    assert [json.loads(each["Message"])["database"] for each in topic.received(invoices)] == [
+        "invoices"
+    ]
 
 
 def test_an_incident_without_a_tier_is_told_without_that_attribute(topic: Topic) -> None:
-    topic.tell(an_incident(an_entry(kind="failure", tier=None, alarm=None, before=None, after=None)))
+    topic.tell(
+        an_incident(an_entry(kind="failure", tier=None, alarm=None, before=None, after=None))
+    )
 
     ((*_, attributes, _),) = topic.sent
     assert set(attributes) == {"database", "progress"}
 
 
 @pytest.mark.parametrize(
-    "name", ["service", "\x01" * 63, "\\" * 63, "日" * 21], ids=["plain", "control", "backslashes", "japanese"]
+    "name",
+    ["service", "\x01" * 63, "\\" * 63, "日" * 21],
+    ids=["plain", "control", "backslashes", "japanese"],
 )
 def test_five_thousand_sessions_fit_and_what_was_cut_is_named(topic: Topic, name: str) -> None:
     queue = topic.subscribe("machines")
@@ -151,7 +169,9 @@ def test_a_refusal_is_one_clear_error_that_names_the_topic(topic: Topic) -> None
     assert "\n" not in str(raised.value)
 
 
-def test_an_endpoint_that_nobody_listens_at_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_nobody_listens_at_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing-secret")
     with socket.socket() as unused:
@@ -166,4 +186,6 @@ def test_an_endpoint_that_nobody_listens_at_is_one_clear_error(monkeypatch: pyte
 def test_it_gives_up_long_before_the_function_is_killed() -> None:
     config = sns_client(REGION).meta.config
 
-    assert (config.connect_timeout + config.read_timeout) * config.retries["total_max_attempts"] < 20
+    assert (config.connect_timeout + config.read_timeout) * config.retries[
+        "total_max_attempts"
+    ] < 20

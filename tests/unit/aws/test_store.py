@@ -16,10 +16,19 @@ from connection_guard.core.incident.item import PARTITION_KEY, SORT_KEY, inciden
 from connection_guard.core.policy import Tier
 from connection_guard.errors import StoreError
 from tests.support.builders import NOW
-from tests.unit.incident.test_incident import a_whole_story, alarm_ok, an_attempt, in_alarm, locked_out, told
+from tests.unit.incident.test_incident import (
+    a_whole_story,
+    alarm_ok,
+    an_attempt,
+    in_alarm,
+    locked_out,
+    told,
+)
 
 REGION = "eu-central-1"
-SETTINGS = ReporterSettings("incidents", "evidence", f"arn:aws:sns:{REGION}:123456789012:incidents", None, "dashboard")
+SETTINGS = ReporterSettings(
+    "incidents", "evidence", f"arn:aws:sns:{REGION}:123456789012:incidents", None, "dashboard"
+)
 LATER = NOW + timedelta(seconds=60)
 
 
@@ -37,7 +46,9 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             TableName=SETTINGS.table,
             BillingMode="PAY_PER_REQUEST",
             KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name, _ in keys
+            ],
         )
 
 
@@ -74,7 +85,9 @@ def test_of_two_who_saw_the_same_version_one_wins_and_the_other_is_told_to_look_
     assert store.latest_incident("orders-prod") == ours
 
 
-def test_nobody_s_entry_is_lost_where_all_saw_the_same_and_write_one_after_another(store: Store) -> None:
+def test_nobody_s_entry_is_lost_where_all_saw_the_same_and_write_one_after_another(
+    store: Store,
+) -> None:
     story = a_whole_story()
 
     def seen(entry: Entry) -> tuple[Incident, int | None]:
@@ -86,7 +99,11 @@ def test_nobody_s_entry_is_lost_where_all_saw_the_same_and_write_one_after_anoth
     waiting = story[::-1]
     while waiting:
         writes = [(entry, *seen(entry)) for entry in waiting]
-        waiting = [entry for entry, incident, replaces in writes if not store.put_incident(incident, replaces=replaces)]
+        waiting = [
+            entry
+            for entry, incident, replaces in writes
+            if not store.put_incident(incident, replaces=replaces)
+        ]
 
     stored = store.latest_incident("orders-prod")
     assert stored is not None
@@ -103,10 +120,16 @@ def test_every_incident_stays_as_it_last_was_when_another_is_the_latest(
     assert store.put_incident(another, replaces=closed.version)
 
     items = {item["sk"]: incident_of(item["body"].value) for item in table.scan()["Items"]}
-    assert items == {"incident": another, f"incident#{closed.id}": closed, f"incident#{another.id}": another}
+    assert items == {
+        "incident": another,
+        f"incident#{closed.id}": closed,
+        f"incident#{another.id}": another,
+    }
 
 
-def test_a_write_that_lost_leaves_no_copy_either(store: Store, opened: Incident, table: Any) -> None:
+def test_a_write_that_lost_leaves_no_copy_either(
+    store: Store, opened: Incident, table: Any
+) -> None:
     stranger = replace(opened, id="stranger")
 
     assert not store.put_incident(stranger, replaces=7)
@@ -117,7 +140,9 @@ def claim(store: Store, holder: str, *, now: Any = NOW) -> bool:
     return store.claim("orders-prod", holder, now=now, until=now + timedelta(seconds=60))
 
 
-def test_one_at_a_time_may_tell_until_it_lets_go_or_its_time_is_over(store: Store, opened: Incident) -> None:
+def test_one_at_a_time_may_tell_until_it_lets_go_or_its_time_is_over(
+    store: Store, opened: Incident
+) -> None:
     assert claim(store, "first")
     assert not claim(store, "second")
     assert claim(store, "first"), "a request that was sent twice"
@@ -128,12 +153,16 @@ def test_one_at_a_time_may_tell_until_it_lets_go_or_its_time_is_over(store: Stor
     assert claim(store, "third")
 
 
-def test_there_is_nothing_to_tell_of_a_database_without_an_incident(store: Store, table: Any) -> None:
+def test_there_is_nothing_to_tell_of_a_database_without_an_incident(
+    store: Store, table: Any
+) -> None:
     assert not claim(store, "first")
     assert table.scan()["Items"] == []
 
 
-def test_whoever_tells_may_not_leave_before_the_newest_is_told(store: Store, opened: Incident) -> None:
+def test_whoever_tells_may_not_leave_before_the_newest_is_told(
+    store: Store, opened: Incident
+) -> None:
     assert claim(store, "first")
     newer = told([an_attempt(minute=1, before=95, after=90)], opened)
     assert store.put_incident(newer, replaces=opened.version)
@@ -145,7 +174,9 @@ def test_whoever_tells_may_not_leave_before_the_newest_is_told(store: Store, ope
     assert claim(store, "second")
 
 
-def test_whoever_lost_the_lease_is_done_and_does_not_let_go_of_another_s(store: Store, opened: Incident) -> None:
+def test_whoever_lost_the_lease_is_done_and_does_not_let_go_of_another_s(
+    store: Store, opened: Incident
+) -> None:
     assert claim(store, "first")
     assert claim(store, "second", now=LATER)
 
@@ -160,7 +191,9 @@ def test_evidence_is_kept_as_it_comes(store: Store) -> None:
     assert (kept["Body"].read(), kept["ContentType"]) == (b"\x1f\x8b", "application/gzip")
 
 
-def test_a_table_or_a_bucket_that_refuses_is_an_error_that_names_it(table: Any, store: Store, opened: Incident) -> None:
+def test_a_table_or_a_bucket_that_refuses_is_an_error_that_names_it(
+    table: Any, store: Store, opened: Incident
+) -> None:
     table.delete()
     boto3.client("s3").delete_bucket(Bucket=SETTINGS.bucket)
 

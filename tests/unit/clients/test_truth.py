@@ -9,7 +9,9 @@ from clients.findings_table import BEGIN, END, PAGE, page_lines
 from clients.truth import Findings, Row, Run, Said, Truth, Uses, judge
 
 
-def a_run(*, cause: str = "leak", owner: str = "shop", escalation: str | None = None, advice: str = "") -> Run:
+def a_run(
+    *, cause: str = "leak", owner: str = "shop", escalation: str | None = None, advice: str = ""
+) -> Run:
     """A run that ended 16 of 50 sessions and found one cause."""
     return Run(50, 16, 34, "50 of 50 in use", None, escalation, (Said(cause, owner, "", advice),))
 
@@ -68,7 +70,10 @@ def test_a_row_holds_where_all_is_as_it_is_to_be() -> None:
         ({"runs": (replace(a_run(), diagnoses=()),)}, "first cause: leak"),
         ({"runs": (a_run(owner="quiet"),)}, "it is shop's"),
         ({"runs": (a_run(), replace(a_run(cause="genuine load"), used=40))}, "never: genuine load"),
-        ({"runs": (a_run(), a_run(cause="oversized pools"))}, "the same cause as long as nothing changes"),
+        (
+            {"runs": (a_run(), a_run(cause="oversized pools"))},
+            "the same cause as long as nothing changes",
+        ),
         ({"at_work": Uses(100, 1)}, "who works sees no error"),
         ({"first": Uses(8, 1)}, "at most 0 errors on first use"),
         ({"later": Uses(8, 1)}, "no errors later"),
@@ -90,7 +95,9 @@ def test_a_row_fails_where_people_hear_too_late_or_read_what_is_wrong() -> None:
     assert broken(replace(TRUTH, heard=1), late) == ["people hear with report 1"]
     assert len(broken(TRUTH, helpless)) == 1
     assert broken(replace(TRUTH, says=("[Rr]estart",)), some_findings()) == ["says: [Rr]estart"]
-    assert broken(replace(TRUTH, sooner_or_later=("storm",)), some_findings()) == ["sooner or later: storm"]
+    assert broken(replace(TRUTH, sooner_or_later=("storm",)), some_findings()) == [
+        "sooner or later: storm"
+    ]
 
 
 def test_a_row_that_could_not_be_measured_fails_unless_its_library_is_not_installed() -> None:

@@ -1,4 +1,6 @@
-"""guard.toml: what the shipped one says, how each mistake is refused, and that no secret is ever told."""
+"""guard.toml: what the shipped one says, how each mistake is refused, and that no secret is ever
+told.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -74,7 +76,12 @@ def toml(value: object) -> str:
     match value:
         case dict():
             return (
-                "{" + ", ".join(f"{dumps(key, ensure_ascii=False)} = {toml(item)}" for key, item in value.items()) + "}"
+                "{"
+                + ", ".join(
+                    f"{dumps(key, ensure_ascii=False)} = {toml(item)}"
+                    for key, item in value.items()
+                )
+                + "}"
             )
         case list():
             return "[" + ", ".join(map(toml, value)) + "]"
@@ -85,11 +92,21 @@ def toml(value: object) -> str:
 
 
 def guard(
-    *databases: Mapping[str, object], deploy: object = DEPLOY, notifications: object = NOTIFICATIONS, **tables: object
+    *databases: Mapping[str, object],
+    deploy: object = DEPLOY,
+    notifications: object = NOTIFICATIONS,
+    **tables: object,
 ) -> str:
     """A guard.toml, right but for what a test puts into it or leaves out of it."""
-    tables = {"deploy": deploy, "notifications": notifications, "databases": list(databases or (ORDERS,)), **tables}
-    return "\n".join(f"{key} = {toml(kept(table))}" for key, table in tables.items() if table is not LEFT_OUT)
+    tables = {
+        "deploy": deploy,
+        "notifications": notifications,
+        "databases": list(databases or (ORDERS,)),
+        **tables,
+    }
+    return "\n".join(
+        f"{key} = {toml(kept(table))}" for key, table in tables.items() if table is not LEFT_OUT
+    )
 
 
 def kept(table: object) -> object:
@@ -145,9 +162,17 @@ def test_the_shipped_file_guards_an_example_and_creates_no_proxy() -> None:
     shipped = read_configuration(ROOT / "guard.toml")
 
     assert shipped.target == Target(
-        "ConnectionGuard", "123456789012", "eu-central-1", Architecture.ARM64, Synthesizer.BOOTSTRAP_ROLES, {}, None
+        "ConnectionGuard",
+        "123456789012",
+        "eu-central-1",
+        Architecture.ARM64,
+        Synthesizer.BOOTSTRAP_ROLES,
+        {},
+        None,
     )
-    assert shipped.notifications == Notifications(slack_secret=None, emails=("platform@example.com",))
+    assert shipped.notifications == Notifications(
+        slack_secret=None, emails=("platform@example.com",)
+    )
     (database,) = shipped.databases
     assert (database.identifier, database.is_cluster) == ("orders", False)
     assert database.proxy is None
@@ -156,7 +181,16 @@ def test_the_shipped_file_guards_an_example_and_creates_no_proxy() -> None:
 
 
 DEFAULTS = (
-    *("stack_name", "architecture", "synthesizer", "database_name", "role", "policy", "warning", "critical"),
+    *(
+        "stack_name",
+        "architecture",
+        "synthesizer",
+        "database_name",
+        "role",
+        "policy",
+        "warning",
+        "critical",
+    ),
     "reserve_concurrency",
 )
 
@@ -167,17 +201,31 @@ def test_the_shipped_file_shows_the_defaults_as_they_are(write: Write) -> None:
     written = [line.removeprefix("# ") if line in shown else line for line in lines]
 
     assert [line.split()[1] for line in shown] == list(DEFAULTS)
-    assert read_configuration(write("\n".join(written))) == read_configuration(write("\n".join(lines)))
+    assert read_configuration(write("\n".join(written))) == read_configuration(
+        write("\n".join(lines))
+    )
 
 
 def test_the_other_ways_that_the_shipped_file_shows_can_be_used_as_they_stand(write: Write) -> None:
     deploy, header, databases = SHIPPED.partition("[[databases]]")
     first, _, others = f"{header}{databases}".partition("# [databases.proxy]")
-    others = "\n".join(line.removeprefix("# ") for line in f"# [databases.proxy]{others}".splitlines())
+    others = "\n".join(
+        line.removeprefix("# ") for line in f"# [databases.proxy]{others}".splitlines()
+    )
     others = others.replace('authentication = "iam"', 'authentication = "secrets"', 1)
-    others = others.replace("An Aurora cluster", "# An Aurora cluster").replace("(minimum_acu", "# (minimum_acu")
+    others = others.replace("An Aurora cluster", "# An Aurora cluster").replace(
+        "(minimum_acu", "# (minimum_acu"
+    )
     text = deploy + first + others
-    for key in ("slack_secret", "tags", "kms_key", "max_connections", "role", "secret", "secret_key"):
+    for key in (
+        "slack_secret",
+        "tags",
+        "kms_key",
+        "max_connections",
+        "role",
+        "secret",
+        "secret_key",
+    ):
         text = text.replace(f"\n# {key} = ", f"\n{key} = ")
     text = text.replace('role = "connection_guard"', "", 1)  # shown as a default
 
@@ -188,7 +236,9 @@ def test_the_other_ways_that_the_shipped_file_shows_can_be_used_as_they_stand(wr
     assert configuration.target.kms_key == SECRET_KEY
     instance, cluster = configuration.databases
     assert instance.max_connections.max_connections == 500
-    assert instance.proxy == NewProxy(ProxyAuthentication.SECRETS, "connection_guard_proxy", SECRET, SECRET_KEY)
+    assert instance.proxy == NewProxy(
+        ProxyAuthentication.SECRETS, "connection_guard_proxy", SECRET, SECRET_KEY
+    )
     assert cluster.is_cluster
     assert isinstance(cluster.proxy, ExistingProxy)
     assert (cluster.role, cluster.proxy.role) == ("connection_guard", "connection_guard_proxy")
@@ -207,12 +257,16 @@ def test_a_file_may_say_everything(write: Write) -> None:
                 warning=80,
                 critical=95.5,
                 reserve_concurrency=True,
-                proxy=EXISTING_PROXY | {"endpoint": f"payments.proxy-{AT_RDS}:7432", "authentication": "iam"},
+                proxy=EXISTING_PROXY
+                | {"endpoint": f"payments.proxy-{AT_RDS}:7432", "authentication": "iam"},
             ),
             deploy=DEPLOY
             | {"stack_name": "Guard-2", "architecture": "x86_64", "synthesizer": "cli-credentials"}
             | {"tags": {"team": "platform", "Kostenstelle": "Büro 7"}, "kms_key": SECRET_KEY},
-            notifications={"slack_secret": "guard/slack", "emails": ["a@example.com", "b@example.com"]},
+            notifications={
+                "slack_secret": "guard/slack",
+                "emails": ["a@example.com", "b@example.com"],
+            },
         )
     )
 
@@ -268,8 +322,14 @@ def test_what_a_database_leaves_out_is_the_usual(write: Write) -> None:
     path = write(guard())
     database = the_database(path)
 
-    assert read_configuration(path).notifications == Notifications(slack_secret=None, emails=("on-call@example.com",))
-    assert (database.database_name, database.port, database.role) == ("postgres", 5432, "connection_guard")
+    assert read_configuration(path).notifications == Notifications(
+        slack_secret=None, emails=("on-call@example.com",)
+    )
+    assert (database.database_name, database.port, database.role) == (
+        "postgres",
+        5432,
+        "connection_guard",
+    )
     assert (database.warning_percent, database.critical_percent) == (75, 90)
     assert database.policy_file == path.parent / "policy.toml"
     assert database.max_connections == estimate("db.t4g.micro", place="")
@@ -279,7 +339,9 @@ def test_what_a_database_leaves_out_is_the_usual(write: Write) -> None:
 
 def test_a_policy_is_looked_for_beside_the_file_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "policies").mkdir()
-    (tmp_path / "policies" / "strict.toml").write_text(POLICY.replace("target = 70 ", "target = 60 "))
+    (tmp_path / "policies" / "strict.toml").write_text(
+        POLICY.replace("target = 70 ", "target = 60 ")
+    )
     (tmp_path / "guard.toml").write_text(guard(orders(policy="policies/strict.toml")))
 
     assert the_database(tmp_path / "guard.toml").policy.limits.target_percent == 60
@@ -291,7 +353,9 @@ def test_a_policy_is_looked_for_beside_the_file_that_names_it(tmp_path: Path) ->
         "name in capitals": orders(instance="Orders", endpoint=f"ORDERS.{AT_RDS}"),
         "longest name": orders(instance="a" * 63, endpoint=f"{'a' * 63}.{AT_RDS}"),
         "an Aurora instance": orders(resource_id="cluster-ORDERS01", proxy=EXISTING_PROXY),
-        "a proxy's further endpoint": orders(proxy=EXISTING_PROXY | {"endpoint": f"more.endpoint.proxy-{AT_RDS}"}),
+        "a proxy's further endpoint": orders(
+            proxy=EXISTING_PROXY | {"endpoint": f"more.endpoint.proxy-{AT_RDS}"}
+        ),
         "subnets in one zone": orders(availability_zones=["eu-central-1a", "eu-central-1a"]),
         "the role that IAM implies": orders(role="guard", proxy=NEW_PROXY | {"role": "guard"}),
         "no second role, as nothing is created": orders(proxy=EXISTING_PROXY | {"create": False}),
@@ -299,9 +363,12 @@ def test_a_policy_is_looked_for_beside_the_file_that_names_it(tmp_path: Path) ->
         "a number for an unknown class": orders(instance_class="db.t9.micro", max_connections=200),
         "longest role": orders(role="r" * 63),
         "as many subnets as Lambda takes": orders(
-            subnets=[f"subnet-0123ab{number:02}" for number in range(16)], availability_zones=["eu-central-1a"] * 16
+            subnets=[f"subnet-0123ab{number:02}" for number in range(16)],
+            availability_zones=["eu-central-1a"] * 16,
         ),
-        "as many groups as RDS takes": orders(security_groups=[f"sg-0123abc{number}" for number in range(5)]),
+        "as many groups as RDS takes": orders(
+            security_groups=[f"sg-0123abc{number}" for number in range(5)]
+        ),
     }.items(),
     ids=lambda case: case[0],
 )
@@ -321,7 +388,9 @@ def test_an_emulator_of_aws_has_its_databases_on_this_machine(write: Write) -> N
 
 
 def test_slack_alone_can_be_notified(write: Write) -> None:
-    notifications = read_configuration(write(guard(notifications={"slack_secret": "guard/slack"}))).notifications
+    notifications = read_configuration(
+        write(guard(notifications={"slack_secret": "guard/slack"}))
+    ).notifications
 
     assert notifications == Notifications("guard/slack", ())
 
@@ -331,9 +400,14 @@ def test_a_region_may_be_any_commercial_one(region: str, write: Write) -> None:
     def there(text: object) -> str:
         return str(text).replace("eu-central-1", region)
 
-    database = orders(endpoint=there(ORDERS["endpoint"]), availability_zones=[f"{region}a", f"{region}b"])
+    database = orders(
+        endpoint=there(ORDERS["endpoint"]), availability_zones=[f"{region}a", f"{region}b"]
+    )
 
-    assert read_configuration(write(guard(database, deploy=DEPLOY | {"region": region}))).target.region == region
+    assert (
+        read_configuration(write(guard(database, deploy=DEPLOY | {"region": region}))).target.region
+        == region
+    )
 
 
 # What is wrong
@@ -341,42 +415,45 @@ def test_a_region_may_be_any_commercial_one(region: str, write: Write) -> None:
 ORDERS_0 = 'databases[0] "orders"'
 PAYMENTS_0 = 'databases[0] "payments"'
 DATABASE_KEYS = (
-    "instance, cluster, database_name, endpoint, resource_id, instance_class, max_connections, memory_gib, "
-    "minimum_acu, maximum_acu, vpc, subnets, availability_zones, security_groups, role, policy, warning, critical, "
-    "reserve_concurrency, proxy"
+    "instance, cluster, database_name, endpoint, resource_id, instance_class, max_connections, "
+    "memory_gib, minimum_acu, maximum_acu, vpc, subnets, availability_zones, security_groups, "
+    "role, policy, warning, critical, reserve_concurrency, proxy"
 )
 OWN_ROLE = 'write a role of the guard\'s own, such as "connection_guard"'
 ROLE_SHAPE = 'is not a role\'s name; write at most 63 letters, digits, "_", "-" and ".", beginning with a letter or "_"'
-IDENTIFIER = (
-    'is not an RDS identifier; write 1 to 63 letters, digits and single "-", beginning with a letter, such as "orders"'
-)
+IDENTIFIER = 'is not an RDS identifier; write 1 to 63 letters, digits and single "-", beginning with a letter, such as "orders"'
 CLUSTERS = (
-    "is a cluster's endpoint, and after a failover an instance's alarm would watch another server than it reaches; "
-    "write cluster = in place of instance =, or the instance's own endpoint, NAME.xxxx.REGION.rds.amazonaws.com"
+    "is a cluster's endpoint, and after a failover an instance's alarm would watch another server "
+    "than it reaches; write cluster = in place of instance =, or the instance's own endpoint, "
+    "NAME.xxxx.REGION.rds.amazonaws.com"
 )
-WRITER = "and the guard must reach the writer; write the cluster endpoint, NAME.cluster-xxxx.REGION.rds.amazonaws.com"
+WRITER = (
+    "and the guard must reach the writer; write the cluster endpoint, "
+    "NAME.cluster-xxxx.REGION.rds.amazonaws.com"
+)
 NO_ENDPOINT = (
-    "is not an endpoint of RDS; write the name that the console shows, NAME.xxxx.REGION.rds.amazonaws.com, since the "
-    "certificate is checked against it"
+    "is not an endpoint of RDS; write the name that the console shows, "
+    "NAME.xxxx.REGION.rds.amazonaws.com, since the certificate is checked against it"
 )
 PORT = "ends in no port; write a number from 1 to 65535, or leave it out for 5432"
 RESOURCE = "is not a resource id; write the one that the console shows under Configuration, such as"
 SLACK_NAME = 'write the name of the secret in AWS Secrets Manager that holds it, such as "connection-guard/slack"'
-NOT_A_SLACK_NAME = f"what stands here (not shown, it may be a secret itself) is not a name; {SLACK_NAME}"
+NOT_A_SLACK_NAME = (
+    f"what stands here (not shown, it may be a secret itself) is not a name; {SLACK_NAME}"
+)
 NOT_A_SECRET = (
-    "what stands here (not shown, it may be a password) is not the ARN of a secret in eu-central-1; write one such as "
+    "what stands here (not shown, it may be a password) is not the ARN of a secret in "
+    "eu-central-1; write one such as "
     '"arn:aws:secretsmanager:eu-central-1:123456789012:secret:NAME-AbCdEf"'
 )
 SECRETS_ONLY = 'belongs to a proxy with create = true and authentication = "secrets"; leave it out'
 EXISTING_ONLY = (
-    "belongs to a proxy that exists, and create = true makes a new one (the database's own is written above "
-    "[databases.proxy]); leave it out"
+    "belongs to a proxy that exists, and create = true makes a new one (the database's own is "
+    "written above [databases.proxy]); leave it out"
 )
 CAPACITY = "is not a capacity here; write"
 
-NOBODY = (
-    'nobody would be notified, not even that the guard is locked out; write emails = ["you@..."], slack_secret, or both'
-)
+NOBODY = 'nobody would be notified, not even that the guard is locked out; write emails = ["you@..."], slack_secret, or both'
 ONE_SERVER = "has it as well, so both are the same server; correct either, or remove one"
 ONE_TARGET = "has it as well, and a proxy serves one database; correct either"
 SEVENTY_GROUPS = [f"sg-0123ab{number:02}" for number in range(70)]
@@ -387,9 +464,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "TOML": (
         "[deploy]\naccount = 'a' 'b'",
         (
-            "not valid TOML: Expected newline or end of document after a statement (at line 2, column 15); a key "
-            'stands once, before "="; text stands in double quotes, a list in [ ], and each database begins with '
-            "[[databases]]"
+            "not valid TOML: Expected newline or end of document after a statement (at line 2, "
+            "column 15); a key "
+            'stands once, before "="; text stands in double quotes, a list in [ ], and each '
+            "database begins with [[databases]]"
         ),
     ),
     "unknown table": (guard(database=3), 'unknown key "database"; did you mean "databases"?'),
@@ -423,11 +501,17 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "no databases": (
         guard(databases=LEFT_OUT),
-        "databases: there is none to guard; write [[databases]], in two brackets, above each database",
+        (
+            "databases: there is none to guard; write [[databases]], in two brackets, above each "
+            "database"
+        ),
     ),
     "databases is one table": (
         guard(databases=ORDERS),
-        "databases: a table is not a list of tables; write [[databases]], in two brackets, above each database",
+        (
+            "databases: a table is not a list of tables; write [[databases]], in two brackets, "
+            "above each database"
+        ),
     ),
     "database is no table": (
         guard(databases=[3]),
@@ -440,11 +524,17 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "account is a number": (
         guard(deploy=DEPLOY | {"account": 123456789012}),
-        "deploy: account: 123456789012 is a number, and an account may begin with 0; write it in double quotes",
+        (
+            "deploy: account: 123456789012 is a number, and an account may begin with 0; write it "
+            "in double quotes"
+        ),
     ),
     "account of eleven digits": (
         guard(deploy=DEPLOY | {"account": "12345678901"}),
-        'deploy: account: "12345678901" is not an AWS account; write its twelve digits, such as "123456789012"',
+        (
+            'deploy: account: "12345678901" is not an AWS account; write its twelve digits, such as '
+            '"123456789012"'
+        ),
     ),
     "region is none": (
         guard(deploy=DEPLOY | {"region": "Frankfurt"}),
@@ -454,8 +544,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
         f"region {region}": (
             guard(deploy=DEPLOY | {"region": region}),
             (
-                f'deploy: region: "{region}" has certificate authorities of its own, which the responder does not '
-                "know: the guard works in AWS's commercial regions only"
+                f'deploy: region: "{region}" has certificate authorities of its own, which the '
+                "responder does not know: the guard works in AWS's commercial regions only"
             ),
         )
         for region in ("cn-north-1", "us-gov-west-1")
@@ -467,15 +557,16 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "region that does not exist": (
         guard(deploy=DEPLOY | {"region": "eu-central-9"}),
         (
-            'deploy: region: "eu-central-9" is no region that boto3 knows RDS in; did you mean "eu-central-2"? (if it '
+            'deploy: region: "eu-central-9" is no region that boto3 knows RDS in; did you mean '
+            '"eu-central-2"? (if it '
             "is new, raise boto3 in requirements.txt)"
         ),
     ),
     "region like none": (
         guard(deploy=DEPLOY | {"region": "xx-nowhere-7"}),
         (
-            'deploy: region: "xx-nowhere-7" is no region that boto3 knows RDS in; correct it (if it is new, raise '
-            "boto3 in requirements.txt)"
+            'deploy: region: "xx-nowhere-7" is no region that boto3 knows RDS in; correct it (if '
+            "it is new, raise boto3 in requirements.txt)"
         ),
     ),
     "tags are a list": (
@@ -484,7 +575,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "tag of Amazon's": (
         guard(deploy=DEPLOY | {"tags": {"AWS:team": "platform"}}),
-        f'deploy: tags: "AWS:team" is not a tag\'s key; write at most 128 {CHARACTERS}, not "aws:..."',
+        (
+            f'deploy: tags: "AWS:team" is not a tag\'s key; write at most 128 {CHARACTERS}, not '
+            f'"aws:..."'
+        ),
     ),
     "tag with a number": (
         guard(deploy=DEPLOY | {"tags": {"team": 7}}),
@@ -505,14 +599,16 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "another region's key": (
         guard(deploy=DEPLOY | {"kms_key": SECRET_KEY.replace("eu-central-1", "eu-west-1")}),
         (
-            f'deploy: kms_key: "{SECRET_KEY.replace("eu-central-1", "eu-west-1")}" is not the ARN of a KMS key in '
+            f'deploy: kms_key: "{SECRET_KEY.replace("eu-central-1", "eu-west-1")}" is not the '
+            f"ARN of a KMS key in "
             f'eu-central-1; write one such as "{SECRET_KEY}", never an alias'
         ),
     ),
     "stack name": (
         guard(deploy=DEPLOY | {"stack_name": "connection_guard"}),
         (
-            'deploy: stack_name: "connection_guard" is not a stack\'s name; write letters, digits and "-", beginning '
+            'deploy: stack_name: "connection_guard" is not a stack\'s name; write letters, '
+            'digits and "-", beginning '
             'with a letter, such as "ConnectionGuard"'
         ),
     ),
@@ -523,7 +619,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "synthesizer": (
         guard(deploy=DEPLOY | {"synthesizer": "bootstrap"}),
         (
-            'deploy: synthesizer: "bootstrap" is not one of "bootstrap-roles", "cli-credentials"; did you mean '
+            'deploy: synthesizer: "bootstrap" is not one of "bootstrap-roles", '
+            '"cli-credentials"; did you mean '
             '"bootstrap-roles"?'
         ),
     ),
@@ -538,7 +635,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "e-mail": (
         guard(notifications={"emails": ["platform"]}),
-        'notifications: emails: "platform" is not an e-mail address; write one such as "platform@example.com"',
+        (
+            'notifications: emails: "platform" is not an e-mail address; write one such as '
+            '"platform@example.com"'
+        ),
     ),
     "e-mail without a list": (
         guard(notifications={"emails": "a@example.com"}),
@@ -552,7 +652,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "neither instance nor cluster": (
         guard(orders(instance=LEFT_OUT)),
         (
-            'databases[0] (counted from 0): instance: is missing; write, for example, instance = "orders", or cluster '
+            "databases[0] (counted from 0): instance: is missing; write, for example, instance = "
+            '"orders", or cluster '
             '= "orders" for Aurora'
         ),
     ),
@@ -576,9 +677,16 @@ MISTAKES: dict[str, tuple[str, str]] = {
         guard(
             orders(),
             payments(),
-            payments(cluster="Orders", endpoint=f"orders.cluster-{AT_RDS}", resource_id="cluster-ORDERS01"),
+            payments(
+                cluster="Orders",
+                endpoint=f"orders.cluster-{AT_RDS}",
+                resource_id="cluster-ORDERS01",
+            ),
         ),
-        f'databases[2] "Orders": cluster: {ORDERS_0} has it as well, and alarms are named after it; remove one',
+        (
+            f'databases[2] "Orders": cluster: {ORDERS_0} has it as well, and alarms are named after '
+            f"it; remove one"
+        ),
     ),
     "resource id twice": (
         guard(orders(), orders(instance="other", endpoint=f"other.{AT_RDS}")),
@@ -608,16 +716,23 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "database name": (
         guard(orders(database_name="é" * 32)),
-        (f'{ORDERS_0}: database_name: "{"é" * 32}" has more than the 63 bytes that PostgreSQL keeps; shorten it'),
+        (
+            f'{ORDERS_0}: database_name: "{"é" * 32}" has more than the 63 bytes that PostgreSQL '
+            f"keeps; shorten it"
+        ),
     ),
     **{
         f"database {name}": (
             guard(orders(database_name=name)),
-            f'{ORDERS_0}: database_name: "{name}" {why}; write "postgres", or one of your own databases',
+            (
+                f'{ORDERS_0}: database_name: "{name}" {why}; write "postgres", or one of your own '
+                f"databases"
+            ),
         )
         for name, why in {
             "template0": "takes no connections",
-            "template1": "cannot be copied, as CREATE DATABASE does, while the guard keeps a session in it",
+            "template1": "cannot be copied, as CREATE DATABASE does, while the guard keeps a "
+            "session in it",
             "rdsadmin": "belongs to Amazon",
         }.items()
     },
@@ -658,34 +773,37 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "cluster by a custom endpoint": (
         guard(payments(endpoint=f"payments.cluster-custom-{AT_RDS}")),
-        f'{PAYMENTS_0}: endpoint: "payments.cluster-custom-{AT_RDS}" is a custom endpoint, {WRITER}',
+        (
+            f'{PAYMENTS_0}: endpoint: "payments.cluster-custom-{AT_RDS}" is a custom endpoint, '
+            f"{WRITER}"
+        ),
     ),
     "instance by its proxy's endpoint": (
         guard(orders(endpoint=f"orders.proxy-{AT_RDS}")),
         (
-            f'{ORDERS_0}: endpoint: "orders.proxy-{AT_RDS}" is an RDS Proxy\'s endpoint, which belongs under '
-            "[databases.proxy]; write the instance's own here"
+            f'{ORDERS_0}: endpoint: "orders.proxy-{AT_RDS}" is an RDS Proxy\'s endpoint, which '
+            "belongs under [databases.proxy]; write the instance's own here"
         ),
     ),
     "cluster by its proxy's further endpoint": (
         guard(payments(endpoint=f"x.endpoint.proxy-{AT_RDS}")),
         (
-            f'{PAYMENTS_0}: endpoint: "x.endpoint.proxy-{AT_RDS}" is an RDS Proxy\'s endpoint, which belongs under '
-            "[databases.proxy]; write the cluster's own here"
+            f'{PAYMENTS_0}: endpoint: "x.endpoint.proxy-{AT_RDS}" is an RDS Proxy\'s endpoint, '
+            "which belongs under [databases.proxy]; write the cluster's own here"
         ),
     ),
     "another database's endpoint": (
         guard(orders(endpoint=f"invoices.{AT_RDS}")),
         (
-            f'{ORDERS_0}: endpoint: "invoices.{AT_RDS}" is not that of "orders", with which it would begin; '
-            "correct either"
+            f'{ORDERS_0}: endpoint: "invoices.{AT_RDS}" is not that of "orders", with which it '
+            "would begin; correct either"
         ),
     ),
     "another region's endpoint": (
         guard(orders(endpoint="orders.c1abcdefghij.eu-west-1.rds.amazonaws.com")),
         (
-            f'{ORDERS_0}: endpoint: "orders.c1abcdefghij.eu-west-1.rds.amazonaws.com" lies in eu-west-1, and '
-            "deploy.region is eu-central-1; correct either"
+            f'{ORDERS_0}: endpoint: "orders.c1abcdefghij.eu-west-1.rds.amazonaws.com" lies in '
+            "eu-west-1, and deploy.region is eu-central-1; correct either"
         ),
     ),
     "alias": (
@@ -715,8 +833,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "endpoint is a URL": (
         guard(orders(endpoint=f"postgres://orders.{AT_RDS}")),
         (
-            f"{ORDERS_0}: endpoint: what stands here (not shown, it may hold a password) is not an endpoint but a "
-            "URL; write NAME.xxxx.REGION.rds.amazonaws.com"
+            f"{ORDERS_0}: endpoint: what stands here (not shown, it may hold a password) is not an "
+            "endpoint but a URL; write NAME.xxxx.REGION.rds.amazonaws.com"
         ),
     ),
     # its resource id
@@ -736,7 +854,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "an instance's resource id for a cluster": (
         guard(payments(resource_id="db-PAYMENTS01")),
-        f'{PAYMENTS_0}: resource_id: "db-PAYMENTS01" {RESOURCE} "cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ"',
+        (
+            f'{PAYMENTS_0}: resource_id: "db-PAYMENTS01" {RESOURCE} '
+            f'"cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ"'
+        ),
     ),
     "no resource id of a cluster": (
         guard(payments(resource_id=LEFT_OUT)),
@@ -748,21 +869,26 @@ MISTAKES: dict[str, tuple[str, str]] = {
     # its max_connections
     "class is none": (
         guard(orders(instance_class="t4g.micro")),
-        f'{ORDERS_0}: instance_class: "t4g.micro" is not a DB instance class; write one such as "db.r6g.large"',
+        (
+            f'{ORDERS_0}: instance_class: "t4g.micro" is not a DB instance class; write one such as '
+            f'"db.r6g.large"'
+        ),
     ),
     "class that is not known": (
         guard(orders(instance_class="db.t9.micro")),
         (
-            f'{ORDERS_0}: instance_class: "db.t9.micro" is not known here as a class on which RDS runs PostgreSQL; '
-            "correct it, or write max_connections as a number, or the class's memory as memory_gib"
+            f'{ORDERS_0}: instance_class: "db.t9.micro" is not known here as a class on which '
+            "RDS runs PostgreSQL; correct it, or write max_connections as a number, or the class's "
+            "memory as memory_gib"
         ),
     ),
     "class of a size that does not exist": (
         guard(orders(instance_class="db.m7g.7xlarge")),
         (
-            f'{ORDERS_0}: instance_class: "db.m7g.7xlarge" is not known here as a class on which RDS runs PostgreSQL, '
-            "and db.m7g comes as large, xlarge, 2xlarge, 4xlarge, 8xlarge, 12xlarge, 16xlarge; correct it, or write "
-            "max_connections as a number, or the class's memory as memory_gib"
+            f'{ORDERS_0}: instance_class: "db.m7g.7xlarge" is not known here as a class on which '
+            "RDS runs PostgreSQL, and db.m7g comes as large, xlarge, 2xlarge, 4xlarge, 8xlarge, "
+            "12xlarge, 16xlarge; correct it, or write max_connections as a number, or the class's "
+            "memory as memory_gib"
         ),
     ),
     "memory of a class that is known": (
@@ -772,15 +898,16 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "max_connections is a fraction": (
         guard(orders(max_connections=99.5)),
         (
-            f"{ORDERS_0}: max_connections: 99.5 is neither a whole number nor text; write what the parameter group "
+            f"{ORDERS_0}: max_connections: 99.5 is neither a whole number nor text; write what the "
+            "parameter group "
             'says, such as 200 or "LEAST({DBInstanceClassMemory/9531392},5000)"'
         ),
     ),
     "max_connections is too low": (
         guard(orders(max_connections=5)),
         (
-            f"{ORDERS_0}: max_connections: 5, but RDS takes 6 to 262143; write what the database answers to SHOW "
-            "max_connections"
+            f"{ORDERS_0}: max_connections: 5, but RDS takes 6 to 262143; write what the database "
+            "answers to SHOW max_connections"
         ),
     ),
     "expression is wrong": (
@@ -801,7 +928,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "memory of Serverless v2": (
         guard(payments(**SERVERLESS, memory_gib=16)),
-        f'{PAYMENTS_0}: memory_gib: follows from maximum_acu where the class is "db.serverless"; leave it out',
+        (
+            f'{PAYMENTS_0}: memory_gib: follows from maximum_acu where the class is "db.serverless"; '
+            f"leave it out"
+        ),
     ),
     "no capacity": (
         guard(payments(**SERVERLESS | {"minimum_acu": LEFT_OUT})),
@@ -809,7 +939,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "capacity is text": (
         guard(payments(**SERVERLESS | {"minimum_acu": "0.5"})),
-        f'{PAYMENTS_0}: minimum_acu: "0.5" is not a number; write Aurora capacity units without quotes, such as 8',
+        (
+            f'{PAYMENTS_0}: minimum_acu: "0.5" is not a number; write Aurora capacity units without '
+            f"quotes, such as 8"
+        ),
     ),
     "capacity out of range": (
         guard(payments(**SERVERLESS | {"maximum_acu": 1000})),
@@ -822,7 +955,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "security group among subnets": (
         guard(orders(subnets=["subnet-0123abcd", "sg-0123abcd"])),
-        f'{ORDERS_0}: subnets: "sg-0123abcd" is not a subnet; write its id, such as "subnet-0123456789abcdef0"',
+        (
+            f'{ORDERS_0}: subnets: "sg-0123abcd" is not a subnet; write its id, such as '
+            f'"subnet-0123456789abcdef0"'
+        ),
     ),
     "subnet twice": (
         guard(orders(subnets=["subnet-0123abcd", "subnet-0123abcd"])),
@@ -831,22 +967,30 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "more subnets than Lambda takes": (
         guard(
             orders(
-                subnets=[f"subnet-0123ab{number:02}" for number in range(17)], availability_zones=["eu-central-1a"] * 17
+                subnets=[f"subnet-0123ab{number:02}" for number in range(17)],
+                availability_zones=["eu-central-1a"] * 17,
             )
         ),
-        f"{ORDERS_0}: subnets: 17 are named, and Lambda takes 16; name the two or three that the guard may use",
+        (
+            f"{ORDERS_0}: subnets: 17 are named, and Lambda takes 16; name the two or three that "
+            "the guard may use"
+        ),
     ),
     **{
         f"more security groups than RDS takes of {what}": (
             guard(database),
             (
-                f"{place}: security_groups: 70 are named, and RDS takes 5; name one of its own, which is enough to let "
-                "the guard in"
+                f"{place}: security_groups: 70 are named, and RDS takes 5; name one of its own, "
+                "which is enough to let the guard in"
             ),
         )
         for what, place, database in (
             ("a database", ORDERS_0, orders(security_groups=SEVENTY_GROUPS)),
-            ("a proxy", f"{ORDERS_0}: proxy", orders(proxy=EXISTING_PROXY | {"security_groups": SEVENTY_GROUPS})),
+            (
+                "a proxy",
+                f"{ORDERS_0}: proxy",
+                orders(proxy=EXISTING_PROXY | {"security_groups": SEVENTY_GROUPS}),
+            ),
         )
     },
     "no subnets": (
@@ -855,12 +999,16 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "fewer zones than subnets": (
         guard(orders(availability_zones=["eu-central-1a"])),
-        (f"{ORDERS_0}: availability_zones: 1 for 2 subnets; write the zone of each subnet, in the same order"),
+        (
+            f"{ORDERS_0}: availability_zones: 1 for 2 subnets; write the zone of each subnet, in "
+            "the same order"
+        ),
     ),
     "zone of another region": (
         guard(orders(availability_zones=["eu-central-1a", "eu-west-1b"])),
         (
-            f'{ORDERS_0}: availability_zones: "eu-west-1b" is not an availability zone of eu-central-1; write its '
+            f'{ORDERS_0}: availability_zones: "eu-west-1b" is not an availability zone of '
+            f"eu-central-1; write its "
             'name, such as "eu-central-1a"'
         ),
     ),
@@ -871,14 +1019,18 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "security group": (
         guard(orders(security_groups=["default"])),
         (
-            f'{ORDERS_0}: security_groups: "default" is not a security group; write its id, such as '
+            f'{ORDERS_0}: security_groups: "default" is not a security group; write its id, such '
+            f"as "
             '"sg-0123456789abcdef0"'
         ),
     ),
     # its role
     "the master user": (
         guard(orders(role="postgres")),
-        f'{ORDERS_0}: role: "postgres" is the master user, who may do more than the guard should; {OWN_ROLE}',
+        (
+            f'{ORDERS_0}: role: "postgres" is the master user, who may do more than the guard '
+            f"should; {OWN_ROLE}"
+        ),
     ),
     "Amazon's role": (
         guard(orders(role="rdsadmin")),
@@ -894,7 +1046,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "the switch for a role": (
         guard(orders(role="connection_guard_paused")),
-        f'{ORDERS_0}: role: "connection_guard_paused" is the role that pauses the guard; {OWN_ROLE}',
+        (
+            f'{ORDERS_0}: role: "connection_guard_paused" is the role that pauses the guard; '
+            f"{OWN_ROLE}"
+        ),
     ),
     "role of 64": (
         guard(orders(role="r" * 64)),
@@ -911,30 +1066,39 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "warning is text": (
         guard(orders(warning="75 %")),
-        f'{ORDERS_0}: warning: "75 %" is not a percentage; write a number from 1 to 100, such as 70',
+        (
+            f'{ORDERS_0}: warning: "75 %" is not a percentage; write a number from 1 to 100, such as '
+            f"70"
+        ),
     ),
     "warning at the policy's target": (
         guard(orders(warning=70)),
         (
-            f"{ORDERS_0}: policy: policy.toml: limits: target: 70 is not below the warning alarm at 70 %, which would "
-            "never end; lower it"
+            f"{ORDERS_0}: policy: policy.toml: limits: target: 70 is not below the warning alarm "
+            "at 70 %, which would never end; lower it"
         ),
     ),
     "concurrency is text": (
         guard(orders(reserve_concurrency="no")),
-        f'{ORDERS_0}: reserve_concurrency: "no" is neither true nor false; write one of them, without quotes',
+        (
+            f'{ORDERS_0}: reserve_concurrency: "no" is neither true nor false; write one of them, '
+            f"without quotes"
+        ),
     ),
     # its proxy
     "proxy is no table": (
         guard(orders(proxy=True)),
         (
-            f"{ORDERS_0}: proxy: true is not a table; its keys are create, authentication, role, endpoint, "
-            "resource_id, security_groups, secret, secret_key"
+            f"{ORDERS_0}: proxy: true is not a table; its keys are create, authentication, role, "
+            "endpoint, resource_id, security_groups, secret, secret_key"
         ),
     ),
     "no authentication": (
         guard(orders(proxy={"create": True})),
-        f'{ORDERS_0}: proxy: authentication: is missing; write, for example, authentication = "iam"',
+        (
+            f"{ORDERS_0}: proxy: authentication: is missing; write, for example, authentication = "
+            f'"iam"'
+        ),
     ),
     "unknown authentication": (
         guard(orders(proxy=NEW_PROXY | {"authentication": "password"})),
@@ -943,15 +1107,17 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "two roles with IAM": (
         guard(orders(proxy=NEW_PROXY | {"role": "other"})),
         (
-            f'{ORDERS_0}: proxy: role: "other" is not the database\'s role, "connection_guard", and with end-to-end '
-            "IAM authentication one role serves both doors; leave it out, or write it above [databases.proxy]"
+            f'{ORDERS_0}: proxy: role: "other" is not the database\'s role, "connection_guard", '
+            "and with end-to-end IAM authentication one role serves both doors; leave it out, or "
+            "write it above [databases.proxy]"
         ),
     ),
     "one role with a secret": (
         guard(orders(role="guard", proxy=WITH_SECRET | {"role": "guard"})),
         (
-            f'{ORDERS_0}: proxy: role: "guard" is the database\'s role as well, and rds_iam, by which that logs in '
-            "with a token, rules out the password that the proxy has; write a second role, such as "
+            f'{ORDERS_0}: proxy: role: "guard" is the database\'s role as well, and rds_iam, by '
+            "which that logs in with a token, rules out the password that the proxy has; write a "
+            "second role, such as "
             '"connection_guard_proxy"'
         ),
     ),
@@ -961,7 +1127,10 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "the master user behind the proxy": (
         guard(orders(proxy=WITH_SECRET | {"role": "postgres"})),
-        f'{ORDERS_0}: proxy: role: "postgres" is the master user, who may do more than the guard should; {OWN_ROLE}',
+        (
+            f'{ORDERS_0}: proxy: role: "postgres" is the master user, who may do more than the guard '
+            f"should; {OWN_ROLE}"
+        ),
     ),
     "neither existing nor new": (
         guard(orders(proxy=EXISTING_PROXY | {"endpoint": LEFT_OUT})),
@@ -973,28 +1142,31 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "database's endpoint for a proxy's": (
         guard(orders(proxy=EXISTING_PROXY | {"endpoint": f"orders.{AT_RDS}"})),
         (
-            f'{ORDERS_0}: proxy: endpoint: "orders.{AT_RDS}" is not an RDS Proxy\'s endpoint; write that, '
-            "NAME.proxy-xxxx.REGION.rds.amazonaws.com"
+            f'{ORDERS_0}: proxy: endpoint: "orders.{AT_RDS}" is not an RDS Proxy\'s endpoint; '
+            "write that, NAME.proxy-xxxx.REGION.rds.amazonaws.com"
         ),
     ),
     "cluster's endpoint for a proxy's": (
         guard(payments(proxy=EXISTING_PROXY | {"endpoint": f"payments.cluster-{AT_RDS}"})),
         (
-            f'{PAYMENTS_0}: proxy: endpoint: "payments.cluster-{AT_RDS}" is not an RDS Proxy\'s endpoint; write that, '
-            "NAME.proxy-xxxx.REGION.rds.amazonaws.com"
+            f'{PAYMENTS_0}: proxy: endpoint: "payments.cluster-{AT_RDS}" is not an RDS Proxy\'s '
+            "endpoint; write that, NAME.proxy-xxxx.REGION.rds.amazonaws.com"
         ),
     ),
     "another region's proxy": (
-        guard(orders(proxy=EXISTING_PROXY | {"endpoint": "x.proxy-c1.eu-west-1.rds.amazonaws.com"})),
+        guard(
+            orders(proxy=EXISTING_PROXY | {"endpoint": "x.proxy-c1.eu-west-1.rds.amazonaws.com"})
+        ),
         (
-            f'{ORDERS_0}: proxy: endpoint: "x.proxy-c1.eu-west-1.rds.amazonaws.com" lies in eu-west-1, and '
-            "deploy.region is eu-central-1; correct either"
+            f'{ORDERS_0}: proxy: endpoint: "x.proxy-c1.eu-west-1.rds.amazonaws.com" lies in '
+            "eu-west-1, and deploy.region is eu-central-1; correct either"
         ),
     ),
     "proxy's resource id": (
         guard(orders(proxy=EXISTING_PROXY | {"resource_id": "prx-*"})),
         (
-            f'{ORDERS_0}: proxy: resource_id: "prx-*" is not a proxy\'s resource id; write the last part of its ARN, '
+            f'{ORDERS_0}: proxy: resource_id: "prx-*" is not a proxy\'s resource id; write the '
+            f"last part of its ARN, "
             'such as "prx-0123456789abcdef0"'
         ),
     ),
@@ -1009,8 +1181,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "key of the database below its proxy's header": (
         guard(orders(proxy=NEW_PROXY | {"warning": 80})),
         (
-            f'{ORDERS_0}: proxy: "warning" is no key of this table; it belongs under [[databases]], above '
-            "[databases.proxy]"
+            f'{ORDERS_0}: proxy: "warning" is no key of this table; it belongs under '
+            "[[databases]], above [databases.proxy]"
         ),
     ),
     "key of the proxy above its header": (
@@ -1045,29 +1217,35 @@ MISTAKES: dict[str, tuple[str, str]] = {
         f"{ORDERS_0}: proxy: secret: {NOT_A_SECRET}",
     ),
     "the master user's secret": (
-        guard(orders(proxy=WITH_SECRET | {"secret": SECRET.replace("orders-guard", "rds!db-0123")})),
+        guard(
+            orders(proxy=WITH_SECRET | {"secret": SECRET.replace("orders-guard", "rds!db-0123")})
+        ),
         (
-            f"{ORDERS_0}: proxy: secret: RDS keeps the master user's password there; write the ARN of a secret of "
-            "the role's own"
+            f"{ORDERS_0}: proxy: secret: RDS keeps the master user's password there; write the ARN "
+            "of a secret of the role's own"
         ),
     ),
     "alias of a key": (
         guard(orders(proxy=WITH_SECRET | {"secret_key": "alias/guard"})),
         (
-            f'{ORDERS_0}: proxy: secret_key: "alias/guard" is not the ARN of a KMS key in eu-central-1; write one '
+            f'{ORDERS_0}: proxy: secret_key: "alias/guard" is not the ARN of a KMS key in '
+            f"eu-central-1; write one "
             'such as "arn:aws:kms:eu-central-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef", never an alias'
         ),
     ),
     "new proxy of an Aurora instance": (
         guard(orders(resource_id="cluster-ORDERS01", proxy=NEW_PROXY)),
         (
-            f"{ORDERS_0}: proxy: create: RDS Proxy serves an Aurora cluster as a whole; write cluster in place of "
-            "instance, or name a proxy that exists"
+            f"{ORDERS_0}: proxy: create: RDS Proxy serves an Aurora cluster as a whole; write "
+            "cluster in place of instance, or name a proxy that exists"
         ),
     ),
     "new proxy in one zone": (
         guard(orders(availability_zones=["eu-central-1a", "eu-central-1a"], proxy=NEW_PROXY)),
-        (f"{ORDERS_0}: proxy: create: RDS Proxy needs subnets in two availability zones; add one to subnets"),
+        (
+            f"{ORDERS_0}: proxy: create: RDS Proxy needs subnets in two availability zones; add "
+            "one to subnets"
+        ),
     ),
 }
 
@@ -1082,7 +1260,11 @@ def test_a_mistake_is_told_in_one_line_with_its_place_and_what_would_be_right(
 def test_every_mistake_is_told_at_once(write: Write) -> None:
     text = guard(
         orders(vpc=3, endpoint="orders.c1.eu-west-1.rds.amazonaws.com", warning=95),
-        payments(endpoint=f"payment.cluster-{AT_RDS}", max_connections="{", proxy={"authentication": "kerberos"}),
+        payments(
+            endpoint=f"payment.cluster-{AT_RDS}",
+            max_connections="{",
+            proxy={"authentication": "kerberos"},
+        ),
         deploy=DEPLOY | {"account": 1},
         notifications={"emails": [1, 2]},
     )
@@ -1092,36 +1274,48 @@ def test_every_mistake_is_told_at_once(write: Write) -> None:
         "guard.toml: notifications: emails: 1 is not an e-mail address",
         "guard.toml: notifications: emails: 2 is not an e-mail address",
         (
-            f'guard.toml: {ORDERS_0}: endpoint: "orders.c1.eu-west-1.rds.amazonaws.com" lies in eu-west-1, and '
-            "deploy.region is eu-central-1"
+            f'guard.toml: {ORDERS_0}: endpoint: "orders.c1.eu-west-1.rds.amazonaws.com" lies in '
+            "eu-west-1, and deploy.region is eu-central-1"
         ),
         f"guard.toml: {ORDERS_0}: vpc: 3 is not a VPC",
         f"guard.toml: {ORDERS_0}: warning: 95 is not below critical, 90",
         (
-            f'guard.toml: databases[1] "payments": endpoint: "payment.cluster-{AT_RDS}" is not that of "payments", '
+            f'guard.toml: databases[1] "payments": endpoint: "payment.cluster-{AT_RDS}" is not '
+            f'that of "payments", '
             "with which it would begin"
         ),
         (
-            'guard.toml: databases[1] "payments": max_connections: "{": the end stands where one of these must: '
-            "integer, log, DBInstanceClassMemory, DBInstanceVCPU"
+            'guard.toml: databases[1] "payments": max_connections: "{": the end stands where one '
+            "of these must: integer, log, DBInstanceClassMemory, DBInstanceVCPU"
         ),
-        'guard.toml: databases[1] "payments": proxy: authentication: "kerberos" is not one of "iam", "secrets"',
+        (
+            'guard.toml: databases[1] "payments": proxy: authentication: "kerberos" is not one of '
+            '"iam", "secrets"'
+        ),
         'guard.toml: databases[1] "payments": proxy: endpoint: is missing',
         'guard.toml: databases[1] "payments": proxy: resource_id: is missing',
         'guard.toml: databases[1] "payments": proxy: security_groups: is missing',
     ]
 
 
-def test_an_endpoint_in_another_region_and_of_another_database_is_told_of_both(write: Write) -> None:
+def test_an_endpoint_in_another_region_and_of_another_database_is_told_of_both(
+    write: Write,
+) -> None:
     lines = refusal(write(guard(orders(endpoint="x.c1.eu-west-1.rds.amazonaws.com"))))
 
-    assert ['is not that of "orders"' in lines[0], "lies in eu-west-1" in lines[1], len(lines)] == [True, True, 2]
+    assert ['is not that of "orders"' in lines[0], "lies in eu-west-1" in lines[1], len(lines)] == [
+        True,
+        True,
+        2,
+    ]
 
 
 def test_what_depends_on_a_value_that_is_wrong_is_not_told_as_well(write: Write) -> None:
     text = guard(orders(proxy=EXISTING_PROXY), deploy=DEPLOY | {"region": "Frankfurt"})
 
-    assert [line.partition('"')[0] for line in refusal(write(text))] == ["guard.toml: deploy: region: "]
+    assert [line.partition('"')[0] for line in refusal(write(text))] == [
+        "guard.toml: deploy: region: "
+    ]
 
 
 # Files
@@ -1152,8 +1346,14 @@ def test_a_file_in_another_encoding_is_told(write: Write) -> None:
         ("missing.toml", "{path} does not exist; write it, or correct its path"),
         ("", '"" is not the path of a file; write one such as "policy.toml"'),
         (".", "{folder} is a folder; name the file in it"),
-        ("guard.toml/x", "{path} cannot be read: Not a directory; correct its path or its permissions"),
-        ("x" * 300, "{path} cannot be read: File name too long; correct its path or its permissions"),
+        (
+            "guard.toml/x",
+            "{path} cannot be read: Not a directory; correct its path or its permissions",
+        ),
+        (
+            "x" * 300,
+            "{path} cannot be read: File name too long; correct its path or its permissions",
+        ),
         ("a\0b", '"a\\u0000b" is not the path of a file; write one such as "policy.toml"'),
     ],
 )
@@ -1171,14 +1371,18 @@ def test_the_mistakes_of_a_policy_come_under_its_own_name_and_once(tmp_path: Pat
 
     assert refusal(path) == [
         "shared.toml: limits: batch_size: 51 is not a whole number from 1 to 50",
-        'guard.toml: databases[1] "payments": vpc: "x" is not a VPC; write its id, such as "vpc-0123456789abcdef0"',
+        (
+            'guard.toml: databases[1] "payments": vpc: "x" is not a VPC; write its id, such as '
+            '"vpc-0123456789abcdef0"'
+        ),
     ]
 
 
 # Another file is another stack
 
 SECOND_NEEDS_A_NAME = (
-    'second.toml: deploy: stack_name: is missing; write, for example, stack_name = "ConnectionGuard-2": without a name '
+    "second.toml: deploy: stack_name: is missing; write, for example, stack_name = "
+    '"ConnectionGuard-2": without a name '
     "of its own this stack would replace that of guard.toml"
 )
 
@@ -1204,14 +1408,16 @@ def test_another_file_than_the_first_names_its_stack(write: Write) -> None:
 @pytest.mark.parametrize("name", ["ConnectionGuard", "Guard-A"])
 def test_another_file_cannot_have_the_name_of_the_first_ones_stack(name: str, write: Write) -> None:
     named = LEFT_OUT if name == "ConnectionGuard" else name
-    second, first = the_second(guard(deploy=DEPLOY | {"stack_name": named}), DEPLOY | {"stack_name": name}, write)
+    second, first = the_second(
+        guard(deploy=DEPLOY | {"stack_name": named}), DEPLOY | {"stack_name": name}, write
+    )
 
     with pytest.raises(ConfigurationError) as refused:
         read_configuration(second, first)
 
     assert str(refused.value) == (
-        f'second.toml: deploy: stack_name: "{name}" is the stack of guard.toml, which this file would replace; '
-        "write another"
+        f'second.toml: deploy: stack_name: "{name}" is the stack of guard.toml, which this file '
+        "would replace; write another"
     )
 
 
@@ -1223,11 +1429,16 @@ def test_another_file_cannot_have_the_name_of_the_first_ones_stack(name: str, wr
             guard(),
             {**DEPLOY, "account": "210987654321", "stack_name": "ConnectionGuard"},
         ),
-        "beside a first file that cannot be read": ("[", DEPLOY | {"stack_name": "ConnectionGuard"}),
+        "beside a first file that cannot be read": (
+            "[",
+            DEPLOY | {"stack_name": "ConnectionGuard"},
+        ),
     }.values(),
     ids=str,
 )
-def test_a_stack_of_another_name_or_account_is_another_one(first: str, deploy: dict[str, object], write: Write) -> None:
+def test_a_stack_of_another_name_or_account_is_another_one(
+    first: str, deploy: dict[str, object], write: Write
+) -> None:
     second, path = the_second(first, deploy, write)
 
     assert read_configuration(second, path).target.stack_name == deploy["stack_name"]
@@ -1241,7 +1452,9 @@ def test_the_first_file_is_the_same_by_whatever_path(write: Write) -> None:
 
 # Secrets
 
-TOKEN_ITSELF = f"what stands here looks like Slack's token or webhook itself; revoke it, and {SLACK_NAME}"
+TOKEN_ITSELF = (
+    f"what stands here looks like Slack's token or webhook itself; revoke it, and {SLACK_NAME}"
+)
 TOKENS = [
     "xoxb-1234567890-q7Jzw9Rk",
     "XOXB-1234567890-q7Jzw9Rk",
@@ -1265,7 +1478,9 @@ def test_slacks_token_is_shown_under_no_key(token: str, write: Write) -> None:
     everywhere = dict.fromkeys((*ORDERS, "policy", "role", "warning", "reserve_concurrency"), token)
     text = guard(
         everywhere | {"proxy": dict.fromkeys(WITH_SECRET, token)},
-        orders(proxy=EXISTING_PROXY | dict.fromkeys(("endpoint", "resource_id"), token), **{token: 1}),
+        orders(
+            proxy=EXISTING_PROXY | dict.fromkeys(("endpoint", "resource_id"), token), **{token: 1}
+        ),
         deploy=dict.fromkeys(("account", "region", "stack_name", "architecture", token), token),
         notifications={"slack_secret": [token], "emails": [token]},
     )
@@ -1304,32 +1519,43 @@ SCALARS = (
     | st.sampled_from([10**400, -(10**400)])
     | st.floats()
     | st.text(max_size=20)
-    | st.sampled_from(["instance", "cluster", "iam", "secrets", "db.serverless", "db.r6g.large", "{1}", "{", "\0"])
+    | st.sampled_from(
+        ["instance", "cluster", "iam", "secrets", "db.serverless", "db.r6g.large", "{1}", "{", "\0"]
+    )
 )
 ANYTHING = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 
 
 def changed(table: Mapping[str, object]) -> st.SearchStrategy[dict[str, object]]:
     """The table with some of its keys left out, and anything under others."""
-    changes = st.dictionaries(st.sampled_from(sorted(table)), st.just(LEFT_OUT) | ANYTHING, max_size=4)
+    changes = st.dictionaries(
+        st.sampled_from(sorted(table)), st.just(LEFT_OUT) | ANYTHING, max_size=4
+    )
     return changes.map(lambda change: {**table, **change})
 
 
 PROXIES = changed(EXISTING_PROXY) | changed(NEW_PROXY) | changed(WITH_SECRET) | ANYTHING
 DATABASES = st.builds(
     lambda database, proxy: database | {"proxy": proxy},
-    changed(ORDERS | {"max_connections": 100, "memory_gib": 8, "warning": 75, "policy": "policy.toml"})
+    changed(
+        ORDERS | {"max_connections": 100, "memory_gib": 8, "warning": 75, "policy": "policy.toml"}
+    )
     | changed(PAYMENTS | SERVERLESS),
     PROXIES | st.just(LEFT_OUT),
 )
 DOCUMENTS = st.builds(
-    lambda databases, deploy, notifications: guard(deploy=deploy, notifications=notifications, databases=databases),
+    lambda databases, deploy, notifications: guard(
+        deploy=deploy, notifications=notifications, databases=databases
+    ),
     st.lists(DATABASES, max_size=3) | ANYTHING,
-    changed(DEPLOY | {"stack_name": "Guard-2", "tags": {"team": "platform"}, "kms_key": SECRET_KEY}) | ANYTHING,
+    changed(DEPLOY | {"stack_name": "Guard-2", "tags": {"team": "platform"}, "kms_key": SECRET_KEY})
+    | ANYTHING,
     changed({"slack_secret": "guard/slack", "emails": ["a@example.com"]}) | ANYTHING,
 )
 
@@ -1345,4 +1571,5 @@ def test_whatever_the_file_says_is_read_or_refused_line_by_line(
     try:
         assert read_configuration(path, None if first is None else beside).databases
     except ConfigurationError as refused:
-        assert all(line.startswith(("guard.toml: ", "policy.toml: ")) for line in str(refused).split("\n"))  # noqa: PT017
+        lines, places = str(refused).split("\n"), ("guard.toml: ", "policy.toml: ")
+        assert all(line.startswith(places) for line in lines)

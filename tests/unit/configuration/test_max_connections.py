@@ -1,4 +1,6 @@
-"""Computed max_connections: below every known truth and not far, on any class; and the language it is written in."""
+"""Computed max_connections: below every known truth and not far, on any class; and the language it
+is written in.
+"""
 
 import json
 from collections.abc import Callable
@@ -117,7 +119,8 @@ def test_the_estimate_is_below_the_truth_and_within_a_quarter_of_it(
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html
 @pytest.mark.parametrize(
-    ("maximum_acu", "truth"), [(1, 189), (4, 823), (8, 1669), (16, 3360), (32, 5000), (64, 5000), (256, 5000)]
+    ("maximum_acu", "truth"),
+    [(1, 189), (4, 823), (8, 1669), (16, 3360), (32, 5000), (64, 5000), (256, 5000)],
 )
 def test_serverless_goes_by_its_maximum(maximum_acu: float, truth: int) -> None:
     assert is_cautious(estimate_serverless(1, maximum_acu, place=PLACE).max_connections, truth)
@@ -129,7 +132,9 @@ def test_serverless_goes_by_its_maximum(maximum_acu: float, truth: int) -> None:
 def test_serverless_that_goes_below_one_acu_has_at_most_2000(
     minimum_acu: float, maximum_acu: float, truth: int
 ) -> None:
-    assert is_cautious(estimate_serverless(minimum_acu, maximum_acu, place=PLACE).max_connections, truth)
+    assert is_cautious(
+        estimate_serverless(minimum_acu, maximum_acu, place=PLACE).max_connections, truth
+    )
 
 
 def test_the_cap_of_serverless_holds_for_a_number_too_and_is_told() -> None:
@@ -137,7 +142,8 @@ def test_the_cap_of_serverless_holds_for_a_number_too_and_is_told() -> None:
 
     assert capped.max_connections == 2000
     assert capped.explanation == (
-        "max_connections is 4000, as configured: no estimate. A minimum of 0.5 ACUs caps it at 2,000."
+        "max_connections is 4000, as configured: no estimate. A minimum of 0.5 ACUs caps it at "
+        "2,000."
     )
 
 
@@ -155,11 +161,18 @@ def test_what_servers_reserve_is_not_usable() -> None:
     assert estimate("db.t4g.micro", 6, place=PLACE).usable == 1
 
 
-@given(st.sampled_from(["db.t4g.micro", "db.r6g.large", "db.x2iedn.32xlarge"]), st.integers(10**4, 10**8))
-def test_whatever_the_divisor_the_estimate_is_below_what_the_whole_memory_would_give(name: str, divisor: int) -> None:
+@given(
+    st.sampled_from(["db.t4g.micro", "db.r6g.large", "db.x2iedn.32xlarge"]),
+    st.integers(10**4, 10**8),
+)
+def test_whatever_the_divisor_the_estimate_is_below_what_the_whole_memory_would_give(
+    name: str, divisor: int
+) -> None:
     whole = floor(hardware_of(name).memory_gib * GIB) // divisor
     try:
-        estimated = estimate(name, f"{{DBInstanceClassMemory/{divisor}}}", place=PLACE).max_connections
+        estimated = estimate(
+            name, f"{{DBInstanceClassMemory/{divisor}}}", place=PLACE
+        ).max_connections
     except ConfigurationError as out_of_range:
         assert "RDS takes 6 to 262143" in str(out_of_range)  # noqa: PT017
     else:
@@ -171,8 +184,9 @@ def test_whatever_the_divisor_the_estimate_is_below_what_the_whole_memory_would_
 
 def test_an_estimate_says_that_it_is_one_and_how_it_was_reached() -> None:
     assert estimate("db.t4g.micro", place=PLACE).explanation == (
-        "max_connections is estimated, rather low than high, at 73: of the 1 GiB of db.t4g.micro at least 0.65 GiB are "
-        "left to the database, with which LEAST({DBInstanceClassMemory/9531392},5000) comes to that."
+        "max_connections is estimated, rather low than high, at 73: of the 1 GiB of db.t4g.micro "
+        "at least 0.65 GiB are left to the database, with which "
+        "LEAST({DBInstanceClassMemory/9531392},5000) comes to that."
     )
 
 
@@ -188,7 +202,10 @@ def test_what_goes_by_vcpus_alone_is_exact() -> None:
     taken = estimate("db.r6g.xlarge", "GREATEST(${DBInstanceVCPU*100},8)", place=PLACE)
 
     assert taken.max_connections == 400
-    assert taken.explanation == "max_connections is 400: GREATEST(${DBInstanceVCPU*100},8) on db.r6g.xlarge."
+    assert (
+        taken.explanation
+        == "max_connections is 400: GREATEST(${DBInstanceVCPU*100},8) on db.r6g.xlarge."
+    )
 
 
 def test_a_class_that_is_not_known_can_be_told_by_its_memory() -> None:
@@ -199,13 +216,16 @@ def test_a_class_that_is_not_known_can_be_told_by_its_memory() -> None:
 
 
 @pytest.mark.parametrize("expression", [DEFAULT_EXPRESSION, 100])
-def test_the_memory_of_a_class_that_is_known_cannot_be_told_otherwise(expression: str | int) -> None:
+def test_the_memory_of_a_class_that_is_known_cannot_be_told_otherwise(
+    expression: str | int,
+) -> None:
     message = refusal(lambda: estimate("db.t4g.micro", expression, place=PLACE, memory_gib=64))
 
     assert message == 'memory_gib: "db.t4g.micro" is known to have 1 GiB; leave it out'
 
 
-# The hardware of every class: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
+# The hardware of every class:
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
 
 
 @pytest.mark.parametrize(
@@ -259,11 +279,18 @@ def the_classes_on_which_rds_runs_postgresql() -> set[str]:
     """As cfn-lint has them from AWS's price list."""
     extensions = files("cfnlint") / "data/schemas/extensions"
     classes = set()
-    for name in ("aws_rds_dbinstance/dbinstanceclass_enum", "aws_rds_dbcluster/dbclusterinstanceclass_enum"):
+    for name in (
+        "aws_rds_dbinstance/dbinstanceclass_enum",
+        "aws_rds_dbcluster/dbclusterinstanceclass_enum",
+    ):
         for region in json.loads((extensions / f"{name}.json").read_text()).values():
             for rule in region["allOf"]:
                 if "postgres" in json.dumps(rule["if"]):
-                    (allowed,) = (each for key, each in rule["then"]["properties"].items() if key.endswith("Class"))
+                    (allowed,) = (
+                        each
+                        for key, each in rule["then"]["properties"].items()
+                        if key.endswith("Class")
+                    )
                     classes |= set(allowed["enum"])
     return classes
 
@@ -281,7 +308,10 @@ WAY_OUT = "correct it, or write max_connections as a number, or the class's memo
     [
         ("r6g.large", '"r6g.large" is not a DB instance class; write one such as "db.r6g.large"'),
         ("", '"" is not a DB instance class; write one such as "db.r6g.large"'),
-        ("db.serverless", '"db.serverless" has no memory of its own; give minimum_acu and maximum_acu'),
+        (
+            "db.serverless",
+            '"db.serverless" has no memory of its own; give minimum_acu and maximum_acu',
+        ),
         *(
             (name, f'"{name}" {UNKNOWN}; {WAY_OUT}')
             for name in [
@@ -296,8 +326,20 @@ WAY_OUT = "correct it, or write max_connections as a number, or the class's memo
                     "db.r6g",
                     "large, xlarge, 2xlarge, 4xlarge, 8xlarge, 12xlarge, 16xlarge",
                     [
-                        *("db.r6g", "db.r6g.", "db.r6g.larg", "db.r6g.large ", "db.r6g.٢xlarge", "db.r6g.0xlarge"),
-                        *("db.r6g.7xlarge", "db.r6g.24xlarge", "db.r6g.metal-0xl", "db.r6g.large.tpc1.mem2x"),
+                        *(
+                            "db.r6g",
+                            "db.r6g.",
+                            "db.r6g.larg",
+                            "db.r6g.large ",
+                            "db.r6g.٢xlarge",
+                            "db.r6g.0xlarge",
+                        ),
+                        *(
+                            "db.r6g.7xlarge",
+                            "db.r6g.24xlarge",
+                            "db.r6g.metal-0xl",
+                            "db.r6g.large.tpc1.mem2x",
+                        ),
                     ],
                 ),
                 ("db.m2", "xlarge, 2xlarge, 4xlarge", ["db.m2.large"]),
@@ -311,7 +353,8 @@ def test_a_class_that_is_not_known_is_refused_with_a_way_out(name: str, message:
     assert refusal(lambda: estimate(name, place=PLACE)) == f"instance_class: {message}"
 
 
-# The language of parameter values: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_ParamValuesRef.html
+# The language of parameter values:
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_ParamValuesRef.html
 
 VARIABLES = {"DBInstanceClassMemory": 8 * GIB, "DBInstanceVCPU": 2}
 
@@ -334,7 +377,10 @@ VARIABLES = {"DBInstanceClassMemory": 8 * GIB, "DBInstanceVCPU": 2}
         ("{DBInstanceClassMemory/9531392}+{DBInstanceVCPU*10} + 7", 928),
         ("{DBInstanceVCPU*10+DBInstanceVCPU*5}", 30),
         ("{log(DBInstanceClassMemory/805306368)*45}", 135),
-        ("GREATEST({log(DBInstanceClassMemory/805306368)*45},{log(DBInstanceClassMemory/8187281408)*1000})", 135),
+        (
+            "GREATEST({log(DBInstanceClassMemory/805306368)*45},{log(DBInstanceClassMemory/8187281408)*1000})",
+            135,
+        ),
         ("LEAST(GREATEST({DBInstanceClassMemory/9531392},100),SUM(400,600),5000)", 901),
         ("LEAST(7)", 7),
         ("-3", -3),
@@ -357,14 +403,20 @@ ONE_OF = "integer, log, DBInstanceClassMemory, DBInstanceVCPU"
         ("LEAST()", '")" stands where an integer, a formula in braces or a function must'),
         ("LEAST", 'the end stands where "(" must'),
         ("LEEST(1)", '"LEEST" stands where an integer, a formula in braces or a function must'),
-        ("IF({DBInstanceVCPU},1,2)", '"IF" stands where an integer, a formula in braces or a function must'),
+        (
+            "IF({DBInstanceVCPU},1,2)",
+            '"IF" stands where an integer, a formula in braces or a function must',
+        ),
         ("{DBInstanceClassMemory/9531392", 'the end stands where "}" must'),
         ("{DBInstanceClassMemory/}", '"}" stands where an integer must'),
         ("{DBInstanceClassMemory/DBInstanceVCPU}", '"DBInstanceVCPU" stands where an integer must'),
         ("{DBInstanceClassMemory*-1}", f'"-" stands where one of these must: {ONE_OF}'),
         ("{DBInstanceClassMemory-5}", '"-" stands where "}" must'),
         ("{DBInstanceClassMemory/0}", "it divides by 0"),
-        ("{DBInstanceMemory/9531392}", f'"DBInstanceMemory" stands where one of these must: {ONE_OF}'),
+        (
+            "{DBInstanceMemory/9531392}",
+            f'"DBInstanceMemory" stands where one of these must: {ONE_OF}',
+        ),
         ("{dbinstancevcpu}", f'"dbinstancevcpu" stands where one of these must: {ONE_OF}'),
         ("{}", f'"}}" stands where one of these must: {ONE_OF}'),
         ("{", f"the end stands where one of these must: {ONE_OF}"),
@@ -372,13 +424,22 @@ ONE_OF = "integer, log, DBInstanceClassMemory, DBInstanceVCPU"
         ("{log(DBInstanceVCPU/9)}", "it takes the logarithm of 0"),
         (
             "{AllocatedStorage/1000000000}",
-            "AllocatedStorage is not known before a database is asked; write max_connections as a number",
+            (
+                "AllocatedStorage is not known before a database is asked; write max_connections "
+                "as a number"
+            ),
         ),
         (
             "LEAST(DBInstanceClassMemory/9531392,5000)",
-            'a formula stands in braces, such as "{DBInstanceVCPU*100}": DBInstanceClassMemory stands outside',
+            (
+                'a formula stands in braces, such as "{DBInstanceVCPU*100}": DBInstanceClassMemory '
+                "stands outside"
+            ),
         ),
-        ("log(8)", 'a formula stands in braces, such as "{DBInstanceVCPU*100}": log stands outside'),
+        (
+            "log(8)",
+            'a formula stands in braces, such as "{DBInstanceVCPU*100}": log stands outside',
+        ),
         ("5000}", '"}" stands where the end must'),
         ("5 000", '"000" stands where the end must'),
         ("5.5", '"." stands where the end must'),
@@ -395,7 +456,8 @@ def test_a_mistake_in_an_expression_is_named(expression: str, mistake: str) -> N
 
 def test_mistakes_are_told_with_their_place() -> None:
     assert refusal(lambda: estimate("db.r6g.large", "LEAST({DBInstanceVCPU*", place=PLACE)) == (
-        f'max_connections: "LEAST({{DBInstanceVCPU*": the end stands where one of these must: {ONE_OF}'
+        f'max_connections: "LEAST({{DBInstanceVCPU*": the end stands where one of these must: '
+        f"{ONE_OF}"
     )
 
 
@@ -409,11 +471,17 @@ OUT_OF_RANGE = "but RDS takes 6 to 262143; write what the database answers to SH
         (262_144, f"262144, {OUT_OF_RANGE}"),
         ("-100", f'"-100", {OUT_OF_RANGE}'),
         ("{DBInstanceVCPU}", f'"{{DBInstanceVCPU}}" comes to 2, {OUT_OF_RANGE}'),
-        ("{DBInstanceVCPU*1000000}", f'"{{DBInstanceVCPU*1000000}}" comes to 2000000, {OUT_OF_RANGE}'),
+        (
+            "{DBInstanceVCPU*1000000}",
+            f'"{{DBInstanceVCPU*1000000}}" comes to 2000000, {OUT_OF_RANGE}',
+        ),
     ],
 )
 def test_what_rds_would_not_take_is_refused(expression: str | int, mistake: str) -> None:
-    assert refusal(lambda: estimate("db.r6g.large", expression, place=PLACE)) == f"max_connections: {mistake}"
+    assert (
+        refusal(lambda: estimate("db.r6g.large", expression, place=PLACE))
+        == f"max_connections: {mistake}"
+    )
 
 
 @pytest.mark.parametrize("memory_gib", [0, -1, float("nan"), float("inf")])
@@ -428,7 +496,11 @@ def test_a_memory_that_is_no_size_is_refused(memory_gib: float) -> None:
     [
         (-0.5, 8, "minimum_acu: -0.5 is not a capacity here; write 0 to 256, in steps of 0.5"),
         (0.7, 8, "minimum_acu: 0.7 is not a capacity here; write 0 to 256, in steps of 0.5"),
-        (float("nan"), 8, "minimum_acu: nan is not a capacity here; write 0 to 256, in steps of 0.5"),
+        (
+            float("nan"),
+            8,
+            "minimum_acu: nan is not a capacity here; write 0 to 256, in steps of 0.5",
+        ),
         (0.5, 0.5, "maximum_acu: 0.5 is not a capacity here; write 1 to 256, in steps of 0.5"),
         (8, 4, "maximum_acu: 4 is not a capacity here; write 8 to 256, in steps of 0.5"),
         (1, 257, "maximum_acu: 257 is not a capacity here; write 1 to 256, in steps of 0.5"),
@@ -458,9 +530,12 @@ def test_whatever_is_written_comes_to_a_number_or_is_refused_in_one_line(text: s
 Meaning = Callable[[int], int]
 INTEGERS = st.integers(1, 10**10)
 PRODUCTS = st.recursive(
-    st.just(("DBInstanceClassMemory", lambda memory: memory)) | INTEGERS.map(lambda n: (str(n), lambda _: n)),
+    st.just(("DBInstanceClassMemory", lambda memory: memory))
+    | INTEGERS.map(lambda n: (str(n), lambda _: n)),
     lambda inner: st.one_of(
-        st.tuples(inner, INTEGERS).map(lambda t: (f"{t[0][0]}*{t[1]}", lambda memory: t[0][1](memory) * t[1])),
+        st.tuples(inner, INTEGERS).map(
+            lambda t: (f"{t[0][0]}*{t[1]}", lambda memory: t[0][1](memory) * t[1])
+        ),
         st.tuples(inner, INTEGERS).map(
             lambda t: (f"{t[0][0]} / {t[1]}", lambda memory: floor(Fraction(t[0][1](memory), t[1])))
         ),
@@ -478,24 +553,32 @@ def a_call(function: Function, arguments: list[tuple[str, Meaning]]) -> tuple[st
     return text, lambda memory: compute([meaning(memory) for _, meaning in arguments])
 
 
-CALLS: st.SearchStrategy[Function] = st.sampled_from([("LEAST", min), ("Greatest", max), ("SUM", sum)])
+CALLS: st.SearchStrategy[Function] = st.sampled_from(
+    [("LEAST", min), ("Greatest", max), ("SUM", sum)]
+)
 EXPRESSIONS: st.SearchStrategy[tuple[str, Meaning]] = st.recursive(
     PRODUCTS.map(lambda product: (f"{{{product[0]}}}", product[1]))
     | st.integers(-(10**10), 10**10).map(lambda n: (str(n), lambda _: n)),
-    lambda inner: st.tuples(CALLS, st.lists(inner, min_size=1, max_size=3)).map(lambda call: a_call(*call)),
+    lambda inner: st.tuples(CALLS, st.lists(inner, min_size=1, max_size=3)).map(
+        lambda call: a_call(*call)
+    ),
     max_leaves=6,
 ).filter(lambda expression: len(expression[0]) <= 500)
 
 
 @given(EXPRESSIONS, st.integers(0, 2**43))
-def test_a_rightly_written_expression_comes_to_what_it_means(expression: tuple[str, Meaning], memory: int) -> None:
+def test_a_rightly_written_expression_comes_to_what_it_means(
+    expression: tuple[str, Meaning], memory: int
+) -> None:
     text, meaning = expression
 
     assert evaluate(text, {"DBInstanceClassMemory": memory}) == meaning(memory)
 
 
 @given(EXPRESSIONS, st.integers(0, 2**43), st.integers(0, 2**43))
-def test_less_memory_never_comes_to_more_connections(expression: tuple[str, Meaning], memory: int, other: int) -> None:
+def test_less_memory_never_comes_to_more_connections(
+    expression: tuple[str, Meaning], memory: int, other: int
+) -> None:
     less, more = sorted((memory, other))
 
     assert evaluate(expression[0], {"DBInstanceClassMemory": less}) <= evaluate(

@@ -1,4 +1,6 @@
-"""The policy file: what the shipped one says, how each mistake is refused, and that a refused rule really is dead."""
+"""The policy file: what the shipped one says, how each mistake is refused, and that a refused rule
+really is dead.
+"""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -40,7 +42,9 @@ LIMITS = {
 }
 
 
-def policy(*rules: str, tiers: str = TIERS, protect: str = "", limits: Mapping[str, object] = LIMITS) -> str:
+def policy(
+    *rules: str, tiers: str = TIERS, protect: str = "", limits: Mapping[str, object] = LIMITS
+) -> str:
     """A policy in TOML, right but for what a test puts into it."""
     lines = ["[tiers]", tiers, "[protect]", protect, "[limits]"]
     lines += [f"{key} = {dumps(value)}" for key, value in limits.items()]
@@ -49,7 +53,9 @@ def policy(*rules: str, tiers: str = TIERS, protect: str = "", limits: Mapping[s
     return "\n".join(lines)
 
 
-def terminating(name: str, more: str = "", states: str = '["idle"]', older_than: str = "10m") -> str:
+def terminating(
+    name: str, more: str = "", states: str = '["idle"]', older_than: str = "10m"
+) -> str:
     return f'name = "{name}"\naction = "terminate"\nstates = {states}\nolder_than = "{older_than}"\n{more}'
 
 
@@ -66,14 +72,21 @@ def test_the_shipped_policy_ends_idle_sessions_at_critical_and_only_looks_on_at_
     shipped = parse_policy(SHIPPED)
 
     assert shipped.modes == {Tier.WARNING: Mode.OBSERVE, Tier.CRITICAL: Mode.ENFORCE}
-    assert [(rule.name, rule.action, set(rule.states), rule.older_than) for rule in shipped.rules] == [
+    assert [
+        (rule.name, rule.action, set(rule.states), rule.older_than) for rule in shipped.rules
+    ] == [
         (
             "aborted transactions",
             Action.TERMINATE,
             {SessionState.IDLE_IN_TRANSACTION_ABORTED},
             timedelta(minutes=1),
         ),
-        ("idle in transaction", Action.TERMINATE, {SessionState.IDLE_IN_TRANSACTION}, timedelta(minutes=5)),
+        (
+            "idle in transaction",
+            Action.TERMINATE,
+            {SessionState.IDLE_IN_TRANSACTION},
+            timedelta(minutes=5),
+        ),
         ("stale idle", Action.TERMINATE, {SessionState.IDLE}, timedelta(minutes=10)),
     ]
     for rule in shipped.rules:
@@ -93,13 +106,21 @@ def test_the_shipped_policy_ends_idle_sessions_at_critical_and_only_looks_on_at_
     )
 
 
-@pytest.mark.parametrize("application", ["pg_dump", "pg_dumpall", "pg_restore", "Debezium General", "dba"])
-def test_the_shipped_policy_spares_backups_replication_and_the_dba_at_work(application: str) -> None:
-    session = a_session(application=application, state=SessionState.IDLE_IN_TRANSACTION, idle_for=timedelta(hours=1))
+@pytest.mark.parametrize(
+    "application", ["pg_dump", "pg_dumpall", "pg_restore", "Debezium General", "dba"]
+)
+def test_the_shipped_policy_spares_backups_replication_and_the_dba_at_work(
+    application: str,
+) -> None:
+    session = a_session(
+        application=application, state=SessionState.IDLE_IN_TRANSACTION, idle_for=timedelta(hours=1)
+    )
 
     plan = decide(a_snapshot(session, usable=1), parse_policy(SHIPPED), Tier.CRITICAL)
 
-    assert [(verdict.action, verdict.rule) for verdict in plan.verdicts] == [(Action.SPARE, "protect")]
+    assert [(verdict.action, verdict.rule) for verdict in plan.verdicts] == [
+        (Action.SPARE, "protect")
+    ]
 
 
 def test_the_examples_in_the_shipped_policys_comments_can_be_used_as_they_stand() -> None:
@@ -114,7 +135,11 @@ def test_the_examples_in_the_shipped_policys_comments_can_be_used_as_they_stand(
 
     assert spared.action is Action.SPARE
     assert SessionState.STARTING not in spared.states
-    assert spared.states > {SessionState.ACTIVE, SessionState.IDLE, SessionState.IDLE_IN_TRANSACTION}
+    assert spared.states > {
+        SessionState.ACTIVE,
+        SessionState.IDLE,
+        SessionState.IDLE_IN_TRANSACTION,
+    }
     assert spared.older_than == timedelta()
     assert spared.clients == (ip_network("10.0.12.0/24"),)
     assert ended.states == {SessionState.ACTIVE}
@@ -155,7 +180,9 @@ def test_values_may_go_to_the_very_bounds() -> None:
     twenty_pauses = {"most_per_run": 105, "most_per_hour": 105, "batch_size": 5}
     text = policy(
         terminating("x", longest_name, older_than="1s"),
-        limits=LIMITS | twenty_pauses | {"refuse_above": 100, "keep_per_pool": 0, "watch_for_reconnects": "10s"},
+        limits=LIMITS
+        | twenty_pauses
+        | {"refuse_above": 100, "keep_per_pool": 0, "watch_for_reconnects": "10s"},
     )
 
     assert parse_policy(text).limits.refuse_above_percent == 100
@@ -221,19 +248,28 @@ MISTAKES = {
         'tiers: warning: "watch" is not one of "observe", "enforce"',
     ),
     "tier enforces nothing": (
-        policy(terminating("x", 'tiers = ["critical"]'), tiers='warning = "enforce"\ncritical = "enforce"'),
+        policy(
+            terminating("x", 'tiers = ["critical"]'),
+            tiers='warning = "enforce"\ncritical = "enforce"',
+        ),
         'tiers: warning: "enforce", but no rule terminates at warning; add one, or write "observe"',
     ),
     "no rules at all": (
         policy().partition("[[rules]]")[0],
-        'tiers: critical: "enforce", but no rule terminates at critical; add one, or write "observe"',
+        (
+            'tiers: critical: "enforce", but no rule terminates at critical; add one, or write '
+            '"observe"'
+        ),
     ),
     # protect
     "unknown protection": (
         policy(protect='application = ["pg_dump"]'),
         'protect: unknown key "application"; did you mean "applications"?',
     ),
-    "bad protected client": (policy(protect='clients = ["bastion"]'), f'protect: clients: "bastion" {ADDRESS}'),
+    "bad protected client": (
+        policy(protect='clients = ["bastion"]'),
+        f'protect: clients: "bastion" {ADDRESS}',
+    ),
     # rules: what each needs
     "no name": (
         policy(STALE_IDLE.replace('name = "stale idle"', "")),
@@ -249,7 +285,10 @@ MISTAKES = {
     ),
     "name twice": (
         policy(STALE_IDLE, terminating("stale idle", states='["active"]')),
-        'rules[1] "stale idle": name: rules[0] "stale idle" has it as well, and reports tell rules by name; change one',
+        (
+            'rules[1] "stale idle": name: rules[0] "stale idle" has it as well, and reports tell '
+            "rules by name; change one"
+        ),
     ),
     "no action": (
         policy(STALE_IDLE.replace('action = "terminate"', "")),
@@ -278,7 +317,10 @@ MISTAKES = {
     ),
     "state that is never a victim's": (
         policy(terminating("x", states='["idle", "disabled"]')),
-        'rules[0] "x": states: "disabled" sessions are never terminated: what they do cannot be told; leave it out',
+        (
+            'rules[0] "x": states: "disabled" sessions are never terminated: what they do cannot be '
+            "told; leave it out"
+        ),
     ),
     "no state named": (
         policy(terminating("x", states="[]")),
@@ -310,7 +352,10 @@ MISTAKES = {
     ),
     "age beyond all bounds": (
         policy(terminating("x", older_than="9" * 70 + "d")),
-        f'rules[0] "x": older_than: "{"9" * 70}d" is out of range; write a duration from "1s" to "365d"',
+        (
+            f'rules[0] "x": older_than: "{"9" * 70}d" is out of range; write a duration from "1s" to '
+            f'"365d"'
+        ),
     ),
     # rules: whom they match
     "unknown matcher": (
@@ -331,67 +376,97 @@ MISTAKES = {
     ),
     "empty glob": (
         policy(terminating("x", 'applications = ["a", ""]')),
-        'rules[0] "x": applications: "" is not a name or glob; write one such as "batch" or "batch_*"',
+        (
+            'rules[0] "x": applications: "" is not a name or glob; write one such as "batch" or '
+            '"batch_*"'
+        ),
     ),
     "LIKE pattern for a glob": (
         policy(terminating("x", 'roles = ["batch_%"]')),
-        'rules[0] "x": roles: "batch_%" looks like a LIKE pattern or a regular expression; a glob is "batch_*"',
+        (
+            'rules[0] "x": roles: "batch_%" looks like a LIKE pattern or a regular expression; a '
+            'glob is "batch_*"'
+        ),
     ),
     "regular expression for a glob": (
         policy(terminating("x", 'roles = ["batch_.*"]')),
-        'rules[0] "x": roles: "batch_.*" looks like a LIKE pattern or a regular expression; a glob is "batch_*"',
+        (
+            'rules[0] "x": roles: "batch_.*" looks like a LIKE pattern or a regular expression; a '
+            'glob is "batch_*"'
+        ),
     ),
     "an exception below what it is to be an exception from": (
         policy(terminating("x"), 'name = "y"\naction = "spare"\nroles = ["batch"]'),
         (
-            'rules[1] "y": spares nobody, since no rule below it terminates; move it above the rules that it makes an '
-            "exception from, or remove it"
+            'rules[1] "y": spares nobody, since no rule below it terminates; move it above the '
+            "rules that it makes an exception from, or remove it"
         ),
     ),
     "open bracket": (
         policy(terminating("x", 'applications = ["web[12"]')),
-        'rules[0] "x": applications: "web[12" has a "[" that is never closed; write "[[]" for the character itself',
+        (
+            'rules[0] "x": applications: "web[12" has a "[" that is never closed; write "[[]" for '
+            "the character itself"
+        ),
     ),
     "open bracket that looks closed": (
         policy(terminating("x", 'applications = ["web[]"]')),
-        'rules[0] "x": applications: "web[]" has a "[" that is never closed; write "[[]" for the character itself',
+        (
+            'rules[0] "x": applications: "web[]" has a "[" that is never closed; write "[[]" for the '
+            "character itself"
+        ),
     ),
     "range that runs backwards": (
         policy(terminating("x", 'applications = ["web[9-1]"]')),
-        'rules[0] "x": applications: "web[9-1]" has a range that runs backwards and can never match; turn it round',
+        (
+            'rules[0] "x": applications: "web[9-1]" has a range that runs backwards and can never '
+            "match; turn it round"
+        ),
     ),
     "protected application that PostgreSQL stores otherwise": (
         policy(protect='applications = ["Büro*"]'),
         (
-            'protect: applications: "Büro*" is not plain ASCII, and PostgreSQL stores other characters '
-            'of an application_name as "?" (14 and 15) or as "\\xNN" (16 and later); write "B*ro*", which may match '
+            'protect: applications: "Büro*" is not plain ASCII, and PostgreSQL stores other '
+            "characters "
+            'of an application_name as "?" (14 and 15) or as "\\xNN" (16 and later); write '
+            '"B*ro*", which may match '
             "other names, too"
         ),
     ),
     "rule for an application that PostgreSQL stores otherwise": (
         policy(terminating("x", 'applications = ["[äö]ß*-[ab]-\\u0007"]')),
         (
-            'rules[0] "x": applications: "[äö]ß*-[ab]-\\u0007" is not plain ASCII, and PostgreSQL stores '
-            'other characters of an application_name as "?" (14 and 15) or as "\\xNN" (16 and later); write '
+            'rules[0] "x": applications: "[äö]ß*-[ab]-\\u0007" is not plain ASCII, and '
+            "PostgreSQL stores "
+            'other characters of an application_name as "?" (14 and 15) or as "\\xNN" (16 and '
+            "later); write "
             '"*-[ab]-*", which may match other names, too'
         ),
     ),
     "name longer than PostgreSQL keeps": (
         policy(terminating("x", f'applications = ["{"a" * 64}*"]')),
         (
-            f'rules[0] "x": applications: "{"a" * 64}*" can never match, since PostgreSQL cuts names to 63 bytes; '
+            f'rules[0] "x": applications: "{"a" * 64}*" can never match, since PostgreSQL cuts '
+            f"names to 63 bytes; "
             'write a shorter beginning and "*"'
         ),
     ),
     "name whose letters take two bytes each": (
         policy(terminating("x", f'databases = ["{"é" * 32}"]')),
         (
-            f'rules[0] "x": databases: "{"é" * 32}" can never match, since PostgreSQL cuts names to 63 bytes; '
+            f'rules[0] "x": databases: "{"é" * 32}" can never match, since PostgreSQL cuts names '
+            f"to 63 bytes; "
             'write a shorter beginning and "*"'
         ),
     ),
-    "bad client": (policy(terminating("x", 'clients = ["10.0.0"]')), f'rules[0] "x": clients: "10.0.0" {ADDRESS}'),
-    "client is a number": (policy(terminating("x", "clients = [10]")), f'rules[0] "x": clients: 10 {ADDRESS}'),
+    "bad client": (
+        policy(terminating("x", 'clients = ["10.0.0"]')),
+        f'rules[0] "x": clients: "10.0.0" {ADDRESS}',
+    ),
+    "client is a number": (
+        policy(terminating("x", "clients = [10]")),
+        f'rules[0] "x": clients: 10 {ADDRESS}',
+    ),
     "host bits": (
         policy(terminating("x", 'clients = ["10.0.1.9/16"]')),
         (
@@ -405,7 +480,10 @@ MISTAKES = {
     ),
     "text for a truth": (
         policy(terminating("x", 'even_if_listening = "yes"')),
-        'rules[0] "x": even_if_listening: "yes" is neither true nor false; write one of them, without quotes',
+        (
+            'rules[0] "x": even_if_listening: "yes" is neither true nor false; write one of them, '
+            "without quotes"
+        ),
     ),
     "spare although it listens": (
         policy(STALE_IDLE, f"{SPARE_CHECKOUT}\neven_if_listening = true"),
@@ -420,7 +498,9 @@ MISTAKES = {
         f'rules[1] "again": {FALLS_TO} {IDLE}; move, change or remove it',
     ),
     "exception below its rule": (
-        policy(STALE_IDLE, terminating("older, and of one role", 'roles = ["app"]', older_than="1h")),
+        policy(
+            STALE_IDLE, terminating("older, and of one role", 'roles = ["app"]', older_than="1h")
+        ),
         f'rules[1] "older, and of one role": {FALLS_TO} {IDLE}; move, change or remove it',
     ),
     "locks let go too late": (
@@ -465,8 +545,8 @@ MISTAKES = {
     "Amazon's role": (
         policy(terminating("x", 'roles = ["rdsadmin"]')),
         (
-            f'rules[0] "x": {FALLS_TO} the built-in sparing of rdsadmin, rdsproxyadmin, rdsrepladmin; '
-            "move, change or remove it"
+            f'rules[0] "x": {FALLS_TO} the built-in sparing of rdsadmin, rdsproxyadmin, '
+            "rdsrepladmin; move, change or remove it"
         ),
     ),
     # limits
@@ -528,19 +608,24 @@ MISTAKES = {
     ),
     "more a run than an hour": (
         policy(limits=LIMITS | {"most_per_run": 301}),
-        "limits: most_per_run: 301 is more than most_per_hour allows, 300; lower it, or raise most_per_hour",
+        (
+            "limits: most_per_run: 301 is more than most_per_hour allows, 300; lower it, or raise "
+            "most_per_hour"
+        ),
     ),
     "pauses longer than the run": (
         policy(limits=LIMITS | {"pause_between_batches": "5s", "batch_size": 10}),
         (
-            "limits: pause_between_batches: 100 sessions in batches of 10 make 9 pauses, and a run has 20 s for all of "
+            "limits: pause_between_batches: 100 sessions in batches of 10 make 9 pauses, and a run "
+            "has 20 s for all of "
             'them; write at most "2222ms", or lower most_per_run'
         ),
     ),
     "pauses just longer than the run": (
         policy(limits=LIMITS | {"most_per_run": 106, "batch_size": 5}),
         (
-            "limits: pause_between_batches: 106 sessions in batches of 5 make 21 pauses, and a run has 20 s for all of "
+            "limits: pause_between_batches: 106 sessions in batches of 5 make 21 pauses, and a run "
+            "has 20 s for all of "
             'them; write at most "952ms", or lower most_per_run'
         ),
     ),
@@ -556,7 +641,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("text", "expected"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_refused_with_its_place_and_what_would_be_right(text: str, expected: str) -> None:
+def test_a_mistake_is_refused_with_its_place_and_what_would_be_right(
+    text: str, expected: str
+) -> None:
     assert refusal(text) == [f"policy.toml: {expected}"]
 
 
@@ -573,7 +660,9 @@ def test_every_mistake_is_told_at_once_under_the_name_of_the_file() -> None:
     with pytest.raises(ConfigurationError) as refused:
         parse_policy(text, source="etc/guard.toml")
 
-    assert [line.partition(": ")[0] for line in str(refused.value).split("\n")] == ["etc/guard.toml"] * 8
+    assert [line.partition(": ")[0] for line in str(refused.value).split("\n")] == [
+        "etc/guard.toml"
+    ] * 8
     assert [line.split(": ")[1:3] for line in str(refused.value).split("\n")] == [
         ["tiers", "critical"],
         ["protect", "roles"],
@@ -586,11 +675,15 @@ def test_every_mistake_is_told_at_once_under_the_name_of_the_file() -> None:
     ]
 
 
-def test_of_a_rule_with_an_unknown_action_nothing_is_said_that_may_not_hold_for_the_right_one() -> None:
+def test_of_a_rule_with_an_unknown_action_nothing_is_said_that_may_not_hold_for_the_right_one() -> (
+    None
+):
     might_spare = 'name = "a"\naction = "spair"\nroles = ["app"]'
     might_terminate = terminating("b", "even_if_listening = true").replace("terminate", "terminat")
 
-    assert [line.split(": ")[2] for line in refusal(policy(STALE_IDLE, might_spare, might_terminate))] == [
+    assert [
+        line.split(": ")[2] for line in refusal(policy(STALE_IDLE, might_spare, might_terminate))
+    ] == [
         "action",
         "action",
     ]
@@ -610,14 +703,27 @@ VALUES = st.recursive(
     st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.sampled_from(["idle", "spare", "terminate", "5m", "-5m", "10.0.0.1/8", "::/0", "a*", "[a", ""]),
+    | st.sampled_from(
+        ["idle", "spare", "terminate", "5m", "-5m", "10.0.0.1/8", "::/0", "a*", "[a", ""]
+    ),
     lambda inner: st.lists(inner, max_size=3),
 )
 
 
 @given(
     st.dictionaries(
-        st.sampled_from(["name", "action", "states", "older_than", "roles", "clients", "tiers", "even_if_listening"]),
+        st.sampled_from(
+            [
+                "name",
+                "action",
+                "states",
+                "older_than",
+                "roles",
+                "clients",
+                "tiers",
+                "even_if_listening",
+            ]
+        ),
         VALUES,
     ),
     st.dictionaries(st.sampled_from(sorted(LIMITS)), VALUES),
@@ -625,7 +731,9 @@ VALUES = st.recursive(
 def test_whatever_stands_where_a_value_belongs_is_read_or_refused(
     rule: dict[str, object], limits: dict[str, object]
 ) -> None:
-    text = policy("\n".join(f"{key} = {dumps(value)}" for key, value in rule.items()), limits=LIMITS | limits)
+    text = policy(
+        "\n".join(f"{key} = {dumps(value)}" for key, value in rule.items()), limits=LIMITS | limits
+    )
 
     try:
         assert isinstance(parse_policy(text), Policy)
@@ -637,8 +745,12 @@ def test_whatever_stands_where_a_value_belongs_is_read_or_refused(
 
 ALL = Limits(1e-9, 262_143, 262_143, 100, 0, 50, timedelta(), timedelta(), 1)
 NOTHING = Protection((), (), (), ())
-GLOBS = st.sampled_from(["a", "b", "ab", "a*", "*b", "*", "?", "a?", "[ab]", "*[ab]", "[!a]*", "rdsadmin", "rds*"])
-NETWORKS = st.sampled_from(["10.0.0.0/8", "10.0.0.0/16", "10.0.1.0/24", "10.0.1.10", "::/0", "fd00::1"]).map(ip_network)
+GLOBS = st.sampled_from(
+    ["a", "b", "ab", "a*", "*b", "*", "?", "a?", "[ab]", "*[ab]", "[!a]*", "rdsadmin", "rds*"]
+)
+NETWORKS = st.sampled_from(
+    ["10.0.0.0/8", "10.0.0.0/16", "10.0.1.0/24", "10.0.1.10", "::/0", "fd00::1"]
+).map(ip_network)
 COMMON_STATES = (SessionState.ACTIVE, SessionState.IDLE, SessionState.IDLE_IN_TRANSACTION)
 
 
@@ -661,10 +773,21 @@ RULES = st.builds(
     even_if_listening=st.booleans(),
 )
 PROTECTIONS = st.just(NOTHING) | st.builds(
-    Protection, roles=some(GLOBS), databases=some(GLOBS), applications=some(GLOBS), clients=some(NETWORKS)
+    Protection,
+    roles=some(GLOBS),
+    databases=some(GLOBS),
+    applications=some(GLOBS),
+    clients=some(NETWORKS),
 )
 SESSIONS = [
-    a_session(state=state, idle_for=idle_for, role=role, database=database, application=application, client=client)
+    a_session(
+        state=state,
+        idle_for=idle_for,
+        role=role,
+        database=database,
+        application=application,
+        client=client,
+    )
     for state, idle_for, role, database, application, client in product(
         COMMON_STATES,
         (timedelta(minutes=1), timedelta(minutes=3)),
@@ -687,10 +810,14 @@ def alike(draw: st.DrawFn) -> list[Rule]:
 
 
 def numbered(rules: list[Rule]) -> dict[str, Rule]:
-    return {f"rules[{place}]": replace(rule, name=f"rules[{place}]") for place, rule in enumerate(rules)}
+    return {
+        f"rules[{place}]": replace(rule, name=f"rules[{place}]") for place, rule in enumerate(rules)
+    }
 
 
-def rules_that_decide(rules: dict[str, Rule], protection: Protection, sessions: list[Session], tier: Tier) -> set[str]:
+def rules_that_decide(
+    rules: dict[str, Rule], protection: Protection, sessions: list[Session], tier: Tier
+) -> set[str]:
     enforced = Policy(dict.fromkeys(Tier, Mode.ENFORCE), protection, tuple(rules.values()), ALL)
     return {verdict.rule for verdict in decide(a_snapshot(*sessions), enforced, tier).verdicts}
 
@@ -701,7 +828,9 @@ def refused_as_dead(rules: dict[str, Rule], protection: Protection = NOTHING) ->
 
 @settings(max_examples=200, deadline=None)
 @given(alike(), PROTECTIONS)
-def test_a_rule_refused_as_dead_decides_about_no_session(rules: list[Rule], protection: Protection) -> None:
+def test_a_rule_refused_as_dead_decides_about_no_session(
+    rules: list[Rule], protection: Protection
+) -> None:
     places = numbered(rules)
     dead = refused_as_dead(places, protection)
 
@@ -711,7 +840,8 @@ def test_a_rule_refused_as_dead_decides_about_no_session(rules: list[Rule], prot
 
 NAMES = ["".join(letters) for length in range(4) for letters in product("ab-]!", repeat=length)]
 TRICKY_GLOBS = st.lists(
-    st.sampled_from(["a", "b", "*", "?", "[ab]", "[!a]", "[]a]", "[a-b]", "]", "!", "-"]), max_size=4
+    st.sampled_from(["a", "b", "*", "?", "[ab]", "[!a]", "[]a]", "[a-b]", "]", "!", "-"]),
+    max_size=4,
 )
 
 
@@ -729,7 +859,9 @@ def test_a_glob_refused_as_covered_matches_no_name_of_its_own(covering: str, cov
 
 
 @given(RULES, st.data())
-def test_a_rule_that_only_narrows_an_earlier_one_is_refused(rule: Rule, data: st.DataObject) -> None:
+def test_a_rule_that_only_narrows_an_earlier_one_is_refused(
+    rule: Rule, data: st.DataObject
+) -> None:
     narrower = replace(
         rule,
         states=frozenset({min(rule.states)}),
@@ -747,7 +879,10 @@ def test_a_rule_that_only_narrows_an_earlier_one_is_refused(rule: Rule, data: st
     ("earlier", "later"),
     [
         ('applications = ["check*"]', 'applications = ["check*", "cart"]'),
-        ('applications = ["web?"]', 'applications = ["web1"]'),  # covered in truth, but not looked for
+        (
+            'applications = ["web?"]',
+            'applications = ["web1"]',
+        ),  # covered in truth, but not looked for
         ('applications = ["web-[ab]"]', 'applications = ["web-*"]'),
         ('roles = ["app"]', 'databases = ["shop"]'),
         ('databases = ["shop"]', 'roles = ["app"]'),
@@ -757,7 +892,12 @@ def test_a_rule_that_only_narrows_an_earlier_one_is_refused(rule: Rule, data: st
     ],
 )
 def test_a_rule_that_may_have_sessions_of_its_own_is_left_alone(earlier: str, later: str) -> None:
-    assert len(parse_policy(policy(terminating("earlier", earlier), terminating("later", later))).rules) == 2
+    assert (
+        len(
+            parse_policy(policy(terminating("earlier", earlier), terminating("later", later))).rules
+        )
+        == 2
+    )
 
 
 def test_an_older_age_first_leaves_the_younger_sessions_to_a_later_rule() -> None:

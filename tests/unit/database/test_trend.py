@@ -1,4 +1,6 @@
-"""What a few looks at the server show together: logins per minute, and the minutes until it is full."""
+"""What a few looks at the server show together: logins per minute, and the minutes until it is
+full.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -12,9 +14,15 @@ from tests.support.builders import NOW, a_measurement, a_server
 MINUTE = timedelta(minutes=1)
 
 
-def a_look(minutes: float, used: int = 50, logins: int | None = None, **by_database: int) -> Measurement:
+def a_look(
+    minutes: float, used: int = 50, logins: int | None = None, **by_database: int
+) -> Measurement:
     """A look at a server with 97 usable connections, so many minutes on."""
-    statistics = None if logins is None else LoginStatistics(logins, logins // 10, logins // 100, by_database)
+    statistics = (
+        None
+        if logins is None
+        else LoginStatistics(logins, logins // 10, logins // 100, by_database)
+    )
     return replace(a_measurement(used=used), taken_at=NOW + minutes * MINUTE, logins=statistics)
 
 
@@ -27,7 +35,9 @@ def looks(*seen: Measurement) -> tuple[Measurement, ...]:
 
 def test_logins_are_counted_from_one_pulse_to_the_next() -> None:
     logins = logins_lately(
-        looks(a_look(0, logins=0), a_look(1, logins=1000, shop=900), a_look(2, logins=4400, shop=4200))
+        looks(
+            a_look(0, logins=0), a_look(1, logins=1000, shop=900), a_look(2, logins=4400, shop=4200)
+        )
     )
 
     assert logins is not None
@@ -73,6 +83,8 @@ def test_usage_that_grows_says_when_the_server_is_full() -> None:
     assert minutes_to_full(looks(a_look(0, used=61), a_look(1, used=70), a_look(3, used=79))) == 3
 
 
-@pytest.mark.parametrize("used", [(79, 79), (79, 70), (95, 97), (10, 11)], ids=["level", "ebbing", "full", "far away"])
+@pytest.mark.parametrize(
+    "used", [(79, 79), (79, 70), (95, 97), (10, 11)], ids=["level", "ebbing", "full", "far away"]
+)
 def test_usage_that_is_not_about_to_be_full_says_nothing(used: tuple[int, int]) -> None:
     assert minutes_to_full(looks(a_look(0, used=used[0]), a_look(1, used=used[1]))) is None

@@ -27,19 +27,34 @@ from connection_guard.core.decision.outcome import Outcome, Reconnection, Result
 from connection_guard.core.decision.plan import Verdict
 from connection_guard.core.deployment.alarm import AlarmNotification, Event, Pulse, read_event
 from connection_guard.core.policy import Action, Tier
-from tests.support.builders import CRITICAL_ALARM, NOW, WARNING_ALARM, a_session, an_alarm_event, some_settings
+from tests.support.builders import (
+    CRITICAL_ALARM,
+    NOW,
+    WARNING_ALARM,
+    a_session,
+    an_alarm_event,
+    some_settings,
+)
 
 LEAK = Pool("app", "leak", "10.0.0.1")
 
 
 def alarm(arn: str = CRITICAL_ALARM, *, state: str = "ALARM", minute: int = 0) -> AlarmNotification:
-    event = read_event(an_alarm_event(arn, state=state, changed_at=NOW + timedelta(minutes=minute)), some_settings())
+    event = read_event(
+        an_alarm_event(arn, state=state, changed_at=NOW + timedelta(minutes=minute)),
+        some_settings(),
+    )
     assert isinstance(event, AlarmNotification)
     return event
 
 
 def after(
-    engagement: Engagement, event: Event, usage: float, *, is_stale: bool = False, observes_critical: bool = False
+    engagement: Engagement,
+    event: Event,
+    usage: float,
+    *,
+    is_stale: bool = False,
+    observes_critical: bool = False,
 ) -> Engagement:
     is_pulse = is_stale or isinstance(event, Pulse)
     if isinstance(event, AlarmNotification) and not is_stale:
@@ -62,7 +77,10 @@ def after_run(
 ) -> Engagement:
     """As a run that began in that minute left it."""
     now = NOW + timedelta(minutes=minute)
-    outcomes = [Outcome(Verdict(a_session(), Action.TERMINATE, "a rule", "a reason"), result) for result in results]
+    outcomes = [
+        Outcome(Verdict(a_session(), Action.TERMINATE, "a rule", "a reason"), result)
+        for result in results
+    ]
     return with_outcomes(with_attempt(engagement, now, len(outcomes)), now, outcomes, reconnections)
 
 
@@ -77,7 +95,9 @@ def test_an_alarm_engages_until_usage_is_below_the_target() -> None:
     assert after(engaged, pulse(1), 69.9).tier is None
 
 
-def test_a_warning_after_a_critical_alarm_does_not_lower_the_tier_and_a_critical_raises_it() -> None:
+def test_a_warning_after_a_critical_alarm_does_not_lower_the_tier_and_a_critical_raises_it() -> (
+    None
+):
     assert after(after(Engagement(), alarm(), 95), alarm(WARNING_ALARM), 95).tier is Tier.CRITICAL
     assert after(after(Engagement(), alarm(WARNING_ALARM), 80), alarm(), 95).tier is Tier.CRITICAL
 
@@ -134,27 +154,37 @@ def test_where_the_policy_only_observes_at_critical_pulses_report_a_pressure_onc
     for minute in range(3, 9):
         observed = after(observed, pulse(minute), 95, observes_critical=True)
         assert observed.tier is None
-    assert after(observed, pulse(9), 95).tier is Tier.CRITICAL, "somebody deployed a policy that enforces"
+    assert after(observed, pulse(9), 95).tier is Tier.CRITICAL, (
+        "somebody deployed a policy that enforces"
+    )
     calm = after(observed, pulse(9), 50, observes_critical=True)
-    again = after(after(calm, pulse(10), 95, observes_critical=True), pulse(11), 95, observes_critical=True)
+    again = after(
+        after(calm, pulse(10), 95, observes_critical=True), pulse(11), 95, observes_critical=True
+    )
     assert again.tier is Tier.CRITICAL
 
 
 def test_terminations_count_for_an_hour_by_the_databases_clock() -> None:
-    engagement = after_run(after_run(Engagement(), 0, [Result.TERMINATED] * 40), 59, [Result.TERMINATED] * 2)
+    engagement = after_run(
+        after_run(Engagement(), 0, [Result.TERMINATED] * 40), 59, [Result.TERMINATED] * 2
+    )
     assert engagement.attempts == 2
     assert engagement.terminated_within_the_hour(NOW + timedelta(minutes=59)) == 42
     assert engagement.terminated_within_the_hour(NOW + timedelta(minutes=60)) == 2
 
 
-def test_a_run_that_did_not_live_to_its_end_counts_with_all_that_it_was_about_to_terminate() -> None:
+def test_a_run_that_did_not_live_to_its_end_counts_with_all_that_it_was_about_to_terminate() -> (
+    None
+):
     begun = with_attempt(Engagement(), NOW, 40)
     assert (begun.attempts, begun.terminated_within_the_hour(NOW)) == (1, 40)
 
 
 def test_only_what_was_or_may_have_been_signalled_counts() -> None:
     engagement = after_run(Engagement(), 0, list(Result))
-    assert engagement.terminated_within_the_hour(NOW) == len({Result.TERMINATED, Result.SURVIVED, Result.UNKNOWN})
+    assert engagement.terminated_within_the_hour(NOW) == len(
+        {Result.TERMINATED, Result.SURVIVED, Result.UNKNOWN}
+    )
 
 
 def test_a_pool_that_reopened_half_of_what_it_lost_is_remembered_for_an_hour() -> None:
@@ -166,7 +196,9 @@ def test_a_pool_that_reopened_half_of_what_it_lost_is_remembered_for_an_hour() -
 
 
 def test_whom_runs_could_not_move_is_known_until_usage_is_down() -> None:
-    stuck = after_run(Engagement(), 0, [Result.SURVIVED, Result.DENIED, Result.TERMINATED, Result.LEFT])
+    stuck = after_run(
+        Engagement(), 0, [Result.SURVIVED, Result.DENIED, Result.TERMINATED, Result.LEFT]
+    )
     assert len(stuck.unmoved) == 2
     assert after_run(stuck, 1, [Result.TERMINATED]).unmoved == stuck.unmoved
     assert below_target(stuck).unmoved == frozenset()
@@ -176,7 +208,8 @@ def test_the_memory_stays_small() -> None:
     engagement = Engagement()
     for minute in range(1000):
         pools = tuple(
-            Reconnection(Pool("app" * 20, f"{minute} {number}" * 10, "10.0.0.1"), 3, 3) for number in range(10)
+            Reconnection(Pool("app" * 20, f"{minute} {number}" * 10, "10.0.0.1"), 3, 3)
+            for number in range(10)
         )
         engagement = after(engagement, alarm(minute=minute), 95)
         engagement = after_run(engagement, minute, [Result.SURVIVED] * 5, pools)
@@ -215,7 +248,9 @@ ENGAGEMENTS = st.builds(
 
 
 @given(ENGAGEMENTS)
-def test_what_is_kept_in_the_database_is_ascii_and_is_read_back_as_it_was(engagement: Engagement) -> None:
+def test_what_is_kept_in_the_database_is_ascii_and_is_read_back_as_it_was(
+    engagement: Engagement,
+) -> None:
     text = to_text(engagement)
     assert text.isascii()
     assert text.isprintable()

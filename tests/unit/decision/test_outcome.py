@@ -40,11 +40,16 @@ def test_who_survived_or_was_lost_sight_of_is_settled_by_the_next_look(first: Re
 
 
 def test_a_pool_reopens_what_it_opens_and_leaves_idle() -> None:
-    """A new session that works is a client that was waiting to be served; an old one was there before."""
+    """A new session that works is a client that was waiting to be served; an old one was there
+    before.
+    """
     lost = [a_session(application="leak") for _ in range(3)]
     opened = {"application": "leak", "connected_for": timedelta(seconds=-1), "query": ""}
     idle, working = a_session(**opened), a_session(**opened, state=SessionState.ACTIVE)  # type: ignore[arg-type]
-    others = [a_session(application="leak"), a_session(application="web", connected_for=timedelta(seconds=-1))]
+    others = [
+        a_session(application="leak"),
+        a_session(application="web", connected_for=timedelta(seconds=-1)),
+    ]
     (found,) = reconnections(
         [*map(an_outcome, lost), an_outcome(a_session(application="web"), Result.MOVED_ON)],
         a_snapshot(*lost),
@@ -77,7 +82,9 @@ def test_a_pool_reopens_what_it_opens_and_leaves_idle() -> None:
         ("UPDATE orders SET total = ?", False),
     ],
 )
-def test_traffic_that_returns_is_no_pool_that_refills_itself(last_query: str, is_kept: bool) -> None:
+def test_traffic_that_returns_is_no_pool_that_refills_itself(
+    last_query: str, is_kept: bool
+) -> None:
     """What tells them apart is whether a new session has had work to do."""
     lost = a_session()
     back = a_session(connected_for=timedelta(seconds=-1), query=last_query)
@@ -95,7 +102,9 @@ def test_an_application_reopens_when_all_its_pools_together_bring_half_back() ->
 
 
 def test_more_of_a_pool_is_gone_than_was_terminated() -> None:
-    """Its process died of it. Another application's clients come and go, and one of its own had only just come."""
+    """Its process died of it. Another application's clients come and go, and one of its own had
+    only just come.
+    """
     ended, moved_on, there, *gone = (a_session() for _ in range(7))
     other = a_session(application="web")
     short_lived = a_session(connected_for=timedelta(seconds=1), idle_for=timedelta())

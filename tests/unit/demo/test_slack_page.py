@@ -8,9 +8,19 @@ from typing import Any
 from connection_guard.core.notification.slack_message import GREEN, Message, message_of, thread_of
 from demo.slack_page import conversation_page
 from doubles.slack_double import Posted
-from tests.support.incidents import LINKS, OPENED, a_context, a_group, a_recovery, an_entry, an_incident
+from tests.support.incidents import (
+    LINKS,
+    OPENED,
+    a_context,
+    a_group,
+    a_recovery,
+    an_entry,
+    an_incident,
+)
 
-HOSTILE = """</code><script src="//evil.example/x.js"></script><img src=x onerror=alert(1)>&lt;b&gt;"'"""
+HOSTILE = (
+    """</code><script src="//evil.example/x.js"></script><img src=x onerror=alert(1)>&lt;b&gt;"'"""
+)
 
 
 class Page(HTMLParser):
@@ -40,13 +50,20 @@ class Page(HTMLParser):
         return [attributes["href"] for tag, attributes in self.elements if tag == "a"]
 
 
-def posted(message: Message, at: int = 0, *, thread: str | None = None, before: tuple[Message, ...] = ()) -> Posted:
+def posted(
+    message: Message, at: int = 0, *, thread: str | None = None, before: tuple[Message, ...] = ()
+) -> Posted:
     timestamp = f"{int(OPENED.timestamp()) + at}.000001"
-    return Posted("C0123ABCD", timestamp, thread, content_of(message), [content_of(each) for each in before])
+    return Posted(
+        "C0123ABCD", timestamp, thread, content_of(message), [content_of(each) for each in before]
+    )
 
 
 def content_of(message: Message) -> dict[str, Any]:
-    return {"text": message.text, "attachments": [{"color": message.color, "blocks": list(message.blocks)}]}
+    return {
+        "text": message.text,
+        "attachments": [{"color": message.color, "blocks": list(message.blocks)}],
+    }
 
 
 def said_by(mrkdwn: str) -> str:
@@ -85,7 +102,9 @@ def test_everything_that_the_messages_say_is_on_the_page() -> None:
     assert "made up" in page.text
     assert {LINKS.alarm, LINKS.logs, LINKS.evidence, LINKS.dashboard} == set(page.links)
     bars = [attributes["style"] for _, attributes in page.elements if "style" in attributes]
-    assert bars == [f"border-color:{said.color}" for said in (over, opened, thread_of(attempt, LINKS))]
+    assert bars == [
+        f"border-color:{said.color}" for said in (over, opened, thread_of(attempt, LINKS))
+    ]
 
 
 def test_a_reply_stands_below_its_own_message() -> None:
@@ -104,31 +123,43 @@ def test_marks_become_what_slack_makes_of_them() -> None:
     )
 
     assert (
-        '<b>Rule</b> <code>a_*b*</code> took <a href="https://x.example/?a=1&amp;b=2" rel="noreferrer">3 &lt; 4</a>'
+        '<b>Rule</b> <code>a_*b*</code> took <a href="https://x.example/?a=1&amp;b=2" '
+        'rel="noreferrer">3 &lt; 4</a>'
     ) in html
 
 
 def test_a_hostile_name_is_shown_as_it_is_and_does_nothing() -> None:
     harmless = message_of(an_incident(an_entry(terminated=(a_group(),))), LINKS, OPENED)
-    hostile = message_of(an_incident(an_entry(terminated=(a_group(application=HOSTILE),))), LINKS, OPENED)
+    hostile = message_of(
+        an_incident(an_entry(terminated=(a_group(application=HOSTILE),))), LINKS, OPENED
+    )
 
     page = page_of(posted(hostile))
 
     assert HOSTILE in page.text
-    assert [tag for tag, _ in page.elements] == [tag for tag, _ in page_of(posted(harmless)).elements]
+    assert [tag for tag, _ in page.elements] == [
+        tag for tag, _ in page_of(posted(harmless)).elements
+    ]
 
 
 def test_what_was_never_escaped_is_shown_as_it_is_and_does_nothing() -> None:
-    raw = section(f'{HOSTILE} <!channel> <javascript:alert(1)|click> <https://x.example" onclick="alert(1)|click>')
+    raw = section(
+        f'{HOSTILE} <!channel> <javascript:alert(1)|click> <https://x.example" '
+        f'onclick="alert(1)|click>'
+    )
     content = content_of(raw) | {"text": HOSTILE}
-    content["attachments"][0]["blocks"].append({"type": "header", "text": {"type": "plain_text", "text": HOSTILE}})
+    content["attachments"][0]["blocks"].append(
+        {"type": "header", "text": {"type": "plain_text", "text": HOSTILE}}
+    )
     content["attachments"][0]["color"] = 'red" onclick="alert(1)'
     message = Posted("C0123ABCD", "1.000001", None, content)
 
     page = page_of(message, channel=HOSTILE, note=HOSTILE)
 
     assert not {"script", "img"} & {tag for tag, _ in page.elements}
-    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    assert not [
+        name for _, attributes in page.elements for name in attributes if name.startswith("on")
+    ]
     assert not page.links
     assert "<!channel> <javascript:alert(1)|click>" in page.text
 

@@ -9,7 +9,13 @@ import pytest
 from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState, Pulse, read_event
 from connection_guard.core.policy import Tier
 from connection_guard.errors import ForeignEventError
-from tests.support.builders import CRITICAL_ALARM, WARNING_ALARM, a_pulse_event, an_alarm_event, some_settings
+from tests.support.builders import (
+    CRITICAL_ALARM,
+    WARNING_ALARM,
+    a_pulse_event,
+    an_alarm_event,
+    some_settings,
+)
 
 SINGLE_METRIC = {
     "MetricName": "DatabaseConnections",
@@ -23,20 +29,35 @@ SINGLE_METRIC = {
 }
 
 
-@pytest.mark.parametrize(("arn", "tier"), [(CRITICAL_ALARM, Tier.CRITICAL), (WARNING_ALARM, Tier.WARNING)])
-@pytest.mark.parametrize("more", [{}, {"Trigger": SINGLE_METRIC}, {"Trigger": None}, {"SomethingNew": {"a": [1]}}])
+@pytest.mark.parametrize(
+    ("arn", "tier"), [(CRITICAL_ALARM, Tier.CRITICAL), (WARNING_ALARM, Tier.WARNING)]
+)
+@pytest.mark.parametrize(
+    "more", [{}, {"Trigger": SINGLE_METRIC}, {"Trigger": None}, {"SomethingNew": {"a": [1]}}]
+)
 def test_an_alarm_is_known_by_its_arn_whether_of_one_metric_or_of_metric_math(
     arn: str, tier: Tier, more: dict[str, Any]
 ) -> None:
     changed_at = datetime(2026, 11, 20, 3, 0, 0, 123000, tzinfo=UTC)
     event = read_event(an_alarm_event(arn, changed_at=changed_at, **more), some_settings())
     assert isinstance(event, AlarmNotification)
-    assert (event.alarm_arn, event.tier, event.state, event.changed_at) == (arn, tier, AlarmState.ALARM, changed_at)
+    assert (event.alarm_arn, event.tier, event.state, event.changed_at) == (
+        arn,
+        tier,
+        AlarmState.ALARM,
+        changed_at,
+    )
 
 
 def test_the_same_state_change_has_the_same_key_and_another_has_another() -> None:
-    first, second = datetime(2026, 11, 20, 3, 0, tzinfo=UTC), datetime(2026, 11, 20, 3, 1, tzinfo=UTC)
-    keys = [read_event(an_alarm_event(changed_at=at), some_settings()).key for at in (first, first, second)]
+    first, second = (
+        datetime(2026, 11, 20, 3, 0, tzinfo=UTC),
+        datetime(2026, 11, 20, 3, 1, tzinfo=UTC),
+    )
+    keys = [
+        read_event(an_alarm_event(changed_at=at), some_settings()).key
+        for at in (first, first, second)
+    ]
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -61,10 +82,19 @@ def message(**changes: Any) -> dict[str, Any]:
         ({"Records": []}, "no single SNS record"),
         ({"Records": [an_alarm_event()["Records"][0]] * 2}, "no single SNS record"),
         ({"Records": [{"s3": {}}]}, "a record without an alarm (KeyError: 'Sns')"),
-        ({"Records": [{"Sns": {"Message": "disk full"}}]}, "a record without an alarm (JSONDecodeError"),
+        (
+            {"Records": [{"Sns": {"Message": "disk full"}}]},
+            "a record without an alarm (JSONDecodeError",
+        ),
         ({"Records": [{"Sns": {"Message": "[]"}}]}, "a record without an alarm (TypeError"),
-        ({"Records": [{"Sns": {"Message": "[" * 200_000}}]}, "a record without an alarm (RecursionError"),
-        (an_alarm_event("arn:aws:cloudwatch:eu-central-1:123456789012:alarm:other"), "alarm:other of orders-prod"),
+        (
+            {"Records": [{"Sns": {"Message": "[" * 200_000}}]},
+            "a record without an alarm (RecursionError",
+        ),
+        (
+            an_alarm_event("arn:aws:cloudwatch:eu-central-1:123456789012:alarm:other"),
+            "alarm:other of orders-prod",
+        ),
         (an_alarm_event(database="billing-prod"), "critical of billing-prod"),
         (message(NewStateValue="PANIC"), "alarm state 'PANIC'"),
         (message(StateChangeTime="yesterday"), "StateChangeTime 'yesterday'"),
@@ -73,10 +103,13 @@ def message(**changes: Any) -> dict[str, Any]:
         ({"detail-type": "Scheduled Event"}, "time None"),
     ],
 )
-def test_anything_else_is_one_clear_error_that_names_what_was_expected(event: object, found: str) -> None:
+def test_anything_else_is_one_clear_error_that_names_what_was_expected(
+    event: object, found: str
+) -> None:
     with pytest.raises(ForeignEventError) as raised:
         read_event(event, some_settings())
     assert found in str(raised.value)
-    assert "expected an SNS notification from one of the 2 alarms of orders-prod, or a scheduled event" in str(
-        raised.value
+    assert (
+        "expected an SNS notification from one of the 2 alarms of orders-prod, or a scheduled event"
+        in str(raised.value)
     )

@@ -37,7 +37,10 @@ def test_settings_survive_the_environment(slack_secret: str | None) -> None:
         ("{", "Expecting property name"),
         ("[]", "not what ReporterSettings.to_environment writes"),
         ("{}", "missing 5 required positional arguments: 'table', 'bucket'"),
-        (json.dumps({name: value for name, value in WRITTEN.items() if name != "bucket"}), "argument: 'bucket'"),
+        (
+            json.dumps({name: value for name, value in WRITTEN.items() if name != "bucket"}),
+            "argument: 'bucket'",
+        ),
         (json.dumps({**WRITTEN, "colour": "red"}), "unexpected keyword argument 'colour'"),
     ],
 )
@@ -50,7 +53,10 @@ def test_what_is_missing_or_malformed_is_one_clear_line(written: str | None, wro
     assert "\n" not in str(raised.value)
 
 
-DATABASES = (WatchedDatabase("orders", False, "guard-orders"), WatchedDatabase("payments", True, "guard-payments"))
+DATABASES = (
+    WatchedDatabase("orders", False, "guard-orders"),
+    WatchedDatabase("payments", True, "guard-payments"),
+)
 
 
 @pytest.mark.parametrize("databases", [DATABASES, ()])
@@ -65,7 +71,10 @@ def test_databases_survive_their_file(databases: tuple[WatchedDatabase, ...]) ->
         ("7", "not iterable"),
         ('["orders"]', "must be a mapping"),
         ('[{"identifier": "orders", "is_cluster": false}]', "'function_name'"),
-        ('[{"identifier": "orders", "is_cluster": false, "function_name": "f", "colour": 1}]', "'colour'"),
+        (
+            '[{"identifier": "orders", "is_cluster": false, "function_name": "f", "colour": 1}]',
+            "'colour'",
+        ),
     ],
 )
 def test_a_malformed_file_of_databases_is_one_clear_line(written: str, wrong: str) -> None:

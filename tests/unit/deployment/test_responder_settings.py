@@ -30,7 +30,10 @@ def test_the_proxy_is_the_first_door_and_each_role_is_the_guards_own() -> None:
         ("{", "Expecting property name"),
         ("[]", "not what Settings.to_environment writes"),
         ("{}", "'proxy' is missing"),
-        ('{"proxy": null, "direct": {"name": "window"}, "alarms": {}}', "'window' is not a valid DoorName"),
+        (
+            '{"proxy": null, "direct": {"name": "window"}, "alarms": {}}',
+            "'window' is not a valid DoorName",
+        ),
         ('{"proxy": null, "direct": null, "alarms": {}}', "NoneType"),
     ],
 )

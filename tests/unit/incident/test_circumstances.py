@@ -1,4 +1,6 @@
-"""What AWS knows of a database from outside: how its connections came to be so many, and what RDS did to it."""
+"""What AWS knows of a database from outside: how its connections came to be so many, and what RDS
+did to it.
+"""
 
 import random
 import re
@@ -46,12 +48,21 @@ def noisy(usage: Usage, by: float, seed: int) -> Usage:
 def with_gaps(usage: Usage, share: float, seed: int) -> Usage:
     """The first and the last stay."""
     chance = random.Random(seed)  # noqa: S311 - no secret
-    return [usage[0], *(None if chance.random() < share else percent for percent in usage[1:-1]), usage[-1]]
+    return [
+        usage[0],
+        *(None if chance.random() < share else percent for percent in usage[1:-1]),
+        usage[-1],
+    ]
 
 
 def trend(usage: Sequence[float | None]) -> str | None:
     """As it was by the minute until now."""
-    return trend_of([(NEWEST - (len(usage) - 1 - place) * MINUTE, percent) for place, percent in enumerate(usage)])
+    return trend_of(
+        [
+            (NEWEST - (len(usage) - 1 - place) * MINUTE, percent)
+            for place, percent in enumerate(usage)
+        ]
+    )
 
 
 # The sparkline
@@ -90,12 +101,18 @@ def test_a_climb_over_hours_is_a_leak() -> None:
 
 
 def test_a_jump_within_two_minutes_is_a_storm() -> None:
-    assert trend([*flat(40, 120), 70, 97]) == "jumped from 40 % to 97 % within 2 min: a storm of connections"
+    assert (
+        trend([*flat(40, 120), 70, 97])
+        == "jumped from 40 % to 97 % within 2 min: a storm of connections"
+    )
     assert trend([40, 97]) == "jumped from 40 % to 97 % within 1 min: a storm of connections"
 
 
 def test_a_jump_on_top_of_a_slow_climb_is_what_filled_the_database() -> None:
-    assert trend([*climb(30, 45, 150), 96, 97]) == "jumped from 45 % to 96 % within 1 min: a storm of connections"
+    assert (
+        trend([*climb(30, 45, 150), 96, 97])
+        == "jumped from 45 % to 96 % within 1 min: a storm of connections"
+    )
 
 
 def test_high_from_end_to_end_is_told_without_a_cause() -> None:
@@ -105,19 +122,26 @@ def test_high_from_end_to_end_is_told_without_a_cause() -> None:
 
 def test_a_rise_that_is_neither_is_told_without_a_cause() -> None:
     assert trend([*flat(40, 60), *climb(40, 97, 25)]) == "rose from 40 % to 97 % over 25 min"
-    assert trend([*flat(40, 60), *[None] * 30, *flat(97, 5)]) == "rose from 40 % to 97 % over 31 min"
+    assert (
+        trend([*flat(40, 60), *[None] * 30, *flat(97, 5)]) == "rose from 40 % to 97 % over 31 min"
+    )
     assert trend([*flat(30, 40), *flat(60, 40), *flat(97, 40)]) == (
         "jumped from 60 % to 97 % within 1 min: a storm of connections"
     )
 
 
 def test_a_climb_with_most_of_it_behind_a_gap_is_no_leak() -> None:
-    assert trend([*climb(30, 42, 60), *[None] * 20, *climb(85, 97, 60)]) == "rose from 30 % to 97 % over 2 h 21 min"
+    assert (
+        trend([*climb(30, 42, 60), *[None] * 20, *climb(85, 97, 60)])
+        == "rose from 30 % to 97 % over 2 h 21 min"
+    )
 
 
 def test_a_climb_with_a_quarter_that_nobody_saw_is_no_leak() -> None:
     usage = climb(30, 97, 160)
-    assert trend([*usage[:40], *[None] * 45, *usage[85:]]) == "rose from 30 % to 97 % over 2 h 40 min"
+    assert (
+        trend([*usage[:40], *[None] * 45, *usage[85:]]) == "rose from 30 % to 97 % over 2 h 40 min"
+    )
 
 
 def test_a_climb_with_a_fall_in_it_is_no_leak() -> None:
@@ -128,22 +152,32 @@ def test_a_climb_with_a_fall_in_it_is_no_leak() -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_a_quiet_hour_of_noise_before_is_no_part_of_the_climb(seed: int) -> None:
     told = trend(noisy([*flat(31, 60), *climb(31, 97, 100)], by=2, seed=seed))
-    minutes = re.fullmatch(r"climbed from \d+ % to \d+ % over 1 h (\d+) min: sessions leak", told or "")
+    minutes = re.fullmatch(
+        r"climbed from \d+ % to \d+ % over 1 h (\d+) min: sessions leak", told or ""
+    )
     assert minutes, told
     assert 30 <= int(minutes[1]) <= 55
 
 
 def test_a_quiet_hour_before_is_no_part_of_the_climb() -> None:
-    assert trend([*flat(31, 60), *climb(31, 97, 100)]) == "climbed from 31 % to 97 % over 1 h 40 min: sessions leak"
+    assert (
+        trend([*flat(31, 60), *climb(31, 97, 100)])
+        == "climbed from 31 % to 97 % over 1 h 40 min: sessions leak"
+    )
 
 
 def test_slots_that_were_just_freed_do_not_hide_how_they_were_taken() -> None:
-    assert trend([*climb(31, 97, 120), *flat(40, 10)]) == "climbed from 31 % to 97 % over 2 h: sessions leak"
+    assert (
+        trend([*climb(31, 97, 120), *flat(40, 10)])
+        == "climbed from 31 % to 97 % over 2 h: sessions leak"
+    )
 
 
 def test_an_earlier_storm_is_another_story() -> None:
     storm = [*flat(10, 10), *flat(98, 5)]
-    assert trend([*storm, *climb(30, 90, 120)]) == "climbed from 30 % to 90 % over 2 h: sessions leak"
+    assert (
+        trend([*storm, *climb(30, 90, 120)]) == "climbed from 30 % to 90 % over 2 h: sessions leak"
+    )
     assert trend([*storm, *flat(40, 60)]) is None
 
 
@@ -170,7 +204,9 @@ def test_what_is_not_worth_a_sentence_gets_none(usage: Usage) -> None:
     share=st.floats(0, 0.5),
     seed=st.integers(0),
 )
-def test_a_leak_is_one_through_noise_and_gaps(lowest: int, minutes: int, noise: float, share: float, seed: int) -> None:
+def test_a_leak_is_one_through_noise_and_gaps(
+    lowest: int, minutes: int, noise: float, share: float, seed: int
+) -> None:
     told = trend(with_gaps(noisy(climb(lowest, 97, minutes), noise, seed), share, seed))
     assert told is not None
     assert told.startswith("climbed from ")
@@ -184,7 +220,9 @@ def test_a_leak_is_one_through_noise_and_gaps(lowest: int, minutes: int, noise: 
     after=st.integers(1, 25),
     seed=st.integers(0),
 )
-def test_a_storm_is_one_through_noise(before: int, lowest: int, noise: float, after: int, seed: int) -> None:
+def test_a_storm_is_one_through_noise(
+    before: int, lowest: int, noise: float, after: int, seed: int
+) -> None:
     told = trend(noisy([lowest, *flat(lowest, before), *flat(97, after)], noise, seed))
     assert told is not None
     assert told.startswith("jumped from ")
@@ -210,12 +248,18 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     with mock_aws():
-        clients = {service: boto3.client(service, region_name=REGION) for service in ("rds", "cloudwatch")}
+        clients = {
+            service: boto3.client(service, region_name=REGION) for service in ("rds", "cloudwatch")
+        }
         yield clients.__getitem__
 
 
 def publish(
-    cloudwatch: Any, namespace: str, name: str, dimensions: Mapping[str, str], values: Mapping[int, float]
+    cloudwatch: Any,
+    namespace: str,
+    name: str,
+    dimensions: Mapping[str, str],
+    values: Mapping[int, float],
 ) -> None:
     """`values` by how many minutes ago they were."""
     cloudwatch.put_metric_data(
@@ -223,7 +267,9 @@ def publish(
         MetricData=[
             {
                 "MetricName": name,
-                "Dimensions": [{"Name": each, "Value": value} for each, value in dimensions.items()],
+                "Dimensions": [
+                    {"Name": each, "Value": value} for each, value in dimensions.items()
+                ],
                 "Timestamp": NEWEST - minutes * MINUTE,
                 "Value": value,
             }
@@ -232,7 +278,9 @@ def publish(
     )
 
 
-def publish_connections(cloudwatch: Any, dimensions: Mapping[str, str], values: Mapping[int, float]) -> None:
+def publish_connections(
+    cloudwatch: Any, dimensions: Mapping[str, str], values: Mapping[int, float]
+) -> None:
     publish(cloudwatch, "AWS/RDS", "DatabaseConnections", dimensions, values)
 
 
@@ -243,7 +291,9 @@ def publish_usable(cloudwatch: Any, database: str, values: Mapping[int, float]) 
 OF_ORDERS = {"DBInstanceIdentifier": "orders"}
 
 
-def test_usage_is_by_the_minute_of_what_was_usable_when_the_guard_last_got_in(aws: Callable[[str], Any]) -> None:
+def test_usage_is_by_the_minute_of_what_was_usable_when_the_guard_last_got_in(
+    aws: Callable[[str], Any],
+) -> None:
     publish_connections(aws("cloudwatch"), OF_ORDERS, {100: 10, 3: 35, 2: 70, 0: 190})
     publish_connections(aws("cloudwatch"), {"DBInstanceIdentifier": "ledger"}, {1: 1000})
     publish_usable(aws("cloudwatch"), "orders", {60: 70, 1: 200})
@@ -251,7 +301,9 @@ def test_usage_is_by_the_minute_of_what_was_usable_when_the_guard_last_got_in(aw
 
     context = look(ORDERS, NOW, aws)
 
-    assert [at for at, _ in context.usage] == [NEWEST - minutes * MINUTE for minutes in reversed(range(181))]
+    assert [at for at, _ in context.usage] == [
+        NEWEST - minutes * MINUTE for minutes in reversed(range(181))
+    ]
     known = {at: percent for at, percent in context.usage if percent is not None}
     assert known == {NEWEST - 3 * MINUTE: 50.0, NEWEST - 2 * MINUTE: 100.0, NEWEST: 95.0}
     assert context.problems == ()
@@ -298,7 +350,9 @@ def an_event(minutes_ago: int, message: str) -> dict[str, Any]:
     }
 
 
-def test_the_last_hours_events_of_the_database_are_told_the_newest_last(aws: Callable[[str], Any]) -> None:
+def test_the_last_hours_events_of_the_database_are_told_the_newest_last(
+    aws: Callable[[str], Any],
+) -> None:
     asked = {"SourceIdentifier": "orders", "SourceType": "db-instance", "Duration": 60}
     rds = rds_with(asked, an_event(5, "DB instance restarted"), an_event(7, "DB instance shutdown"))
 
@@ -316,7 +370,9 @@ def test_of_many_events_the_newest_are_told(aws: Callable[[str], Any]) -> None:
 
     context = look(PAYMENTS, NOW, {"rds": rds, "cloudwatch": aws("cloudwatch")}.__getitem__)
 
-    assert [event.message for event in context.events] == [f"{minutes} min ago" for minutes in reversed(range(10))]
+    assert [event.message for event in context.events] == [
+        f"{minutes} min ago" for minutes in reversed(range(10))
+    ]
 
 
 # What cannot be read
@@ -325,7 +381,9 @@ def test_of_many_events_the_newest_are_told(aws: Callable[[str], Any]) -> None:
 def refused(service: str, operation: str) -> Any:
     client = boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
     stub = Stubber(client)
-    stub.add_client_error(operation, "AccessDenied", f"not authorized to perform:\n {service}:{operation}")
+    stub.add_client_error(
+        operation, "AccessDenied", f"not authorized to perform:\n {service}:{operation}"
+    )
     stub.activate()
     return client
 
@@ -337,9 +395,15 @@ def test_either_is_read_whatever_became_of_the_other(aws: Callable[[str], Any]) 
     rds = rds_with(asked, an_event(5, "DB instance restarted"))
 
     without_events = look(
-        ORDERS, NOW, {"rds": refused("rds", "describe_events"), "cloudwatch": aws("cloudwatch")}.__getitem__
+        ORDERS,
+        NOW,
+        {"rds": refused("rds", "describe_events"), "cloudwatch": aws("cloudwatch")}.__getitem__,
     )
-    without_usage = look(ORDERS, NOW, {"rds": rds, "cloudwatch": refused("cloudwatch", "get_metric_data")}.__getitem__)
+    without_usage = look(
+        ORDERS,
+        NOW,
+        {"rds": rds, "cloudwatch": refused("cloudwatch", "get_metric_data")}.__getitem__,
+    )
 
     assert without_events.events == ()
     assert without_events.usage[-2][1] == 40.0

@@ -1,5 +1,5 @@
-"""What an incident keeps of a delivery: small whatever the database holds, and clear where all that is known is that
-the responder failed.
+"""What an incident keeps of a delivery: small whatever the database holds, and clear where all that
+is known is that the responder failed.
 """
 
 import json
@@ -15,7 +15,15 @@ from connection_guard.core.database.session import Pool
 from connection_guard.core.decision.outcome import Reconnection, Result
 from connection_guard.core.incident.delivery import Delivery, FailureDelivery, read_delivery
 from connection_guard.core.incident.entry import MOST_GROUPS, entry_of
-from connection_guard.core.incident.incident import FAILURE, Alarm, Cause, Entry, Reopened, SessionGroup, Usage
+from connection_guard.core.incident.incident import (
+    FAILURE,
+    Alarm,
+    Cause,
+    Entry,
+    Reopened,
+    SessionGroup,
+    Usage,
+)
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.report import write_report
 from connection_guard.core.report.run import Run
@@ -62,7 +70,11 @@ def test_a_remediation_s_entry_says_who_was_terminated_by_which_rule_and_that_it
     entry = told(report)
 
     assert (entry.kind, entry.tier, entry.attempt) == ("remediation", Tier.CRITICAL, 1)
-    assert (entry.before, entry.after, entry.is_below_target) == (Usage(97, 97), Usage(67, 97), True)
+    assert (entry.before, entry.after, entry.is_below_target) == (
+        Usage(97, 97),
+        Usage(67, 97),
+        True,
+    )
     assert [(group.sessions, group.rule, group.application) for group in entry.terminated] == [
         (24, "stale idle", "checkout"),
         (6, "idle in transaction", "invoices"),
@@ -84,7 +96,9 @@ def test_the_examples_name_the_cause_that_was_made(kind: str) -> None:
     assert cause.summary.startswith(leaked)
 
 
-@pytest.mark.parametrize(("used", "target", "below"), [(69, 70.0, True), (70, 70.0, False), (70, None, None)])
+@pytest.mark.parametrize(
+    ("used", "target", "below"), [(69, 70.0, True), (70, 70.0, False), (70, None, None)]
+)
 def test_usage_is_held_against_the_policy_s_target_where_that_is_known(
     used: int, target: float | None, below: bool | None
 ) -> None:
@@ -117,7 +131,9 @@ def test_of_many_groups_the_largest_are_told_and_all_are_counted() -> None:
 
     assert [group.application for group in entry.terminated[:2]] == ["app29", "app28"]
     assert len(entry.terminated) == MOST_GROUPS + 1
-    assert entry.terminated[-1] == SessionGroup("others", "not listed one by one", "others", "others", None, 310)
+    assert entry.terminated[-1] == SessionGroup(
+        "others", "not listed one by one", "others", "others", None, 310
+    )
     assert sum(group.sessions for group in entry.terminated) == len(rows) + 100
 
 
@@ -145,7 +161,9 @@ def test_only_pools_that_storm_back_are_told_of_their_clients_together() -> None
         ("OK", {"is_stale": True}, True),
     ],
 )
-def test_old_news_of_an_alarm_are_none_but_its_end_is_its_end(state: str, news: dict[str, bool], kept: bool) -> None:
+def test_old_news_of_an_alarm_are_none_but_its_end_is_its_end(
+    state: str, news: dict[str, bool], kept: bool
+) -> None:
     report = an_example("observation")
     report["event"] |= news
     report["event"]["alarm"]["state"] = state
@@ -156,14 +174,18 @@ def test_old_news_of_an_alarm_are_none_but_its_end_is_its_end(state: str, news: 
 def test_a_locked_out_guard_s_entry_says_what_each_door_answered() -> None:
     entry = told(an_example("locked_out"))
 
-    assert entry.problems == ('direct door: FATAL: role "connection_guard" is not permitted to log in',)
+    assert entry.problems == (
+        'direct door: FATAL: role "connection_guard" is not permitted to log in',
+    )
     assert entry.escalation is not None
     assert (entry.before, entry.is_below_target) == (None, None)
 
 
 @pytest.mark.parametrize("field", ["outcomes", "event", "doors", "diagnoses"])
 def test_a_malformed_report_is_a_failure_that_is_told_with_its_headline(field: str) -> None:
-    report = an_example("remediation") | ({field: None} if field != "event" else {"event": {"key": "only"}})
+    report = an_example("remediation") | (
+        {field: None} if field != "event" else {"event": {"key": "only"}}
+    )
 
     entry = told(report)
 
@@ -198,17 +220,27 @@ def test_a_malformed_report_is_a_failure_that_is_told_with_its_headline(field: s
         ),
         (
             "RetriesExhausted",
-            {"errorType": "Runtime.OutOfMemory", "errorMessage": "RequestId: 6fb8 Error: Runtime exited"},
+            {
+                "errorType": "Runtime.OutOfMemory",
+                "errorMessage": "RequestId: 6fb8 Error: Runtime exited",
+            },
             "the responder was killed: out of memory",
         ),
         (
             "RetriesExhausted",
-            {"errorType": "ConfigurationError", "errorMessage": "policy.toml: no rules", "stackTrace": ["..."]},
+            {
+                "errorType": "ConfigurationError",
+                "errorMessage": "policy.toml: no rules",
+                "stackTrace": ["..."],
+            },
             "the responder raised ConfigurationError: policy.toml: no rules",
         ),
         (
             "RetriesExhausted",
-            {"errorType": "Runtime.ExitError", "errorMessage": "RequestId: 6fb8 Error: exit status 1"},
+            {
+                "errorType": "Runtime.ExitError",
+                "errorMessage": "RequestId: 6fb8 Error: exit status 1",
+            },
             "the responder failed: RequestId: 6fb8 Error: exit status 1",
         ),
         ("RetriesExhausted", "gone", 'the responder failed: "gone"'),
@@ -239,10 +271,12 @@ def test_a_failure_says_what_became_of_the_responder_and_what_to_look_at(
         ("ZeroReservedConcurrency", None, False),
     ],
 )
-def test_what_a_run_terminated_that_was_killed_is_not_known_and_one_that_never_ran_terminated_nobody(
+def test_what_a_killed_run_terminated_is_not_known_and_one_that_never_ran_terminated_nobody(
     condition: str, error_type: str | None, is_unknown: bool
 ) -> None:
-    answer = {"responsePayload": {"errorType": error_type, "errorMessage": "..."}} if error_type else {}
+    answer = (
+        {"responsePayload": {"errorType": error_type, "errorMessage": "..."}} if error_type else {}
+    )
 
     assert failed(condition, **answer).has_unknown_outcomes is is_unknown
 
@@ -271,19 +305,27 @@ def test_a_failure_names_the_alarm_that_was_left_undone_or_none_where_it_was_a_p
     over_pulse = failed(requestPayload={"detail-type": "Scheduled Event"})
     over_nonsense = failed(requestPayload={"Records": [{"Sns": {"Message": NESTED_TOO_DEEPLY}}]})
 
-    assert over_alarm.alarm == Alarm(CRITICAL_ALARM.rpartition(":")[2], CRITICAL_ALARM, "ALARM", changed_at=fired_at)
+    assert over_alarm.alarm == Alarm(
+        CRITICAL_ALARM.rpartition(":")[2], CRITICAL_ALARM, "ALARM", changed_at=fired_at
+    )
     assert over_pulse.alarm is None
     assert over_nonsense.alarm is None
 
 
-@pytest.mark.parametrize("message", [NESTED_TOO_DEEPLY, "[]", "disk full", '{"requestContext": {}}'])
+@pytest.mark.parametrize(
+    "message", [NESTED_TOO_DEEPLY, "[]", "disk full", '{"requestContext": {}}']
+)
 def test_what_is_no_record_of_lambdas_is_one_clear_error(message: str) -> None:
-    with pytest.raises(ForeignEventError, match="expected an SNS notification with Lambda's record"):
+    with pytest.raises(
+        ForeignEventError, match="expected an SNS notification with Lambda's record"
+    ):
         read_delivery({"Records": [{"Sns": {"Message": message}}]})
 
 
 def test_a_failure_s_record_has_one_place_however_often_it_is_delivered() -> None:
-    expected = "failures/responder/2026/11/20/152738.500000-6fb81a4e-90f1-4e34-8c0c-1a5d8f6a1f1e.json"
+    expected = (
+        "failures/responder/2026/11/20/152738.500000-6fb81a4e-90f1-4e34-8c0c-1a5d8f6a1f1e.json"
+    )
 
     assert failed().evidence == expected
 
@@ -296,6 +338,14 @@ def test_whatever_a_run_comes_to_has_a_small_entry(run: Run) -> None:
     entry = told(report)
 
     assert entry.kind == run.kind
-    assert sum(group.sessions for group in entry.terminated) == sum(o.result is Result.TERMINATED for o in run.outcomes)
-    assert sum(group.sessions for group in entry.spared) == (report["verdicts"] or {"spare": 0})["spare"]
-    assert len(json.dumps(asdict(entry), default=datetime.isoformat, ensure_ascii=False).encode()) < 50_000
+    assert sum(group.sessions for group in entry.terminated) == sum(
+        o.result is Result.TERMINATED for o in run.outcomes
+    )
+    assert (
+        sum(group.sessions for group in entry.spared)
+        == (report["verdicts"] or {"spare": 0})["spare"]
+    )
+    assert (
+        len(json.dumps(asdict(entry), default=datetime.isoformat, ensure_ascii=False).encode())
+        < 50_000
+    )

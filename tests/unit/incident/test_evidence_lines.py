@@ -1,4 +1,6 @@
-"""What a run saw is stored so that DuckDB reads it as it stands, and nothing of a Report is lost on the way."""
+"""What a run saw is stored so that DuckDB reads it as it stands, and nothing of a Report is lost on
+the way.
+"""
 
 import gzip
 import json
@@ -16,7 +18,12 @@ from hypothesis import given
 from connection_guard.core.database.session import SessionState
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.incident.delivery import ReportDelivery
-from connection_guard.core.incident.evidence_lines import evidence_key, evidence_lines, report_document, report_key
+from connection_guard.core.incident.evidence_lines import (
+    evidence_key,
+    evidence_lines,
+    report_document,
+    report_key,
+)
 from connection_guard.core.report.report import write_report
 from connection_guard.core.report.run import Kind, Run
 from tests.support.builders import NOW, a_session
@@ -76,7 +83,9 @@ def bucket(tmp_path: Path) -> Callable[[ReportDelivery], None]:
 def query(tmp_path: Path) -> Query:
     """Runs a statement of docs/evidence.md, or of the test's own, on the bucket."""
     connection = duckdb.connect()
-    return lambda statement: connection.execute(statement.replace("s3://BUCKET", str(tmp_path))).fetchall()
+    return lambda statement: connection.execute(
+        statement.replace("s3://BUCKET", str(tmp_path))
+    ).fetchall()
 
 
 READ = "read_json_auto('s3://BUCKET/evidence/*/*/*.jsonl.gz')"
@@ -96,27 +105,37 @@ def two_runs() -> tuple[ReportDelivery, ReportDelivery]:
     return a_delivery(first, "first"), a_delivery(second, "second")
 
 
-def test_duckdb_reads_every_attempt_with_the_right_types(bucket: Callable[..., None], query: Query) -> None:
+def test_duckdb_reads_every_attempt_with_the_right_types(
+    bucket: Callable[..., None], query: Query
+) -> None:
     for delivery in two_runs():
         bucket(delivery)
 
     types = {name: kind for name, kind, *_ in query(f"DESCRIBE FROM {READ}")}
     rows = query(
-        "SELECT request_id, attempt, date::VARCHAR, count(*), count(*) FILTER (result = 'terminated'), "
-        f"count(*) FILTER (action = 'terminate'), count(client_addr) FROM {READ} GROUP BY ALL ORDER BY attempt"
+        "SELECT request_id, attempt, date::VARCHAR, count(*), count(*) FILTER (result = "
+        f"'terminated'), count(*) FILTER (action = 'terminate'), count(client_addr) FROM {READ} "
+        "GROUP BY ALL ORDER BY attempt"
     )
 
     assert rows == [("first", 1, "2026-11-20", 3, 1, 2, 2), ("second", 2, "2026-11-21", 1, 1, 1, 1)]
-    texts = "database request_id kind event_key usename datname application_name client_addr state query action rule"
+    texts = (
+        "database request_id kind event_key usename datname application_name client_addr state "
+        "query action rule"
+    )
     assert {types[name] for name in f"{texts} reason result wait_event".split()} == {"VARCHAR"}
     assert {types[name] for name in ("attempt", "pid", "usesysid")} == {"BIGINT"}
-    assert {types[name] for name in ("is_superuser", "is_listening", "is_owned_by_proxy")} == {"BOOLEAN"}
+    assert {types[name] for name in ("is_superuser", "is_listening", "is_owned_by_proxy")} == {
+        "BOOLEAN"
+    }
     times = ("taken_at", "backend_start", "xact_start", "query_start", "state_change")
     assert {types[name] for name in times} == {"TIMESTAMP WITH TIME ZONE"}
     assert types["blocked_by"] == "BIGINT[]"
 
 
-def test_the_documented_queries_give_what_they_promise(bucket: Callable[..., None], query: Query) -> None:
+def test_the_documented_queries_give_what_they_promise(
+    bucket: Callable[..., None], query: Query
+) -> None:
     for delivery in two_runs():
         bucket(delivery)
 
@@ -125,10 +144,14 @@ def test_the_documented_queries_give_what_they_promise(bucket: Callable[..., Non
     assert runs == [("first", 1, 1), ("second", 1, 1)]
 
 
-def test_times_are_those_that_the_database_gave_in_whatever_zone(bucket: Callable[..., None], query: Query) -> None:
+def test_times_are_those_that_the_database_gave_in_whatever_zone(
+    bucket: Callable[..., None], query: Query
+) -> None:
     run = a_remediation(a_session(idle_for=timedelta(milliseconds=1500)), terminate=0)
     assert run.before is not None
-    in_berlin = replace(run.before, taken_at=run.before.taken_at.astimezone(timezone(timedelta(hours=1))))
+    in_berlin = replace(
+        run.before, taken_at=run.before.taken_at.astimezone(timezone(timedelta(hours=1)))
+    )
     delivery = a_delivery(replace(run, before=in_berlin))
     bucket(delivery)
 
@@ -139,7 +162,9 @@ def test_times_are_those_that_the_database_gave_in_whatever_zone(bucket: Callabl
     assert lines_of(delivery)[0]["taken_at"] == "2026-11-20T03:00:00.000Z"
 
 
-def test_five_thousand_sessions_are_five_thousand_rows(bucket: Callable[..., None], query: Query) -> None:
+def test_five_thousand_sessions_are_five_thousand_rows(
+    bucket: Callable[..., None], query: Query
+) -> None:
     sessions = a_crowd(5000)
     bucket(a_delivery(a_remediation(*sessions, terminate=50, usable=5000)))
 
@@ -172,13 +197,23 @@ HOSTILE_NAMES = [
 
 
 def test_names_come_out_as_postgresql_gave_them(bucket: Callable[..., None], query: Query) -> None:
-    bucket(a_delivery(a_remediation(*[a_session(application=name) for name in HOSTILE_NAMES], terminate=0)))
+    bucket(
+        a_delivery(
+            a_remediation(*[a_session(application=name) for name in HOSTILE_NAMES], terminate=0)
+        )
+    )
 
-    assert query(f"SELECT application_name FROM {READ} ORDER BY pid") == [(name,) for name in HOSTILE_NAMES]
+    assert query(f"SELECT application_name FROM {READ} ORDER BY pid") == [
+        (name,) for name in HOSTILE_NAMES
+    ]
 
 
-def test_half_a_character_costs_itself_and_not_the_object(bucket: Callable[..., None], query: Query) -> None:
-    bucket(a_delivery(a_remediation(a_session(role="caf\udce9"), a_session(role="café"), terminate=0)))
+def test_half_a_character_costs_itself_and_not_the_object(
+    bucket: Callable[..., None], query: Query
+) -> None:
+    bucket(
+        a_delivery(a_remediation(a_session(role="caf\udce9"), a_session(role="café"), terminate=0))
+    )
 
     assert query(f"SELECT usename FROM {READ} ORDER BY pid") == [("caf?",), ("café",)]
 
@@ -189,7 +224,9 @@ def test_the_same_run_is_the_same_bytes_whenever_it_is_delivered() -> None:
 
     assert lines is not None
     assert lines == evidence_lines(replace(first))
-    assert lines[4:8] == bytes(4), "gzip's time of compression (RFC 1952, MTIME) would tell deliveries apart"
+    assert lines[4:8] == bytes(4), (
+        "gzip's time of compression (RFC 1952, MTIME) would tell deliveries apart"
+    )
 
 
 @given(any_runs())
@@ -211,8 +248,14 @@ def test_every_line_has_the_columns_that_athena_is_told_of_and_their_types(run: 
 def test_the_keys_are_partitions_and_the_same_for_the_same_run() -> None:
     first, second = two_runs()
 
-    assert evidence_key(first) == "evidence/database=orders-prod/date=2026-11-20/030000.000000-first.jsonl.gz"
-    assert report_key(second) == "reports/database=orders-prod/date=2026-11-21/030000.000000-second.json"
+    assert (
+        evidence_key(first)
+        == "evidence/database=orders-prod/date=2026-11-20/030000.000000-first.jsonl.gz"
+    )
+    assert (
+        report_key(second)
+        == "reports/database=orders-prod/date=2026-11-21/030000.000000-second.json"
+    )
     template = "database=${database}/date=${date}"
     assert template in CREATE_TABLE
     assert "database=orders-prod/date=2026-11-20/" in evidence_key(first)
@@ -234,8 +277,12 @@ def test_a_run_that_saw_nothing_has_a_report_and_no_lines() -> None:
     assert json.loads(report_document(delivery, evidence=None)) == delivery.report
 
 
-@pytest.mark.parametrize("change", [{"format": 2}, {"data": "!"}, {"data": "AAAA"}, {"data": None}], ids=str)
-def test_evidence_that_cannot_be_read_is_one_clear_error_and_stays_in_the_report(change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "change", [{"format": 2}, {"data": "!"}, {"data": "AAAA"}, {"data": None}], ids=str
+)
+def test_evidence_that_cannot_be_read_is_one_clear_error_and_stays_in_the_report(
+    change: dict[str, Any],
+) -> None:
     delivery, _ = two_runs()
     report = json.loads(json.dumps(delivery.report))
     report["evidence"] |= change

@@ -1,4 +1,6 @@
-"""What a database's reports come to: one incident, whatever order they come in and however often."""
+"""What a database's reports come to: one incident, whatever order they come in and however
+often.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -33,8 +35,12 @@ USABLE = 100
 _requests = count(1)
 
 
-def an_entry(kind: str = Kind.OBSERVATION, *, minute: float, used: int | None = None, **changes: Any) -> Entry:
-    """A run of that minute after NOW that last saw so many of 100 connections in use; the target is 70 %."""
+def an_entry(
+    kind: str = Kind.OBSERVATION, *, minute: float, used: int | None = None, **changes: Any
+) -> Entry:
+    """A run of that minute after NOW that last saw so many of 100 connections in use; the target is
+    70 %.
+    """
     usage = None if used is None else Usage(used, USABLE)
     entry = Entry(
         request_id=f"run-{next(_requests)}",
@@ -73,18 +79,28 @@ def in_alarm(tier: Tier, *, minute: float, used: int, **changes: Any) -> Entry:
 
 
 def alarm_ok(tier: Tier, *, minute: float, used: int) -> Entry:
-    return an_entry(minute=minute, used=used, alarm=an_alarm(tier, "OK"), explanation="the alarm's state is OK")
+    return an_entry(
+        minute=minute, used=used, alarm=an_alarm(tier, "OK"), explanation="the alarm's state is OK"
+    )
 
 
-def a_group(sessions: int = 12, *, rule: str = "aborted transactions", application: str = "invoices") -> SessionGroup:
-    return SessionGroup(rule, "idle in transaction for 9 min", "shop", application, "idle in transaction", sessions)
+def a_group(
+    sessions: int = 12, *, rule: str = "aborted transactions", application: str = "invoices"
+) -> SessionGroup:
+    return SessionGroup(
+        rule, "idle in transaction for 9 min", "shop", application, "idle in transaction", sessions
+    )
 
 
-def an_attempt(*, minute: float, before: int, after: int, attempt: int = 1, **changes: Any) -> Entry:
+def an_attempt(
+    *, minute: float, before: int, after: int, attempt: int = 1, **changes: Any
+) -> Entry:
     """A run that terminated what lies between."""
     changes = {"terminated": (a_group(before - after),), "after": Usage(after, USABLE), **changes}
     below = after < TARGET
-    entry = an_entry(Kind.REMEDIATION, minute=minute, used=before, attempt=attempt, tier=Tier.CRITICAL, **changes)
+    entry = an_entry(
+        Kind.REMEDIATION, minute=minute, used=before, attempt=attempt, tier=Tier.CRITICAL, **changes
+    )
     return replace(entry, is_below_target=below, has_recovered=below)
 
 
@@ -98,7 +114,9 @@ def locked_out(*, minute: float, **changes: Any) -> Entry:
 
 
 def a_failure(*, minute: float, **changes: Any) -> Entry:
-    return an_entry(FAILURE, minute=minute, escalation="the responder was killed: look at its memory", **changes)
+    return an_entry(
+        FAILURE, minute=minute, escalation="the responder was killed: look at its memory", **changes
+    )
 
 
 def told(entries: Iterable[Entry], current: Incident | None = None) -> Incident:
@@ -137,13 +155,27 @@ def test_a_day_in_an_incident_s_life_reads_like_a_story() -> None:
         "the pool of shop/checkout reopened 38 of 40: left alone from now on",
         'terminated 12 of shop/invoices by rule "aborted transactions", 84 of 100 now',
         "critical alarm OK: 80 of 100 connections in use",
-        'terminated 14 of shop/invoices by rule "aborted transactions", 66 of 100 now: below the target',
+        (
+            'terminated 14 of shop/invoices by rule "aborted transactions", 66 of 100 now: '
+            "below the target"
+        ),
         "warning alarm OK: 31 of 100 connections in use: over",
     ]
-    assert incident.headline == "orders-prod: over after 9 min, 31 of 100 connections in use, 28 sessions terminated"
+    assert (
+        incident.headline
+        == "orders-prod: over after 9 min, 31 of 100 connections in use, 28 sessions terminated"
+    )
     assert (incident.opened_at, incident.closed_at) == (NOW, NOW + timedelta(minutes=9))
-    assert (incident.first, incident.peak, incident.latest) == (Usage(77, 100), Usage(97, 100), Usage(31, 100))
-    assert (incident.tier, incident.attempts, incident.alarm) == (Tier.CRITICAL, 3, an_alarm(Tier.WARNING, "OK"))
+    assert (incident.first, incident.peak, incident.latest) == (
+        Usage(77, 100),
+        Usage(97, 100),
+        Usage(31, 100),
+    )
+    assert (incident.tier, incident.attempts, incident.alarm) == (
+        Tier.CRITICAL,
+        3,
+        an_alarm(Tier.WARNING, "OK"),
+    )
     assert incident.terminated == (a_group(28),)
 
 
@@ -157,7 +189,9 @@ def test_progress_is_told_at_each_turn() -> None:
 
 @pytest.mark.parametrize("last", [Tier.CRITICAL, Tier.WARNING])
 @pytest.mark.parametrize("used", [72, 60], ids=["between target and threshold", "below the target"])
-def test_it_is_over_when_every_alarm_that_it_saw_is_ok_and_not_before(last: Tier, used: int) -> None:
+def test_it_is_over_when_every_alarm_that_it_saw_is_ok_and_not_before(
+    last: Tier, used: int
+) -> None:
     first = Tier.WARNING if last is Tier.CRITICAL else Tier.CRITICAL
     alarms = [in_alarm(Tier.CRITICAL, minute=0, used=95), in_alarm(Tier.WARNING, minute=1, used=95)]
 
@@ -169,7 +203,9 @@ def test_it_is_over_when_every_alarm_that_it_saw_is_ok_and_not_before(last: Tier
     assert sentences(over)[-1] == f"{last} alarm OK: {used} of 100 connections in use: over"
 
 
-def test_an_ok_that_the_guard_could_not_look_behind_leaves_people_needed_until_usage_is_down() -> None:
+def test_an_ok_that_the_guard_could_not_look_behind_leaves_people_needed_until_usage_is_down() -> (
+    None
+):
     ok = locked_out(minute=2, alarm=an_alarm(Tier.CRITICAL, "OK"))
 
     unseen = told([in_alarm(Tier.CRITICAL, minute=0, used=95), ok])
@@ -210,11 +246,18 @@ def test_an_ok_that_overtakes_its_alarm_is_its_end() -> None:
         assert incident.progress is Progress.CLOSED
         assert incident.terminated
 
-    earlier = [in_alarm(Tier.CRITICAL, minute=-20, used=95), alarm_ok(Tier.CRITICAL, minute=-10, used=72)]
-    assert told([*earlier, ok, late]).progress is Progress.CLOSED, "also where the OK came to the incident before"
+    earlier = [
+        in_alarm(Tier.CRITICAL, minute=-20, used=95),
+        alarm_ok(Tier.CRITICAL, minute=-10, used=72),
+    ]
+    assert told([*earlier, ok, late]).progress is Progress.CLOSED, (
+        "also where the OK came to the incident before"
+    )
 
 
-def test_an_alarm_that_fires_anew_is_counted_also_where_its_ok_was_lost_and_a_duplicate_is_not() -> None:
+def test_an_alarm_that_fires_anew_counts_also_where_its_ok_was_lost_and_a_duplicate_does_not() -> (
+    None
+):
     first = changed(in_alarm(Tier.CRITICAL, minute=0, used=95), 0)
     again = changed(in_alarm(Tier.CRITICAL, minute=9, used=95), 9)
     open_on = [changed(in_alarm(Tier.WARNING, minute=0, used=95), 0), first]
@@ -225,7 +268,9 @@ def test_an_alarm_that_fires_anew_is_counted_also_where_its_ok_was_lost_and_a_du
     assert told([*open_on, duplicate, ok]).recurrences == 0
     assert told([*open_on, ok, again]).recurrences == 1
     assert told([*open_on, again]).recurrences == 1
-    assert told([open_on[0], ok, again]).recurrences == 1, "an OK has had its alarm, though nobody delivered it"
+    assert told([open_on[0], ok, again]).recurrences == 1, (
+        "an OK has had its alarm, though nobody delivered it"
+    )
 
 
 def test_an_alarm_that_is_delivered_again_after_its_end_begins_nothing() -> None:
@@ -238,7 +283,9 @@ def test_an_alarm_that_is_delivered_again_after_its_end_begins_nothing() -> None
 
 
 def test_an_alarm_that_is_on_is_never_too_late_to_be_heard_of_nor_is_its_end() -> None:
-    first = told([in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=10, used=72)])
+    first = told(
+        [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=10, used=72)]
+    )
     second = told([locked_out(minute=12)], first)
     late = [in_alarm(Tier.WARNING, minute=8, used=80), alarm_ok(Tier.WARNING, minute=9, used=72)]
 
@@ -249,23 +296,32 @@ def test_an_alarm_that_is_on_is_never_too_late_to_be_heard_of_nor_is_its_end() -
     assert ended.progress is Progress.CLOSED
 
 
-def test_further_attempts_after_the_alarms_have_ended_join_and_one_that_needs_people_begins_anew() -> None:
-    over = told([in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=72)])
+def test_further_attempts_after_the_alarms_join_and_one_that_needs_people_begins_anew() -> None:
+    over = told(
+        [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=72)]
+    )
     further = an_attempt(minute=6, before=72, after=66, attempt=3)
 
     on = told([further], over)
-    called = told([an_attempt(minute=6, before=72, after=72, attempt=10, escalation="10 attempts")], over)
+    called = told(
+        [an_attempt(minute=6, before=72, after=72, attempt=10, escalation="10 attempts")], over
+    )
     engaged_anew = told([an_attempt(minute=6, before=97, after=90, attempt=1)], over)
 
     assert (on.id, on.progress, on.closed_at) == (over.id, Progress.CLOSED, over.closed_at)
-    assert on.headline == "orders-prod: over after 5 min, 66 of 100 connections in use, 6 sessions terminated"
+    assert (
+        on.headline
+        == "orders-prod: over after 5 min, 66 of 100 connections in use, 6 sessions terminated"
+    )
     assert (called.id == over.id, called.progress) == (False, Progress.ESCALATED)
     assert told([recovered(minute=9)], called).progress is Progress.CLOSED
     assert engaged_anew.id != over.id
 
 
 def test_an_incident_whose_end_nobody_saw_is_over_with_the_next() -> None:
-    quiet = told([in_alarm(Tier.CRITICAL, minute=0, used=95, escalation="refused"), recovered(minute=3)])
+    quiet = told(
+        [in_alarm(Tier.CRITICAL, minute=0, used=95, escalation="refused"), recovered(minute=3)]
+    )
     later = told([in_alarm(Tier.CRITICAL, minute=90, used=95)], quiet)
 
     over = followed(quiet, later.opened_at)
@@ -273,25 +329,35 @@ def test_an_incident_whose_end_nobody_saw_is_over_with_the_next() -> None:
     assert (later.id == quiet.id, later.previous) == (False, quiet.id)
     assert (over.progress, over.closed_at) == (Progress.CLOSED, NOW + timedelta(minutes=90))
     assert over.headline == (
-        "orders-prod: another incident began, nothing showed the end of this one, "
-        "31 of 100 connections in use when last looked at"
+        "orders-prod: another incident began, nothing showed the end of this one, 31 of 100 "
+        "connections in use when last looked at"
     )
     assert sentences(over)[-1] == "another incident began, nothing showed the end of this one"
-    closed = told([in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=72)])
+    closed = told(
+        [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=72)]
+    )
     assert followed(closed, later.opened_at) is closed
 
 
 def test_of_a_run_that_was_killed_it_is_not_known_whom_it_terminated() -> None:
-    alarm, killed = in_alarm(Tier.CRITICAL, minute=0, used=97), a_failure(minute=1, has_unknown_outcomes=True)
+    alarm, killed = (
+        in_alarm(Tier.CRITICAL, minute=0, used=97),
+        a_failure(minute=1, has_unknown_outcomes=True),
+    )
     ok = alarm_ok(Tier.CRITICAL, minute=5, used=40)
 
     assert told([alarm, killed, ok]).headline == (
-        "orders-prod: over after 5 min, 40 of 100 connections in use; whether sessions were terminated is not known"
+        "orders-prod: over after 5 min, 40 of 100 connections in use; whether sessions were "
+        "terminated is not known"
     )
     assert "whether sessions were terminated is not known" in sentences(told([alarm, killed, ok]))
     attempt = an_attempt(minute=2, before=97, after=90, has_unknown_outcomes=True)
-    assert told([alarm, killed, attempt, ok]).headline.endswith("7 sessions terminated, perhaps more")
-    assert "what became of others is not known, 90 of 100 now" in sentences(told([alarm, attempt]))[-1]
+    assert told([alarm, killed, attempt, ok]).headline.endswith(
+        "7 sessions terminated, perhaps more"
+    )
+    assert (
+        "what became of others is not known, 90 of 100 now" in sentences(told([alarm, attempt]))[-1]
+    )
 
 
 def test_without_an_alarm_recovery_itself_closes() -> None:
@@ -303,10 +369,14 @@ def test_without_an_alarm_recovery_itself_closes() -> None:
 
 
 def test_an_alarm_that_is_later_than_the_pulses_belongs_to_what_they_mended() -> None:
-    incident = told([an_attempt(minute=0, before=97, after=60), in_alarm(Tier.CRITICAL, minute=2, used=58)])
+    incident = told(
+        [an_attempt(minute=0, before=97, after=60), in_alarm(Tier.CRITICAL, minute=2, used=58)]
+    )
 
     assert (len(incident.entries), incident.progress) == (2, Progress.RECOVERING)
-    assert told([alarm_ok(Tier.CRITICAL, minute=5, used=40)], incident).closed_at == NOW + timedelta(minutes=5)
+    assert told(
+        [alarm_ok(Tier.CRITICAL, minute=5, used=40)], incident
+    ).closed_at == NOW + timedelta(minutes=5)
 
 
 def test_with_its_alarm_on_a_recovery_waits_for_the_alarm() -> None:
@@ -314,16 +384,17 @@ def test_with_its_alarm_on_a_recovery_waits_for_the_alarm() -> None:
 
     assert incident.progress is Progress.RECOVERING
     assert incident.headline == (
-        "orders-prod: below the target again, 31 of 100 connections in use, the alarm has yet to end"
+        "orders-prod: below the target again, 31 of 100 connections in use, the alarm has yet to "
+        "end"
     )
 
 
 def test_with_its_alarm_over_before_usage_was_down_a_recovery_closes() -> None:
     over_early = alarm_ok(Tier.CRITICAL, minute=2, used=80)
 
-    assert told([in_alarm(Tier.CRITICAL, minute=0, used=95), over_early, recovered(minute=3)]).progress is (
-        Progress.CLOSED
-    )
+    assert told(
+        [in_alarm(Tier.CRITICAL, minute=0, used=95), over_early, recovered(minute=3)]
+    ).progress is (Progress.CLOSED)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +403,13 @@ def test_with_its_alarm_over_before_usage_was_down_a_recovery_closes() -> None:
         locked_out(minute=3),
         a_failure(minute=3),
         an_entry(Kind.PREFLIGHT_FAILED, minute=3, used=40, escalation="run: GRANT a TO b;"),
-        an_attempt(minute=3, before=97, after=96, attempt=10, escalation="10 attempts, and 96 % are still in use"),
+        an_attempt(
+            minute=3,
+            before=97,
+            after=96,
+            attempt=10,
+            escalation="10 attempts, and 96 % are still in use",
+        ),
         an_entry(minute=3, used=97, escalation="refused: 80 % of all sessions"),
     ],
     ids=lambda entry: entry.kind,
@@ -344,17 +421,24 @@ def test_people_are_needed_until_usage_is_down(trouble: Entry) -> None:
 
     assert incident.progress is Progress.ESCALATED
     assert incident.headline == f"orders-prod: people are needed: {trouble.escalation}"
-    assert any(sentence.endswith(f"people are needed: {trouble.escalation}") for sentence in sentences(incident))
+    assert any(
+        sentence.endswith(f"people are needed: {trouble.escalation}")
+        for sentence in sentences(incident)
+    )
     assert sentences(incident)[-2:] == ["still 97 of 100 connections in use", "nothing terminated"]
     assert incident.escalations == (trouble.escalation,)
     below = told([recovered(minute=5)], incident)
     assert (below.progress, below.has_called_off) == (Progress.RECOVERING, True)
-    assert below.headline.startswith("orders-prod: people are no longer needed: below the target again, ")
+    assert below.headline.startswith(
+        "orders-prod: people are no longer needed: below the target again, "
+    )
     assert told([alarm_ok(Tier.CRITICAL, minute=6, used=31)], incident).progress is Progress.CLOSED
 
 
 def test_what_is_the_same_again_with_every_pulse_is_one_line_with_a_count() -> None:
-    incident = told([in_alarm(Tier.CRITICAL, minute=0, used=97), *(locked_out(minute=n) for n in range(1, 38))])
+    incident = told(
+        [in_alarm(Tier.CRITICAL, minute=0, used=97), *(locked_out(minute=n) for n in range(1, 38))]
+    )
 
     assert sentences(incident)[2:] == [
         "locked out, people are needed: no door opened (again and again: 37 times until 03:37 UTC)"
@@ -373,7 +457,9 @@ def test_a_lone_end_is_not_told_but_its_late_beginning_finds_it() -> None:
 
 
 def test_an_end_of_something_earlier_is_no_part_of_the_story() -> None:
-    incident = told([alarm_ok(Tier.CRITICAL, minute=0, used=31), in_alarm(Tier.CRITICAL, minute=10, used=95)])
+    incident = told(
+        [alarm_ok(Tier.CRITICAL, minute=0, used=31), in_alarm(Tier.CRITICAL, minute=10, used=95)]
+    )
 
     assert (incident.opened_at, incident.progress) == (NOW + timedelta(minutes=10), Progress.OPEN)
     assert (incident.first, len(incident.timeline)) == (Usage(95, 100), 2)
@@ -387,8 +473,10 @@ def test_a_lone_pulse_is_nothing_and_changes_nothing() -> None:
     assert absorb(incident, pulse, database="orders-prod", new_id="new") is incident
 
 
-def test_what_matters_after_the_closing_opens_another_and_the_old_one_s_late_entries_do_not_join_it() -> None:
-    closed = told([in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=31)])
+def test_what_matters_after_the_closing_opens_another_that_late_entries_do_not_join() -> None:
+    closed = told(
+        [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=31)]
+    )
 
     another = told([in_alarm(Tier.CRITICAL, minute=6, used=95)], closed)
 
@@ -399,7 +487,9 @@ def test_what_matters_after_the_closing_opens_another_and_the_old_one_s_late_ent
 
 @pytest.mark.parametrize(("minutes", "joins"), [(4, True), (59, True), (61, False)])
 def test_a_further_alarm_s_ok_joins_for_an_hour(minutes: int, joins: bool) -> None:
-    closed = told([in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=60)])
+    closed = told(
+        [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=60)]
+    )
 
     later = told([alarm_ok(Tier.WARNING, minute=5 + minutes, used=31)], closed)
 
@@ -409,7 +499,9 @@ def test_a_further_alarm_s_ok_joins_for_an_hour(minutes: int, joins: bool) -> No
 
 
 def test_a_late_entry_joins_what_is_closed_and_it_stays_closed() -> None:
-    closed = told([in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=31)])
+    closed = told(
+        [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=31)]
+    )
 
     incident = told([an_attempt(minute=2, before=97, after=96, escalation="10 attempts")], closed)
 
@@ -439,7 +531,9 @@ def test_a_late_entry_joins_what_is_closed_and_it_stays_closed() -> None:
         "escalated without an alarm long ago",
     ],
 )
-def test_what_has_become_quiet_is_left_as_it_was(entries: list[Entry], hours: float, joins: bool) -> None:
+def test_what_has_become_quiet_is_left_as_it_was(
+    entries: list[Entry], hours: float, joins: bool
+) -> None:
     quiet = told(entries)
 
     later = told([in_alarm(Tier.CRITICAL, minute=2 + 60 * hours, used=95)], quiet)
@@ -496,8 +590,12 @@ _ENDS = st.lists(
 
 @settings(max_examples=300)
 @given(st.data(), _MIDDLES, _ENDS)
-def test_any_order_and_any_repetition_comes_to_the_same(data: st.DataObject, middles: list, ends: list) -> None:  # type: ignore[type-arg]
-    """While the warning alarm, which began it, is on: where it ends depends on what is known by then."""
+def test_any_order_and_any_repetition_comes_to_the_same(
+    data: st.DataObject, middles: list[Any], ends: list[Any]
+) -> None:
+    """While the warning alarm, which began it, is on: where it ends depends on what is known by
+    then.
+    """
     middles = [lambda minute: in_alarm(Tier.WARNING, minute=minute, used=77), *middles]
     story = [make(minute) for minute, make in enumerate([*middles, *ends])]
     repeated = story + data.draw(st.lists(st.sampled_from(story), max_size=5))
@@ -579,15 +677,24 @@ def test_sums_and_the_latest_of_what_the_runs_said() -> None:
     assert incident.headline == "orders-prod: 93 of 100 connections in use, 25 sessions terminated"
 
 
-def test_the_cause_is_that_of_the_worst_moment_and_changes_only_for_what_terminating_proved() -> None:
-    leak, storm = Cause("leak", "of invoices", "end them"), Cause("connection storm", "of checkout", "a pool")
+def test_the_cause_is_that_of_the_worst_moment_and_changes_only_for_what_terminating_proved() -> (
+    None
+):
+    leak, storm = (
+        Cause("leak", "of invoices", "end them"),
+        Cause("connection storm", "of checkout", "a pool"),
+    )
     reopens = Cause("pool reopens", "checkout reopened 38", "a smaller pool")
     start = in_alarm(Tier.WARNING, minute=0, used=77, causes=(storm,))
     worst = an_attempt(minute=2, before=97, after=80, causes=(leak,))
     calm = replace(alarm_ok(Tier.WARNING, minute=5, used=40), causes=(storm,))
     as_bad = an_attempt(minute=3, before=97, after=90, attempt=2, causes=(storm,))
     proof = an_attempt(
-        minute=4, before=90, after=88, causes=(reopens,), reopened=(Reopened("shop", "checkout", 40, 38),)
+        minute=4,
+        before=90,
+        after=88,
+        causes=(reopens,),
+        reopened=(Reopened("shop", "checkout", 40, 38),),
     )
 
     assert told([start]).causes == (storm,)

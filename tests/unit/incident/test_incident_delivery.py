@@ -1,4 +1,6 @@
-"""In whatever order a database's reports are delivered and however often, everybody learns how it ended."""
+"""In whatever order a database's reports are delivered and however often, everybody learns how it
+ended.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -7,12 +9,26 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connection_guard.core.incident.incident import Alarm, Entry, Incident, Progress, absorb, followed
+from connection_guard.core.incident.incident import (
+    Alarm,
+    Entry,
+    Incident,
+    Progress,
+    absorb,
+    followed,
+)
 from connection_guard.core.notification.summary import news_of
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.run import Kind
 from tests.support.builders import NOW
-from tests.unit.incident.test_incident import a_failure, an_attempt, an_entry, in_alarm, locked_out, recovered
+from tests.unit.incident.test_incident import (
+    a_failure,
+    an_attempt,
+    an_entry,
+    in_alarm,
+    locked_out,
+    recovered,
+)
 
 
 @dataclass
@@ -61,7 +77,9 @@ _ON_OK: dict[str, Run] = {
 }
 _ON_PULSE: dict[str, Run] = {
     "carries on": lambda minute: an_attempt(minute=minute, before=80, after=72, attempt=2),
-    "gives up": lambda minute: an_attempt(minute=minute, before=80, after=80, attempt=10, escalation="10 attempts"),
+    "gives up": lambda minute: an_attempt(
+        minute=minute, before=80, after=80, attempt=10, escalation="10 attempts"
+    ),
     "engages": lambda minute: an_attempt(minute=minute, before=97, after=90),
     "is locked out": lambda minute: locked_out(minute=minute),
     "is killed": lambda minute: a_failure(minute=minute),
@@ -71,12 +89,16 @@ _ON_PULSE: dict[str, Run] = {
 
 def a_change(tier: Tier, state: str, run: Run, *, changed: float, ran: float) -> Entry:
     at = NOW + timedelta(minutes=changed)
-    return replace(run(ran), alarm=Alarm(f"orders-prod {tier}", f"arn:{tier}", state, tier, at), tier=tier)
+    return replace(
+        run(ran), alarm=Alarm(f"orders-prod {tier}", f"arn:{tier}", state, tier, at), tier=tier
+    )
 
 
 @st.composite
 def stories(draw: st.DrawFn) -> list[Entry]:
-    """Less than an hour: alarms that fire and end, runs that answer some minutes later, pulses between; a calm end."""
+    """Less than an hour: alarms that fire and end, runs that answer some minutes later, pulses
+    between; a calm end.
+    """
     entries = []
     for tier, offset in ((Tier.CRITICAL, 0.0), (Tier.WARNING, 0.5)):
         minute = offset
@@ -84,15 +106,27 @@ def stories(draw: st.DrawFn) -> list[Entry]:
             for state, answers in (("ALARM", _ON_ALARM), ("OK", _ON_OK)):
                 minute += draw(st.integers(1, 5))
                 run = answers[draw(st.sampled_from(sorted(answers)))]
-                entries.append(a_change(tier, state, run, changed=minute, ran=minute + draw(st.sampled_from([0.1, 4]))))
+                entries.append(
+                    a_change(
+                        tier,
+                        state,
+                        run,
+                        changed=minute,
+                        ran=minute + draw(st.sampled_from([0.1, 4])),
+                    )
+                )
     minutes = draw(st.lists(st.integers(0, 35), max_size=4, unique=True))
-    pulses = [_ON_PULSE[draw(st.sampled_from(sorted(_ON_PULSE)))](minute + 0.7) for minute in minutes]
+    pulses = [
+        _ON_PULSE[draw(st.sampled_from(sorted(_ON_PULSE)))](minute + 0.7) for minute in minutes
+    ]
     return sorted([*entries, *pulses, recovered(minute=45)], key=lambda entry: entry.at)
 
 
 @settings(max_examples=250, deadline=None)
 @given(stories(), st.data())
-def test_in_the_end_everybody_knows_that_every_incident_is_over(story: list[Entry], data: st.DataObject) -> None:
+def test_in_the_end_everybody_knows_that_every_incident_is_over(
+    story: list[Entry], data: st.DataObject
+) -> None:
     repeated = story + data.draw(st.lists(st.sampled_from(story), max_size=4))
     mailbox = Mailbox()
 
@@ -104,7 +138,9 @@ def test_in_the_end_everybody_knows_that_every_incident_is_over(story: list[Entr
 
 @settings(max_examples=250, deadline=None)
 @given(stories(), st.data())
-def test_an_alarm_that_fires_anew_after_its_ok_is_always_news(story: list[Entry], data: st.DataObject) -> None:
+def test_an_alarm_that_fires_anew_after_its_ok_is_always_news(
+    story: list[Entry], data: st.DataObject
+) -> None:
     repeated = story + data.draw(st.lists(st.sampled_from(story), max_size=4))
     mailbox, delivered = Mailbox(), list[Entry]()
 
@@ -121,7 +157,11 @@ def _fires_anew(entry: Entry, delivered: Iterable[Entry]) -> bool:
         return False
     changes = [each.alarm for each in delivered if each.alarm and each.alarm.arn == entry.alarm.arn]
     latest = max(changes, key=_changed_at, default=None)
-    return latest is not None and latest.state == "OK" and _changed_at(latest) < _changed_at(entry.alarm)
+    return (
+        latest is not None
+        and latest.state == "OK"
+        and _changed_at(latest) < _changed_at(entry.alarm)
+    )
 
 
 def _changed_at(alarm: Alarm) -> datetime:
@@ -137,7 +177,9 @@ def test_in_order_nobody_is_left_called_once_usage_is_below_the_target(story: li
     for entry in story:
         mailbox.deliver(entry)
         if entry.is_below_target and not entry.is_trouble:
-            assert all(incident.progress is not Progress.ESCALATED for incident in mailbox.known.values())
+            assert all(
+                incident.progress is not Progress.ESCALATED for incident in mailbox.known.values()
+            )
 
 
 @settings(max_examples=200, deadline=None)
@@ -150,7 +192,9 @@ def test_no_incident_outlives_the_alarms_that_it_saw(story: list[Entry]) -> None
         mailbox.deliver(entry)
         if entry.change is None or mailbox.current is None:
             continue
-        states[entry.change.arn] = max(entry.change, states.get(entry.change.arn, entry.change), key=_changed_at)
+        states[entry.change.arn] = max(
+            entry.change, states.get(entry.change.arn, entry.change), key=_changed_at
+        )
         changes = [each.change for each in mailbox.current.entries if each.change]
         seen = {change.arn for change in changes if change.state == "ALARM"}
         is_any_on = any(states[arn].state == "ALARM" for arn in seen)
@@ -158,12 +202,15 @@ def test_no_incident_outlives_the_alarms_that_it_saw(story: list[Entry]) -> None
             assert mailbox.current.progress is Progress.CLOSED
 
 
-def test_an_ok_that_never_comes_leaves_nobody_called_and_the_next_incident_ends_the_old_one() -> None:
+def test_an_ok_that_never_comes_leaves_nobody_called_and_the_next_incident_ends_the_old_one() -> (
+    None
+):
     mailbox = Mailbox()
     called = in_alarm(Tier.CRITICAL, minute=0, used=97, escalation="refused")
 
     sent = [
-        mailbox.deliver(each) for each in (called, recovered(minute=5), in_alarm(Tier.CRITICAL, minute=90, used=95))
+        mailbox.deliver(each)
+        for each in (called, recovered(minute=5), in_alarm(Tier.CRITICAL, minute=90, used=95))
     ]
 
     assert sent == [True, True, True]

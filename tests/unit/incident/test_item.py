@@ -79,7 +79,9 @@ def test_every_field_comes_back_as_it_was() -> None:
     back = incident_of(body_of(incident))
 
     assert all(getattr(incident, field.name) for field in fields(Incident))
-    assert all(getattr(incident.entries[-1], field.name) not in (None, (), "") for field in fields(Entry))
+    assert all(
+        getattr(incident.entries[-1], field.name) not in (None, (), "") for field in fields(Entry)
+    )
     assert back == incident
     assert isinstance(back.entries[-1].tier, Tier)
 
@@ -87,7 +89,11 @@ def test_every_field_comes_back_as_it_was() -> None:
 def test_what_another_version_wrote_is_read() -> None:
     incident = a_full_incident()
     document = json.loads(gzip.decompress(body_of(incident)))
-    del document["not_before"], document["entries"][0]["times"], document["entries"][0]["alarm"]["changed_at"]
+    del (
+        document["not_before"],
+        document["entries"][0]["times"],
+        document["entries"][0]["alarm"]["changed_at"],
+    )
     document["entries"][0]["new"] = document["new"] = {"unknown": 1}
 
     back = incident_of(gzip.compress(json.dumps(document).encode()))
@@ -110,7 +116,10 @@ def test_the_same_incident_is_the_same_item_which_a_person_can_read_and_which_ex
         "body": b"",
     }
     assert latest_key("orders-prod") == {"pk": "database#orders-prod", "sk": "incident"}
-    assert copy_key(incident.database, incident.id) == {"pk": "database#orders-prod", "sk": f"incident#{incident.id}"}
+    assert copy_key(incident.database, incident.id) == {
+        "pk": "database#orders-prod",
+        "sk": f"incident#{incident.id}",
+    }
 
 
 def test_the_longest_incident_of_the_most_hostile_names_fits_into_an_item() -> None:
@@ -122,7 +131,8 @@ def test_the_longest_incident_of_the_most_hostile_names_fits_into_an_item() -> N
     def groups() -> tuple[SessionGroup, ...]:
         # A rule's name is the policy's, its reason the guard's own: neither is noise.
         return tuple(
-            SessionGroup("r" * 100, "why " * 50, text(63), text(63), "idle", n) for n in range(MOST_GROUPS + 1)
+            SessionGroup("r" * 100, "why " * 50, text(63), text(63), "idle", n)
+            for n in range(MOST_GROUPS + 1)
         )
 
     def lines(length: int) -> tuple[str, ...]:

@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from connection_guard.core.notification.guard_alarm import comes_from, message_of_alarm, read_guard_alarm
+from connection_guard.core.notification.guard_alarm import (
+    comes_from,
+    message_of_alarm,
+    read_guard_alarm,
+)
 from connection_guard.core.notification.slack_message import GREEN, RED
 from tests.support.builders import an_alarm_event
 
@@ -14,7 +18,11 @@ LOCKED_OUT = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:connection-guar
 
 
 def a_notification(state: str = "ALARM", before: str = "OK", **more: Any) -> dict[str, Any]:
-    more = {"OldStateValue": before, "AlarmDescription": "orders: No door opened: nobody frees slots.", **more}
+    more = {
+        "OldStateValue": before,
+        "AlarmDescription": "orders: No door opened: nobody frees slots.",
+        **more,
+    }
     event = an_alarm_event(LOCKED_OUT, state=state, **more)
     event["Records"][0]["Sns"]["TopicArn"] = TOPIC
     return event
@@ -56,7 +64,9 @@ def test_its_end_says_so_without_what_is_no_longer_to_be_done() -> None:
         ("OK", "INSUFFICIENT_DATA", False),  # each alarm says so once when it is new
     ],
 )
-def test_it_is_news_that_it_fires_and_that_it_is_over(state: str, before: str, is_news: bool) -> None:
+def test_it_is_news_that_it_fires_and_that_it_is_over(
+    state: str, before: str, is_news: bool
+) -> None:
     alarm = read_guard_alarm(a_notification(state, before))
     assert alarm is not None
     assert alarm.is_news is is_news
@@ -70,7 +80,11 @@ def test_the_function_that_it_watches_is_known() -> None:
 
 
 def test_names_and_descriptions_neither_mention_nor_format_nor_make_a_message_too_long() -> None:
-    text = shown(a_notification(AlarmDescription=f"<!channel> *bold* {'x' * 5000}", NewStateReason="<@U1> " * 500))
+    text = shown(
+        a_notification(
+            AlarmDescription=f"<!channel> *bold* {'x' * 5000}", NewStateReason="<@U1> " * 500
+        )
+    )
     assert "<!channel>" not in text
     assert "<@U1>" not in text
     assert "*bold*" not in text
@@ -78,7 +92,8 @@ def test_names_and_descriptions_neither_mention_nor_format_nor_make_a_message_to
 
 
 @pytest.mark.parametrize(
-    "message", ["", "[]", "7", "null", "{}", '{"AlarmName": "x"}', '{"database": "orders"}', "[" * 100_000]
+    "message",
+    ["", "[]", "7", "null", "{}", '{"AlarmName": "x"}', '{"database": "orders"}', "[" * 100_000],
 )
 def test_whatever_else_the_topic_carries_is_no_alarm(message: str) -> None:
     event = a_notification()

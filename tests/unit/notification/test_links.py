@@ -11,7 +11,9 @@ from connection_guard.core.notification.links import Links, links_of
 from tests.support.incidents import an_alarm, an_entry, an_incident
 
 REGION = "eu-central-1"
-SETTINGS = ReporterSettings("incidents", "evidence", f"arn:aws:sns:{REGION}:123456789012:incidents", None, "Guard")
+SETTINGS = ReporterSettings(
+    "incidents", "evidence", f"arn:aws:sns:{REGION}:123456789012:incidents", None, "Guard"
+)
 ORDERS = WatchedDatabase("orders", False, "Guard-orders-Responder-1F2E")
 CONSOLE = "https://eu-central-1.console.aws.amazon.com"
 names = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]), min_size=1, max_size=40)
@@ -19,15 +21,18 @@ names = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]), min_
 
 def links(alarm: str | None = None, evidence: str | None = None) -> Links:
     answered = None if alarm is None else replace(an_alarm(), name=alarm)
-    return links_of(an_incident(an_entry(alarm=answered, evidence=evidence)), ORDERS, SETTINGS, REGION)
+    return links_of(
+        an_incident(an_entry(alarm=answered, evidence=evidence)), ORDERS, SETTINGS, REGION
+    )
 
 
 def test_an_incident_leads_to_its_alarm_the_log_the_evidence_and_the_dashboard() -> None:
-    assert links("connection-guard-orders-critical", "evidence/date=2026-03-01/1200 1.json.gz") == Links(
+    assert links(
+        "connection-guard-orders-critical", "evidence/date=2026-03-01/1200 1.json.gz"
+    ) == Links(
         alarm=f"{CONSOLE}/cloudwatch/home?region=eu-central-1#alarmsV2:alarm/connection-guard-orders-critical",
         logs=(
-            f"{CONSOLE}/cloudwatch/home?region=eu-central-1"
-            "#logsV2:log-groups/log-group/$252Faws$252Flambda$252FGuard-orders-Responder-1F2E"
+            f"{CONSOLE}/cloudwatch/home?region=eu-central-1#logsV2:log-groups/log-group/$252Faws$252Flambda$252FGuard-orders-Responder-1F2E"
         ),
         evidence=(
             f"{CONSOLE}/s3/object/evidence?region=eu-central-1&prefix=evidence/date%3D2026-03-01/1200%201.json.gz"

@@ -1,4 +1,6 @@
-"""The message in Slack: what it tells, in which order, and that Slack takes it whatever the database holds."""
+"""The message in Slack: what it tells, in which order, and that Slack takes it whatever the
+database holds.
+"""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +14,15 @@ from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
 
 from connection_guard.core.incident.circumstances import Context, RdsEvent
-from connection_guard.core.incident.incident import Alarm, Cause, Entry, Incident, Reopened, SessionGroup, Usage
+from connection_guard.core.incident.incident import (
+    Alarm,
+    Cause,
+    Entry,
+    Incident,
+    Reopened,
+    SessionGroup,
+    Usage,
+)
 from connection_guard.core.notification.links import Links
 from connection_guard.core.notification.mrkdwn import code, fitting, length, link, prose
 from connection_guard.core.notification.slack_message import (
@@ -50,7 +60,11 @@ def shown(message: Message) -> str:
 
 
 def texts(block: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*([block["text"]] if "text" in block else []), *block.get("fields", []), *block.get("elements", [])]
+    return [
+        *([block["text"]] if "text" in block else []),
+        *block.get("fields", []),
+        *block.get("elements", []),
+    ]
 
 
 def told(incident: Incident, links: Links = LINKS) -> str:
@@ -58,10 +72,17 @@ def told(incident: Incident, links: Links = LINKS) -> str:
 
 
 def assert_slack_takes(message: Message) -> None:
-    """By slack_sdk's own models, which would also leave out what they do not know, and by what Slack documents."""
+    """By slack_sdk's own models, which would also leave out what they do not know, and by what
+    Slack documents.
+    """
     blocks = list(message.blocks)
     assert [block.to_dict() for block in Block.parse_all(blocks)] == blocks
-    assert error_in({"text": message.text, "attachments": [{"color": message.color, "blocks": blocks}]}) is None
+    assert (
+        error_in(
+            {"text": message.text, "attachments": [{"color": message.color, "blocks": blocks}]}
+        )
+        is None
+    )
     assert message.text.strip()
 
 
@@ -74,7 +95,9 @@ def assert_nothing_is_formatted(text: str) -> None:
         words = re.sub("`[^`]+`", "", line)
         assert "`" not in words
         assert not re.search(r"[~@]|\b_\s|\s_\b|:[a-z]+:", words)
-        assert not re.search(r"\*", re.sub(r"(^|   |, |^)\*[A-Z][^*]*\*", "", words)), "only our own titles are bold"
+        assert not re.search(r"\*", re.sub(r"(^|   |, |^)\*[A-Z][^*]*\*", "", words)), (
+            "only our own titles are bold"
+        )
 
 
 # What it tells
@@ -91,8 +114,14 @@ def test_a_message_tells_where_the_incident_stands_and_what_was_done_to_whom_and
         "*Attempts*\n1",
         "a steady climb over 3 h: a leak",
         "▁",
-        "`leak` 30 sessions of invoices idle for hours\n   *Change*: Give the pool of invoices an idle timeout",
-        "*Terminated*: 30 sessions\n• 30 of `shop` / `invoices`, idle in transaction, rule `stuck in transaction`",
+        (
+            "`leak` 30 sessions of invoices idle for hours\n   *Change*: Give the pool of invoices "
+            "an idle timeout"
+        ),
+        (
+            "*Terminated*: 30 sessions\n• 30 of `shop` / `invoices`, idle in transaction, rule "
+            "`stuck in transaction`"
+        ),
         "idle in transaction for 12 min",
         "*Spared*: 1 session\n• 1 of `shop` / `pg_dump`",
         "its application is protected",
@@ -106,18 +135,31 @@ def test_a_message_tells_where_the_incident_stands_and_what_was_done_to_whom_and
 
 
 def test_what_is_not_there_is_not_told_of() -> None:
-    entry = an_entry(terminated=(), spared=(), causes=(), evidence=None, before=None, after=None, tier=None)
+    entry = an_entry(
+        terminated=(), spared=(), causes=(), evidence=None, before=None, after=None, tier=None
+    )
     links = replace(LINKS, alarm=None, evidence=None)
 
     text = told(an_incident(entry), links)
 
     assert "not known → not known" in text
-    for title in ("Terminated", "Spared", "Cause", "Came back", "RDS events", "last hours", "|Alarm>", "|Evidence>"):
+    for title in (
+        "Terminated",
+        "Spared",
+        "Cause",
+        "Came back",
+        "RDS events",
+        "last hours",
+        "|Alarm>",
+        "|Evidence>",
+    ):
         assert title not in text
 
 
 def test_what_was_only_observed_is_told_as_such() -> None:
-    observed = an_entry(kind="observation", alarm=an_alarm(Tier.WARNING), would_terminate=(a_group(7),))
+    observed = an_entry(
+        kind="observation", alarm=an_alarm(Tier.WARNING), would_terminate=(a_group(7),)
+    )
 
     text = told(an_incident(observed))
 
@@ -134,14 +176,20 @@ def test_what_could_not_be_read_is_said() -> None:
 @pytest.mark.parametrize(
     ("entries", "color", "standing"),
     [
-        ([an_entry(kind="observation", tier=Tier.WARNING, alarm=an_alarm(Tier.WARNING))], YELLOW, "are running out"),
+        (
+            [an_entry(kind="observation", tier=Tier.WARNING, alarm=an_alarm(Tier.WARNING))],
+            YELLOW,
+            "are running out",
+        ),
         ([an_entry(alarm=an_alarm())], RED, "have nearly run out"),
         ([an_entry(alarm=an_alarm()), an_escalation(1)], PURPLE, "people have to act"),
         ([an_entry(alarm=an_alarm(), is_below_target=True)], BLUE, "below its target again"),
         ([an_entry(alarm=an_alarm()), a_recovery(3)], GREEN, "recovered"),
     ],
 )
-def test_the_colour_and_the_first_words_say_how_grave_it_is(entries: list[Entry], color: str, standing: str) -> None:
+def test_the_colour_and_the_first_words_say_how_grave_it_is(
+    entries: list[Entry], color: str, standing: str
+) -> None:
     message = message_of(an_incident(*entries), LINKS, LATER)
 
     assert message.color == color
@@ -178,7 +226,9 @@ def test_the_notification_names_the_database_and_what_became_of_it() -> None:
 
 
 def test_a_reply_tells_one_attempt_in_short() -> None:
-    entry = an_entry(survived=2, attempt=3, escalation="attempts have run out", problems=("one", "two", "three"))
+    entry = an_entry(
+        survived=2, attempt=3, escalation="attempts have run out", problems=("one", "two", "three")
+    )
 
     message = thread_of(entry, LINKS)
     text = f"{message.text}\n{shown(message)}"
@@ -202,11 +252,25 @@ def test_the_thread_has_every_attempt_and_of_what_only_repeats_the_first() -> No
         an_entry(minute, "locked_out", escalation=f"no door opened, {minute} tries", before=None)
         for minute in (5, 6, 7)
     ]
-    entries = [an_entry(0, alarm=an_alarm()), an_entry(1), an_entry(2), *locked_out, an_entry(8), a_recovery(9)]
+    entries = [
+        an_entry(0, alarm=an_alarm()),
+        an_entry(1),
+        an_entry(2),
+        *locked_out,
+        an_entry(8),
+        a_recovery(9),
+    ]
 
     replies = thread_entries(an_incident(*entries))
 
-    assert [entry.request_id for entry in replies] == ["run-0", "run-1", "run-2", "run-5", "run-8", "run-9"]
+    assert [entry.request_id for entry in replies] == [
+        "run-0",
+        "run-1",
+        "run-2",
+        "run-5",
+        "run-8",
+        "run-9",
+    ]
 
 
 def test_a_higher_alarm_is_told_though_the_guard_only_observes_again() -> None:
@@ -236,7 +300,9 @@ def test_it_is_news_where_an_alarm_fires_anew() -> None:
     ok, again = (an_entry(n, alarm=an_alarm(state=state)) for n, state in ((2, "OK"), (3, "ALARM")))
     warning = an_entry(0.5, alarm=an_alarm(Tier.WARNING))
 
-    assert is_news(an_incident(start, warning, called, ok, again, told=("run-0", "run-0.5", "run-1")))
+    assert is_news(
+        an_incident(start, warning, called, ok, again, told=("run-0", "run-0.5", "run-1"))
+    )
 
 
 def test_what_nobody_knows_of_a_run_that_was_killed_is_said_in_the_message_and_the_thread() -> None:
@@ -247,7 +313,9 @@ def test_what_nobody_knows_of_a_run_that_was_killed_is_said_in_the_message_and_t
     assert not_known in told(an_incident(killed))
     assert not_known in shown(thread_of(killed, LINKS))
     assert more in told(an_incident(an_entry(alarm=an_alarm()), killed))
-    assert "… whether more were terminated is not known, see the log" in told(an_incident(an_entry(0), killed))
+    assert "… whether more were terminated is not known, see the log" in told(
+        an_incident(an_entry(0), killed)
+    )
 
 
 def test_what_another_incident_followed_is_over_and_not_said_to_have_recovered() -> None:
@@ -262,11 +330,15 @@ def test_what_another_incident_followed_is_over_and_not_said_to_have_recovered()
 
 def test_of_5000_sessions_those_that_do_not_fit_are_counted() -> None:
     groups = tuple(a_group(1, application=f"&<>{i:060}") for i in range(5000))
-    message = message_of(an_incident(an_entry(terminated=groups, spared=groups[:100])), LINKS, LATER)
+    message = message_of(
+        an_incident(an_entry(terminated=groups, spared=groups[:100])), LINKS, LATER
+    )
     text = shown(message)
 
     assert_slack_takes(message)
-    terminated, spared = text.partition("*Terminated*: 5000 sessions")[2].split("*Spared*: 100 sessions")
+    terminated, spared = text.partition("*Terminated*: 5000 sessions")[2].split(
+        "*Spared*: 100 sessions"
+    )
     assert_adds_up(terminated, 5000)
     assert_adds_up(spared, 100)
 
@@ -280,7 +352,9 @@ def assert_adds_up(part: str, number: int) -> None:
 
 
 def test_of_a_long_story_the_end_is_told_and_the_rest_counted() -> None:
-    incident = an_incident(an_entry(0, alarm=an_alarm()), *(an_entry(minute) for minute in range(1, 50)))
+    incident = an_incident(
+        an_entry(0, alarm=an_alarm()), *(an_entry(minute) for minute in range(1, 50))
+    )
     timeline = told(incident).partition("*Timeline (UTC)*")[2].partition("\n<http")[0]
 
     lines = [line for line in timeline.splitlines() if line.startswith("• ")]
@@ -295,7 +369,9 @@ def test_many_causes_events_and_pools_are_counted_too() -> None:
     causes = tuple(Cause(f"cause {i}", "s" * 900, "a" * 900) for i in range(20))
     pools = tuple(Reopened("shop", f"pool {i}" * 8, 9, 8) for i in range(30))
     events = tuple(RdsEvent(OPENED, "orders-prod", "m" * 900) for _ in range(40))
-    text = told(an_incident(an_entry(causes=causes, reopened=pools), context=a_context(events=events)))
+    text = told(
+        an_incident(an_entry(causes=causes, reopened=pools), context=a_context(events=events))
+    )
 
     assert f"… and {20 - text.count('*Change*')} more causes" in text
     assert f"… and {30 - text.count('reopened after')} more pools" in text
@@ -303,7 +379,19 @@ def test_many_causes_events_and_pools_are_counted_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [HOSTILE, "<!channel>", "<@U123>", "`" * 63, "\x01" * 63, "&" * 63, "\u202e" * 20, "", " ", "😀" * 15]
+    "name",
+    [
+        HOSTILE,
+        "<!channel>",
+        "<@U123>",
+        "`" * 63,
+        "\x01" * 63,
+        "&" * 63,
+        "\u202e" * 20,
+        "",
+        " ",
+        "😀" * 15,
+    ],
 )
 def test_no_name_formats_mentions_or_breaks_anything(name: str) -> None:
     group = SessionGroup(name, name, name, name, name, 3)
@@ -374,16 +462,21 @@ lines = st.text(max_size=40) | st.integers(1, 1000).map(lambda n: "<&>😀 " * (
 counts = st.integers(0, 100_000)
 usages = st.none() | st.builds(Usage, counts, counts)
 groups = st.lists(
-    st.builds(SessionGroup, names, lines, names, names, st.none() | names, st.integers(1, 5000)), max_size=12
+    st.builds(SessionGroup, names, lines, names, names, st.none() | names, st.integers(1, 5000)),
+    max_size=12,
 ).map(tuple)
 entries = st.builds(
     Entry,
     request_id=st.uuids().map(str),
     at=st.integers(0, 100_000).map(lambda seconds: OPENED + timedelta(seconds=seconds)),
-    kind=st.sampled_from(["remediation", "observation", "locked_out", "preflight_failed", "failure"]),
+    kind=st.sampled_from(
+        ["remediation", "observation", "locked_out", "preflight_failed", "failure"]
+    ),
     headline=lines.filter(lambda line: line.strip() != ""),
     alarm=st.none()
-    | st.builds(Alarm, names, names, st.sampled_from(["ALARM", "OK"]), st.none() | st.sampled_from(Tier)),
+    | st.builds(
+        Alarm, names, names, st.sampled_from(["ALARM", "OK"]), st.none() | st.sampled_from(Tier)
+    ),
     tier=st.none() | st.sampled_from(Tier),
     attempt=st.integers(0, 20),
     has_recovered=st.booleans(),
@@ -414,7 +507,9 @@ incidents = st.builds(
     Incident,
     database=names.filter(lambda name: name.strip() != ""),
     id=names,
-    entries=st.lists(entries, min_size=1, max_size=6).map(lambda each: tuple(sorted(each, key=lambda entry: entry.at))),
+    entries=st.lists(entries, min_size=1, max_size=6).map(
+        lambda each: tuple(sorted(each, key=lambda entry: entry.at))
+    ),
     context=st.none() | contexts,
 )
 
@@ -440,7 +535,9 @@ def test_the_fullest_message_is_within_the_limits() -> None:
         problems=(long,) * 50,
         alarm=Alarm(long, long, "ALARM", Tier.CRITICAL),
     )
-    more = [replace(entry, request_id=f"{i}", at=entry.at + timedelta(seconds=i)) for i in range(60)]
+    more = [
+        replace(entry, request_id=f"{i}", at=entry.at + timedelta(seconds=i)) for i in range(60)
+    ]
     events = (RdsEvent(OPENED, long, long),) * 50
     page = "https://x/" + "y" * 489
     context = a_context(events=events, trend=long, problems=(long,) * 50)

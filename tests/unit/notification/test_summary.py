@@ -30,7 +30,9 @@ SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "incident.schema.json"
 START = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 CONSOLE = "https://eu-central-1.console.aws.amazon.com"
-LINKS = Links(f"{CONSOLE}/alarm", f"{CONSOLE}/log", f"{CONSOLE}/evidence?{'x' * 100}", f"{CONSOLE}/dashboard")
+LINKS = Links(
+    f"{CONSOLE}/alarm", f"{CONSOLE}/log", f"{CONSOLE}/evidence?{'x' * 100}", f"{CONSOLE}/dashboard"
+)
 FULL, HALF = Usage(97, 97), Usage(48, 97)
 CHECKOUT = SessionGroup("stale idle", "idle for 12 min", "shop", "checkout", "idle", 30)
 BACKUP = SessionGroup("protect.applications", "protected", "shop", "pg_dump", "active", 1)
@@ -43,7 +45,9 @@ def an_alarm(tier: Tier = Tier.CRITICAL, state: str = "ALARM") -> Alarm:
 
 
 def an_entry(minute: int = 0, kind: str = "remediation", **changes: Any) -> Entry:
-    """A run that found the database full and left it full; what else it came to is the test's to say."""
+    """A run that found the database full and left it full; what else it came to is the test's to
+    say.
+    """
     facts: dict[str, Any] = {
         "request_id": f"run-{minute}",
         "at": START + minute * MINUTE,
@@ -86,7 +90,9 @@ def text(incident: Incident, minutes: int = 12) -> str:
 
 def document(incident: Incident, minutes: int = 12) -> dict[str, Any]:
     """As machines read it, and as the schema says."""
-    read: dict[str, Any] = json.loads(json.dumps(json_of(incident, LINKS, START + minutes * MINUTE), allow_nan=False))
+    read: dict[str, Any] = json.loads(
+        json.dumps(json_of(incident, LINKS, START + minutes * MINUTE), allow_nan=False)
+    )
     Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(read)
     return read
 
@@ -98,10 +104,23 @@ def document(incident: Incident, minutes: int = 12) -> dict[str, Any]:
     ("entries", "subject"),
     [
         ((an_entry(),), "[critical] orders: 97 of 97 connections in use"),
-        ((an_entry(tier=Tier.WARNING, alarm=an_alarm(Tier.WARNING)),), "[warning] orders: 97 of 97 connections in use"),
-        ((an_entry(), an_entry(1, escalation="no door opened")), "[people needed] orders: no door opened"),
         (
-            (an_entry(kind="failure", headline="the responder failed: out of memory", before=None, after=None),),
+            (an_entry(tier=Tier.WARNING, alarm=an_alarm(Tier.WARNING)),),
+            "[warning] orders: 97 of 97 connections in use",
+        ),
+        (
+            (an_entry(), an_entry(1, escalation="no door opened")),
+            "[people needed] orders: no door opened",
+        ),
+        (
+            (
+                an_entry(
+                    kind="failure",
+                    headline="the responder failed: out of memory",
+                    before=None,
+                    after=None,
+                ),
+            ),
             "[people needed] orders: the responder failed: out of memory",
         ),
         (
@@ -111,14 +130,19 @@ def document(incident: Incident, minutes: int = 12) -> dict[str, Any]:
         ((an_entry(), a_recovery(12)), "[recovered] orders after 12 min"),
     ],
 )
-def test_the_subject_begins_with_what_a_phone_shows(entries: tuple[Entry, ...], subject: str) -> None:
+def test_the_subject_begins_with_what_a_phone_shows(
+    entries: tuple[Entry, ...], subject: str
+) -> None:
     assert subject_of(an_incident(*entries)) == subject
 
 
 def test_the_subject_spells_foreign_names_as_well_as_ascii_can() -> None:
     escalation = "role “café” of 日本 …"
 
-    assert subject_of(an_incident(an_entry(escalation=escalation))) == "[people needed] orders: role ?cafe? of ?? ..."
+    assert (
+        subject_of(an_incident(an_entry(escalation=escalation)))
+        == "[people needed] orders: role ?cafe? of ?? ..."
+    )
 
 
 def test_a_long_subject_is_cut_and_shows_it() -> None:
@@ -149,9 +173,16 @@ def test_the_text_tells_the_whole_story() -> None:
         causes=(Cause("leak", "30 sessions were never used again", "give them back in checkout"),),
         evidence="evidence/database=orders/run-0.jsonl.gz",
     )
-    last = an_entry(5, escalation="5 attempts, and 100 % are still in use", problems=("pg_read_all_stats is missing",))
+    last = an_entry(
+        5,
+        escalation="5 attempts, and 100 % are still in use",
+        problems=("pg_read_all_stats is missing",),
+    )
     context = Context(
-        (RdsEvent(START - MINUTE, "orders-1", "Multi-AZ failover completed"),), (), "jumped from 40 % to 100 %", ()
+        (RdsEvent(START - MINUTE, "orders-1", "Multi-AZ failover completed"),),
+        (),
+        "jumped from 40 % to 100 %",
+        (),
     )
 
     incident = an_incident(first, last, context=context)
@@ -210,7 +241,11 @@ Problems
 
 
 def test_an_observed_incident_says_who_would_have_gone_and_why_nobody_went() -> None:
-    entry = an_entry(kind="observation", would_terminate=(CHECKOUT,), explanation="the policy observes at warning")
+    entry = an_entry(
+        kind="observation",
+        would_terminate=(CHECKOUT,),
+        explanation="the policy observes at warning",
+    )
 
     mail = text(an_incident(entry))
 
@@ -220,16 +255,23 @@ def test_an_observed_incident_says_who_would_have_gone_and_why_nobody_went() -> 
 
 
 def test_of_a_run_that_was_killed_it_is_said_that_nobody_knows_whom_it_terminated() -> None:
-    killed = an_entry(1, kind="failure", headline="the responder was killed", has_unknown_outcomes=True)
+    killed = an_entry(
+        1, kind="failure", headline="the responder was killed", has_unknown_outcomes=True
+    )
 
     nobody_known = an_incident(an_entry(), killed)
     some_known = an_incident(an_entry(terminated=(CHECKOUT,)), killed)
 
     assert "No session was terminated" not in text(nobody_known)
-    assert "\n  Whether sessions were terminated is not known: a run ended, or lost the" in text(nobody_known)
+    assert "\n  Whether sessions were terminated is not known: a run ended, or lost the" in text(
+        nobody_known
+    )
     assert "Terminated 30 sessions in 1 attempt:" in text(some_known)
     assert "\n  Whether more were terminated is not known: a run ended," in text(some_known)
-    assert [document(each)["has_unknown_outcomes"] for each in (an_incident(), nobody_known)] == [False, True]
+    assert [document(each)["has_unknown_outcomes"] for each in (an_incident(), nobody_known)] == [
+        False,
+        True,
+    ]
 
 
 def test_an_incident_that_another_followed_is_not_said_to_have_recovered() -> None:
@@ -241,7 +283,9 @@ def test_an_incident_that_another_followed_is_not_said_to_have_recovered() -> No
 
 def test_times_are_utc_and_names_with_hyphens_stay_whole() -> None:
     in_berlin = START.astimezone(timezone(timedelta(hours=1)))
-    event = RdsEvent(in_berlin, "orders-prod", "Recovery of the DB instance is done on orders-prod-standby-two")
+    event = RdsEvent(
+        in_berlin, "orders-prod", "Recovery of the DB instance is done on orders-prod-standby-two"
+    )
 
     mail = text(an_incident(context=Context((event,), (), None, ())))
 
@@ -250,18 +294,26 @@ def test_times_are_utc_and_names_with_hyphens_stay_whole() -> None:
 
 
 def test_a_failed_run_is_for_people_to_look_at() -> None:
-    failure = an_entry(kind="failure", headline="the responder failed: out of memory", before=None, after=None)
+    failure = an_entry(
+        kind="failure", headline="the responder failed: out of memory", before=None, after=None
+    )
 
     mail = text(an_incident(failure))
 
-    assert "What people have to do\n----------------------\n  - the responder failed: out of memory\n" in mail
+    assert (
+        "What people have to do\n----------------------\n  - the responder failed: out of memory\n"
+        in mail
+    )
     assert "in use" not in mail
 
 
 def test_once_it_is_over_nothing_is_left_to_do() -> None:
     mail = text(an_incident(an_entry(escalation="refused"), a_recovery(12)), minutes=90)
 
-    assert "  State      recovered (critical)\n  Opened     2026-11-20 03:00 UTC, lasted 12 min\n" in mail
+    assert (
+        "  State      recovered (critical)\n  Opened     2026-11-20 03:00 UTC, lasted 12 min\n"
+        in mail
+    )
     assert "Why people were needed\n----------------------\n  - refused\n" in mail
     assert "have to do" not in mail
 
@@ -269,10 +321,13 @@ def test_once_it_is_over_nothing_is_left_to_do() -> None:
 def a_large_incident(name: str = "service") -> Incident:
     """A day of attempts on 5,000 sessions, each of an application of its own."""
     groups = tuple(
-        SessionGroup(f"rule {n}", f"idle {name}", f"{name} role", f"{name} {n}", "idle", 1) for n in range(5000)
+        SessionGroup(f"rule {n}", f"idle {name}", f"{name} role", f"{name} {n}", "idle", 1)
+        for n in range(5000)
     )
     reopened = tuple(Reopened(f"{name} role", f"{name} {n}", 3, 2) for n in range(100))
-    causes = tuple(Cause(f"cause {n} {name}", f"because {name}", f"change {name}") for n in range(30))
+    causes = tuple(
+        Cause(f"cause {n} {name}", f"because {name}", f"change {name}") for n in range(30)
+    )
     entries = [
         an_entry(
             n,
@@ -317,7 +372,9 @@ def test_hostile_names_stay_on_their_line_and_the_text_stays_short() -> None:
 
 
 def test_machines_get_the_whole_incident() -> None:
-    first = an_entry(terminated=(CHECKOUT,), spared=(BACKUP,), escalation="refused", evidence="some/key")
+    first = an_entry(
+        terminated=(CHECKOUT,), spared=(BACKUP,), escalation="refused", evidence="some/key"
+    )
     context = Context((RdsEvent(START, "orders-1", "Failover"),), ((START, 40.0),), "jumped", ())
 
     read = document(an_incident(first, a_recovery(12), context=context))
@@ -328,13 +385,22 @@ def test_machines_get_the_whole_incident() -> None:
         "closed",
         "critical",
     )
-    assert (read["opened_at"], read["closed_at"]) == ("2026-11-20T03:00:00+00:00", "2026-11-20T03:12:00+00:00")
+    assert (read["opened_at"], read["closed_at"]) == (
+        "2026-11-20T03:00:00+00:00",
+        "2026-11-20T03:12:00+00:00",
+    )
     assert (read["seconds"], read["attempts"], read["sessions_terminated"]) == (720, 1, 30)
     assert read["usage"]["first"] == {"used": 97, "usable": 97, "percent": 100.0}
     assert read["usage"]["latest"] == {"used": 48, "usable": 97, "percent": 49.5}
     assert read["terminated"][0]["application"] == "checkout"
-    assert read["rds_events"] == [{"at": "2026-11-20T03:00:00+00:00", "source": "orders-1", "message": "Failover"}]
-    assert (read["escalations"], read["evidence"], read["alarm"]["state"]) == (["refused"], "some/key", "OK")
+    assert read["rds_events"] == [
+        {"at": "2026-11-20T03:00:00+00:00", "source": "orders-1", "message": "Failover"}
+    ]
+    assert (read["escalations"], read["evidence"], read["alarm"]["state"]) == (
+        ["refused"],
+        "some/key",
+        "OK",
+    )
     assert read["links"]["logs"] == LINKS.logs
     assert len(read["timeline"]) > 1
 
@@ -398,22 +464,40 @@ FIRED_TWICE = [
         (an_incident(OPEN), an_incident(OPEN, replace(WORSE, escalation="refused")), True),
         (
             an_incident(replace(OPEN, escalation="refused")),
-            an_incident(replace(OPEN, escalation="refused"), replace(WORSE, escalation="the database is lost")),
+            an_incident(
+                replace(OPEN, escalation="refused"),
+                replace(WORSE, escalation="the database is lost"),
+            ),
             True,
         ),
         (
             an_incident(replace(OPEN, escalation="97 of 97 left")),
-            an_incident(replace(OPEN, escalation="97 of 97 left"), replace(WORSE, escalation="96 of 97 left")),
+            an_incident(
+                replace(OPEN, escalation="97 of 97 left"),
+                replace(WORSE, escalation="96 of 97 left"),
+            ),
             False,
         ),
         (an_incident(NO_ALARM, OVER), an_incident(NO_ALARM, OVER, an_entry(6)), True),
         (an_incident(OPEN, BELOW), an_incident(OPEN, BELOW, WORSE), False),
         (an_incident(OPEN, *FIRED_TWICE[:2]), an_incident(OPEN, *FIRED_TWICE), True),
-        (an_incident(OPEN, CALLED, *FIRED_TWICE[:2]), an_incident(OPEN, CALLED, *FIRED_TWICE), True),
-        (an_incident(OPEN, a_recovery(5)), an_incident(OPEN, a_recovery(5), an_entry(6, alarm=an_alarm())), True),
+        (
+            an_incident(OPEN, CALLED, *FIRED_TWICE[:2]),
+            an_incident(OPEN, CALLED, *FIRED_TWICE),
+            True,
+        ),
+        (
+            an_incident(OPEN, a_recovery(5)),
+            an_incident(OPEN, a_recovery(5), an_entry(6, alarm=an_alarm())),
+            True,
+        ),
         (None, an_incident(a_recovery(1)), False),
         (an_incident(a_recovery(1)), an_incident(OPEN, a_recovery(1)), True),
-        (an_incident(OPEN, a_recovery(5)), an_incident(OPEN, an_entry(1, escalation="refused"), a_recovery(5)), False),
+        (
+            an_incident(OPEN, a_recovery(5)),
+            an_incident(OPEN, an_entry(1, escalation="refused"), a_recovery(5)),
+            False,
+        ),
     ],
     ids=[
         "opened",
@@ -446,11 +530,18 @@ def test_a_warning_that_becomes_critical_is_news_and_the_other_way_round_is_not(
     none_known = an_entry(tier=None, alarm=None)
 
     assert is_news(an_incident(warning), an_incident(warning, WORSE))
-    assert not is_news(an_incident(none_known), an_incident(none_known, replace(warning, request_id="later")))
-    assert not is_news(an_incident(OPEN), an_incident(OPEN, replace(warning, at=START + MINUTE, request_id="later")))
+    assert not is_news(
+        an_incident(none_known), an_incident(none_known, replace(warning, request_id="later"))
+    )
+    assert not is_news(
+        an_incident(OPEN),
+        an_incident(OPEN, replace(warning, at=START + MINUTE, request_id="later")),
+    )
 
 
-def test_whoever_was_called_is_called_off_when_usage_is_down_and_called_again_where_it_rises() -> None:
+def test_whoever_was_called_is_called_off_when_usage_is_down_and_called_again_where_it_rises() -> (
+    None
+):
     escalated = an_incident(replace(OPEN, escalation="refused"))
     recovering = an_incident(*escalated.entries, BELOW)
     rising = an_incident(*recovering.entries, an_entry(3))

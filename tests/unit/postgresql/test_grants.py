@@ -7,7 +7,9 @@ from connection_guard.core.database.snapshot import Capacity, Privileges
 from tests.support.builders import a_measurement
 
 
-def privileges(*, reads: bool = True, signals: bool = True, reserve: bool | None = True) -> Privileges:
+def privileges(
+    *, reads: bool = True, signals: bool = True, reserve: bool | None = True
+) -> Privileges:
     return Privileges(reads, signals, reserve, is_paused=False)
 
 
@@ -19,7 +21,9 @@ def privileges(*, reads: bool = True, signals: bool = True, reserve: bool | None
         (privileges(signals=False), ('GRANT pg_signal_backend TO "connection_guard";',)),
     ],
 )
-def test_a_missing_privilege_comes_with_its_grant(held: Privileges, grants: tuple[str, ...]) -> None:
+def test_a_missing_privilege_comes_with_its_grant(
+    held: Privileges, grants: tuple[str, ...]
+) -> None:
     assert missing_grants(a_measurement(privileges=held)) == grants
 
 
@@ -41,5 +45,7 @@ MAY_USE_IT = f'{SHUT}GRANT pg_use_reserved_connections TO "connection_guard";'
 def test_a_second_door_that_would_be_shut_in_the_outage_is_told_before(
     reserve: int, may_use_it: bool | None, said: tuple[str, ...]
 ) -> None:
-    measurement = a_measurement(capacity=Capacity(100, 3, reserve), privileges=privileges(reserve=may_use_it))
+    measurement = a_measurement(
+        capacity=Capacity(100, 3, reserve), privileges=privileges(reserve=may_use_it)
+    )
     assert shortcomings(measurement) == said

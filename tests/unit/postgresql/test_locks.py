@@ -1,4 +1,6 @@
-"""Who blocks whom, from lock rows alone; test_observe.py holds the same against pg_blocking_pids()."""
+"""Who blocks whom, from lock rows alone; test_observe.py holds the same against
+pg_blocking_pids().
+"""
 
 from datetime import datetime, timedelta
 
@@ -6,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connection_guard.adapters.postgresql.locks import CONFLICTS, MOST_BLOCKERS, Hold, Wait, blockers
+from connection_guard.adapters.postgresql.locks import (
+    CONFLICTS,
+    MOST_BLOCKERS,
+    Hold,
+    Wait,
+    blockers,
+)
 from tests.support.builders import NOW
 
 SHARE, EXCLUSIVE = "AccessShareLock", "AccessExclusiveLock"
@@ -22,8 +30,14 @@ def test_a_waiter_is_blocked_by_whoever_holds_a_conflicting_lock_on_the_same_tar
 
 
 def test_behind_a_lock_that_waits_everybody_queues() -> None:
-    """ALTER TABLE waits for a reader, and new readers wait for ALTER TABLE, though the first does not block them."""
-    waits = [Wait(7, "stock", EXCLUSIVE, at(0)), Wait(8, "stock", SHARE, at(1)), Wait(9, "stock", SHARE, at(2))]
+    """ALTER TABLE waits for a reader, and new readers wait for ALTER TABLE, though the first does
+    not block them.
+    """
+    waits = [
+        Wait(7, "stock", EXCLUSIVE, at(0)),
+        Wait(8, "stock", SHARE, at(1)),
+        Wait(9, "stock", SHARE, at(2)),
+    ]
     assert blockers(waits, [Hold(1, "stock", SHARE)]) == {7: (1,), 8: (7,), 9: (7,)}
 
 
@@ -45,14 +59,26 @@ def test_conflicts_are_mutual(mode: str) -> None:
 
 @given(
     waits=st.lists(
-        st.builds(Wait, st.integers(1, 9), st.sampled_from("ab"), st.sampled_from(list(CONFLICTS)), st.none()),
+        st.builds(
+            Wait,
+            st.integers(1, 9),
+            st.sampled_from("ab"),
+            st.sampled_from(list(CONFLICTS)),
+            st.none(),
+        ),
         unique_by=lambda wait: wait.pid,
     ),
-    holds=st.lists(st.builds(Hold, st.integers(1, 9), st.sampled_from("ab"), st.sampled_from(list(CONFLICTS)))),
+    holds=st.lists(
+        st.builds(Hold, st.integers(1, 9), st.sampled_from("ab"), st.sampled_from(list(CONFLICTS)))
+    ),
 )
-def test_nobody_blocks_itself_and_every_holder_that_conflicts_is_named(waits: list[Wait], holds: list[Hold]) -> None:
+def test_nobody_blocks_itself_and_every_holder_that_conflicts_is_named(
+    waits: list[Wait], holds: list[Hold]
+) -> None:
     for wait in waits:
         named = blockers(waits, holds)[wait.pid]
         assert wait.pid not in named
-        conflicting = {h.pid for h in holds if h.target == wait.target and h.mode in CONFLICTS[wait.mode]} - {wait.pid}
+        conflicting = {
+            h.pid for h in holds if h.target == wait.target and h.mode in CONFLICTS[wait.mode]
+        } - {wait.pid}
         assert conflicting == set(named) or not conflicting

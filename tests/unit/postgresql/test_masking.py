@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from connection_guard.adapters.postgresql.masking import is_listen, mask_query
 
-# Whatever could end a literal or comment too early, and Ω, which is written nowhere else: where it comes out, a
-# literal's content did.
+# Whatever could end a literal or comment too early, and Ω, which is written nowhere else: where it
+# comes out, a literal's content did.
 CONTENT = st.text(st.sampled_from("Ω'\"\\$/*-;,a1eE \n"), max_size=12)
 TAGS = st.sampled_from(["", "a", "_tag9", "é"])
 BETWEEN = st.sampled_from(
@@ -28,7 +28,10 @@ def dollar_quoted(content: str, tag: str) -> str:
 
 
 def comment(content: str) -> str:
-    return f"/*{content.replace('/', '').replace('*', '')} /* nested */ {content.replace('/', '').replace('*', '')}*/"
+    return (
+        f"/*{content.replace('/', '').replace('*', '')} /* nested */ "
+        f"{content.replace('/', '').replace('*', '')}*/"
+    )
 
 
 def line_comment(content: str) -> str:
@@ -57,7 +60,14 @@ SETTINGS = st.builds(
     "".join,
     st.tuples(
         st.sampled_from(
-            ["SET ", "set\tlocal ", "SET SESSION ", "/*x*/SET ", "ALTER ROLE r SET ", 'ALTER USER "=" SET ']
+            [
+                "SET ",
+                "set\tlocal ",
+                "SET SESSION ",
+                "/*x*/SET ",
+                "ALTER ROLE r SET ",
+                'ALTER USER "=" SET ',
+            ]
         ),
         st.sampled_from(["app.token", '"app"."token"', "a . b", '"a"']),
         st.sampled_from(["=", " = ", " TO ", "\nto\n", " /*c*/ to --d\n"]),
@@ -66,7 +76,10 @@ SETTINGS = st.builds(
 )
 
 
-@given(st.lists(SETTINGS | st.sampled_from(["SELECT 1", "UPDATE t SET a = b", ""]), max_size=4), st.integers(0, 9))
+@given(
+    st.lists(SETTINGS | st.sampled_from(["SELECT 1", "UPDATE t SET a = b", ""]), max_size=4),
+    st.integers(0, 9),
+)
 def test_no_value_of_a_setting_survives(texts: list[str], cut: int) -> None:
     text = "; ".join(texts)
     assert "Ω" not in mask_query(text[: len(text) - cut])
@@ -91,7 +104,10 @@ def test_masking_what_is_masked_changes_nothing(text: str) -> None:
         ("SELECT 1, 1.5, .5, 1., 1e10, 1.5E-10, 0xFF, 0b1, 1_000", "SELECT ?"),
         ("SELECT t1.c2, $1 FROM t1$2 WHERE é3 = 4", "SELECT t1.c2, $1 FROM t1$2 WHERE é3 = ?"),
         ('SELECT "it\'s 1", "a""b" FROM "order 66"', 'SELECT "it\'s 1", "a""b" FROM "order 66"'),
-        ("SELECT a -- for jane@example.com\n  FROM t /* /* ticket */ 77 */ WHERE b", "SELECT a FROM t WHERE b"),
+        (
+            "SELECT a -- for jane@example.com\n  FROM t /* /* ticket */ 77 */ WHERE b",
+            "SELECT a FROM t WHERE b",
+        ),
         ("SELECT a\r\n\t FROM   t ", "SELECT a FROM t"),
         ("SELECT a - 1, a/b, a->>'k'", "SELECT a - ?, a/b, a->>?"),
         ("WHERE a = 'cut o", "WHERE a = ?"),
@@ -104,8 +120,14 @@ def test_masking_what_is_masked_changes_nothing(text: str) -> None:
         ("set\n  local/**/app.token to abc123 ; SELECT a", "set local app.token to ?; SELECT a"),
         ('BEGIN; SET SESSION "app".token=abc123, def', 'BEGIN; SET SESSION "app".token=?'),
         ('SET app.token = "abc;123"; COMMIT', "SET app.token = ?; COMMIT"),
-        ('ALTER ROLE "a=b" IN DATABASE d SET app.token TO abc123', 'ALTER ROLE "a=b" IN DATABASE d SET app.token TO ?'),
-        ("ALTER DATABASE d SET app.token = abc; SELECT b = c", "ALTER DATABASE d SET app.token = ?; SELECT b = c"),
+        (
+            'ALTER ROLE "a=b" IN DATABASE d SET app.token TO abc123',
+            'ALTER ROLE "a=b" IN DATABASE d SET app.token TO ?',
+        ),
+        (
+            "ALTER DATABASE d SET app.token = abc; SELECT b = c",
+            "ALTER DATABASE d SET app.token = ?; SELECT b = c",
+        ),
         (
             "CREATE FUNCTION f() RETURNS int SET app.token = abc AS 'x'",
             "CREATE FUNCTION f() RETURNS int SET app.token = ?",
@@ -115,7 +137,10 @@ def test_masking_what_is_masked_changes_nothing(text: str) -> None:
             "ALTER TABLE t SET (fillfactor = x), ALTER c SET DEFAULT d",
             "ALTER TABLE t SET (fillfactor = x), ALTER c SET DEFAULT d",
         ),
-        ("SET ROLE app; SET SESSION AUTHORIZATION app", "SET ROLE app; SET SESSION AUTHORIZATION app"),
+        (
+            "SET ROLE app; SET SESSION AUTHORIZATION app",
+            "SET ROLE app; SET SESSION AUTHORIZATION app",
+        ),
         ("SET TRANSACTION READ ONLY; SELECT a = b", "SET TRANSACTION READ ONLY; SELECT a = b"),
     ],
 )

@@ -1,4 +1,6 @@
-"""What a run saw travels in its Report: all of it where there is room, the telling part of it where there is not."""
+"""What a run saw travels in its Report: all of it where there is room, the telling part of it where
+there is not.
+"""
 
 import json
 import string
@@ -47,7 +49,10 @@ def test_what_was_seen_and_decided_comes_out_as_it_went_in() -> None:
     assert evidence.taken_at == run.before.taken_at
     assert set(evidence.sessions) == set(sessions)
     assert evidence.verdicts == {verdict.session.pid: verdict for verdict in run.plan.verdicts}
-    assert evidence.results == {sessions[0].pid: Result.TERMINATED, sessions[1].pid: Result.MOVED_ON}
+    assert evidence.results == {
+        sessions[0].pid: Result.TERMINATED,
+        sessions[1].pid: Result.MOVED_ON,
+    }
     assert evidence.omitted == 0
 
 
@@ -61,14 +66,23 @@ def test_nothing_but_fractions_of_a_millisecond_is_lost(run: Run) -> None:
     evidence = unpack_evidence(json.loads(json.dumps(packed)))
 
     def without_times(session: Session) -> tuple[object, ...]:
-        return session.pid, session.role, session.application_name, session.state, session.query, session.blocked_by
+        return (
+            session.pid,
+            session.role,
+            session.application_name,
+            session.state,
+            session.query,
+            session.blocked_by,
+        )
 
     taken_at = run.before.taken_at
     assert sorted(map(str, map(without_times, evidence.sessions))) == sorted(
         map(str, map(without_times, run.before.sessions))
     )
     unpacked_times = sorted((taken_at - s.backend_start) // MILLISECOND for s in evidence.sessions)
-    assert unpacked_times == sorted((taken_at - s.backend_start) // MILLISECOND for s in run.before.sessions)
+    assert unpacked_times == sorted(
+        (taken_at - s.backend_start) // MILLISECOND for s in run.before.sessions
+    )
 
 
 def test_five_thousand_sessions_fit() -> None:
@@ -106,8 +120,12 @@ def test_texts_beyond_ascii_cost_about_what_others_cost(characters: str) -> None
 
 def test_where_room_is_short_the_least_telling_sessions_are_left_out() -> None:
     chosen = [a_session(idle_for=timedelta(minutes=n)) for n in range(10)]
-    active = [a_session(state=SessionState.ACTIVE, idle_for=timedelta(seconds=n)) for n in range(10)]
-    idle = [a_session(idle_for=timedelta(seconds=n), query=f"SELECT {'x' * n}") for n in range(1000)]
+    active = [
+        a_session(state=SessionState.ACTIVE, idle_for=timedelta(seconds=n)) for n in range(10)
+    ]
+    idle = [
+        a_session(idle_for=timedelta(seconds=n), query=f"SELECT {'x' * n}") for n in range(1000)
+    ]
     run = a_remediation(*chosen, *idle, *active, terminate=10)
     importance = [*chosen, *reversed(active), *reversed(idle)]
     whole = packed_within(run, PLENTY)

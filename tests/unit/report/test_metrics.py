@@ -8,7 +8,12 @@ import pytest
 from connection_guard.adapters.aws.metric_log import publish
 from connection_guard.core.database.door import DoorAttempt, DoorName
 from connection_guard.core.database.session import SessionState
-from connection_guard.core.database.snapshot import Capacity, ConnectionLimit, LimitOwner, Privileges
+from connection_guard.core.database.snapshot import (
+    Capacity,
+    ConnectionLimit,
+    LimitOwner,
+    Privileges,
+)
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.report.metrics import Metric, metrics_of
 from connection_guard.core.report.run import Kind
@@ -33,7 +38,11 @@ def test_a_pulse_tells_how_full_the_database_is() -> None:
     values = metrics_of(a_run(Kind.PULSE, measurement=measurement, seat_held=True))
     assert (values[Metric.USABLE], values[Metric.USED]) == (70, 30)
     assert values[Metric.UTILISATION] == pytest.approx(42.86, abs=0.01)
-    assert (values[Metric.SESSIONS_IDLE], values[Metric.SESSIONS_ACTIVE], values[Metric.SESSIONS_HIDDEN]) == (20, 8, 2)
+    assert (
+        values[Metric.SESSIONS_IDLE],
+        values[Metric.SESSIONS_ACTIVE],
+        values[Metric.SESSIONS_HIDDEN],
+    ) == (20, 8, 2)
     assert values[Metric.SESSIONS_IDLE_IN_TRANSACTION_ABORTED] == 0
     assert values[Metric.HIGHEST_ROLE_LIMIT_UTILISATION] == 75
     assert Metric.HIGHEST_DATABASE_LIMIT_UTILISATION not in values
@@ -72,10 +81,20 @@ def test_locked_out_nothing_is_known_but_that() -> None:
 
 
 def test_states_that_may_not_be_read_are_not_told_as_none() -> None:
-    blind = a_measurement(used=97, states={"hidden": 96, "active": 1}, privileges=Privileges(False, True, True, False))
+    blind = a_measurement(
+        used=97, states={"hidden": 96, "active": 1}, privileges=Privileges(False, True, True, False)
+    )
     values = metrics_of(a_run(Kind.PREFLIGHT_FAILED, measurement=blind))
-    assert (values[Metric.PREFLIGHT_FAILED], values[Metric.SESSIONS_HIDDEN], values[Metric.USED]) == (1, 96, 97)
-    assert not {Metric.SESSIONS_IDLE, Metric.SESSIONS_ACTIVE, Metric.OLDEST_IDLE_IN_TRANSACTION} & set(values)
+    assert (
+        values[Metric.PREFLIGHT_FAILED],
+        values[Metric.SESSIONS_HIDDEN],
+        values[Metric.USED],
+    ) == (1, 96, 97)
+    assert not {
+        Metric.SESSIONS_IDLE,
+        Metric.SESSIONS_ACTIVE,
+        Metric.OLDEST_IDLE_IN_TRANSACTION,
+    } & set(values)
 
 
 def test_each_run_is_one_document_for_cloudwatch(
@@ -84,7 +103,10 @@ def test_each_run_is_one_document_for_cloudwatch(
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "connection-guard")
     states = {"idle in transaction": 5}
     measurement = a_measurement(
-        used=12, capacity=Capacity(103, 3), states=states, limits=(ConnectionLimit(LimitOwner.DATABASE, "shop", 10, 9),)
+        used=12,
+        capacity=Capacity(103, 3),
+        states=states,
+        limits=(ConnectionLimit(LimitOwner.DATABASE, "shop", 10, 9),),
     )
     publish(a_run(Kind.PULSE, measurement=measurement))
     publish(a_run(Kind.LOCKED_OUT))
@@ -100,8 +122,13 @@ def test_each_run_is_one_document_for_cloudwatch(
 
 
 def values_and_units(document: dict[str, Any]) -> dict[str, tuple[list[float], str]]:
-    """What CloudWatch reads from a document: its one directive, the metrics that it names, and their values."""
+    """What CloudWatch reads from a document: its one directive, the metrics that it names, and
+    their values.
+    """
     (directive,) = document["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "ConnectionGuard"
     assert directive["Dimensions"] == [["Database"]]
-    return {metric["Name"]: (document[metric["Name"]], metric["Unit"]) for metric in directive["Metrics"]}
+    return {
+        metric["Name"]: (document[metric["Name"]], metric["Unit"])
+        for metric in directive["Metrics"]
+    }

@@ -1,4 +1,6 @@
-"""The Report tells a run's story, as its schema says, in at most 200 KB whatever the database holds."""
+"""The Report tells a run's story, as its schema says, in at most 200 KB whatever the database
+holds.
+"""
 
 import json
 from dataclasses import replace
@@ -31,7 +33,9 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def written(run: Run) -> dict[str, Any]:
-    """The report as its readers get it, as the schema says, and within its bytes however it is spelled."""
+    """The report as its readers get it, as the schema says, and within its bytes however it is
+    spelled.
+    """
     report = write_report(run)
     text = json.dumps(report, allow_nan=False)
     assert len(text) <= 200_000
@@ -41,10 +45,14 @@ def written(run: Run) -> dict[str, Any]:
     return read
 
 
-def an_observation(*sessions: Session, restraint: Restraint, would_terminate: int = 0, **changes: Any) -> Run:
+def an_observation(
+    *sessions: Session, restraint: Restraint, would_terminate: int = 0, **changes: Any
+) -> Run:
     before = a_snapshot(*sessions)
     plan = a_plan(before, terminate=would_terminate, restraint=restraint)
-    return a_run(Kind.OBSERVATION, measurement=before.measurement, before=before, plan=plan, **changes)
+    return a_run(
+        Kind.OBSERVATION, measurement=before.measurement, before=before, plan=plan, **changes
+    )
 
 
 def idle_sessions(count: int) -> list[Session]:
@@ -73,10 +81,15 @@ def test_a_database_full_of_hostile_names_fits() -> None:
         for n in range(5000)
     ]
     limits = tuple(ConnectionLimit(LimitOwner.ROLE, hostile(n), 1, 1) for n in range(5000))
-    run = a_remediation(*sessions, terminate=1000, results=(*[Result.TERMINATED] * 500, *[Result.LEFT] * 500))
+    run = a_remediation(
+        *sessions, terminate=1000, results=(*[Result.TERMINATED] * 500, *[Result.LEFT] * 500)
+    )
     assert run.measurement is not None
     measurement = replace(
-        run.measurement, limits=limits, other_backends={hostile(n): 1 for n in range(1000)}, sessions_by_state={}
+        run.measurement,
+        limits=limits,
+        other_backends={hostile(n): 1 for n in range(1000)},
+        sessions_by_state={},
     )
     run = replace(
         run,
@@ -85,10 +98,20 @@ def test_a_database_full_of_hostile_names_fits() -> None:
         after=measurement,
         problems=("\x01" * 100_000,) * 1000,
         doors=(DoorAttempt(DoorName.DIRECT, False, 1, 0.1, "é" * 100_000),) * 1000,
-        reconnections=tuple(Reconnection(Pool(hostile(n), hostile(n), "10.0.0.1"), 1, 1) for n in range(1000)),
+        reconnections=tuple(
+            Reconnection(Pool(hostile(n), hostile(n), "10.0.0.1"), 1, 1) for n in range(1000)
+        ),
     )
     report = written(run)
-    for name in ("terminated", "other_outcomes", "spared", "spared_of_proxy", "reconnections", "doors", "problems"):
+    for name in (
+        "terminated",
+        "other_outcomes",
+        "spared",
+        "spared_of_proxy",
+        "reconnections",
+        "doors",
+        "problems",
+    ):
         assert report[name], name
         assert report["omitted"][name] > 0, name
     assert len(report["terminated"]) + report["omitted"]["terminated"] == 500
@@ -113,7 +136,9 @@ def test_names_are_told_as_they_are() -> None:
 
 
 def test_every_session_is_told_with_what_became_of_it() -> None:
-    gone, moved_on, spared = (a_session(idle_for=n * MINUTE, application=f"app{n}") for n in (30, 20, 10))
+    gone, moved_on, spared = (
+        a_session(idle_for=n * MINUTE, application=f"app{n}") for n in (30, 20, 10)
+    )
     run = a_remediation(
         *(gone, moved_on, spared),
         terminate=2,
@@ -134,18 +159,25 @@ def test_every_session_is_told_with_what_became_of_it() -> None:
             "client": "10.0.1.10",
         }
     ]
-    assert [(row["pid"], row["result"]) for row in report["other_outcomes"]] == [(moved_on.pid, "moved on")]
+    assert [(row["pid"], row["result"]) for row in report["other_outcomes"]] == [
+        (moved_on.pid, "moved on")
+    ]
     assert report["outcomes"]["terminated"] == report["outcomes"]["moved on"] == 1
     assert report["verdicts"] == {"terminate": 2, "spare": 1, "carried_out": True}
     assert report["would_terminate"] == []
     assert (report["before"]["used"], report["after"]["used"]) == (3, 2)
-    assert unpack_evidence(report["evidence"]).results == {gone.pid: Result.TERMINATED, moved_on.pid: Result.MOVED_ON}
+    assert unpack_evidence(report["evidence"]).results == {
+        gone.pid: Result.TERMINATED,
+        moved_on.pid: Result.MOVED_ON,
+    }
 
 
 def test_what_a_restrained_plan_would_have_done_is_told() -> None:
     sessions = idle_sessions(3)
     report = written(an_observation(*sessions, restraint=Restraint.OBSERVING, would_terminate=2))
-    assert [row["pid"] for row in report["would_terminate"]] == [session.pid for session in sessions[:2]]
+    assert [row["pid"] for row in report["would_terminate"]] == [
+        session.pid for session in sessions[:2]
+    ]
     assert (report["terminated"], report["other_outcomes"]) == ([], [])
     assert report["restraint"] == "observing"
     assert report["verdicts"] == {"terminate": 2, "spare": 1, "carried_out": False}
@@ -157,18 +189,40 @@ def test_the_spared_are_grouped_by_reason_and_not_by_their_ages() -> None:
     proxied = [a_session(idle_for=MINUTE, proxied=True) for _ in range(4)]
     before = a_snapshot(*busy, *young, *proxied)
     verdicts = tuple(
-        Verdict(s, Action.SPARE, "young", f"{s.state} for {s.time_in_state(before.taken_at).seconds} s")
+        Verdict(
+            s, Action.SPARE, "young", f"{s.state} for {s.time_in_state(before.taken_at).seconds} s"
+        )
         for s in before.sessions
     )
     plan = Plan(verdicts, Restraint.NOTHING_MATCHES, "")
-    report = written(a_run(Kind.OBSERVATION, measurement=before.measurement, before=before, plan=plan))
+    report = written(
+        a_run(Kind.OBSERVATION, measurement=before.measurement, before=before, plan=plan)
+    )
     group = {"rule": "young", "role": "app", "application": "checkout"}
     assert report["spared"] == [
-        {**group, "reason": "idle for 49 s", "state": "idle", "sessions": 50, "oldest_seconds_in_state": 49},
-        {**group, "reason": "active for 1 s", "state": "active", "sessions": 3, "oldest_seconds_in_state": 1},
+        {
+            **group,
+            "reason": "idle for 49 s",
+            "state": "idle",
+            "sessions": 50,
+            "oldest_seconds_in_state": 49,
+        },
+        {
+            **group,
+            "reason": "active for 1 s",
+            "state": "active",
+            "sessions": 3,
+            "oldest_seconds_in_state": 1,
+        },
     ]
     assert report["spared_of_proxy"] == [
-        {**group, "reason": "idle for 60 s", "state": "idle", "sessions": 4, "oldest_seconds_in_state": 60}
+        {
+            **group,
+            "reason": "idle for 60 s",
+            "state": "idle",
+            "sessions": 4,
+            "oldest_seconds_in_state": 60,
+        }
     ]
 
 
@@ -179,7 +233,12 @@ def test_sessions_spared_by_one_rule_for_two_reasons_are_two_groups() -> None:
         Verdict(session, Action.SPARE, "protect", reason)
         for session, reason in zip(before.sessions, reasons, strict=True)
     )
-    run = a_run(Kind.OBSERVATION, measurement=before.measurement, before=before, plan=Plan(verdicts, None, ""))
+    run = a_run(
+        Kind.OBSERVATION,
+        measurement=before.measurement,
+        before=before,
+        plan=Plan(verdicts, None, ""),
+    )
     assert {row["reason"] for row in written(run)["spared"]} == set(reasons)
 
 
@@ -191,7 +250,10 @@ def test_limits_near_full_are_told_but_not_those_that_shut_everybody_out() -> No
         ConnectionLimit(LimitOwner.DATABASE, "retired", 0, 0),
     )
     report = written(a_run(Kind.PULSE, measurement=a_measurement(limits=limits)))
-    assert [(row["owner"], row["name"], row["utilisation"]) for row in report["before"]["limits_near_full"]] == [
+    assert [
+        (row["owner"], row["name"], row["utilisation"])
+        for row in report["before"]["limits_near_full"]
+    ] == [
         ("database", "shop", 100),
         ("role", "app", 75),
     ]
@@ -199,7 +261,9 @@ def test_limits_near_full_are_told_but_not_those_that_shut_everybody_out() -> No
 
 def test_a_pulse_is_small_and_tells_the_figures() -> None:
     run = a_run(
-        Kind.PULSE, measurement=a_measurement(used=12), doors=(DoorAttempt(DoorName.PROXY, True, 0, 0.002, None),)
+        Kind.PULSE,
+        measurement=a_measurement(used=12),
+        doors=(DoorAttempt(DoorName.PROXY, True, 0, 0.002, None),),
     )
     report = written(run)
     assert len(json.dumps(report)) < 4000
@@ -226,7 +290,9 @@ SHUT = (
             "97 of 97 connections in use; terminated 31, now 67 of 97",
         ),
         (
-            a_remediation(*idle_sessions(97), terminate=31, after=a_measurement(used=60), recovered=True),
+            a_remediation(
+                *idle_sessions(97), terminate=31, after=a_measurement(used=60), recovered=True
+            ),
             "97 of 97 connections in use; terminated 31, now 60 of 97; below target again",
         ),
         (
@@ -237,10 +303,15 @@ SHUT = (
                 after=a_measurement(used=69),
                 escalation="3 attempts",
             ),
-            "97 of 97 connections in use; terminated 28, 2 survived, 1 denied, now 69 of 97; 3 attempts",
+            (
+                "97 of 97 connections in use; terminated 28, 2 survived, 1 denied, now 69 of 97; 3 "
+                "attempts"
+            ),
         ),
         (
-            a_remediation(*idle_sessions(97), terminate=2, results=(Result.TERMINATED, Result.UNKNOWN)),
+            a_remediation(
+                *idle_sessions(97), terminate=2, results=(Result.TERMINATED, Result.UNKNOWN)
+            ),
             "97 of 97 connections in use; terminated 1, 1 unknown, not looked at since",
         ),
         (
@@ -248,7 +319,11 @@ SHUT = (
             "97 of 97 connections in use; nothing terminated (observing: 31 would be)",
         ),
         (
-            an_observation(*idle_sessions(10), restraint=Restraint.NOT_AN_ALARM, event=an_alarm(state=AlarmState.OK)),
+            an_observation(
+                *idle_sessions(10),
+                restraint=Restraint.NOT_AN_ALARM,
+                event=an_alarm(state=AlarmState.OK),
+            ),
             "10 of 97 connections in use; the alarm is OK",
         ),
         (
@@ -262,19 +337,31 @@ SHUT = (
         (a_run(Kind.PULSE, measurement=a_measurement(used=12)), "12 of 97 connections in use"),
         (
             an_observation(*idle_sessions(78), restraint=Restraint.OBSERVING, minutes_to_full=3.2),
-            "78 of 97 connections in use, full in about 4 min at this rate; nothing terminated (observing)",
+            (
+                "78 of 97 connections in use, full in about 4 min at this rate; nothing terminated "
+                "(observing)"
+            ),
         ),
         (
-            a_remediation(*idle_sessions(97), terminate=31, after=a_measurement(used=67), minutes_to_full=3.2),
+            a_remediation(
+                *idle_sessions(97), terminate=31, after=a_measurement(used=67), minutes_to_full=3.2
+            ),
             "97 of 97 connections in use; terminated 31, now 67 of 97",
         ),
         (
-            a_run(Kind.PREFLIGHT_FAILED, measurement=a_measurement(used=97), escalation="run: GRANT a TO b;"),
+            a_run(
+                Kind.PREFLIGHT_FAILED,
+                measurement=a_measurement(used=97),
+                escalation="run: GRANT a TO b;",
+            ),
             "97 of 97 connections in use; cannot act; run: GRANT a TO b;",
         ),
         (
             a_run(Kind.LOCKED_OUT, doors=SHUT, escalation="no door opened"),
-            "locked out; proxy door: timed out after 2 s; direct door: FATAL: too many clients; no door opened",
+            (
+                "locked out; proxy door: timed out after 2 s; direct door: FATAL: too many "
+                "clients; no door opened"
+            ),
         ),
     ],
 )
@@ -283,8 +370,13 @@ def test_the_headline_says_it_in_a_line(run: Run, headline: str) -> None:
 
 
 def test_there_is_a_valid_example_of_each_kind() -> None:
-    examples = {path.stem: json.loads(path.read_text()) for path in (DOCS / "examples").glob("report-*.json")}
-    assert {f"report-{example['kind']}" for example in examples.values()} == {f"report-{kind}" for kind in Kind}
+    examples = {
+        path.stem: json.loads(path.read_text())
+        for path in (DOCS / "examples").glob("report-*.json")
+    }
+    assert {f"report-{example['kind']}" for example in examples.values()} == {
+        f"report-{kind}" for kind in Kind
+    }
     for name, example in examples.items():
         assert name == f"report-{example['kind']}"
         Draft202012Validator(SCHEMA).validate(example)
@@ -301,7 +393,9 @@ def test_the_schema_describes_every_property() -> None:
             for name, property_ in schema.get("properties", {}).items()
             if not property_.get("description")
         ]
-        return missing + [each for name, inner in schema.items() for each in undescribed(inner, f"{place}.{name}")]
+        return missing + [
+            each for name, inner in schema.items() for each in undescribed(inner, f"{place}.{name}")
+        ]
 
     assert undescribed(SCHEMA, "") == []
 
@@ -311,17 +405,27 @@ def test_no_sentence_holds_what_a_terminal_would_obey() -> None:
     hostile = "\x1b[2J\u202e\r\n"
     sessions = [
         a_session(
-            role=f"app{hostile}", application=hostile, state=SessionState.IDLE_IN_TRANSACTION, idle_for=9 * MINUTE
+            role=f"app{hostile}",
+            application=hostile,
+            state=SessionState.IDLE_IN_TRANSACTION,
+            idle_for=9 * MINUTE,
         )
         for _ in range(90)
     ]
     run = a_remediation(*sessions, terminate=1, problems=(hostile,), escalation=hostile)
-    run = replace(run, diagnoses=diagnose(a_snapshot(*sessions)), doors=(replace(SHUT[0], error=hostile),))
+    run = replace(
+        run, diagnoses=diagnose(a_snapshot(*sessions)), doors=(replace(SHUT[0], error=hostile),)
+    )
     report = written(run)
     (diagnosis,) = [each for each in report["diagnoses"] if each["cause"] == "idle in transaction"]
     assert 'ALTER ROLE U&"app\\+00001B[2J\\+00202E\\+00000D\\+00000A" SET' in diagnosis["advice"]
     sentences = [
-        *(report["headline"], report["escalation"], report["explanation"], report["doors"][0]["error"]),
+        *(
+            report["headline"],
+            report["escalation"],
+            report["explanation"],
+            report["doors"][0]["error"],
+        ),
         *report["problems"],
         *(each[field] for each in report["diagnoses"] for field in ("summary", "advice")),
     ]

@@ -1,4 +1,6 @@
-"""What AWS knows of a database from outside its VPC: the only account of it where no door opened."""
+"""What AWS knows of a database from outside its VPC: the only account of it where no door
+opened.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +22,9 @@ USAGE_OF = timedelta(hours=3)
 MINUTE = timedelta(minutes=1)
 
 # Whoever is to be told of an incident waits for this.
-QUICK = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2})
+QUICK = Config(
+    connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2}
+)
 
 
 @cache
@@ -29,11 +33,15 @@ def quick_client(service: str) -> Any:
     return boto3.client(service, config=QUICK)  # type: ignore[call-overload]
 
 
-def look(database: WatchedDatabase, now: datetime, client: Callable[[str], Any] = quick_client) -> Context:
-    """The database's events and usage; what could not be read is a line in `problems`, and nothing is raised.
+def look(
+    database: WatchedDatabase, now: datetime, client: Callable[[str], Any] = quick_client
+) -> Context:
+    """The database's events and usage; what could not be read is a line in `problems`, and nothing
+    is raised.
 
-    `client` gives boto3's client of a service. Of a cluster these are its own events, a failover among them; those of
-    its members are left out, because nothing here says which instances are its members.
+    `client` gives boto3's client of a service. Of a cluster these are its own events, a failover
+    among them; those of its members are left out, because nothing here says which instances are its
+    members.
     """
     problems: list[str] = []
     events: tuple[RdsEvent, ...] = ()
@@ -73,10 +81,14 @@ def _events(rds: Any, database: WatchedDatabase) -> tuple[RdsEvent, ...]:
 Figures = Mapping[datetime, float]
 
 
-def _figures(cloudwatch: Any, database: WatchedDatabase, now: datetime) -> tuple[Figures, Figures, list[str]]:
-    """DatabaseConnections and the guard's own Usable by the minute, and a line for each that has no figure at all.
+def _figures(
+    cloudwatch: Any, database: WatchedDatabase, now: datetime
+) -> tuple[Figures, Figures, list[str]]:
+    """DatabaseConnections and the guard's own Usable by the minute, and a line for each that has no
+    figure at all.
 
-    The metrics and their statistics are those of the alarms: connection_guard_cdk/database/utilisation.py says why.
+    The metrics and their statistics are those of the alarms:
+    connection_guard_cdk/database/utilisation.py says why.
     """
     if database.is_cluster:
         dimensions = {"DBClusterIdentifier": database.identifier, "Role": "WRITER"}
@@ -84,7 +96,9 @@ def _figures(cloudwatch: Any, database: WatchedDatabase, now: datetime) -> tuple
         dimensions = {"DBInstanceIdentifier": database.identifier}
     queries = {
         "connections": _query("AWS/RDS", "DatabaseConnections", dimensions, "Maximum"),
-        "usable": _query(NAMESPACE, Metric.USABLE.value, {DIMENSION: database.identifier}, "Minimum"),
+        "usable": _query(
+            NAMESPACE, Metric.USABLE.value, {DIMENSION: database.identifier}, "Minimum"
+        ),
     }
     found: dict[str, dict[datetime, float]] = {name: {} for name in queries}
     pages = cloudwatch.get_paginator("get_metric_data").paginate(
@@ -97,14 +111,17 @@ def _figures(cloudwatch: Any, database: WatchedDatabase, now: datetime) -> tuple
             times = (time.astimezone(UTC) for time in result["Timestamps"])
             found[result["Id"]] |= zip(times, result["Values"], strict=True)
     silent = [
-        f"CloudWatch gave no {query['Metric']['MetricName']} of {database.identifier} for the last 3 h"
+        f"CloudWatch gave no {query['Metric']['MetricName']} of {database.identifier} for the last "
+        "3 h"
         for name, query in queries.items()
         if not found[name]
     ]
     return found["connections"], found["usable"], silent
 
 
-def _query(namespace: str, metric: str, dimensions: Mapping[str, str], statistic: str) -> dict[str, Any]:
+def _query(
+    namespace: str, metric: str, dimensions: Mapping[str, str], statistic: str
+) -> dict[str, Any]:
     return {
         "Metric": {
             "Namespace": namespace,
@@ -116,8 +133,12 @@ def _query(namespace: str, metric: str, dimensions: Mapping[str, str], statistic
     }
 
 
-def _by_the_minute(connections: Figures, usable: Figures, now: datetime) -> Iterator[tuple[datetime, float | None]]:
-    """Percent of what was usable when the guard last said so: it is silent exactly when no door opens."""
+def _by_the_minute(
+    connections: Figures, usable: Figures, now: datetime
+) -> Iterator[tuple[datetime, float | None]]:
+    """Percent of what was usable when the guard last said so: it is silent exactly when no door
+    opens.
+    """
     last_usable = 0.0
     for number in reversed(range(int(USAGE_OF / MINUTE) + 1)):
         minute = _minute_of(now) - number * MINUTE

@@ -1,4 +1,6 @@
-"""What goes out by the SNS topic "incidents": e-mail and SMS to people, JSON to everything else that subscribes."""
+"""What goes out by the SNS topic "incidents": e-mail and SMS to people, JSON to everything else
+that subscribes.
+"""
 
 import json
 from collections.abc import Mapping
@@ -10,10 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from connection_guard.errors import TellingError
 
-# SNS takes 262,144 bytes with the attributes, and wraps the message in JSON of its own for a queue that takes as many.
+# SNS takes 262,144 bytes with the attributes, and wraps the message in JSON of its own for a queue
+# that takes as many.
 MOST_BYTES = 250_000
 
-FEW_SECONDS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+FEW_SECONDS = Config(
+    connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2}
+)
 
 
 def sns_client(region: str | None = None, endpoint_url: str | None = None) -> Any:
@@ -21,15 +26,19 @@ def sns_client(region: str | None = None, endpoint_url: str | None = None) -> An
     return boto3.client("sns", region_name=region, endpoint_url=endpoint_url, config=FEW_SECONDS)
 
 
-def publish(client: Any, topic_arn: str, subject: str, text: str, document: Mapping[str, Any]) -> None:
+def publish(
+    client: Any, topic_arn: str, subject: str, text: str, document: Mapping[str, Any]
+) -> None:
     """Tells every subscriber of the incident of which `json_of` gave the document.
 
-    E-mail gets the subject and the text, SMS the subject, every other protocol the document. A subscription can filter
-    by the attributes `database`, `progress` and `tier`. Where all of it is more than a message holds, the document's
-    longest lists are cut and its `omitted` says so. Raises TellingError; then it may have been sent all the same, if
-    only the answer was lost.
+    E-mail gets the subject and the text, SMS the subject, every other protocol the document. A
+    subscription can filter by the attributes `database`, `progress` and `tier`. Where all of it is
+    more than a message holds, the document's longest lists are cut and its `omitted` says so.
+    Raises TellingError; then it may have been sent all the same, if only the answer was lost.
     """
-    attributes = {name: document[name] for name in ("database", "progress", "tier") if document[name]}
+    attributes = {
+        name: document[name] for name in ("database", "progress", "tier") if document[name]
+    }
     try:
         client.publish(
             TopicArn=topic_arn,
@@ -37,7 +46,8 @@ def publish(client: Any, topic_arn: str, subject: str, text: str, document: Mapp
             MessageStructure="json",
             Message=_message(subject, text, document),
             MessageAttributes={
-                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+                name: {"DataType": "String", "StringValue": value}
+                for name, value in attributes.items()
             },
         )
     except (BotoCoreError, ClientError) as error:
@@ -53,7 +63,9 @@ def _message(subject: str, text: str, document: Mapping[str, Any]) -> str:
         if not entries:
             break
         kept = entries[: len(entries) // 2]
-        omitted = fitting["omitted"] | {longest: fitting["omitted"][longest] + len(entries) - len(kept)}
+        omitted = fitting["omitted"] | {
+            longest: fitting["omitted"][longest] + len(entries) - len(kept)
+        }
         fitting |= {longest: kept, "omitted": omitted}
     return message
 

@@ -16,10 +16,14 @@ from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.item import attributes_of, copy_key, incident_of, latest_key
 from connection_guard.errors import StoreError
 
-# Throttling is botocore's to try again. Attempts that all time out leave time for what does not need the store.
-CONFIG = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+# Throttling is botocore's to try again. Attempts that all time out leave time for what does not
+# need the store.
+CONFIG = Config(
+    connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}
+)
 
-# A single write meets a transaction on the same item: over in milliseconds, and not tried again by botocore.
+# A single write meets a transaction on the same item: over in milliseconds, and not tried again by
+# botocore.
 TRIES_AGAINST_TRANSACTION = 5
 SECONDS_BETWEEN_TRIES = 0.05
 
@@ -30,7 +34,9 @@ Attributes = Mapping[str, Any]
 
 
 class Store:
-    """One a process: its clients take longest to make. Every method raises StoreError where AWS does not do it."""
+    """One a process: its clients take longest to make. Every method raises StoreError where AWS
+    does not do it.
+    """
 
     def __init__(self, settings: ReporterSettings) -> None:
         self._bucket = settings.bucket
@@ -52,9 +58,13 @@ class Store:
         return self._incident(database, copy_key(database, incident_id))
 
     def put_past_incident(self, incident: Incident) -> None:
-        """What was told of one that is no longer the latest; whoever has the database's lease writes it."""
+        """What was told of one that is no longer the latest; whoever has the database's lease
+        writes it.
+        """
         with _errors_of(f"table {self._table}"):
-            self._dynamodb.update_item(**self._update(_copy_key_of(incident), attributes_of(incident)))
+            self._dynamodb.update_item(
+                **self._update(_copy_key_of(incident), attributes_of(incident))
+            )
 
     def _incident(self, database: str, key: Mapping[str, str]) -> Incident | None:
         with _errors_of(f"table {self._table}"):
@@ -69,10 +79,13 @@ class Store:
         try:
             return incident_of(answer["Item"]["body"]["B"])
         except (LookupError, TypeError, ValueError, OSError, EOFError) as error:
-            raise StoreError(f"table {self._table}: the incident of {database} cannot be read: {error!r}") from None
+            raise StoreError(
+                f"table {self._table}: the incident of {database} cannot be read: {error!r}"
+            ) from None
 
     def put_incident(self, incident: Incident, *, replaces: int | None) -> bool:
-        """Whether it is now the database's latest: not where that is no longer of version `replaces` (None: not there).
+        """Whether it is now the database's latest: not where that is no longer of version
+        `replaces` (None: not there).
 
         Its copy is written with it, both or none. The lease stays as it is.
         """
@@ -84,30 +97,37 @@ class Store:
         copy = self._update(_copy_key_of(incident), attributes_of(incident))
         with _errors_of(f"table {self._table}"):
             try:
-                self._dynamodb.transact_write_items(TransactItems=[{"Update": latest}, {"Update": copy}])
+                self._dynamodb.transact_write_items(
+                    TransactItems=[{"Update": latest}, {"Update": copy}]
+                )
             except self._dynamodb.exceptions.TransactionCanceledException as error:
-                reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+                reasons = {
+                    reason.get("Code") for reason in error.response.get("CancellationReasons", [])
+                }
                 if reasons & _LOST:
                     return False
                 raise
         return True
 
     def claim(self, database: str, holder: str, *, now: datetime, until: datetime) -> bool:
-        """Whether `holder`, a name that no other run has, may tell of the latest incident until then.
+        """Whether `holder`, a name that no other run has, may tell of the latest incident until
+        then.
 
         Not while somebody else may, who looks again before letting go.
         """
         return self._try(
             database,
             "SET teller = :holder, teller_until = :until",
-            "attribute_exists(version) AND (attribute_not_exists(teller) OR teller = :holder OR teller_until <= :now)",
+            "attribute_exists(version) AND (attribute_not_exists(teller) OR teller = :holder OR "
+            "teller_until <= :now)",
             {":holder": holder, ":until": _milliseconds(until), ":now": _milliseconds(now)},
         )
 
     def release(self, database: str, holder: str, *, told: int) -> bool:
         """Lets the lease go where the latest incident is still of version `told`.
 
-        False: there is more to tell, by the holder that it still is. Where it no longer is, there is nothing to let go.
+        False: there is more to tell, by the holder that it still is. Where it no longer is, there
+        is nothing to let go.
         """
         if self._try(
             database,
@@ -153,7 +173,9 @@ class Store:
             "TableName": self._table,
             "Key": _serialized(key),
             "UpdateExpression": "SET " + ", ".join(f"{name} = :{name}" for name in attributes),
-            "ExpressionAttributeValues": _serialized({f":{name}": value for name, value in attributes.items()}),
+            "ExpressionAttributeValues": _serialized(
+                {f":{name}": value for name, value in attributes.items()}
+            ),
         }
 
 

@@ -10,15 +10,22 @@ from connection_guard.adapters.postgresql.observe import clear_seats, measure
 from connection_guard.core.database.door import Door, DoorAttempt, DoorName, Refusal
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.deployment.responder_settings import Settings
-from connection_guard.errors import ConnectionLostError, DatabaseError, DoorShutError, StatementError
+from connection_guard.errors import (
+    ConnectionLostError,
+    DatabaseError,
+    DoorShutError,
+    StatementError,
+)
 
 # A frozen execution environment may wake up to a connection that nobody answers on any more.
 SEAT_SECONDS = 2.0
-# A full database makes the proxy queue its client for ConnectionBorrowTimeout, 120 s by default: do not wait with it.
-# At the direct door others fight for the same slots: try again until the deadline.
+# A full database makes the proxy queue its client for ConnectionBorrowTimeout, 120 s by default: do
+# not wait with it. At the direct door others fight for the same slots: try again until the
+# deadline.
 DOOR_SECONDS = {DoorName.PROXY: 2.0, DoorName.DIRECT: 8.0}
 SECONDS_BETWEEN_TRIES = 0.1
-# How long it is known of a server that refused a login that it was full: looks that follow at once look at the same.
+# How long it is known of a server that refused a login that it was full: looks that follow at once
+# look at the same.
 REFUSAL_SECONDS = 2.0
 # A login with less time left than this would only be cut off, and hide what the server said before.
 SHORTEST_TRY_SECONDS = 0.5
@@ -41,8 +48,9 @@ class Doors:
     def enter(self, deadline: float) -> tuple[GuardSession, Measurement]:
         """A session on the writer and what it measures, by the deadline (of time.monotonic).
 
-        It is the seat of the run before if that still answers, else a fresh login through the first door that opens.
-        Raises DoorShutError when none does; `attempts` then holds each door's error.
+        It is the seat of the run before if that still answers, else a fresh login through the first
+        door that opens. Raises DoorShutError when none does; `attempts` then holds each door's
+        error.
         """
         self.attempts, self.reconnected, self._refused_at = [], 0, -inf
         started = time.monotonic()
@@ -52,7 +60,9 @@ class Doors:
         return session, measurement
 
     def enter_again(self, deadline: float) -> tuple[GuardSession, Measurement]:
-        """As `enter`, in the middle of a run: the same session where it lives on, else a fresh one, counted."""
+        """As `enter`, in the middle of a run: the same session where it lives on, else a fresh one,
+        counted.
+        """
         if self._seat is not None:
             started = time.monotonic()
             try:
@@ -82,7 +92,8 @@ class Doors:
         return self._seat
 
     def try_second_door(self, deadline: float) -> Measurement | None:
-        """What is measured through the direct door, opened and closed where the seat is the proxy's; None if shut.
+        """What is measured through the direct door, opened and closed where the seat is the
+        proxy's; None if shut.
 
         It must not be first tried in the outage.
         """
@@ -102,7 +113,9 @@ class Doors:
             self._seat = None
 
     def settle(self) -> None:
-        """Keeps the seat for the next run unless it is the second door's: that one is for the outage."""
+        """Keeps the seat for the next run unless it is the second door's: that one is for the
+        outage.
+        """
         if self._seat is not None and self._seat.door != self._settings.doors[0]:
             self.leave()
 
@@ -128,7 +141,9 @@ class Doors:
                 return session, measurement
 
     def _look_around(self, session: GuardSession, deadline: float) -> Measurement:
-        """Measures, and makes sure that this is the server that was asked for; closes the session where it is not."""
+        """Measures, and makes sure that this is the server that was asked for; closes the session
+        where it is not.
+        """
         try:
             measurement = measure(session, self._settings.roles, deadline)
         except DatabaseError:
@@ -138,21 +153,33 @@ class Doors:
         if server.is_in_recovery:
             session.close()
             raise DoorShutError(
-                f"{server.address}:{server.port} is in recovery: not the writer, but a standby or reader",
+                f"{server.address}:{server.port} is in recovery: not the writer, but a standby or "
+                "reader",
                 Refusal.NOT_THE_WRITER,
             )
         if server.database != self._settings.database_name:
             session.close()
-            raise ConnectionLostError(f"this is database {server.database}, not {self._settings.database_name}")
+            raise ConnectionLostError(
+                f"this is database {server.database}, not {self._settings.database_name}"
+            )
         if measurement.has_stale_seats:
             with suppress(StatementError):  # they cost slots, no more
                 clear_seats(session, self._settings.roles, deadline)
-        return replace(measurement, refused_a_login=time.monotonic() - self._refused_at < REFUSAL_SECONDS)
+        return replace(
+            measurement, refused_a_login=time.monotonic() - self._refused_at < REFUSAL_SECONDS
+        )
 
     def _note(self, door: Door, started: float, tries: int, error: Exception | None = None) -> None:
         seconds = time.monotonic() - started
         self.attempts.append(
-            DoorAttempt(door.name, tries == 0, tries, seconds, str(error) if error else None, _refusal_of(error))
+            DoorAttempt(
+                door.name,
+                tries == 0,
+                tries,
+                seconds,
+                str(error) if error else None,
+                _refusal_of(error),
+            )
         )
 
 

@@ -7,7 +7,8 @@ from connection_guard.core.words import identifier
 def missing_grants(measurement: Measurement) -> tuple[str, ...]:
     """The GRANT that mends each privilege without which the guard is blind or powerless.
 
-    Without pg_read_all_stats every stranger's state is NULL, and there would seem to be nothing to terminate.
+    Without pg_read_all_stats every stranger's state is NULL, and there would seem to be nothing to
+    terminate.
     """
     privileges = measurement.privileges
     return tuple(
@@ -21,9 +22,11 @@ def missing_grants(measurement: Measurement) -> tuple[str, ...]:
 
 
 def shortcomings(measurement: Measurement) -> tuple[str, ...]:
-    """What keeps the second door shut on a full database, and what mends it, where the server can have a reserve.
+    """What keeps the second door shut on a full database, and what mends it, where the server can
+    have a reserve.
 
-    Before PostgreSQL 16 it cannot (PostgreSQL manual, reserved_connections): only the seat gets the guard in then.
+    Before PostgreSQL 16 it cannot (PostgreSQL manual, reserved_connections): only the seat gets the
+    guard in then.
     """
     may_use_reserve = measurement.privileges.uses_reserved_connections
     if may_use_reserve is None:

@@ -1,8 +1,10 @@
-"""One session of the guard's own: named statements over a non-blocking psycopg2 connection, each with a deadline.
+"""One session of the guard's own: named statements over a non-blocking psycopg2 connection, each
+with a deadline.
 
-A non-blocking connection is always in autocommit, which the guard needs: pg_stat_activity is cached per transaction,
-so every look must be a transaction of its own. And its deadline is the client's own, whatever RDS Proxy queues:
-psycopg2 ignores connect_timeout here (psycopg2 manual, "Asynchronous support").
+A non-blocking connection is always in autocommit, which the guard needs: pg_stat_activity is cached
+per transaction, so every look must be a transaction of its own. And its deadline is the client's
+own, whatever RDS Proxy queues: psycopg2 ignores connect_timeout here (psycopg2 manual,
+"Asynchronous support").
 """
 
 import re
@@ -15,17 +17,32 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg2
-from psycopg2.extensions import BYTES, BYTESARRAY, POLL_OK, POLL_READ, connection, encodings, register_type
+from psycopg2.extensions import (
+    BYTES,
+    BYTESARRAY,
+    POLL_OK,
+    POLL_READ,
+    connection,
+    encodings,
+    register_type,
+)
 
 from connection_guard.configuration.policy.values import LONGEST_NAME
 from connection_guard.core.database.door import Door, Refusal
-from connection_guard.errors import ConnectionLostError, DatabaseError, DoorShutError, StatementError
+from connection_guard.errors import (
+    ConnectionLostError,
+    DatabaseError,
+    DoorShutError,
+    StatementError,
+)
 
 # The client gives up when the server does: take_seat.sql sets the same as statement_timeout.
 STATEMENT_SECONDS = 5.0
 
 Connect = Callable[[Door], connection]
-"""Starts a non-blocking login through a door (psycopg2.connect with async_=True). Tests and the demo hand in theirs."""
+"""Starts a non-blocking login through a door (psycopg2.connect with async_=True). Tests and the
+demo hand in theirs.
+"""
 
 
 class _DeadlineError(Exception):
@@ -51,8 +68,9 @@ def open_session(connect: Connect, door: Door, deadline: float) -> GuardSession:
     try:
         opened = connect(door)
         _wait(opened, deadline)
-        # pg_stat_activity shows every database's texts, each in its own encoding: psycopg2 would fail to decode them.
-        # (What it sends, the names of roles of the guard's own and of its application, is ASCII.)
+        # pg_stat_activity shows every database's texts, each in its own encoding: psycopg2 would
+        # fail to decode them. (What it sends, the names of roles of the guard's own and of its
+        # application, is ASCII.)
         register_type(BYTES, opened)
         register_type(BYTESARRAY, opened)
         session = GuardSession(door, opened)
@@ -65,11 +83,14 @@ def open_session(connect: Connect, door: Door, deadline: float) -> GuardSession:
 
 
 def _refusal(reason: str) -> Refusal | None:
-    """Return what the server's text means: libpq keeps the SQLSTATE (53300) of a refused login to itself."""
+    """Return what the server's text means: libpq keeps the SQLSTATE (53300) of a refused login to
+    itself.
+    """
     return Refusal.FULL if _IS_FULL.search(reason) else None
 
 
-# PostgreSQL's postmaster.c, proc.c and postinit.c. A role's or a database's own limit reads otherwise.
+# PostgreSQL's postmaster.c, proc.c and postinit.c. A role's or a database's own limit reads
+# otherwise.
 _IS_FULL = re.compile("sorry, too many clients already|remaining connection slots are reserved")
 
 
@@ -79,14 +100,18 @@ def application_name(door: Door) -> str:
 
 
 def execute(
-    session: GuardSession, name: str, parameters: Mapping[str, object], deadline: float | None = None
+    session: GuardSession,
+    name: str,
+    parameters: Mapping[str, object],
+    deadline: float | None = None,
 ) -> list[Any]:
     """The rows, columns as attributes, of the named statement (sql/NAME.sql).
 
     It has until the deadline (of time.monotonic), and STATEMENT_SECONDS at most.
 
-    Raises StatementError where the server answers with an ERROR and the session lives on, ConnectionLostError where the
-    session died or was given up: the statement may or may not have run.
+    Raises StatementError where the server answers with an ERROR and the session lives on,
+    ConnectionLostError where the session died or was given up: the statement may or may not have
+    run.
     """
     latest = time.monotonic() + STATEMENT_SECONDS
     try:
@@ -111,7 +136,9 @@ def execute(
 
 
 def _ends_session(sqlstate: str) -> bool:
-    """Class 08, connection exception, and 57P, operator intervention (PostgreSQL manual, appendix A)."""
+    """Class 08, connection exception, and 57P, operator intervention (PostgreSQL manual, appendix
+    A).
+    """
     return sqlstate.startswith(("08", "57P"))
 
 
@@ -146,11 +173,12 @@ def _decoded(value: object, server_codec: str) -> object:
 
 
 def _text(raw: bytes, server_codec: str) -> str:
-    """Return what the bytes most likely say, whichever client wrote them: nothing names their encoding.
+    """Return what the bytes most likely say, whichever client wrote them: nothing names their
+    encoding.
 
-    Roles and databases are shared by databases of all encodings (PostgreSQL manual, 24.3 "Character Set Support").
-    UTF-8 hardly ever fits by chance, so it is tried first, then the encoding of the guard's own database. As LATIN1
-    anything can be read.
+    Roles and databases are shared by databases of all encodings (PostgreSQL manual, 24.3 "Character
+    Set Support"). UTF-8 hardly ever fits by chance, so it is tried first, then the encoding of the
+    guard's own database. As LATIN1 anything can be read.
     """
     try:
         return raw.decode()

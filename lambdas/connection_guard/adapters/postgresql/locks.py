@@ -1,23 +1,35 @@
-"""Who blocks whom, from lock rows: what pg_blocking_pids() would say, without its quadratic answer."""
+"""Who blocks whom, from lock rows: what pg_blocking_pids() would say, without its quadratic
+answer.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-# PostgreSQL manual, table 13.2 "Conflicting Lock Modes": each mode and those that it conflicts with.
-_SHARE_ROW_EXCLUSIVE_AND_UP = frozenset({"ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"})
+# PostgreSQL manual, table 13.2 "Conflicting Lock Modes": each mode and those that it conflicts
+# with.
+_SHARE_ROW_EXCLUSIVE_AND_UP = frozenset(
+    {"ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"}
+)
 CONFLICTS: dict[str, frozenset[str]] = {
     "AccessShareLock": frozenset({"AccessExclusiveLock"}),
     "RowShareLock": frozenset({"ExclusiveLock", "AccessExclusiveLock"}),
     "RowExclusiveLock": _SHARE_ROW_EXCLUSIVE_AND_UP | {"ShareLock"},
-    "ShareUpdateExclusiveLock": _SHARE_ROW_EXCLUSIVE_AND_UP | {"ShareUpdateExclusiveLock", "ShareLock"},
+    "ShareUpdateExclusiveLock": _SHARE_ROW_EXCLUSIVE_AND_UP
+    | {"ShareUpdateExclusiveLock", "ShareLock"},
     "ShareLock": _SHARE_ROW_EXCLUSIVE_AND_UP | {"RowExclusiveLock", "ShareUpdateExclusiveLock"},
     "ShareRowExclusiveLock": _SHARE_ROW_EXCLUSIVE_AND_UP
     | {"RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock"},
     "ExclusiveLock": _SHARE_ROW_EXCLUSIVE_AND_UP
     | {"RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock"},
     "AccessExclusiveLock": _SHARE_ROW_EXCLUSIVE_AND_UP
-    | {"AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock"},
+    | {
+        "AccessShareLock",
+        "RowShareLock",
+        "RowExclusiveLock",
+        "ShareUpdateExclusiveLock",
+        "ShareLock",
+    },
 }
 
 # 1,000 waiters behind 1,000 readers are a million pairs; ten names are enough to act on.
@@ -48,8 +60,8 @@ class Hold:
 def blockers(waits: Iterable[Wait], holds: Iterable[Hold]) -> dict[int, tuple[int, ...]]:
     """The pids that each waiting session waits for, at most MOST_BLOCKERS of them.
 
-    Holders of a conflicting lock come first. Where there are none, it is the first conflicting waiter ahead in the
-    queue: PostgreSQL serves a lock's queue in order.
+    Holders of a conflicting lock come first. Where there are none, it is the first conflicting
+    waiter ahead in the queue: PostgreSQL serves a lock's queue in order.
     """
     held: dict[tuple[str, str], list[int]] = {}
     for hold in holds:
@@ -64,7 +76,11 @@ def blockers(waits: Iterable[Wait], holds: Iterable[Hold]) -> dict[int, tuple[in
             for pid in held.get((wait.target, mode), ())[: MOST_BLOCKERS + 1]
             if pid != wait.pid
         ]
-        ahead = [first_in_queue[wait.target, mode] for mode in conflicting if (wait.target, mode) in first_in_queue]
+        ahead = [
+            first_in_queue[wait.target, mode]
+            for mode in conflicting
+            if (wait.target, mode) in first_in_queue
+        ]
         blocked_by[wait.pid] = tuple(dict.fromkeys(holders or ahead[:1]))[:MOST_BLOCKERS]
         first_in_queue.setdefault((wait.target, wait.mode), wait.pid)
     return blocked_by

@@ -1,4 +1,6 @@
-"""The production login: TLS with the server's identity verified, and an IAM token in place of a password."""
+"""The production login: TLS with the server's identity verified, and an IAM token in place of a
+password.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +16,8 @@ from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.deployment.responder_settings import Settings
 from connection_guard.errors import DoorShutError
 
-# Amazon RDS User Guide, "Using SSL/TLS to encrypt a connection": an instance's certificate is signed by RDS's own
-# authority, RDS Proxy's (like every AWS endpoint's) by Amazon Trust Services.
+# Amazon RDS User Guide, "Using SSL/TLS to encrypt a connection": an instance's certificate is
+# signed by RDS's own authority, RDS Proxy's (like every AWS endpoint's) by Amazon Trust Services.
 ROOTS = {DoorName.PROXY: "amazon-trust-roots.pem", DoorName.DIRECT: "rds-global-bundle.pem"}
 
 # Amazon RDS User Guide, "IAM database authentication": a token is valid for 15 minutes.
@@ -23,18 +25,25 @@ TOKEN_SECONDS = 900
 
 
 def connect_with_iam(settings: Settings, environment: Mapping[str, str]) -> Connect:
-    """Logs in as each door's role, with a token signed by the credentials that Lambda put in `environment`."""
+    """Logs in as each door's role, with a token signed by the credentials that Lambda put in
+    `environment`.
+    """
 
     def connect(door: Door) -> connection:
         return start_login(
-            door, settings.database_name, root_certificates(door), sign_token(door, settings.region, environment)
+            door,
+            settings.database_name,
+            root_certificates(door),
+            sign_token(door, settings.region, environment),
         )
 
     return connect
 
 
 def start_login(door: Door, database_name: str, roots: Path, password: str) -> connection:
-    """A non-blocking login to exactly the host that the door names: its certificate must say so, by one of `roots`."""
+    """A non-blocking login to exactly the host that the door names: its certificate must say so, by
+    one of `roots`.
+    """
     return psycopg2.connect(
         host=door.host,
         port=door.port,
@@ -55,15 +64,19 @@ def root_certificates(door: Door) -> Path:
 def sign_token(door: Door, region: str, environment: Mapping[str, str]) -> str:
     """An IAM authentication token, as `rds.generate_db_auth_token` gives it.
 
-    Signed by botocore's signer alone: a service client reads its model first, which costs a cold start tenfold.
-    Raises DoorShutError where there are no credentials.
+    Signed by botocore's signer alone: a service client reads its model first, which costs a cold
+    start tenfold. Raises DoorShutError where there are no credentials.
     """
     try:
         credentials = Credentials(
-            environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], environment.get("AWS_SESSION_TOKEN")
+            environment["AWS_ACCESS_KEY_ID"],
+            environment["AWS_SECRET_ACCESS_KEY"],
+            environment.get("AWS_SESSION_TOKEN"),
         )
     except KeyError as missing:
-        raise DoorShutError(f"no credentials to sign a token with: environment variable {missing} is missing") from None
+        raise DoorShutError(
+            f"no credentials to sign a token with: environment variable {missing} is missing"
+        ) from None
     parameters = {"Action": "connect", "DBUser": door.role}
     request = AWSRequest("GET", f"https://{door.host}:{door.port}/", params=parameters)
     SigV4QueryAuth(credentials, "rds-db", region, expires=TOKEN_SECONDS).add_auth(request)

@@ -11,8 +11,9 @@ _TOKEN = re.compile(
       (?P<gap> {_SPACE}++ | --[^\n\r]*+ | /\* )
     | (?P<literal>
         [eE]' (?: [^'\\]++ | \\. | '' )*+ (?: ' | .*+ )
-        # Where standard_conforming_strings is off, a backslash escapes the quote behind it. Whether it is off does not
-        # show in the text: from such a quote on nobody knows what is a literal, and all of it counts as one.
+        # Where standard_conforming_strings is off, a backslash escapes the quote behind it. Whether
+        # it is off does not show in the text: from such a quote on nobody knows what is a literal,
+        # and all of it counts as one.
       | (?: [bBnNxX] | [uU]& )? ' (?: [^'\\]++ | \\[^'] | '' )*+ (?: ' | .*+ )
       | \$(?P<tag> (?: {_LETTER} (?: {_LETTER} | [0-9] )*+ )? )\$ .*? (?: \$(?P=tag)\$ | \Z )
       | \.?[0-9] (?: [eE][+-] | {_LETTER} | [0-9.] )*+
@@ -30,11 +31,14 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""PostgreSQL's tokens, whole or cut off at the end of the text (PostgreSQL manual, 4.1 "Lexical Structure")."""
+"""PostgreSQL's tokens, whole or cut off at the end of the text (PostgreSQL manual, 4.1 "Lexical
+Structure").
+"""
 
 _STATEMENT = re.compile(r'(?:"(?:[^"]++|"")*+"?|[^;"])++')
-# SET, and what gives a role, a database or a function settings, up to a value: that may stand there without quotes
-# (PostgreSQL manual, SET, ALTER ROLE, ALTER DATABASE, CREATE FUNCTION). UPDATE ... SET takes literals only in quotes.
+# SET, and what gives a role, a database or a function settings, up to a value: that may stand there
+# without quotes (PostgreSQL manual, SET, ALTER ROLE, ALTER DATABASE, CREATE FUNCTION). UPDATE ...
+# SET takes literals only in quotes.
 _SETTING = re.compile(
     r"""
     [ ]? (?> set \b
@@ -51,12 +55,13 @@ _LISTEN = re.compile(r"(?:^|;) ?listen(?![^ ;\"])", re.IGNORECASE)
 
 
 def mask_query(text: str) -> str:
-    """The statement on one line, each literal, list of literals or value of a setting a `?`, without its comments.
+    """The statement on one line, each literal, list of literals or value of a setting a `?`,
+    without its comments.
 
     At most 1,000 characters of it are left.
 
-    The text may be cut off anywhere, as pg_stat_activity does at track_activity_query_size: what is unterminated is
-    masked to its end. Names, quoted or not, and parameters ($1) stay.
+    The text may be cut off anywhere, as pg_stat_activity does at track_activity_query_size: what is
+    unterminated is masked to its end. Names, quoted or not, and parameters ($1) stay.
     """
     masked = _LIST.sub("?", _STATEMENT.sub(_without_setting, _without_literals(text)))
     return masked[:MOST_CHARACTERS].rstrip(" ")
@@ -73,7 +78,9 @@ def _without_setting(statement: re.Match[str]) -> str:
 
 
 def _without_literals(text: str, quoted: str | None = None) -> str:
-    """Literals as `?`, comments and white space as one space, quoted identifiers as they are or as `quoted`."""
+    """Literals as `?`, comments and white space as one space, quoted identifiers as they are or as
+    `quoted`.
+    """
     written = [" "]
     position = 0
     while token := _TOKEN.match(text, position):

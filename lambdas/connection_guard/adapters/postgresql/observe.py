@@ -26,14 +26,18 @@ from connection_guard.core.decision.decide import AMAZON_ROLES
 
 PROXY_MONITOR = "rdsproxyadmin"
 
-# Longer than a run (55 s) and the pause before the next one: whoever is alive has used its seat since.
+# Longer than a run (55 s) and the pause before the next one: whoever is alive has used its seat
+# since.
 SEAT_IS_STALE_AFTER = timedelta(minutes=3)
 
-# A state that a later PostgreSQL may bring cannot be told, like one that is hidden: such a session is spared.
+# A state that a later PostgreSQL may bring cannot be told, like one that is hidden: such a session
+# is spared.
 KNOWN_STATES = frozenset(SessionState)
 
 
-def measure(session: GuardSession, guard_roles: Collection[str], deadline: float | None = None) -> Measurement:
+def measure(
+    session: GuardSession, guard_roles: Collection[str], deadline: float | None = None
+) -> Measurement:
     """The limits and the sessions by state. Raises DatabaseError as `database.execute` does."""
     parameters = {"guard_roles": list(guard_roles), "seat_is_stale_after": SEAT_IS_STALE_AFTER}
     (row,) = execute(session, "measure", parameters, deadline)
@@ -85,7 +89,9 @@ def measure(session: GuardSession, guard_roles: Collection[str], deadline: float
     )
 
 
-def clear_seats(session: GuardSession, guard_roles: Collection[str], deadline: float | None = None) -> None:
+def clear_seats(
+    session: GuardSession, guard_roles: Collection[str], deadline: float | None = None
+) -> None:
     """End the sessions that execution environments which are gone left behind.
 
     Raises DatabaseError as `database.execute` does.
@@ -102,11 +108,14 @@ def take_snapshot(
 ) -> Snapshot:
     """Every client backend beside the measurement. Raises DatabaseError as `database.execute` does.
 
-    A session is RDS Proxy's where its client address is one of `proxy_addresses`, or one that the proxy's own monitor
-    logs in from: the proxy has more addresses than its endpoint shows.
+    A session is RDS Proxy's where its client address is one of `proxy_addresses`, or one that the
+    proxy's own monitor logs in from: the proxy has more addresses than its endpoint shows.
     """
     rows = execute(session, "sessions", {}, deadline)
-    proxy_addresses = {*proxy_addresses, *(row.client_address for row in rows if row.role == PROXY_MONITOR)} - {""}
+    proxy_addresses = {
+        *proxy_addresses,
+        *(row.client_address for row in rows if row.role == PROXY_MONITOR),
+    } - {""}
     blocked_by = blockers(_waits(rows), _holds(rows))
     clients = [row for row in rows if row.backend_type == "client backend"]
     texts = {row.query for row in clients}
@@ -134,7 +143,8 @@ def take_snapshot(
                 is_superuser=row.is_superuser,
                 is_listening=row.query in listening,
                 holds_advisory_lock=row.holds_advisory_lock,
-                is_owned_by_proxy=row.client_address in proxy_addresses and row.role not in AMAZON_ROLES,
+                is_owned_by_proxy=row.client_address in proxy_addresses
+                and row.role not in AMAZON_ROLES,
                 blocked_by=blocked_by.get(row.pid, ()),
             )
             for row in clients
@@ -152,7 +162,11 @@ def addresses_of(door: Door) -> frozenset[str]:
 
 
 def _waits(rows: Iterable[Any]) -> Iterator[Wait]:
-    return (Wait(row.pid, row.waits_for, row.waits_for_mode, row.waits_since) for row in rows if row.waits_for)
+    return (
+        Wait(row.pid, row.waits_for, row.waits_for_mode, row.waits_since)
+        for row in rows
+        if row.waits_for
+    )
 
 
 def _holds(rows: Iterable[Any]) -> Iterator[Hold]:

@@ -1,4 +1,6 @@
-"""Guarded termination: signal a batch, look until it is gone, then the next. Nothing is signalled twice blindly."""
+"""Guarded termination: signal a batch, look until it is gone, then the next. Nothing is signalled
+twice blindly.
+"""
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,10 +12,12 @@ from connection_guard.core.decision.plan import Verdict
 from connection_guard.core.policy import Limits
 from connection_guard.errors import DatabaseError, StatementError
 
-# How long one batch is looked after before the next goes out; whoever is still there is looked at again at the end.
+# How long one batch is looked after before the next goes out; whoever is still there is looked at
+# again at the end.
 GONE_SECONDS = 2.0
 SECONDS_BETWEEN_LOOKS = 0.002
-# What was begun before the deadline may be seen to its end: an answer cut off is an outcome that nobody knows.
+# What was begun before the deadline may be seen to its end: an answer cut off is an outcome that
+# nobody knows.
 SECONDS_OF_GRACE = 1.0
 
 Results = Mapping[int, Result]
@@ -31,10 +35,12 @@ def terminate(
     deadline: float,
     on_batch: Callable[[Results], None],
 ) -> tuple[tuple[Outcome, ...], str | None]:
-    """The outcome of every chosen session, in order, and in a line what stopped it short, if anything did.
+    """The outcome of every chosen session, in order, and in a line what stopped it short, if
+    anything did.
 
-    Acts only on `server`. Stops once no more than `enough` sessions are in use, at the deadline (of time.monotonic),
-    or when the database is lost sight of. `on_batch` hears of each batch before the next is signalled.
+    Acts only on `server`. Stops once no more than `enough` sessions are in use, at the deadline (of
+    time.monotonic), or when the database is lost sight of. `on_batch` hears of each batch before
+    the next is signalled.
     """
     results = dict.fromkeys((verdict.session.pid for verdict in chosen), Result.LEFT)
     stopped = None
@@ -42,7 +48,12 @@ def terminate(
     for start in range(0, len(chosen), limits.batch_size):
         batch = chosen[start : start + limits.batch_size]
         if start:
-            time.sleep(max(min(limits.pause_between_batches.total_seconds(), deadline - time.monotonic()), 0))
+            time.sleep(
+                max(
+                    min(limits.pause_between_batches.total_seconds(), deadline - time.monotonic()),
+                    0,
+                )
+            )
         if time.monotonic() >= deadline:
             stopped = "the function's deadline is near"
         elif used is not None and used <= enough:
@@ -62,9 +73,15 @@ def terminate(
 
 
 def _terminate_batch(
-    session: GuardSession, batch: Sequence[Verdict], server: Server, guard_roles: Collection[str], deadline: float
+    session: GuardSession,
+    batch: Sequence[Verdict],
+    server: Server,
+    guard_roles: Collection[str],
+    deadline: float,
 ) -> tuple[int | None, dict[int, Result]]:
-    """How many sessions are in use afterwards (None while some of these are still there), and the results."""
+    """How many sessions are in use afterwards (None while some of these are still there), and the
+    results.
+    """
     try:
         not_sent = _signal(session, batch, server, guard_roles, deadline)
     except StatementError:
@@ -75,9 +92,15 @@ def _terminate_batch(
 
 
 def _terminate_singly(
-    session: GuardSession, batch: Sequence[Verdict], server: Server, guard_roles: Collection[str], deadline: float
+    session: GuardSession,
+    batch: Sequence[Verdict],
+    server: Server,
+    guard_roles: Collection[str],
+    deadline: float,
 ) -> tuple[int | None, dict[int, Result]]:
-    """After an ERROR nobody knows which sessions of the batch were signalled: look, then signal the rest one by one."""
+    """After an ERROR nobody knows which sessions of the batch were signalled: look, then signal the
+    rest one by one.
+    """
     _, still_there = _look(session, batch, deadline)
     not_sent: dict[int, Result] = {}
     for verdict in batch:
@@ -86,12 +109,16 @@ def _terminate_singly(
                 not_sent |= _signal(session, [verdict], server, guard_roles, deadline)
             except StatementError:
                 not_sent[verdict.session.pid] = Result.DENIED
-    _look_until_gone(session, [verdict for verdict in batch if verdict.session.pid not in not_sent], deadline)
+    _look_until_gone(
+        session, [verdict for verdict in batch if verdict.session.pid not in not_sent], deadline
+    )
     used, still_there = _look(session, batch, deadline)
     results = {verdict.session.pid: _seen(verdict, still_there) for verdict in batch}
     # One that is gone by now did not move on: it was signalled before the ERROR.
     return used, results | {
-        pid: result for pid, result in not_sent.items() if result is Result.DENIED or pid in still_there
+        pid: result
+        for pid, result in not_sent.items()
+        if result is Result.DENIED or pid in still_there
     }
 
 
@@ -100,7 +127,11 @@ def _seen(verdict: Verdict, still_there: Collection[int]) -> Result:
 
 
 def _signal(
-    session: GuardSession, verdicts: Sequence[Verdict], server: Server, guard_roles: Collection[str], deadline: float
+    session: GuardSession,
+    verdicts: Sequence[Verdict],
+    server: Server,
+    guard_roles: Collection[str],
+    deadline: float,
 ) -> dict[int, Result]:
     """Sends the signals, and gives the results of those sessions that got none."""
     sessions = [verdict.session for verdict in verdicts]
@@ -125,15 +156,22 @@ def _signal(
     }
 
 
-def _look(session: GuardSession, verdicts: Sequence[Verdict], deadline: float) -> tuple[int | None, list[int]]:
+def _look(
+    session: GuardSession, verdicts: Sequence[Verdict], deadline: float
+) -> tuple[int | None, list[int]]:
     """Which of these sessions are still there and, once none is, how many sessions are in use."""
     sessions = [verdict.session for verdict in verdicts]
-    sought = {"pids": [each.pid for each in sessions], "backend_starts": [each.backend_start for each in sessions]}
+    sought = {
+        "pids": [each.pid for each in sessions],
+        "backend_starts": [each.backend_start for each in sessions],
+    }
     ((still_there, used),) = execute(session, "look", sought, deadline + SECONDS_OF_GRACE)
     return used, still_there
 
 
-def _look_until_gone(session: GuardSession, sent: Sequence[Verdict], deadline: float) -> tuple[int | None, list[int]]:
+def _look_until_gone(
+    session: GuardSession, sent: Sequence[Verdict], deadline: float
+) -> tuple[int | None, list[int]]:
     patience = min(deadline, time.monotonic() + GONE_SECONDS)
     while True:
         used, still_there = _look(session, sent, deadline)

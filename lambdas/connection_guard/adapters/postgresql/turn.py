@@ -1,4 +1,5 @@
-"""One run at a time: several execution environments of one guard take turns by a lock in the database.
+"""One run at a time: several execution environments of one guard take turns by a lock in the
+database.
 
 What a run remembers for the next one is written while it has the turn.
 """
@@ -17,7 +18,9 @@ MEMORY = "connection-guard "
 
 
 class Turn(NamedTuple):
-    """Whether this session has the turn; where another has it, its pid and role, and whether it is the guard's own."""
+    """Whether this session has the turn; where another has it, its pid and role, and whether it is
+    the guard's own.
+    """
 
     is_taken: bool
     holder: int | None
@@ -26,8 +29,12 @@ class Turn(NamedTuple):
 
 
 def take_turn(session: GuardSession, guard_roles: Collection[str], deadline: float) -> Turn:
-    """Take the turn where nobody has it, without waiting. Raises DatabaseError as `database.execute` does."""
-    (row,) = execute(session, "take_turn", {"turn": TURN, "guard_roles": list(guard_roles)}, deadline)
+    """Take the turn where nobody has it, without waiting. Raises DatabaseError as
+    `database.execute` does.
+    """
+    (row,) = execute(
+        session, "take_turn", {"turn": TURN, "guard_roles": list(guard_roles)}, deadline
+    )
     return Turn(*row)
 
 
@@ -37,5 +44,7 @@ def end_turn(session: GuardSession, deadline: float) -> None:
 
 
 def remember(session: GuardSession, engagement: Engagement, deadline: float) -> None:
-    """Keep the engagement in the database for the next run. Raises DatabaseError as `database.execute` does."""
+    """Keep the engagement in the database for the next run. Raises DatabaseError as
+    `database.execute` does.
+    """
     execute(session, "remember", {"memory": MEMORY + to_text(engagement)}, deadline)

@@ -1,4 +1,5 @@
-"""Tells of incidents in Slack: a bot edits one message and replies in its thread, a webhook has a message a change.
+"""Tells of incidents in Slack: a bot edits one message and replies in its thread, a webhook has a
+message a change.
 
 Slack may have taken what it never acknowledged: then the same is told twice rather than not at all.
 """
@@ -33,7 +34,13 @@ from slack_sdk.http_retry.state import RetryState
 
 from connection_guard.core.incident.incident import Incident, SlackMessage
 from connection_guard.core.notification.links import Links
-from connection_guard.core.notification.slack_message import Message, is_news, message_of, thread_entries, thread_of
+from connection_guard.core.notification.slack_message import (
+    Message,
+    is_news,
+    message_of,
+    thread_entries,
+    thread_of,
+)
 from connection_guard.errors import TellingError
 
 SLACK = WebClient.BASE_URL
@@ -48,7 +55,8 @@ _BACKOFF_SECONDS = 2.0
 # The message was deleted, or may no longer be edited.
 _GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"}
 
-# slack_sdk logs requests, a webhook's address among them, which is its only secret. It has no handler and no parent.
+# slack_sdk logs requests, a webhook's address among them, which is its only secret. It has no
+# handler and no parent.
 _SILENT = logging.Logger("slack_sdk, unheard", level=logging.CRITICAL + 1)
 
 _SHAPE = '{"token": "xoxb-...", "channel": "C..."} or {"webhook": "https://hooks.slack.com/services/..."}'
@@ -75,7 +83,9 @@ SlackSecret = SlackBot | SlackWebhook
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """What the incident is to remember, also where `error` says that Slack was not told everything."""
+    """What the incident is to remember, also where `error` says that Slack was not told
+    everything.
+    """
 
     message: SlackMessage | None
     told: tuple[str, ...]
@@ -83,7 +93,9 @@ class Telling:
 
 
 def read_slack_secret(name: str) -> SlackSecret:
-    """From AWS Secrets Manager, or as it was there in the last five minutes. Raises TellingError, without the value."""
+    """From AWS Secrets Manager, or as it was there in the last five minutes. Raises TellingError,
+    without the value.
+    """
     try:
         text = _secrets().get(name, max_age=SECRET_KEPT_SECONDS)
         assert isinstance(text, str | bytes)  # nothing was asked to transform it
@@ -98,7 +110,9 @@ def read_slack_secret(name: str) -> SlackSecret:
 @cache
 def _secrets() -> SecretsProvider:
     """One a process: it remembers what it read."""
-    quick = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2})
+    quick = Config(
+        connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2}
+    )
     return SecretsProvider(boto_config=quick)
 
 
@@ -139,13 +153,22 @@ def _is_safe(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    return bool(parts.hostname) and (parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost"))
+    return bool(parts.hostname) and (
+        parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost")
+    )
 
 
 def tell(
-    incident: Incident, links: Links, now: datetime, *, secret: SlackSecret, within: timedelta = WITHIN
+    incident: Incident,
+    links: Links,
+    now: datetime,
+    *,
+    secret: SlackSecret,
+    within: timedelta = WITHIN,
 ) -> Telling:
-    """Tells what has not been told; takes no longer than `within` and one request. Raises nothing of Slack's."""
+    """Tells what has not been told; takes no longer than `within` and one request. Raises nothing
+    of Slack's.
+    """
     deadline = time.monotonic() + within.total_seconds()
     match secret:
         case SlackBot():
@@ -166,7 +189,9 @@ def post(message: Message, *, secret: SlackSecret, within: timedelta = WITHIN) -
                 _send(secret, message, deadline)
 
 
-def _tell_as_bot(incident: Incident, links: Links, now: datetime, bot: SlackBot, deadline: float) -> Telling:
+def _tell_as_bot(
+    incident: Incident, links: Links, now: datetime, bot: SlackBot, deadline: float
+) -> Telling:
     client = _client(bot, deadline)
     message, told = incident.slack, list(incident.told)
     try:
@@ -175,8 +200,12 @@ def _tell_as_bot(incident: Incident, links: Links, now: datetime, bot: SlackBot,
             for entry in thread_entries(incident):
                 if entry.request_id not in told:
                     if time.monotonic() > deadline:
-                        raise TellingError("Slack took too long; the rest of the thread is still to be told")
-                    _post(client, message.channel, thread_of(entry, links), thread=message.timestamp)
+                        raise TellingError(
+                            "Slack took too long; the rest of the thread is still to be told"
+                        )
+                    _post(
+                        client, message.channel, thread_of(entry, links), thread=message.timestamp
+                    )
                     told.append(entry.request_id)
     except TellingError as error:
         return Telling(message, tuple(told), error)
@@ -193,7 +222,9 @@ def _client(bot: SlackBot, deadline: float) -> WebClient:
     )
 
 
-def _put(client: WebClient, channel: str, current: SlackMessage | None, message: Message) -> SlackMessage:
+def _put(
+    client: WebClient, channel: str, current: SlackMessage | None, message: Message
+) -> SlackMessage:
     """Edits the message, or posts it where there is none that can be edited."""
     if current is not None:
         try:
@@ -205,9 +236,15 @@ def _put(client: WebClient, channel: str, current: SlackMessage | None, message:
     return _post(client, channel, message)
 
 
-def _post(client: WebClient, channel: str, message: Message, thread: str | None = None) -> SlackMessage:
+def _post(
+    client: WebClient, channel: str, message: Message, thread: str | None = None
+) -> SlackMessage:
     answer = client.chat_postMessage(
-        channel=channel, thread_ts=thread, unfurl_links=False, unfurl_media=False, **_content(message)
+        channel=channel,
+        thread_ts=thread,
+        unfurl_links=False,
+        unfurl_media=False,
+        **_content(message),
     )
     return SlackMessage(str(answer["channel"]), str(answer["ts"]))
 
@@ -229,7 +266,10 @@ def _tell_through_webhook(
 
 def _send(webhook: SlackWebhook, message: Message, deadline: float) -> None:
     client = WebhookClient(
-        webhook.webhook, timeout=REQUEST_SECONDS, logger=_SILENT, retry_handlers=_retry_handlers(deadline)
+        webhook.webhook,
+        timeout=REQUEST_SECONDS,
+        logger=_SILENT,
+        retry_handlers=_retry_handlers(deadline),
     )
     answer = client.send(unfurl_links=False, unfurl_media=False, **_content(message))
     if answer.status_code != 200:
@@ -237,7 +277,10 @@ def _send(webhook: SlackWebhook, message: Message, deadline: float) -> None:
 
 
 def _content(message: Message) -> dict[str, Any]:
-    return {"text": message.text, "attachments": [{"color": message.color, "blocks": list(message.blocks)}]}
+    return {
+        "text": message.text,
+        "attachments": [{"color": message.color, "blocks": list(message.blocks)}],
+    }
 
 
 @contextmanager
@@ -265,7 +308,9 @@ def _telling_errors(secret: str) -> Iterator[None]:
 
 def _refusal(status: int, headers: Any, error: object) -> TellingError:
     if status == 429:
-        return TellingError(f"Slack: rate limited, try again in {headers.get('Retry-After', 'some')} s")
+        return TellingError(
+            f"Slack: rate limited, try again in {headers.get('Retry-After', 'some')} s"
+        )
     if status >= 500:
         return TellingError(f"Slack: HTTP {status}")
     return TellingError(f"Slack refused: {str(error)[:300]}")
@@ -275,20 +320,28 @@ def _retry_handlers(deadline: float) -> list[RetryHandler]:
     return [
         _Until(deadline, RateLimitErrorRetryHandler(max_retry_count=3), _asked_to_wait),
         _Until(deadline, ServerErrorRetryHandler(max_retry_count=2), lambda _: _BACKOFF_SECONDS),
-        _Until(deadline, ConnectionErrorRetryHandler(max_retry_count=1), lambda _: _BACKOFF_SECONDS),
+        _Until(
+            deadline, ConnectionErrorRetryHandler(max_retry_count=1), lambda _: _BACKOFF_SECONDS
+        ),
     ]
 
 
 def _asked_to_wait(response: HttpResponse | None) -> float:
     """Seconds; for ever where Slack does not say how many."""
-    values = [value for name, value in (response.headers if response else {}).items() if name.lower() == "retry-after"]
+    values = [
+        value
+        for name, value in (response.headers if response else {}).items()
+        if name.lower() == "retry-after"
+    ]
     return float(values[0][0]) + 1 if values and values[0][0].isdecimal() else float("inf")
 
 
 class _Until(RetryHandler):
     """Tries again as `handler` would, unless the deadline comes before the pause is over."""
 
-    def __init__(self, deadline: float, handler: RetryHandler, pause: Callable[[HttpResponse | None], float]) -> None:
+    def __init__(
+        self, deadline: float, handler: RetryHandler, pause: Callable[[HttpResponse | None], float]
+    ) -> None:
         super().__init__(handler.max_retry_count)
         self._deadline = deadline
         self._handler = handler
@@ -302,7 +355,9 @@ class _Until(RetryHandler):
         response: HttpResponse | None = None,
         error: Exception | None = None,
     ) -> bool:
-        can_retry = self._handler.can_retry(state=state, request=request, response=response, error=error)
+        can_retry = self._handler.can_retry(
+            state=state, request=request, response=response, error=error
+        )
         return can_retry and time.monotonic() + self._pause(response) < self._deadline
 
     def prepare_for_next_attempt(
@@ -313,4 +368,6 @@ class _Until(RetryHandler):
         response: HttpResponse | None = None,
         error: Exception | None = None,
     ) -> None:
-        self._handler.prepare_for_next_attempt(state=state, request=request, response=response, error=error)
+        self._handler.prepare_for_next_attempt(
+            state=state, request=request, response=response, error=error
+        )

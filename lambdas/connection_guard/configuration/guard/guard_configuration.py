@@ -17,14 +17,17 @@ class Architecture(StrEnum):
 
 
 class Synthesizer(StrEnum):
-    """How `cdk deploy` gets its permissions: from the roles of `cdk bootstrap`, or those of whoever runs it."""
+    """How `cdk deploy` gets its permissions: from the roles of `cdk bootstrap`, or those of whoever
+    runs it.
+    """
 
     BOOTSTRAP_ROLES = "bootstrap-roles"
     CLI_CREDENTIALS = "cli-credentials"
 
 
 class ProxyAuthentication(StrEnum):
-    """How RDS Proxy itself logs in to the database. Its clients, the guard among them, always come with IAM tokens.
+    """How RDS Proxy itself logs in to the database. Its clients, the guard among them, always come
+    with IAM tokens.
 
     IAM is end-to-end IAM authentication; SECRETS is a password out of AWS Secrets Manager.
     """
@@ -37,8 +40,8 @@ class ProxyAuthentication(StrEnum):
 class Target:
     """Where the stack is deployed, and how.
 
-    `tags` are put on everything that is created. `kms_key` is the ARN of the customer's key for logs, incidents,
-    evidence and the functions' environments, None where AWS's own keys serve.
+    `tags` are put on everything that is created. `kms_key` is the ARN of the customer's key for
+    logs, incidents, evidence and the functions' environments, None where AWS's own keys serve.
     """
 
     stack_name: str
@@ -54,8 +57,8 @@ class Target:
 class Notifications:
     """Who is told of incidents.
 
-    `slack_secret` is the name of a secret in AWS Secrets Manager, never its value, and None where Slack is not told;
-    `emails` are subscribed to the incidents topic.
+    `slack_secret` is the name of a secret in AWS Secrets Manager, never its value, and None where
+    Slack is not told; `emails` are subscribed to the incidents topic.
     """
 
     slack_secret: str | None
@@ -64,7 +67,9 @@ class Notifications:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Where in a VPC a function runs: private subnets, and their availability zones in the same order."""
+    """Where in a VPC a function runs: private subnets, and their availability zones in the same
+    order.
+    """
 
     vpc: str
     subnets: tuple[str, ...]
@@ -87,8 +92,9 @@ class ExistingProxy:
 class NewProxy:
     """An RDS Proxy for the stack to create.
 
-    `secret` is the ARN of the secret that it logs in with, None with end-to-end IAM authentication; `secret_key` is the
-    ARN of the customer-managed key that encrypts the secret, None where AWS's own does.
+    `secret` is the ARN of the secret that it logs in with, None with end-to-end IAM authentication;
+    `secret_key` is the ARN of the customer-managed key that encrypts the secret, None where AWS's
+    own does.
     """
 
     authentication: ProxyAuthentication
@@ -101,9 +107,10 @@ class NewProxy:
 class Database:
     """One guarded database.
 
-    `identifier` is the DB instance's, or the Aurora cluster's where `is_cluster`: CloudWatch's metric goes by it.
-    `resource_id` ("db-..." or "cluster-...") is what IAM knows the server by. `role` logs in through the direct door.
-    `max_connections` is the figure that alarms fall back to. The percentages are of the usable connections.
+    `identifier` is the DB instance's, or the Aurora cluster's where `is_cluster`: CloudWatch's
+    metric goes by it. `resource_id` ("db-..." or "cluster-...") is what IAM knows the server by.
+    `role` logs in through the direct door. `max_connections` is the figure that alarms fall back
+    to. The percentages are of the usable connections.
     """
 
     identifier: str

@@ -1,4 +1,6 @@
-"""Reads guard.toml: the keys of its tables, and every mistake at once, each with its place and what would be right."""
+"""Reads guard.toml: the keys of its tables, and every mistake at once, each with its place and what
+would be right.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,8 +27,21 @@ from connection_guard.configuration.max_connections.estimate import (
 )
 from connection_guard.configuration.policy.consistency import target_not_below_warning
 from connection_guard.configuration.policy.policy_file import parse_policy
-from connection_guard.configuration.policy.values import MistakeError, list_of, one_of, percent, shown, truth
-from connection_guard.configuration.toml.tables import Key, parse_document, read_fields, read_whole, unknown
+from connection_guard.configuration.policy.values import (
+    MistakeError,
+    list_of,
+    one_of,
+    percent,
+    shown,
+    truth,
+)
+from connection_guard.configuration.toml.tables import (
+    Key,
+    parse_document,
+    read_fields,
+    read_whole,
+    unknown,
+)
 from connection_guard.core.policy import Policy
 from connection_guard.errors import ConfigurationError
 
@@ -34,8 +49,9 @@ from connection_guard.errors import ConfigurationError
 def read_configuration(path: Path, first: Path | None = None) -> Configuration:
     """Return what the file says, with the policies that it names.
 
-    `first` is the file whose stack may go by the default name. Any other has to name its own, since it would replace
-    that one. Raises ConfigurationError with one line for every mistake in any of these files.
+    `first` is the file whose stack may go by the default name. Any other has to name its own, since
+    it would replace that one. Raises ConfigurationError with one line for every mistake in any of
+    these files.
     """
     source = path.name
     try:
@@ -43,23 +59,30 @@ def read_configuration(path: Path, first: Path | None = None) -> Configuration:
     except MistakeError as mistake:
         raise ConfigurationError(f"{source}: {mistake}") from None
     document = parse_document(text, source, "each database begins with [[databases]]")
-    mistakes = [f"{source}: {unknown(table, _TABLES, _HOMES)}" for table in document if table not in _TABLES]
+    mistakes = [
+        f"{source}: {unknown(table, _TABLES, _HOMES)}" for table in document if table not in _TABLES
+    ]
     first = first or path
     is_first = path.resolve() == first.resolve()
     deploy = _read_deploy(document, f"{source}: deploy", mistakes, is_first=is_first)
     if not is_first and "stack_name" in deploy and _stack_of(deploy) == _stack_in(first):
         mistakes.append(
-            f"{source}: deploy: stack_name: {shown(deploy['stack_name'])} is the stack of {first.name}, which this "
-            "file would replace; write another"
+            f"{source}: deploy: stack_name: {shown(deploy['stack_name'])} is the stack of "
+            f"{first.name}, which this file would replace; write another"
         )
     notifications = _read_notifications(document, f"{source}: notifications", mistakes)
     tables = _tables_by_place(document.get("databases", []), source, mistakes)
-    databases = {place: _read_database(table, place, deploy, path.parent, mistakes) for place, table in tables.items()}
+    databases = {
+        place: _read_database(table, place, deploy, path.parent, mistakes)
+        for place, table in tables.items()
+    }
     readable = {place: database for place, database in databases.items() if database}
     mistakes += _used_twice(readable)
     if mistakes:
         # Databases that share a policy share its mistakes.
-        raise ConfigurationError("\n".join(map(values.without_slack_secrets, dict.fromkeys(mistakes))))
+        raise ConfigurationError(
+            "\n".join(map(values.without_slack_secrets, dict.fromkeys(mistakes)))
+        )
     return Configuration(Target(**deploy), Notifications(**notifications), tuple(readable.values()))
 
 
@@ -71,9 +94,13 @@ def _text_of(path: Path) -> str:
     except IsADirectoryError:
         raise MistakeError(f"{path} is a folder; name the file in it") from None
     except UnicodeDecodeError as wrong:
-        raise MistakeError(f"{path} is not UTF-8 text (byte {wrong.start}); save it as UTF-8") from None
+        raise MistakeError(
+            f"{path} is not UTF-8 text (byte {wrong.start}); save it as UTF-8"
+        ) from None
     except OSError as wrong:
-        raise MistakeError(f"{path} cannot be read: {wrong.strerror}; correct its path or its permissions") from None
+        raise MistakeError(
+            f"{path} cannot be read: {wrong.strerror}; correct its path or its permissions"
+        ) from None
 
 
 _TABLES = ("deploy", "notifications", "databases")
@@ -90,12 +117,20 @@ _DEPLOY = {
 }
 
 
-def _read_deploy(document: Mapping[str, object], place: str, mistakes: list[str], *, is_first: bool) -> dict[str, Any]:
+def _read_deploy(
+    document: Mapping[str, object], place: str, mistakes: list[str], *, is_first: bool
+) -> dict[str, Any]:
     table = document.get("deploy", {})
     region = table.get("region") if isinstance(table, dict) else None
-    keys = {**_DEPLOY, "kms_key": Key("kms_key", values.key_arn(region if isinstance(region, str) else None))}
+    keys = {
+        **_DEPLOY,
+        "kms_key": Key("kms_key", values.key_arn(region if isinstance(region, str) else None)),
+    }
     if not is_first:
-        example = '"ConnectionGuard-2": without a name of its own this stack would replace that of guard.toml'
+        example = (
+            '"ConnectionGuard-2": without a name of its own this stack would replace that of '
+            "guard.toml"
+        )
         keys["stack_name"] = Key("stack_name", values.stack_name, example)
     return read_fields(table, keys, place, mistakes, _HOMES)
 
@@ -120,11 +155,14 @@ _NOTIFICATIONS = {
 }
 
 
-def _read_notifications(document: Mapping[str, object], place: str, mistakes: list[str]) -> dict[str, Any]:
+def _read_notifications(
+    document: Mapping[str, object], place: str, mistakes: list[str]
+) -> dict[str, Any]:
     fields = read_fields(document.get("notifications", {}), _NOTIFICATIONS, place, mistakes, _HOMES)
     if fields == {"slack_secret": None, "emails": ()}:
         mistakes.append(
-            f'{place}: nobody would be notified, not even that the guard is locked out; write emails = ["you@..."], '
+            f"{place}: nobody would be notified, not even that the guard is locked out; write "
+            f'emails = ["you@..."], '
             "slack_secret, or both"
         )
     return fields
@@ -138,7 +176,10 @@ def _tables_by_place(tables: object, source: str, mistakes: list[str]) -> dict[s
         return {}
     if not tables:
         mistakes.append(f"{source}: databases: there is none to guard; {hint}")
-    return {f"{source}: databases[{index}] {_shown_identifier(table)}": table for index, table in enumerate(tables)}
+    return {
+        f"{source}: databases[{index}] {_shown_identifier(table)}": table
+        for index, table in enumerate(tables)
+    }
 
 
 def _shown_identifier(table: object) -> str:
@@ -168,12 +209,17 @@ def _used_twice(databases: Mapping[str, Database]) -> Iterator[str]:
                 yield f"{place}: {key}: {first.partition(': ')[2]} has it as well, {consequence}"
 
 
-# One database. What a key may say can depend on another key, on which its reader is then made to depend.
+# One database. What a key may say can depend on another key, on which its reader is then made to
+# depend.
 
 
 def _kind_and_identifier(table: object) -> tuple[str, str] | tuple[None, None]:
-    """The one kind that the table names, and its identifier; None for both where that cannot be told."""
-    written = [(kind, table[kind]) for kind in _KINDS if kind in table] if isinstance(table, dict) else []
+    """The one kind that the table names, and its identifier; None for both where that cannot be
+    told.
+    """
+    written = (
+        [(kind, table[kind]) for kind in _KINDS if kind in table] if isinstance(table, dict) else []
+    )
     try:
         ((kind, identifier),) = written
         return kind, values.identifier(identifier)
@@ -195,7 +241,9 @@ def _database_keys(table: Mapping[str, object], deploy: Mapping[str, Any]) -> di
         ),
         "resource_id": Key(
             "resource_id",
-            values.resource_id("cluster") if kind == "cluster" else values.resource_id("db", "cluster"),
+            values.resource_id("cluster")
+            if kind == "cluster"
+            else values.resource_id("db", "cluster"),
             f'"{"cluster" if kind == "cluster" else "db"}-ABCDEFGHIJKLMNOPQRSTUVWXYZ"',
         ),
         "instance_class": Key("instance_class", values.instance_class, '"db.r6g.large"'),
@@ -203,8 +251,12 @@ def _database_keys(table: Mapping[str, object], deploy: Mapping[str, Any]) -> di
         **(_SERVERLESS_KEYS if table.get("instance_class") == _SERVERLESS else _PROVISIONED_KEYS),
         "vpc": Key("vpc", values.vpc, '"vpc-0123456789abcdef0"'),
         "subnets": Key("subnets", values.subnets, '["subnet-0123456789abcdef0"]'),
-        "availability_zones": Key("availability_zones", list_of(values.availability_zone(region)), zone),
-        "security_groups": Key("security_groups", values.security_groups, '["sg-0123456789abcdef0"]'),
+        "availability_zones": Key(
+            "availability_zones", list_of(values.availability_zone(region)), zone
+        ),
+        "security_groups": Key(
+            "security_groups", values.security_groups, '["sg-0123456789abcdef0"]'
+        ),
         "role": Key("role", values.role, default="connection_guard"),
         "policy": Key("policy", values.path, default="policy.toml"),
         "warning": Key("warning", percent, default=75.0),
@@ -216,11 +268,18 @@ def _database_keys(table: Mapping[str, object], deploy: Mapping[str, Any]) -> di
 
 _PROVISIONED_KEYS = {
     "memory_gib": Key("memory_gib", values.memory),
-    "minimum_acu": Key("minimum_acu", values.misplaced(f'belongs to instance_class = "{_SERVERLESS}"')),
-    "maximum_acu": Key("maximum_acu", values.misplaced(f'belongs to instance_class = "{_SERVERLESS}"')),
+    "minimum_acu": Key(
+        "minimum_acu", values.misplaced(f'belongs to instance_class = "{_SERVERLESS}"')
+    ),
+    "maximum_acu": Key(
+        "maximum_acu", values.misplaced(f'belongs to instance_class = "{_SERVERLESS}"')
+    ),
 }
 _SERVERLESS_KEYS = {
-    "memory_gib": Key("memory_gib", values.misplaced(f'follows from maximum_acu where the class is "{_SERVERLESS}"')),
+    "memory_gib": Key(
+        "memory_gib",
+        values.misplaced(f'follows from maximum_acu where the class is "{_SERVERLESS}"'),
+    ),
     "minimum_acu": Key("minimum_acu", values.capacity, "0.5"),
     "maximum_acu": Key("maximum_acu", values.capacity, "16"),
 }
@@ -229,7 +288,9 @@ _SERVERLESS_KEYS = {
 def _read_database(
     table: object, place: str, deploy: Mapping[str, Any], folder: Path, mistakes: list[str]
 ) -> Database | None:
-    """The database, or None where the table, or what it names, has mistakes, which are added to `mistakes`."""
+    """The database, or None where the table, or what it names, has mistakes, which are added to
+    `mistakes`.
+    """
     known_before = len(mistakes)
     written = table if isinstance(table, dict) else {}
     fields = read_fields(table, _database_keys(written, deploy), place, mistakes, _HOMES)
@@ -264,17 +325,23 @@ def _contradictions(fields: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong between values that are right by themselves."""
     match fields:
         case {"instance": None, "cluster": None}:
-            yield 'instance: is missing; write, for example, instance = "orders", or cluster = "orders" for Aurora'
+            yield (
+                'instance: is missing; write, for example, instance = "orders", or '
+                'cluster = "orders" for Aurora'
+            )
         case {"instance": str(), "cluster": str()}:
             yield "cluster: instance stands here as well; leave one of them out"
     match fields:
         case {"warning": warning, "critical": critical} if warning >= critical:
-            yield f"warning: {warning:g} is not below critical, {critical:g}; lower it, or raise critical"
+            yield (
+                f"warning: {warning:g} is not below critical, {critical:g}; lower it, or raise "
+                "critical"
+            )
     match fields:
         case {"subnets": subnets, "availability_zones": zones} if len(subnets) != len(zones):
             yield (
-                f"availability_zones: {len(zones)} for {len(subnets)} subnets; write the zone of each subnet, in the "
-                "same order"
+                f"availability_zones: {len(zones)} for {len(subnets)} subnets; write the zone of "
+                "each subnet, in the same order"
             )
 
 
@@ -284,14 +351,18 @@ def _max_connections(fields: Mapping[str, Any], place: str, mistakes: list[str])
     instance_class, expression = fields["instance_class"], fields["max_connections"]
     try:
         if instance_class == _SERVERLESS:
-            return estimate_serverless(fields["minimum_acu"], fields["maximum_acu"], expression, place=place)
+            return estimate_serverless(
+                fields["minimum_acu"], fields["maximum_acu"], expression, place=place
+            )
         return estimate(instance_class, expression, place=place, memory_gib=fields["memory_gib"])
     except ConfigurationError as wrong:
         mistakes.append(str(wrong))
         return None
 
 
-def _read_policy(fields: Mapping[str, Any], folder: Path, place: str, mistakes: list[str]) -> Policy | None:
+def _read_policy(
+    fields: Mapping[str, Any], folder: Path, place: str, mistakes: list[str]
+) -> Policy | None:
     written = fields.get("policy")
     if written is None:
         return None
@@ -308,18 +379,23 @@ def _read_policy(fields: Mapping[str, Any], folder: Path, place: str, mistakes: 
     return policy
 
 
-# Its proxy: an existing one, or one for the stack to create; which logs in with IAM, or with a secret.
+# Its proxy: an existing one, or one for the stack to create; which logs in with IAM, or with a
+# secret.
 
 _ZONES_OF_A_PROXY = 2  # Amazon RDS User Guide, "Setting up network prerequisites for RDS Proxy"
 
 
-def _proxy_keys(table: Mapping[str, object], deploy: Mapping[str, Any], database_role: str | None) -> dict[str, Key]:
+def _proxy_keys(
+    table: Mapping[str, object], deploy: Mapping[str, Any], database_role: str | None
+) -> dict[str, Key]:
     return {
         "create": Key("create", truth, default=False),
         "authentication": Key("authentication", one_of(ProxyAuthentication), '"iam"'),
         "role": _role_key(table.get("authentication"), database_role),
         **_keys_of_existing_proxy(table.get("create") is True, deploy),
-        **_keys_of_new_proxy(table.get("create") is True, table.get("authentication"), deploy.get("region")),
+        **_keys_of_new_proxy(
+            table.get("create") is True, table.get("authentication"), deploy.get("region")
+        ),
     }
 
 
@@ -337,28 +413,35 @@ def _role_key(authentication: object, database_role: str | None) -> Key:
 def _keys_of_existing_proxy(is_new: bool, deploy: Mapping[str, Any]) -> dict[str, Key]:
     if is_new:
         refuse = values.misplaced(
-            "belongs to a proxy that exists, and create = true makes a new one (the database's own is written above "
-            "[databases.proxy])"
+            "belongs to a proxy that exists, and create = true makes a new one (the database's own "
+            "is written above [databases.proxy])"
         )
         return {key: Key(key, refuse) for key in ("endpoint", "resource_id", "security_groups")}
     return {
         "endpoint": Key(
             "endpoint",
             values.endpoint("proxy", None, deploy),
-            '"orders.proxy-c1abcdefghij.eu-central-1.rds.amazonaws.com", or create = true for a new one',
+            '"orders.proxy-c1abcdefghij.eu-central-1.rds.amazonaws.com", or create = true for a '
+            "new one",
         ),
         "resource_id": Key("resource_id", values.proxy_resource_id, '"prx-0123456789abcdef0"'),
-        "security_groups": Key("security_groups", values.security_groups, '["sg-0123456789abcdef0"]'),
+        "security_groups": Key(
+            "security_groups", values.security_groups, '["sg-0123456789abcdef0"]'
+        ),
     }
 
 
 def _keys_of_new_proxy(is_new: bool, authentication: object, region: str | None) -> dict[str, Key]:
     if is_new and authentication == ProxyAuthentication.SECRETS:
         return {
-            "secret": Key("secret", values.secret_arn(region), f'"{values.example_secret(region)}"'),
+            "secret": Key(
+                "secret", values.secret_arn(region), f'"{values.example_secret(region)}"'
+            ),
             "secret_key": Key("secret_key", values.key_arn(region)),
         }
-    refuse = values.misplaced('belongs to a proxy with create = true and authentication = "secrets"')
+    refuse = values.misplaced(
+        'belongs to a proxy with create = true and authentication = "secrets"'
+    )
     return {key: Key(key, refuse) for key in ("secret", "secret_key")}
 
 
@@ -372,28 +455,38 @@ def _read_proxy(
     written = table if isinstance(table, dict) else {}
     zones = database.get("availability_zones", ())
     if written.get("create") is True and zones and len(set(zones)) < _ZONES_OF_A_PROXY:
-        mistakes.append(f"{place}: create: RDS Proxy needs subnets in two availability zones; add one to subnets")
+        mistakes.append(
+            f"{place}: create: RDS Proxy needs subnets in two availability zones; add one to "
+            "subnets"
+        )
     is_of_cluster = str(database.get("resource_id")).startswith("cluster-")
     if written.get("create") is True and is_of_cluster and database.get("instance") is not None:
         mistakes.append(
-            f"{place}: create: RDS Proxy serves an Aurora cluster as a whole; write cluster in place of instance, or "
-            "name a proxy that exists"
+            f"{place}: create: RDS Proxy serves an Aurora cluster as a whole; write cluster in "
+            "place of instance, or name a proxy that exists"
         )
-    fields = read_whole(table, _proxy_keys(written, deploy, database.get("role")), place, mistakes, _HOMES)
+    fields = read_whole(
+        table, _proxy_keys(written, deploy, database.get("role")), place, mistakes, _HOMES
+    )
     if fields is None:
         return None
     authentication, role = fields["authentication"], fields["role"]
     if fields["create"]:
         return NewProxy(authentication, role, fields["secret"], fields["secret_key"])
     host, port = fields["endpoint"]
-    return ExistingProxy(host, port, fields["resource_id"], fields["security_groups"], authentication, role)
+    return ExistingProxy(
+        host, port, fields["resource_id"], fields["security_groups"], authentication, role
+    )
 
 
-# Where a key belongs, for whoever wrote it elsewhere: in TOML every key belongs to the header above it.
+# Where a key belongs, for whoever wrote it elsewhere: in TOML every key belongs to the header above
+# it.
 
 _HOMES = {
     **dict.fromkeys(_proxy_keys({}, {}, None), "it belongs under [databases.proxy]"),
-    **dict.fromkeys(_database_keys({}, {}), "it belongs under [[databases]], above [databases.proxy]"),
+    **dict.fromkeys(
+        _database_keys({}, {}), "it belongs under [[databases]], above [databases.proxy]"
+    ),
     **dict.fromkeys(_NOTIFICATIONS, "it belongs under [notifications]"),
     **dict.fromkeys((*_DEPLOY, "kms_key"), "it belongs under [deploy]"),
 }

@@ -1,4 +1,6 @@
-"""The values of guard.toml: each reader gives one typed, or says what is wrong with it and what would be right."""
+"""The values of guard.toml: each reader gives one typed, or says what is wrong with it and what
+would be right.
+"""
 
 import re
 from collections.abc import Mapping
@@ -37,14 +39,18 @@ def unique(read_one: Reader[T]) -> Reader[tuple[T, ...]]:
         items = read_list(value)
         repeated = dict.fromkeys(item for place, item in enumerate(items) if item in items[:place])
         if repeated:
-            raise MistakeError(*(f"{shown(item)} stands here twice; remove one" for item in repeated))
+            raise MistakeError(
+                *(f"{shown(item)} stands here twice; remove one" for item in repeated)
+            )
         return items
 
     return read
 
 
 def one_to(most: int, read_one: Reader[T], advice: str) -> Reader[tuple[T, ...]]:
-    """Reads a list of different items, at least one; `advice` says what to do where there are more than `most`."""
+    """Reads a list of different items, at least one; `advice` says what to do where there are more
+    than `most`.
+    """
     read_list = unique(read_one)
 
     def read(value: object) -> tuple[T, ...]:
@@ -76,8 +82,13 @@ def anything(value: object) -> object:
 
 def account(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
-        raise MistakeError(f"{shown(value)} is a number, and an account may begin with 0; write it in double quotes")
-    return matching(r"[0-9]{12}", "an AWS account", 'its twelve digits, such as "123456789012"')(value)
+        raise MistakeError(
+            f"{shown(value)} is a number, and an account may begin with 0; write it in double "
+            "quotes"
+        )
+    return matching(r"[0-9]{12}", "an AWS account", 'its twelve digits, such as "123456789012"')(
+        value
+    )
 
 
 stack_name = matching(
@@ -98,13 +109,14 @@ def region(value: object) -> str:
     name = _any_region(value)
     if name.startswith(("cn-", "us-gov-")):
         raise MistakeError(
-            f"{shown(name)} has certificate authorities of its own, which the responder does not know: the guard works "
-            "in AWS's commercial regions only"
+            f"{shown(name)} has certificate authorities of its own, which the responder does not "
+            "know: the guard works in AWS's commercial regions only"
         )
     if name not in _regions_of_rds():
         hint = values.did_you_mean(name, _regions_of_rds()) or "; correct it"
         raise MistakeError(
-            f"{shown(name)} is no region that boto3 knows RDS in{hint} (if it is new, raise boto3 in requirements.txt)"
+            f"{shown(name)} is no region that boto3 knows RDS in{hint} (if it is new, raise boto3 "
+            "in requirements.txt)"
         )
     return name
 
@@ -118,12 +130,20 @@ def tags(value: object) -> dict[str, str]:
     IAM takes upper and lower case of a tag's key for the same: API reference, Tag.
     """
     if not isinstance(value, dict):
-        raise MistakeError(f'{shown(value)} is not a table of tags; write one such as {{ team = "platform" }}')
+        raise MistakeError(
+            f'{shown(value)} is not a table of tags; write one such as {{ team = "platform" }}'
+        )
     if len(value) > MOST_TAGS:
-        raise MistakeError(f"{len(value)} are more tags than CloudFormation takes; write at most {MOST_TAGS}")
+        raise MistakeError(
+            f"{len(value)} are more tags than CloudFormation takes; write at most {MOST_TAGS}"
+        )
     mistakes = [wrong for key, text in value.items() if (wrong := _wrong_tag(key, text))]
     keys = [key.lower() for key in value]
-    mistakes += [f"{shown(key)} is there twice; remove one" for key in dict.fromkeys(keys) if keys.count(key) > 1]
+    mistakes += [
+        f"{shown(key)} is there twice; remove one"
+        for key in dict.fromkeys(keys)
+        if keys.count(key) > 1
+    ]
     if mistakes:
         raise MistakeError(*mistakes)
     return value
@@ -132,14 +152,19 @@ def tags(value: object) -> dict[str, str]:
 def _wrong_tag(key: str, value: object) -> str | None:
     if not re.fullmatch(r"(?!(?i:aws):)[\w .:/=+@-]{1,128}", key):
         return (
-            f'{shown(key)} is not a tag\'s key; write at most 128 letters, digits, spaces and _.:/=+@-, not "aws:..."'
+            f"{shown(key)} is not a tag's key; write at most 128 letters, digits, spaces and "
+            '_.:/=+@-, not "aws:..."'
         )
     if not isinstance(value, str) or not re.fullmatch(r"[\w .:/=+@-]{1,256}", value):
-        return f"{shown(key)}: {shown(value)} is not a tag's value; write 1 to 256 letters, digits, spaces and _.:/=+@-"
+        return (
+            f"{shown(key)}: {shown(value)} is not a tag's value; write 1 to 256 letters, digits, "
+            "spaces and _.:/=+@-"
+        )
     return None
 
 
-# Who is told. Whatever stands where the name of a secret belongs may be the secret itself, and is never shown.
+# Who is told. Whatever stands where the name of a secret belongs may be the secret itself, and is
+# never shown.
 
 _SLACK_SECRET = re.compile(
     r"(?i:xox[a-z]?[-.][\w.-]*|xapp-[0-9][\w-]*|(?:https?://)?hooks\.slack[^\s\"]*)|T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/\w+",
@@ -148,20 +173,31 @@ _SLACK_SECRET = re.compile(
 
 
 def slack_secret(value: object) -> str:
-    example = 'write the name of the secret in AWS Secrets Manager that holds it, such as "connection-guard/slack"'
+    example = (
+        "write the name of the secret in AWS Secrets Manager that holds it, such as "
+        '"connection-guard/slack"'
+    )
     if isinstance(value, str) and _SLACK_SECRET.match(value):
-        raise MistakeError(f"what stands here looks like Slack's token or webhook itself; revoke it, and {example}")
+        raise MistakeError(
+            f"what stands here looks like Slack's token or webhook itself; revoke it, and {example}"
+        )
     if not isinstance(value, str) or not re.fullmatch(r"[\w/+=.@-]{1,512}", value, re.ASCII):
-        raise MistakeError(f"what stands here (not shown, it may be a secret itself) is not a name; {example}")
+        raise MistakeError(
+            f"what stands here (not shown, it may be a secret itself) is not a name; {example}"
+        )
     return value
 
 
 def without_slack_secrets(line: str) -> str:
-    """The line with Slack's tokens and webhooks blotted out, under whatever key somebody pasted them."""
+    """The line with Slack's tokens and webhooks blotted out, under whatever key somebody pasted
+    them.
+    """
     return _SLACK_SECRET.sub("(a Slack secret, not shown)", line)
 
 
-email = matching(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "an e-mail address", 'one such as "platform@example.com"')
+email = matching(
+    r"[^@\s]+@[^@\s]+\.[^@\s.]+", "an e-mail address", 'one such as "platform@example.com"'
+)
 
 
 # The database
@@ -169,7 +205,9 @@ email = matching(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "an e-mail address", 'one such as
 
 def path(value: object) -> str:
     if not isinstance(value, str) or not value or not value.isprintable():
-        raise MistakeError(f'{shown(value)} is not the path of a file; write one such as "policy.toml"')
+        raise MistakeError(
+            f'{shown(value)} is not the path of a file; write one such as "policy.toml"'
+        )
     return value
 
 
@@ -198,11 +236,15 @@ def database_name(value: object) -> str:
     if unfit := _UNFIT_DATABASES.get(name):
         raise MistakeError(f'{shown(name)} {unfit}; write "postgres", or one of your own databases')
     if len(name.encode()) > LONGEST_NAME:
-        raise MistakeError(f"{shown(name)} has more than the {LONGEST_NAME} bytes that PostgreSQL keeps; shorten it")
+        raise MistakeError(
+            f"{shown(name)} has more than the {LONGEST_NAME} bytes that PostgreSQL keeps; shorten "
+            "it"
+        )
     return name
 
 
-# In the ARN by which IAM lets a role log in, "*" and "?" would let others in as well, and "$" begins a variable.
+# In the ARN by which IAM lets a role log in, "*" and "?" would let others in as well, and "$"
+# begins a variable.
 _role = matching(
     rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}",
     "a role's name",
@@ -220,19 +262,25 @@ def role(value: object) -> str:
     name = _role(value)
     for names, whose in _TAKEN_ROLES.items():
         if re.fullmatch(names, name):
-            raise MistakeError(f'{shown(name)} {whose}; write a role of the guard\'s own, such as "connection_guard"')
+            raise MistakeError(
+                f"{shown(name)} {whose}; write a role of the guard's own, such as "
+                f'"connection_guard"'
+            )
     return name
 
 
 def same_role(database_role: str | None) -> Reader[str]:
-    """Reads the role of a proxy with end-to-end IAM authentication; any passes where the database's is None."""
+    """Reads the role of a proxy with end-to-end IAM authentication; any passes where the database's
+    is None.
+    """
 
     def read(value: object) -> str:
         name = role(value)
         if database_role is not None and name != database_role:
             raise MistakeError(
-                f"{shown(name)} is not the database's role, {shown(database_role)}, and with end-to-end IAM "
-                "authentication one role serves both doors; leave it out, or write it above [databases.proxy]"
+                f"{shown(name)} is not the database's role, {shown(database_role)}, and with "
+                "end-to-end IAM authentication one role serves both doors; leave it out, or write "
+                "it above [databases.proxy]"
             )
         return name
 
@@ -246,8 +294,10 @@ def other_role(database_role: str | None) -> Reader[str]:
         name = role(value)
         if name == database_role:
             raise MistakeError(
-                f"{shown(name)} is the database's role as well, and rds_iam, by which that logs in with a token, rules "
-                'out the password that the proxy has; write a second role, such as "connection_guard_proxy"'
+                f"{shown(name)} is the database's role as well, and rds_iam, by which that logs in "
+                "with a token, rules out the password that the proxy has; write a second role, "
+                "such as "
+                '"connection_guard_proxy"'
             )
         return name
 
@@ -260,7 +310,8 @@ instance_class = matching(r"db(\.[a-z0-9-]+)+", "a DB instance class", 'one such
 def expression(value: object) -> str | int:
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise MistakeError(
-            f"{shown(value)} is neither a whole number nor text; write what the parameter group says, such as 200 or "
+            f"{shown(value)} is neither a whole number nor text; write what the parameter group "
+            "says, such as 200 or "
             '"LEAST({DBInstanceClassMemory/9531392},5000)"'
         )
     return value
@@ -275,15 +326,18 @@ def memory(value: object) -> float:
 def capacity(value: object) -> float:
     """Whether Aurora takes it is for estimate_serverless to say."""
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise MistakeError(f"{shown(value)} is not a number; write Aurora capacity units without quotes, such as 8")
+        raise MistakeError(
+            f"{shown(value)} is not a number; write Aurora capacity units without quotes, such as 8"
+        )
     return value
 
 
 def resource_id(*prefixes: str) -> Reader[str]:
-    """What IAM knows a server by, which is not its identifier: one that begins with any of the prefixes.
+    """What IAM knows a server by, which is not its identifier: one that begins with any of the
+    prefixes.
 
-    Amazon RDS User Guide, "Creating and using an IAM policy for IAM database access": of an Aurora instance it is the
-    cluster's.
+    Amazon RDS User Guide, "Creating and using an IAM policy for IAM database access": of an Aurora
+    instance it is the cluster's.
     """
     examples = " or ".join(f'"{prefix}-ABCDEFGHIJKLMNOPQRSTUVWXYZ"' for prefix in prefixes)
     advice = f"the one that the console shows under Configuration, such as {examples}"
@@ -291,11 +345,14 @@ def resource_id(*prefixes: str) -> Reader[str]:
 
 
 proxy_resource_id = matching(
-    "prx-[A-Za-z0-9]+", "a proxy's resource id", 'the last part of its ARN, such as "prx-0123456789abcdef0"'
+    "prx-[A-Za-z0-9]+",
+    "a proxy's resource id",
+    'the last part of its ARN, such as "prx-0123456789abcdef0"',
 )
 
 
-# Endpoints. Certificates are checked against exactly these names, so that an alias of one would not do.
+# Endpoints. Certificates are checked against exactly these names, so that an alias of one would not
+# do.
 
 _ENDPOINT = re.compile(
     r"(?P<name>[a-z][a-z0-9-]*)\.(?:endpoint\.)?"
@@ -308,10 +365,13 @@ _SHAPES = {
     "proxy": "NAME.proxy-xxxx.REGION.rds.amazonaws.com",
 }
 _OTHERS_BEHIND_A_CLUSTER = (
-    "is a cluster's endpoint, and after a failover an instance's alarm would watch another server than it reaches; "
-    f"write cluster = in place of instance =, or the instance's own endpoint, {_SHAPES['instance']}"
+    "is a cluster's endpoint, and after a failover an instance's alarm would watch another server "
+    "than it reaches; write cluster = in place of instance =, or the instance's own endpoint, "
+    f"{_SHAPES['instance']}"
 )
-_READERS_BEHIND = f"and the guard must reach the writer; write the cluster endpoint, {_SHAPES['cluster']}"
+_READERS_BEHIND = (
+    f"and the guard must reach the writer; write the cluster endpoint, {_SHAPES['cluster']}"
+)
 _WRONG_KINDS = {
     ("instance", "cluster"): _OTHERS_BEHIND_A_CLUSTER,
     ("instance", "cluster-ro"): _OTHERS_BEHIND_A_CLUSTER,
@@ -328,8 +388,9 @@ EMULATED_ACCOUNT = "000000000000"  # AWS gives it to nobody; its emulators go by
 def endpoint(of: str, name: str | None, deploy: Mapping[str, Any]) -> Reader[tuple[str, int]]:
     """Read "host" or "host:port" of an "instance", a "cluster" or a "proxy".
 
-    It must be that of the identifier `name`, unless that is None, and lie in the region of `deploy`, unless that is
-    missing. Behind an emulator of AWS the databases are on this machine: then "localhost" passes for any.
+    It must be that of the identifier `name`, unless that is None, and lie in the region of
+    `deploy`, unless that is missing. Behind an emulator of AWS the databases are on this machine:
+    then "localhost" passes for any.
     """
     region = deploy.get("region")
 
@@ -340,17 +401,23 @@ def endpoint(of: str, name: str | None, deploy: Mapping[str, Any]) -> Reader[tup
         match = _ENDPOINT.fullmatch(host)
         if match is None:
             raise MistakeError(
-                f"{shown(host)} is not an endpoint of RDS; write the name that the console shows, {_SHAPES[of]}, since "
-                "the certificate is checked against it"
+                f"{shown(host)} is not an endpoint of RDS; write the name that the console shows, "
+                f"{_SHAPES[of]}, since the certificate is checked against it"
             )
         found = match["kind"] or "instance"
         if wrong := _wrong_kind(of, found):
             raise MistakeError(f"{shown(host)} {wrong}")
         mistakes = []
         if name is not None and match["name"] != name:
-            mistakes.append(f"{shown(host)} is not that of {shown(name)}, with which it would begin; correct either")
+            mistakes.append(
+                f"{shown(host)} is not that of {shown(name)}, with which it would begin; correct "
+                "either"
+            )
         if region is not None and match["region"] != region:
-            mistakes.append(f"{shown(host)} lies in {match['region']}, and deploy.region is {region}; correct either")
+            mistakes.append(
+                f"{shown(host)} lies in {match['region']}, and deploy.region is {region}; correct "
+                "either"
+            )
         if mistakes:
             raise MistakeError(*mistakes)
         return host, port
@@ -363,11 +430,17 @@ def _host_and_port(value: object, of: str) -> tuple[str, int]:
         raise MistakeError(f"{shown(value)} is not an endpoint; write {_SHAPES[of]}")
     if "@" in value or "/" in value:
         raise MistakeError(
-            f"what stands here (not shown, it may hold a password) is not an endpoint but a URL; write {_SHAPES[of]}"
+            "what stands here (not shown, it may hold a password) is not an endpoint but a URL; "
+            f"write {_SHAPES[of]}"
         )
     host, _, port = value.partition(":")
-    if ":" in value and not (re.fullmatch("[0-9]{1,5}", port, re.ASCII) and 1 <= int(port) <= 65535):
-        raise MistakeError(f"{shown(value)} ends in no port; write a number from 1 to 65535, or leave it out for 5432")
+    if ":" in value and not (
+        re.fullmatch("[0-9]{1,5}", port, re.ASCII) and 1 <= int(port) <= 65535
+    ):
+        raise MistakeError(
+            f"{shown(value)} ends in no port; write a number from 1 to 65535, or leave it out for "
+            "5432"
+        )
     return host.lower(), int(port or 5432)
 
 
@@ -375,7 +448,10 @@ def _wrong_kind(wanted: str, found: str) -> str | None:
     if wanted == "proxy" and found != "proxy":
         return f"is not an RDS Proxy's endpoint; write that, {_SHAPES['proxy']}"
     if wanted != "proxy" and found == "proxy":
-        return f"is an RDS Proxy's endpoint, which belongs under [databases.proxy]; write the {wanted}'s own here"
+        return (
+            "is an RDS Proxy's endpoint, which belongs under [databases.proxy]; write the "
+            f"{wanted}'s own here"
+        )
     return _WRONG_KINDS.get((wanted, found))
 
 
@@ -384,23 +460,33 @@ def _wrong_kind(wanted: str, found: str) -> str | None:
 
 def _id(prefix: str, what: str) -> Reader[str]:
     return matching(
-        rf"{prefix}-(?:[0-9a-f]{{8}}|[0-9a-f]{{17}})", what, f'its id, such as "{prefix}-0123456789abcdef0"'
+        rf"{prefix}-(?:[0-9a-f]{{8}}|[0-9a-f]{{17}})",
+        what,
+        f'its id, such as "{prefix}-0123456789abcdef0"',
     )
 
 
 vpc = _id("vpc", "a VPC")
 # AWS Lambda API Reference, VpcConfig.
-subnets = one_to(16, _id("subnet", "a subnet"), "and Lambda takes 16; name the two or three that the guard may use")
+subnets = one_to(
+    16,
+    _id("subnet", "a subnet"),
+    "and Lambda takes 16; name the two or three that the guard may use",
+)
 # Amazon RDS User Guide, "Quotas and constraints for Amazon RDS".
 security_groups = one_to(
-    5, _id("sg", "a security group"), "and RDS takes 5; name one of its own, which is enough to let the guard in"
+    5,
+    _id("sg", "a security group"),
+    "and RDS takes 5; name one of its own, which is enough to let the guard in",
 )
 
 
 def availability_zone(region: str | None) -> Reader[str]:
     advice = f'its name, such as "{region or EXAMPLE_REGION}a"'
     return matching(
-        f"{re.escape(region) if region else _REGION}[a-z]", f"an availability zone of {region or 'AWS'}", advice
+        f"{re.escape(region) if region else _REGION}[a-z]",
+        f"an availability zone of {region or 'AWS'}",
+        advice,
     )
 
 
@@ -413,17 +499,23 @@ def example_secret(region: str | None) -> str:
 
 def secret_arn(region: str | None) -> Reader[str]:
     """A whole ARN, with the six characters that AWS Secrets Manager adds to the name."""
-    shape = rf"arn:aws:secretsmanager:{re.escape(region) if region else _REGION}:[0-9]{{12}}:secret:"
+    shape = (
+        rf"arn:aws:secretsmanager:{re.escape(region) if region else _REGION}:[0-9]{{12}}:secret:"
+    )
 
     def read(value: object) -> str:
-        if not isinstance(value, str) or not re.fullmatch(shape + r"[\w/+=.@!-]+-[A-Za-z0-9]{6}", value, re.ASCII):
+        if not isinstance(value, str) or not re.fullmatch(
+            shape + r"[\w/+=.@!-]+-[A-Za-z0-9]{6}", value, re.ASCII
+        ):
             raise MistakeError(
                 "what stands here (not shown, it may be a password) is not the ARN of a secret in "
-                f"{region or 'AWS Secrets Manager'}; write one such as {shown(example_secret(region))}"
+                f"{region or 'AWS Secrets Manager'}; write one such as "
+                f"{shown(example_secret(region))}"
             )
         if ":secret:rds!" in value:
             raise MistakeError(
-                "RDS keeps the master user's password there; write the ARN of a secret of the role's own"
+                "RDS keeps the master user's password there; write the ARN of a secret of the "
+                "role's own"
             )
         return value
 
@@ -432,5 +524,12 @@ def secret_arn(region: str | None) -> Reader[str]:
 
 def key_arn(region: str | None) -> Reader[str]:
     shape = rf"arn:aws:kms:{re.escape(region) if region else _REGION}:[0-9]{{12}}:key/[A-Za-z0-9-]+"
-    example = f'"arn:aws:kms:{region or EXAMPLE_REGION}:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"'
-    return matching(shape, f"the ARN of a KMS key in {region or 'AWS'}", f"one such as {example}, never an alias")
+    example = (
+        f'"arn:aws:kms:{region or EXAMPLE_REGION}:123456789012:key/'
+        '01234567-89ab-cdef-0123-456789abcdef"'
+    )
+    return matching(
+        shape,
+        f"the ARN of a KMS key in {region or 'AWS'}",
+        f"one such as {example}, never an alias",
+    )

@@ -1,7 +1,8 @@
-"""What max_connections comes to on a class of instance: reckoned without asking AWS, and never more than it really is.
+"""What max_connections comes to on a class of instance: reckoned without asking AWS, and never more
+than it really is.
 
-RDS computes the parameter from an expression over DBInstanceClassMemory: the memory of the class less what RDS and the
-operating system keep for themselves, a figure that AWS does not publish.
+RDS computes the parameter from an expression over DBInstanceClassMemory: the memory of the class
+less what RDS and the operating system keep for themselves, a figure that AWS does not publish.
 """
 
 import re
@@ -15,11 +16,13 @@ from connection_guard.configuration.policy.values import MistakeError, shown
 from connection_guard.errors import ConfigurationError
 
 DEFAULT_EXPRESSION = "LEAST({DBInstanceClassMemory/9531392},5000)"
-FEWEST_CONNECTIONS = 6  # what RDS takes (Amazon RDS User Guide, "Quotas and constraints", maximum connections)
+FEWEST_CONNECTIONS = (
+    6  # what RDS takes (Amazon RDS User Guide, "Quotas and constraints", maximum connections)
+)
 
-# What clients cannot get: superuser_reserved_connections 3, rds.rds_superuser_reserved_connections 2,
-# rds.rds_reserved_connections 2 and the 2 reserved_connections that README.md asks for. A db.t4g.micro, whose
-# max_connections is 79, refuses them at about 70.
+# What clients cannot get: superuser_reserved_connections 3, rds.rds_superuser_reserved_connections
+# 2, rds.rds_reserved_connections 2 and the 2 reserved_connections that README.md asks for. A
+# db.t4g.micro, whose max_connections is 79, refuses them at about 70.
 MOST_RESERVED = 9
 
 GIB = 1024**3
@@ -30,7 +33,9 @@ MOST_CONNECTIONS_BELOW_ONE_ACU = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure for max_connections, and a sentence that says whether it is an estimate and how it was reached."""
+    """A figure for max_connections, and a sentence that says whether it is an estimate and how it
+    was reached.
+    """
 
     max_connections: int
     explanation: str
@@ -50,16 +55,22 @@ class Hardware:
 
 
 def estimate(
-    instance_class: str, expression: str | int = DEFAULT_EXPRESSION, *, place: str, memory_gib: float | None = None
+    instance_class: str,
+    expression: str | int = DEFAULT_EXPRESSION,
+    *,
+    place: str,
+    memory_gib: float | None = None,
 ) -> Estimate:
     """What max_connections comes to on a class such as "db.r6g.large".
 
-    `memory_gib` is the class's published memory, for a class that is not known here. `place` names the database in
-    messages. Raises ConfigurationError with one line that names the key: instance_class, max_connections or memory_gib.
+    `memory_gib` is the class's published memory, for a class that is not known here. `place` names
+    the database in messages. Raises ConfigurationError with one line that names the key:
+    instance_class, max_connections or memory_gib.
     """
     if memory_gib is not None and (known := KNOWN_CLASSES.get(instance_class)):
         raise ConfigurationError(
-            f"{place}: memory_gib: {shown(instance_class)} is known to have {known.memory_gib:g} GiB; leave it out"
+            f"{place}: memory_gib: {shown(instance_class)} is known to have {known.memory_gib:g} "
+            "GiB; leave it out"
         )
     if not _has_formula(expression):
         value = _evaluate(expression, {}, place)
@@ -70,33 +81,50 @@ def estimate(
         except MistakeError as mistake:
             raise ConfigurationError(f"{place}: instance_class: {mistake}") from None
         memory_gib = hardware.memory_gib
-        variables = {"DBInstanceClassMemory": database_memory(memory_gib), "DBInstanceVCPU": hardware.vcpus}
+        variables = {
+            "DBInstanceClassMemory": database_memory(memory_gib),
+            "DBInstanceVCPU": hardware.vcpus,
+        }
     elif 0 < memory_gib < float("inf"):
         variables = {"DBInstanceClassMemory": database_memory(memory_gib)}
     else:
-        raise ConfigurationError(f"{place}: memory_gib: {shown(memory_gib)} is not a size in GiB; write, say, 16")
+        raise ConfigurationError(
+            f"{place}: memory_gib: {shown(memory_gib)} is not a size in GiB; write, say, 16"
+        )
     value = _evaluate(expression, variables, place)
     return Estimate(value, _explanation(value, expression, instance_class, memory_gib))
 
 
 def estimate_serverless(
-    minimum_acu: float, maximum_acu: float, expression: str | int = DEFAULT_EXPRESSION, *, place: str
+    minimum_acu: float,
+    maximum_acu: float,
+    expression: str | int = DEFAULT_EXPRESSION,
+    *,
+    place: str,
 ) -> Estimate:
-    """What max_connections comes to on Aurora Serverless v2, which goes by the maximum of its capacity range.
+    """What max_connections comes to on Aurora Serverless v2, which goes by the maximum of its
+    capacity range.
 
-    Where the minimum is 0 or 0.5 ACUs it is at most 2,000 (Amazon Aurora User Guide, "Maximum connections for Aurora
-    Serverless v2"). Raises ConfigurationError with one line that names the key: minimum_acu, maximum_acu or
-    max_connections.
+    Where the minimum is 0 or 0.5 ACUs it is at most 2,000 (Amazon Aurora User Guide, "Maximum
+    connections for Aurora Serverless v2"). Raises ConfigurationError with one line that names the
+    key: minimum_acu, maximum_acu or max_connections.
     """
     least = max(minimum_acu, 1)
-    for key, capacity, lowest in (("minimum_acu", minimum_acu, 0), ("maximum_acu", maximum_acu, least)):
+    for key, capacity, lowest in (
+        ("minimum_acu", minimum_acu, 0),
+        ("maximum_acu", maximum_acu, least),
+    ):
         if not (lowest <= capacity <= MOST_ACUS and 2 * capacity % 1 == 0):
             what_to_do = f"write {lowest:g} to {MOST_ACUS}, in steps of 0.5"
-            raise ConfigurationError(f"{place}: {key}: {shown(capacity)} is not a capacity here; {what_to_do}")
+            raise ConfigurationError(
+                f"{place}: {key}: {shown(capacity)} is not a capacity here; {what_to_do}"
+            )
     memory_gib = maximum_acu * GIB_PER_ACU
     value = _evaluate(expression, {"DBInstanceClassMemory": database_memory(memory_gib)}, place)
     if _has_formula(expression):
-        explanation = _explanation(value, expression, f"Serverless v2 at {maximum_acu:g} ACUs", memory_gib)
+        explanation = _explanation(
+            value, expression, f"Serverless v2 at {maximum_acu:g} ACUs", memory_gib
+        )
     else:
         explanation = _explanation_of_constant(value)
     if minimum_acu < 1 and value > MOST_CONNECTIONS_BELOW_ONE_ACU:
@@ -106,16 +134,19 @@ def estimate_serverless(
 
 
 def database_memory(memory_gib: float) -> int:
-    """The bytes that DBInstanceClassMemory is at the least, on a class of this much published memory.
+    """The bytes that DBInstanceClassMemory is at the least, on a class of this much published
+    memory.
 
-    What RDS really keeps is between 0.2 GiB and 0.3 GiB of 1 GiB, and a twentieth of large classes; where AWS itself
-    reckons with GB instead of GiB (db.r5.large, db.r4.large) it is a ninth. A tenth and a quarter of a GiB is more than
-    any known figure, and leaves every one of them within a fifth of the truth.
+    What RDS really keeps is between 0.2 GiB and 0.3 GiB of 1 GiB, and a twentieth of large classes;
+    where AWS itself reckons with GB instead of GiB (db.r5.large, db.r4.large) it is a ninth. A
+    tenth and a quarter of a GiB is more than any known figure, and leaves every one of them within
+    a fifth of the truth.
     """
     return max(floor((0.9 * memory_gib - 0.25) * GIB), 0)
 
 
-# The classes on which RDS runs PostgreSQL (Amazon RDS User Guide, "Hardware specifications for DB instance classes").
+# The classes on which RDS runs PostgreSQL (Amazon RDS User Guide, "Hardware specifications for DB
+# instance classes").
 
 _TO_16 = ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge")
 _TO_24 = (*_TO_16, "24xlarge")
@@ -168,10 +199,15 @@ KNOWN_CLASSES = {
         for family, (gib_per_vcpu, sizes) in _FAMILIES.items()
         for size in sizes
     },
-    **{f"db.{family}.{size}": hardware for family in ("t2", "t3", "t4g") for size, hardware in _BURSTABLE.items()},
+    **{
+        f"db.{family}.{size}": hardware
+        for family in ("t2", "t3", "t4g")
+        for size, hardware in _BURSTABLE.items()
+    },
     "db.t2.micro": Hardware(1, 1),
     "db.t2.small": Hardware(2, 1),
-    # 0.613 GiB were published, but a max_connections of {DBInstanceClassMemory/31457280} was 26 there: 0.76 GiB.
+    # 0.613 GiB were published, but a max_connections of {DBInstanceClassMemory/31457280} was 26
+    # there: 0.76 GiB.
     "db.t1.micro": Hardware(1, 1),
     "db.m1.small": Hardware(1.7, 1),
     "db.m1.medium": Hardware(3.75, 1),
@@ -195,23 +231,27 @@ def _unknown_class(instance_class: str) -> str:
     if instance_class == "db.serverless":
         return f"{shown(instance_class)} has no memory of its own; give minimum_acu and maximum_acu"
     if not instance_class.startswith("db."):
-        return f'{shown(instance_class)} is not a DB instance class; write one such as "db.r6g.large"'
+        return (
+            f'{shown(instance_class)} is not a DB instance class; write one such as "db.r6g.large"'
+        )
     unknown = f"{shown(instance_class)} is not known here as a class on which RDS runs PostgreSQL"
     family = ".".join(instance_class.split(".")[:2])
-    if sizes := [name.removeprefix(f"{family}.") for name in KNOWN_CLASSES if name.startswith(f"{family}.")]:
+    if sizes := [
+        name.removeprefix(f"{family}.") for name in KNOWN_CLASSES if name.startswith(f"{family}.")
+    ]:
         unknown += f", and {family} comes as {', '.join(sizes)}"
-    return f"{unknown}; correct it, or write max_connections as a number, or the class's memory as memory_gib"
+    return (
+        f"{unknown}; correct it, or write max_connections as a number, or the class's memory as "
+        "memory_gib"
+    )
 
 
-# The language of parameter values (Amazon RDS User Guide, "Specifying DB parameters"). Quotients are truncated. Nothing
-# in it makes a value fall as memory grows, so a memory that is too low never gives a value that is too high.
-#
-#   sum      = value { "+" value }
-#   value    = [ "-" ] integer | function | formula
-#   function = ( "LEAST" | "GREATEST" | "SUM" ) "(" sum { "," sum } ")"
-#   formula  = [ "$" ] "{" product { "+" product } "}"
-#   product  = factor { "*" factor | "/" integer }
-#   factor   = integer | variable | "log" "(" product ")"
+# The language of parameter values (Amazon RDS User Guide, "Specifying DB parameters"). Quotients
+# are truncated. Nothing in it makes a value fall as memory grows, so a memory that is too low never
+# gives a value that is too high.  sum      = value { "+" value } value    = [ "-" ] integer |
+# function | formula function = ( "LEAST" | "GREATEST" | "SUM" ) "(" sum { "," sum } ")" formula  =
+# [ "$" ] "{" product { "+" product } "}" product  = factor { "*" factor | "/" integer } factor   =
+# integer | variable | "log" "(" product ")"
 
 _LONGEST_EXPRESSION = 500  # this bounds the depth of its nesting, too
 _TOKEN = re.compile(r"[0-9]+|[A-Za-z_]+|\S")
@@ -224,7 +264,9 @@ _VARIABLES = (
 
 
 def evaluate(expression: str, variables: Mapping[str, int]) -> int:
-    """What a parameter's expression comes to; raises MistakeError that says what is wrong with it."""
+    """What a parameter's expression comes to; raises MistakeError that says what is wrong with
+    it.
+    """
     if len(expression) > _LONGEST_EXPRESSION:
         raise MistakeError(f"{shown(expression)} is longer than {_LONGEST_EXPRESSION} characters")
     tokens = deque([*_TOKEN.findall(expression), _END])
@@ -254,8 +296,12 @@ def _value(tokens: deque[str], variables: Mapping[str, int]) -> int:
     if token.upper() in _FUNCTIONS:
         return _function(tokens, variables)
     if token in _VARIABLES or token.lower() == "log":
-        raise MistakeError(f'a formula stands in braces, such as "{{DBInstanceVCPU*100}}": {token} stands outside')
-    raise MistakeError(f"{_named(token)} stands where an integer, a formula in braces or a function must")
+        raise MistakeError(
+            f'a formula stands in braces, such as "{{DBInstanceVCPU*100}}": {token} stands outside'
+        )
+    raise MistakeError(
+        f"{_named(token)} stands where an integer, a formula in braces or a function must"
+    )
 
 
 def _function(tokens: deque[str], variables: Mapping[str, int]) -> int:
@@ -269,7 +315,9 @@ def _function(tokens: deque[str], variables: Mapping[str, int]) -> int:
 
 
 def _formula(tokens: deque[str], variables: Mapping[str, int]) -> int:
-    _took(tokens, "$")  # the default parameter groups write some formulas with it: ${DBInstanceVCPU*2}
+    _took(
+        tokens, "$"
+    )  # the default parameter groups write some formulas with it: ${DBInstanceVCPU*2}
     _take(tokens, "{")
     total = _product(tokens, variables)
     while _took(tokens, "+"):
@@ -301,7 +349,9 @@ def _factor(tokens: deque[str], variables: Mapping[str, int]) -> int:
     if name in variables:
         return variables[name]
     if name in _VARIABLES:
-        raise MistakeError(f"{name} is not known before a database is asked; write max_connections as a number")
+        raise MistakeError(
+            f"{name} is not known before a database is asked; write max_connections as a number"
+        )
     known = ", ".join(("integer", "log", *variables))
     raise MistakeError(f"{_named(name)} stands where one of these must: {known}")
 
@@ -354,9 +404,18 @@ def _evaluate(expression: str | int, variables: Mapping[str, int], place: str) -
     except MistakeError as mistake:
         raise ConfigurationError(f"{place}: max_connections: {mistake}") from None
     if not FEWEST_CONNECTIONS <= value <= MOST_CONNECTIONS:
-        allowed = f"RDS takes {FEWEST_CONNECTIONS} to {MOST_CONNECTIONS}; write what the database answers to SHOW"
-        comes_to = f"{shown(expression)} comes to {shown(value)}" if _has_formula(expression) else shown(expression)
-        raise ConfigurationError(f"{place}: max_connections: {comes_to}, but {allowed} max_connections")
+        allowed = (
+            f"RDS takes {FEWEST_CONNECTIONS} to {MOST_CONNECTIONS}; write what the database "
+            "answers to SHOW"
+        )
+        comes_to = (
+            f"{shown(expression)} comes to {shown(value)}"
+            if _has_formula(expression)
+            else shown(expression)
+        )
+        raise ConfigurationError(
+            f"{place}: max_connections: {comes_to}, but {allowed} max_connections"
+        )
     return value
 
 
@@ -365,8 +424,9 @@ def _explanation(value: int, expression: str | int, of: str, memory_gib: float) 
         return f"max_connections is {value}: {expression} on {of}."
     left = database_memory(memory_gib) / GIB
     return (
-        f"max_connections is estimated, rather low than high, at {value}: of the {memory_gib:g} GiB of {of} at least "
-        f"{left:.2f} GiB are left to the database, with which {expression} comes to that."
+        f"max_connections is estimated, rather low than high, at {value}: of the {memory_gib:g} "
+        f"GiB of {of} at least {left:.2f} GiB are left to the database, with which {expression} "
+        "comes to that."
     )
 
 

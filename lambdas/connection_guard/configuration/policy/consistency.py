@@ -1,4 +1,6 @@
-"""Whether what is right by itself makes sense together: limits that contradict, rules that can never match."""
+"""Whether what is right by itself makes sense together: limits that contradict, rules that can
+never match.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,27 +15,32 @@ from connection_guard.core.database.session import SessionState
 from connection_guard.core.decision.decide import AMAZON_ROLES
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
 
-LONGEST_PAUSES = timedelta(seconds=20)  # of one run, which ends within a minute: then comes the next pulse
+LONGEST_PAUSES = timedelta(
+    seconds=20
+)  # of one run, which ends within a minute: then comes the next pulse
 
 
 def contradictory_limits(limits: Limits) -> Iterator[str]:
     if limits.most_per_run > limits.most_per_hour:
         yield (
-            f"limits: most_per_run: {limits.most_per_run} is more than most_per_hour allows, {limits.most_per_hour}; "
-            "lower it, or raise most_per_hour"
+            f"limits: most_per_run: {limits.most_per_run} is more than most_per_hour allows, "
+            f"{limits.most_per_hour}; lower it, or raise most_per_hour"
         )
     pauses = ceil(limits.most_per_run / limits.batch_size) - 1
     if pauses * limits.pause_between_batches > LONGEST_PAUSES:
         longest = LONGEST_PAUSES // timedelta(milliseconds=1) // pauses
         yield (
-            f"limits: pause_between_batches: {limits.most_per_run} sessions in batches of {limits.batch_size} make "
-            f"{pauses} pauses, and a run has {LONGEST_PAUSES.seconds} s for all of them; "
+            f"limits: pause_between_batches: {limits.most_per_run} sessions in batches of "
+            f"{limits.batch_size} make {pauses} pauses, and a run has {LONGEST_PAUSES.seconds} s "
+            "for all of them; "
             f'write at most "{longest}ms", or lower most_per_run'
         )
 
 
 def target_not_below_warning(policy: Policy, warning_percent: float) -> str | None:
-    """What is wrong with the policy's target beside the warning alarm's threshold, None where nothing is."""
+    """What is wrong with the policy's target beside the warning alarm's threshold, None where
+    nothing is.
+    """
     target = policy.limits.target_percent
     if target < warning_percent:
         return None
@@ -49,8 +56,8 @@ def rules_that_spare_in_vain(rules: Mapping[str, Rule]) -> Iterator[str]:
             is_above_termination = True
         elif not is_above_termination:
             yield (
-                f"{place}: spares nobody, since no rule below it terminates; move it above the rules that it makes an "
-                "exception from, or remove it"
+                f"{place}: spares nobody, since no rule below it terminates; move it above the "
+                "rules that it makes an exception from, or remove it"
             )
 
 
@@ -58,7 +65,10 @@ def tiers_that_enforce_nothing(modes: Mapping[Tier, Mode], rules: Iterable[Rule]
     terminating = {tier for rule in rules if rule.action is Action.TERMINATE for tier in rule.tiers}
     for tier, mode in modes.items():
         if mode is Mode.ENFORCE and tier not in terminating:
-            yield f'tiers: {tier}: "enforce", but no rule terminates at {tier}; add one, or write "observe"'
+            yield (
+                f'tiers: {tier}: "enforce", but no rule terminates at {tier}; add one, or write '
+                '"observe"'
+            )
 
 
 def names_used_twice(rules: Mapping[str, Rule]) -> Iterator[str]:
@@ -66,18 +76,26 @@ def names_used_twice(rules: Mapping[str, Rule]) -> Iterator[str]:
     places: dict[str, str] = {}
     for place, rule in rules.items():
         if places.setdefault(rule.name, place) != place:
-            yield f"{place}: name: {places[rule.name]} has it as well, and reports tell rules by name; change one"
+            yield (
+                f"{place}: name: {places[rule.name]} has it as well, and reports tell rules by "
+                "name; change one"
+            )
 
 
 def rules_that_never_match(rules: Mapping[str, Rule], protection: Protection) -> Iterator[str]:
-    """Rules to which what comes before them certainly leaves no session. `rules` maps the place of each, in order."""
+    """Rules to which what comes before them certainly leaves no session. `rules` maps the place of
+    each, in order.
+    """
     amazon = f"the built-in sparing of {', '.join(sorted(AMAZON_ROLES))}"
     protections = {amazon: Protection(tuple(AMAZON_ROLES), (), (), ()), "[protect]": protection}
     earlier: dict[str, Rule] = {}
     for place, rule in rules.items():
         if deciders := _deciders(rule, protections, earlier):
             names = " and ".join(name for name in (*protections, *earlier) if name in deciders)
-            yield f"{place}: can never match: every session that it names falls to {names}; move, change or remove it"
+            yield (
+                f"{place}: can never match: every session that it names falls to {names}; move, "
+                "change or remove it"
+            )
         earlier[place] = rule
 
 
@@ -106,8 +124,12 @@ def _parts(rule: Rule) -> Iterator[_Part]:
     return (_Part(*combination, rule.older_than) for combination in combinations)
 
 
-def _deciders(rule: Rule, protections: Mapping[str, Protection], earlier: Mapping[str, Rule]) -> set[str]:
-    """The names of what decides about every session of the rule; empty where some may be left to it."""
+def _deciders(
+    rule: Rule, protections: Mapping[str, Protection], earlier: Mapping[str, Rule]
+) -> set[str]:
+    """The names of what decides about every session of the rule; empty where some may be left to
+    it.
+    """
     deciders: set[str] = set()
     for part in _parts(rule):
         decider = _decider(part, protections, earlier)
@@ -117,8 +139,12 @@ def _deciders(rule: Rule, protections: Mapping[str, Protection], earlier: Mappin
     return deciders
 
 
-def _decider(part: _Part, protections: Mapping[str, Protection], earlier: Mapping[str, Rule]) -> str | None:
-    """The name of what certainly decides about every session of the part; None where nothing certainly does."""
+def _decider(
+    part: _Part, protections: Mapping[str, Protection], earlier: Mapping[str, Rule]
+) -> str | None:
+    """The name of what certainly decides about every session of the part; None where nothing
+    certainly does.
+    """
     for name, protection in protections.items():
         if _protects(protection, part):
             return name
@@ -156,7 +182,8 @@ def _any_glob_covers(globs: Iterable[str], covered: str) -> bool:
 def _glob_covers(glob: str, covered: str) -> bool:
     """Whether everything that `covered` matches certainly matches `glob` too.
 
-    A wildcard of `covered` has to fall to a "*" of `glob`: taken as plain characters, nothing else there matches them.
+    A wildcard of `covered` has to fall to a "*" of `glob`: taken as plain characters, nothing else
+    there matches them.
     """
     if "?" in glob or "[" in glob:
         return glob == covered
@@ -167,5 +194,6 @@ def _any_network_covers(
     networks: Iterable[IPv4Network | IPv6Network], covered: IPv4Network | IPv6Network | None
 ) -> bool:
     return covered is not None and any(
-        covered.network_address in network and network.prefixlen <= covered.prefixlen for network in networks
+        covered.network_address in network and network.prefixlen <= covered.prefixlen
+        for network in networks
     )

@@ -1,4 +1,6 @@
-"""Reads policy.toml: the keys of its tables, and every mistake at once, each with its place and what would be right."""
+"""Reads policy.toml: the keys of its tables, and every mistake at once, each with its place and
+what would be right.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,14 +10,16 @@ from connection_guard.configuration.toml.tables import Key, parse_document, read
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
 from connection_guard.errors import ConfigurationError
 
-MOST_CONNECTIONS = 262_143  # the highest max_connections that PostgreSQL takes (pg_settings.max_val)
+MOST_CONNECTIONS = (
+    262_143  # the highest max_connections that PostgreSQL takes (pg_settings.max_val)
+)
 
 
 def parse_policy(text: str, source: str = "policy.toml") -> Policy:
     """The policy that the text describes; `source` names it in messages.
 
-    Raises ConfigurationError with one line for every mistake. Whether values make sense together is judged where each
-    of them is right by itself.
+    Raises ConfigurationError with one line for every mistake. Whether values make sense together is
+    judged where each of them is right by itself.
     """
     document = parse_document(text, source, "each rule begins with [[rules]]")
     mistakes = [unknown(key, _TABLES) for key in document if key not in _TABLES]
@@ -59,9 +63,13 @@ _RULE = {
     "action": Key("action", values.one_of(Action), '"terminate"'),
     "roles": Key("roles", _SOME_GLOBS, default=()),
     "databases": Key("databases", _SOME_GLOBS, default=()),
-    "applications": Key("applications", values.list_of(values.application_glob, if_empty=_LEAVE_OUT), default=()),
+    "applications": Key(
+        "applications", values.list_of(values.application_glob, if_empty=_LEAVE_OUT), default=()
+    ),
     "clients": Key("clients", values.list_of(values.network, if_empty=_LEAVE_OUT), default=()),
-    "tiers": Key("tiers", values.set_of(values.one_of(Tier), if_empty=_LEAVE_OUT), default=frozenset(Tier)),
+    "tiers": Key(
+        "tiers", values.set_of(values.one_of(Tier), if_empty=_LEAVE_OUT), default=frozenset(Tier)
+    ),
 }
 
 _EVEN_IF = {
@@ -71,7 +79,11 @@ _EVEN_IF = {
 
 _TERMINATING_RULE = {
     **_RULE,
-    "states": Key("states", values.set_of(values.state, if_empty='name at least one, such as "idle"'), '["idle"]'),
+    "states": Key(
+        "states",
+        values.set_of(values.state, if_empty='name at least one, such as "idle"'),
+        '["idle"]',
+    ),
     # At least a second: a healthy session is idle for a moment after every statement.
     "older_than": Key("older_than", values.duration_between("1s", "365d"), '"10m"'),
     **_EVEN_IF,
@@ -79,7 +91,11 @@ _TERMINATING_RULE = {
 
 _SPARING_RULE = {
     **_RULE,
-    "states": Key("states", values.set_of(values.state, if_empty=_LEAVE_OUT), default=frozenset(values.VICTIM_STATES)),
+    "states": Key(
+        "states",
+        values.set_of(values.state, if_empty=_LEAVE_OUT),
+        default=frozenset(values.VICTIM_STATES),
+    ),
     "older_than": Key("older_than", values.duration_between("0s", "365d"), default=timedelta()),
     **{key: Key(key, values.only_when_terminating, default=True) for key in _EVEN_IF},
 }
@@ -98,8 +114,12 @@ _LIMITS = {
     "refuse_above": Key("refuse_above_percent", values.percent, "50"),
     "keep_per_pool": Key("keep_per_pool", values.whole_number(0, MOST_CONNECTIONS), "1"),
     "batch_size": Key("batch_size", values.whole_number(1, 50), "50"),
-    "pause_between_batches": Key("pause_between_batches", values.duration_between("0s", "20s"), '"1s"'),
-    "watch_for_reconnects": Key("watch_for_reconnects", values.duration_between("0s", "10s"), '"3s"'),
+    "pause_between_batches": Key(
+        "pause_between_batches", values.duration_between("0s", "20s"), '"1s"'
+    ),
+    "watch_for_reconnects": Key(
+        "watch_for_reconnects", values.duration_between("0s", "10s"), '"3s"'
+    ),
     "attempts": Key("attempts", values.whole_number(1, 1440), "10"),  # one a minute: a day at most
 }
 
@@ -114,7 +134,9 @@ def _read_rules(tables: object, mistakes: list[str]) -> dict[str, Rule]:
     for index, table in enumerate(tables):
         written = table if isinstance(table, dict) else {}
         name, action = written.get("name"), written.get("action")
-        place = f"rules[{index}] {values.shown(name) if isinstance(name, str) else '(counted from 0)'}"
+        place = (
+            f"rules[{index}] {values.shown(name) if isinstance(name, str) else '(counted from 0)'}"
+        )
         keys = _KEYS_BY_ACTION.get(action) if isinstance(action, str) else None
         if fields := read_whole(table, keys or _KEYS_OF_EITHER_ACTION, place, mistakes):
             rules[place] = Rule(**fields)

@@ -1,4 +1,6 @@
-"""The values of a policy file: each reader gives one typed, or says what is wrong with it and what would be right."""
+"""The values of a policy file: each reader gives one typed, or says what is wrong with it and what
+would be right.
+"""
 
 import re
 from collections.abc import Callable, Iterable
@@ -15,7 +17,8 @@ T = TypeVar("T")
 Reader = Callable[[object], T]
 
 VICTIM_STATES = tuple(state for state in SessionState if state not in NEVER_VICTIMS)
-LONGEST_NAME = 63  # bytes: PostgreSQL cuts what is longer (PostgreSQL manual, identifiers and application_name)
+# Bytes: PostgreSQL cuts what is longer (PostgreSQL manual, identifiers and application_name).
+LONGEST_NAME = 63
 
 
 class MistakeError(Exception):
@@ -28,7 +31,8 @@ def one_of(choices: Iterable[T]) -> Reader[T]:
     def read(value: object) -> T:
         if not isinstance(value, str) or value not in by_name:
             raise MistakeError(
-                f"{shown(value)} is not one of {', '.join(map(shown, by_name))}{did_you_mean(value, by_name)}"
+                f"{shown(value)} is not one of "
+                f"{', '.join(map(shown, by_name))}{did_you_mean(value, by_name)}"
             )
         return by_name[value]
 
@@ -37,7 +41,10 @@ def one_of(choices: Iterable[T]) -> Reader[T]:
 
 def state(value: object) -> SessionState:
     if isinstance(value, str) and value in NEVER_VICTIMS:
-        raise MistakeError(f"{shown(value)} sessions are never terminated: what they do cannot be told; leave it out")
+        raise MistakeError(
+            f"{shown(value)} sessions are never terminated: what they do cannot be told; leave it "
+            "out"
+        )
     return one_of(VICTIM_STATES)(value)
 
 
@@ -72,7 +79,9 @@ def set_of(read_one: Reader[T], *, if_empty: str) -> Reader[frozenset[T]]:
 
 def name(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise MistakeError(f"{shown(value)} is not a name; write a line of text that reports can show")
+        raise MistakeError(
+            f"{shown(value)} is not a name; write a line of text that reports can show"
+        )
     return value
 
 
@@ -82,33 +91,45 @@ BRACKETS = re.compile(r"\[!?+\]?+[^\]]*\]")
 
 def glob(value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise MistakeError(f'{shown(value)} is not a name or glob; write one such as "batch" or "batch_*"')
+        raise MistakeError(
+            f'{shown(value)} is not a name or glob; write one such as "batch" or "batch_*"'
+        )
     if "%" in value or ".*" in value:
-        raise MistakeError(f'{shown(value)} looks like a LIKE pattern or a regular expression; a glob is "batch_*"')
+        raise MistakeError(
+            f'{shown(value)} looks like a LIKE pattern or a regular expression; a glob is "batch_*"'
+        )
     if "[" in BRACKETS.sub("", value):
-        raise MistakeError(f'{shown(value)} has a "[" that is never closed; write "[[]" for the character itself')
+        raise MistakeError(
+            f'{shown(value)} has a "[" that is never closed; write "[[]" for the character itself'
+        )
     if "(?!)" in translate(value):  # what fnmatch makes of a range that runs backwards
-        raise MistakeError(f"{shown(value)} has a range that runs backwards and can never match; turn it round")
+        raise MistakeError(
+            f"{shown(value)} has a range that runs backwards and can never match; turn it round"
+        )
     if len(BRACKETS.sub("?", value).replace("*", "").encode(errors="replace")) > LONGEST_NAME:
         raise MistakeError(
-            f"{shown(value)} can never match, since PostgreSQL cuts names to {LONGEST_NAME} bytes; write a "
+            f"{shown(value)} can never match, since PostgreSQL cuts names to {LONGEST_NAME} bytes; "
+            "write a "
             'shorter beginning and "*"'
         )
     return value
 
 
 def application_glob(value: object) -> str:
-    """Read a glob of names as PostgreSQL stores them of an application, which is not as it stores other names.
+    """Read a glob of names as PostgreSQL stores them of an application, which is not as it stores
+    other names.
 
-    Each byte of application_name beyond printable ASCII becomes "?" or "\\xNN" (PostgreSQL manual, application_name).
+    Each byte of application_name beyond printable ASCII becomes "?" or "\\xNN" (PostgreSQL manual,
+    application_name).
     """
     written = glob(value)
     stored = _BEYOND_PRINTABLE_ASCII.sub("*", BRACKETS.sub(_any_text_if_beyond_ascii, written))
     if stored != written:
         raise MistakeError(
-            f"{shown(value)} is not plain ASCII, and PostgreSQL stores other characters of an application_name as "
-            f'"?" (14 and 15) or as "\\xNN" (16 and later); write {shown(_STARS.sub("*", stored))}, which may match '
-            "other names, too"
+            f"{shown(value)} is not plain ASCII, and PostgreSQL stores other characters of an "
+            "application_name as "
+            f'"?" (14 and 15) or as "\\xNN" (16 and later); write '
+            f"{shown(_STARS.sub('*', stored))}, which may match other names, too"
         )
     return written
 
@@ -134,7 +155,8 @@ def network(value: object) -> IPv4Network | IPv6Network:
     except ValueError:
         address = value.partition("/")[0]
         raise MistakeError(
-            f'{shown(value)} has host bits set; write "{lenient}", or "{address}" for that client alone'
+            f'{shown(value)} has host bits set; write "{lenient}", or "{address}" for that '
+            f"client alone"
         ) from None
 
 
@@ -145,7 +167,10 @@ _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d
 def duration(value: object) -> timedelta:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if not match:
-        raise MistakeError(f'{shown(value)} is not a duration; write a number and a unit, such as "90s", "10m" or "2h"')
+        raise MistakeError(
+            f'{shown(value)} is not a duration; write a number and a unit, such as "90s", "10m" '
+            f'or "2h"'
+        )
     try:
         return timedelta(**{_UNITS[match[2]]: float(match[1])})
     except OverflowError:
@@ -158,7 +183,9 @@ def duration_between(least: str, most: str) -> Reader[timedelta]:
     def read(value: object) -> timedelta:
         length = duration(value)
         if not shortest <= length <= longest:
-            raise MistakeError(f'{shown(value)} is out of range; write a duration from "{least}" to "{most}"')
+            raise MistakeError(
+                f'{shown(value)} is out of range; write a duration from "{least}" to "{most}"'
+            )
         return length
 
     return read
@@ -175,7 +202,9 @@ def whole_number(least: int, most: int) -> Reader[int]:
 
 def percent(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= 100:
-        raise MistakeError(f"{shown(value)} is not a percentage; write a number from 1 to 100, such as 70")
+        raise MistakeError(
+            f"{shown(value)} is not a percentage; write a number from 1 to 100, such as 70"
+        )
     return float(value)
 
 
@@ -188,12 +217,16 @@ def percent_below_100(value: object) -> float:
 
 def truth(value: object) -> bool:
     if not isinstance(value, bool):
-        raise MistakeError(f"{shown(value)} is neither true nor false; write one of them, without quotes")
+        raise MistakeError(
+            f"{shown(value)} is neither true nor false; write one of them, without quotes"
+        )
     return value
 
 
 def only_when_terminating(_: object) -> bool:
-    raise MistakeError('has no meaning where action is "spare", which spares such sessions as well; leave it out')
+    raise MistakeError(
+        'has no meaning where action is "spare", which spares such sessions as well; leave it out'
+    )
 
 
 def shown(value: object) -> str:
@@ -216,7 +249,13 @@ def shown(value: object) -> str:
 
 
 def did_you_mean(written: object, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # only a mistake has to wait for this import, not every cold start
+    from difflib import (
+        get_close_matches,
+    )  # only a mistake has to wait for this import, not every cold start
 
-    nearest = get_close_matches(written.lower(), tuple(known), n=1, cutoff=0.7) if isinstance(written, str) else []
+    nearest = (
+        get_close_matches(written.lower(), tuple(known), n=1, cutoff=0.7)
+        if isinstance(written, str)
+        else []
+    )
     return f"; did you mean {shown(nearest[0])}?" if nearest else ""

@@ -1,4 +1,6 @@
-"""The keys of TOML tables: each is read, and every mistake is told with its place and what would be right."""
+"""The keys of TOML tables: each is read, and every mistake is told with its place and what would be
+right.
+"""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -13,7 +15,9 @@ NOWHERE: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of a table: the field that it fills and how it is read. It is required where it has an example."""
+    """A key of a table: the field that it fills and how it is read. It is required where it has an
+    example.
+    """
 
     field: str
     read: values.Reader[object]
@@ -22,25 +26,39 @@ class Key:
 
 
 def parse_document(text: str, source: str, hint: str) -> dict[str, Any]:
-    """Return the tables of the text; raise ConfigurationError, which ends in the hint, where it is no TOML."""
+    """Return the tables of the text; raise ConfigurationError, which ends in the hint, where it is
+    no TOML.
+    """
     if text.startswith("\ufeff"):
-        raise ConfigurationError(f"{source}: begins with a byte order mark (BOM); save it as UTF-8 without one")
+        raise ConfigurationError(
+            f"{source}: begins with a byte order mark (BOM); save it as UTF-8 without one"
+        )
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as wrong:
-        advice = f'a key stands once, before "="; text stands in double quotes, a list in [ ], and {hint}'
+        advice = (
+            'each key occurs once, to the left of "="; text is in double quotes, a list in [ ], '
+            f"and {hint}"
+        )
         raise ConfigurationError(f"{source}: not valid TOML: {wrong}; {advice}") from None
 
 
 def read_fields(
-    table: object, keys: Mapping[str, Key], place: str, mistakes: list[str], homes: Mapping[str, str] = NOWHERE
+    table: object,
+    keys: Mapping[str, Key],
+    place: str,
+    mistakes: list[str],
+    homes: Mapping[str, str] = NOWHERE,
 ) -> dict[Any, Any]:
-    """Return the fields that the table fills, without those that have mistakes, which are added to `mistakes`.
+    """Return the fields that the table fills, without those that have mistakes, which are added to
+    `mistakes`.
 
     `homes` says of keys in which table they belong, for whoever wrote one in another.
     """
     if not isinstance(table, dict):
-        mistakes.append(f"{place}: {values.shown(table)} is not a table; its keys are {', '.join(keys)}")
+        mistakes.append(
+            f"{place}: {values.shown(table)} is not a table; its keys are {', '.join(keys)}"
+        )
         return {}
     fields: dict[str, object] = {}
     for name, key in keys.items():
@@ -50,7 +68,9 @@ def read_fields(
             except values.MistakeError as mistake:
                 mistakes += [f"{place}: {name}: {line}" for line in mistake.args]
         elif key.example:
-            mistakes.append(f"{place}: {name}: is missing; write, for example, {name} = {key.example}")
+            mistakes.append(
+                f"{place}: {name}: is missing; write, for example, {name} = {key.example}"
+            )
         else:
             fields[key.field] = key.default
     mistakes += [f"{place}: {unknown(name, keys, homes)}" for name in table if name not in keys]
@@ -58,16 +78,24 @@ def read_fields(
 
 
 def read_whole(
-    table: object, keys: Mapping[str, Key], place: str, mistakes: list[str], homes: Mapping[str, str] = NOWHERE
+    table: object,
+    keys: Mapping[str, Key],
+    place: str,
+    mistakes: list[str],
+    homes: Mapping[str, str] = NOWHERE,
 ) -> dict[Any, Any] | None:
-    """Return every field of the table, or None where it has mistakes, which are added to `mistakes`."""
+    """Return every field of the table, or None where it has mistakes, which are added to
+    `mistakes`.
+    """
     known_before = len(mistakes)
     fields = read_fields(table, keys, place, mistakes, homes)
     return fields if len(mistakes) == known_before else None
 
 
 def unknown(name: str, known: Iterable[str], homes: Mapping[str, str] = NOWHERE) -> str:
-    """Say what is wrong with a key that is none of the known ones, and where it belongs if `homes` knows."""
+    """Say what is wrong with a key that is none of the known ones, and where it belongs if `homes`
+    knows.
+    """
     if name in homes:
         return f"{values.shown(name)} is no key of this table; {homes[name]}"
     hint = values.did_you_mean(name, known) or f"; the keys here are {', '.join(known)}"

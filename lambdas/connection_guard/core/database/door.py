@@ -30,9 +30,11 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DoorAttempt:
-    """What came of trying one door during a run: `tries` logins within `seconds`; `error` is None where it opened.
+    """What came of trying one door during a run: `tries` logins within `seconds`; `error` is None
+    where it opened.
 
-    `is_reused` marks a session that was kept from an earlier run: the seat. `refusal` is the last error's.
+    `is_reused` marks a session that was kept from an earlier run: the seat. `refusal` is the last
+    error's.
     """
 
     door: DoorName

@@ -17,7 +17,9 @@ class SessionState(StrEnum):
     DISABLED = "disabled"
 
 
-IN_TRANSACTION_STATES = frozenset({SessionState.IDLE_IN_TRANSACTION, SessionState.IDLE_IN_TRANSACTION_ABORTED})
+IN_TRANSACTION_STATES = frozenset(
+    {SessionState.IDLE_IN_TRANSACTION, SessionState.IDLE_IN_TRANSACTION_ABORTED}
+)
 
 
 Identity = tuple[int, datetime]
@@ -37,10 +39,11 @@ class Pool:
 class Session:
     """A client backend. All times are the database's own.
 
-    `state` is None where the server hides it from the reader. `role_id` is the role's OID, since a name can be in
-    an encoding that cannot be sent back; `role` is empty where the role was dropped while the session lives on.
-    `client_address` is empty on a Unix socket. `query` is masked. `blocked_by` names the pids whose locks, or whose
-    earlier place in a lock's queue, this session waits for.
+    `state` is None where the server hides it from the reader. `role_id` is the role's OID, since a
+    name can be in an encoding that cannot be sent back; `role` is empty where the role was dropped
+    while the session lives on. `client_address` is empty on a Unix socket. `query` is masked.
+    `blocked_by` names the pids whose locks, or whose earlier place in a lock's queue, this session
+    waits for.
     """
 
     pid: int
@@ -72,9 +75,11 @@ class Session:
         return Pool(self.role, self.application_name, self.client_address)
 
     def time_in_state(self, at: datetime) -> timedelta:
-        """How long the session has been in its state at the snapshot's clock; zero where that is not known.
+        """How long the session has been in its state at the snapshot's clock; zero where that is
+        not known.
 
-        A session can change state between the reading of the clock and the reading of the row: never negative.
+        A session can change state between the reading of the clock and the reading of the row:
+        never negative.
         """
         if self.state_change is None:
             return timedelta()

@@ -1,4 +1,6 @@
-"""What was seen of the database: its limits (a Measurement, one round trip) and its sessions (a Snapshot, one more)."""
+"""What was seen of the database: its limits (a Measurement, one round trip) and its sessions (a
+Snapshot, one more).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +13,11 @@ from connection_guard.core.database.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """max_connections and every reservation that keeps applications from it, each as the server knows it.
+    """max_connections and every reservation that keeps applications from it, each as the server
+    knows it.
 
-    The two `rds_` figures exist on Amazon RDS alone, `reserved_connections` from PostgreSQL 16 on; 0 where unknown.
+    The two `rds_` figures exist on Amazon RDS alone, `reserved_connections` from PostgreSQL 16 on;
+    0 where unknown.
     """
 
     max_connections: int
@@ -58,7 +62,9 @@ class ConnectionLimit:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Which server answered: enough to tell a failover or a restart from the same server still running."""
+    """Which server answered: enough to tell a failover or a restart from the same server still
+    running.
+    """
 
     address: str
     port: int
@@ -70,7 +76,9 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """What the guard's role may do. `uses_reserved_connections` is None before PostgreSQL 16: there is no such role."""
+    """What the guard's role may do. `uses_reserved_connections` is None before PostgreSQL 16: there
+    is no such role.
+    """
 
     reads_all_stats: bool
     signals_sessions: bool
@@ -80,7 +88,8 @@ class Privileges:
 
 @dataclass(frozen=True, slots=True)
 class LoginStatistics:
-    """Logins since the server's statistics were reset, and sessions that ended badly (pg_stat_database).
+    """Logins since the server's statistics were reset, and sessions that ended badly
+    (pg_stat_database).
 
     `by_database` holds the databases with the most logins.
     """
@@ -95,12 +104,13 @@ class LoginStatistics:
 class Measurement:
     """What one look at the whole gives, without its sessions: enough for a pulse.
 
-    `used` counts the slots that are taken: client sessions, and before PostgreSQL 18 the `logins_in_progress`, which no
-    session shows. `refused_a_login` says that the server refused the guard itself for want of a slot just before.
-    `sessions_by_state` counts client backends under PostgreSQL's state literals, `hidden` where the state is NULL;
-    `other_backends` counts every other kind of backend by its backend_type. `memories` are the engagements that earlier
-    runs kept in the database; `has_stale_seats` says that their execution environments left sessions behind. `logins`
-    is None before PostgreSQL 15.
+    `used` counts the slots that are taken: client sessions, and before PostgreSQL 18 the
+    `logins_in_progress`, which no session shows. `refused_a_login` says that the server refused the
+    guard itself for want of a slot just before. `sessions_by_state` counts client backends under
+    PostgreSQL's state literals, `hidden` where the state is NULL; `other_backends` counts every
+    other kind of backend by its backend_type. `memories` are the engagements that earlier runs kept
+    in the database; `has_stale_seats` says that their execution environments left sessions behind.
+    `logins` is None before PostgreSQL 15.
     """
 
     taken_at: datetime
@@ -125,13 +135,17 @@ class Measurement:
         return self.utilisation_by(self.used)
 
     def utilisation_by(self, used: int) -> float:
-        """Return the percentage that so many slots are: a server that refuses logins is full, whatever can be seen."""
+        """Return the percentage that so many slots are: a server that refuses logins is full,
+        whatever can be seen.
+        """
         return max(100 * used / self.capacity.usable, 100.0 if self.refused_a_login else 0.0)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A measurement and every client backend, both from the database's own clock; `taken_at` is the sessions' clock."""
+    """A measurement and every client backend, both from the database's own clock; `taken_at` is the
+    sessions' clock.
+    """
 
     measurement: Measurement
     taken_at: datetime
@@ -139,7 +153,9 @@ class Snapshot:
 
     @property
     def used(self) -> int:
-        """How many slots are taken: by the sessions, and by logins in progress that are none yet."""
+        """How many slots are taken: by the sessions, and by logins in progress that are none
+        yet.
+        """
         return len(self.sessions) + self.measurement.logins_in_progress
 
     @property

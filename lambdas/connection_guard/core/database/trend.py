@@ -1,4 +1,6 @@
-"""What several looks at one server show together: how fast clients log in, and when it will be full."""
+"""What several looks at one server show together: how fast clients log in, and when it will be
+full.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +21,9 @@ LONGEST_FORECAST_MINUTES = 60.0
 class Logins:
     """How many clients logged in between two looks: the first at `since`, the second `over` later.
 
-    `abandoned` sessions lost their client meanwhile, `fatal` ones ended with an error (PostgreSQL manual,
-    pg_stat_database). `by_database` counts the logins to each of the databases that are used most.
+    `abandoned` sessions lost their client meanwhile, `fatal` ones ended with an error (PostgreSQL
+    manual, pg_stat_database). `by_database` counts the logins to each of the databases that are
+    used most.
     """
 
     since: datetime
@@ -36,7 +39,9 @@ class Logins:
 
 
 def with_look(looks: Iterable[Measurement], latest: Measurement) -> tuple[Measurement, ...]:
-    """Return the latest look behind those that can be compared with it: recent, and of the same run of the server."""
+    """Return the latest look behind those that can be compared with it: recent, and of the same run
+    of the server.
+    """
     kept = [
         look
         for look in looks
@@ -49,7 +54,9 @@ def with_look(looks: Iterable[Measurement], latest: Measurement) -> tuple[Measur
 
 
 def logins_lately(looks: Sequence[Measurement]) -> Logins | None:
-    """Return the logins up to the latest look, None where there is no earlier one to compare it with."""
+    """Return the logins up to the latest look, None where there is no earlier one to compare it
+    with.
+    """
     earlier = _comparable(looks)
     if not earlier or earlier[-1].logins is None or looks[-1].logins is None:
         return None
@@ -72,7 +79,9 @@ def logins_lately(looks: Sequence[Measurement]) -> Logins | None:
 
 
 def minutes_to_full(looks: Sequence[Measurement]) -> float | None:
-    """Return when the usable connections run out at the rate of the last minutes, None where they do not soon."""
+    """Return when the usable connections run out at the rate of the last minutes, None where they
+    do not soon.
+    """
     earlier = _comparable(looks)
     if not earlier:
         return None

@@ -1,4 +1,6 @@
-"""The decision over a snapshot: protection, rules in order, pools, then the limits. Every verdict says why."""
+"""The decision over a snapshot: protection, rules in order, pools, then the limits. Every verdict
+says why.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
@@ -34,12 +36,17 @@ def decide(
     reopening_pools: Collection[Pool] = (),
     unmoved: Collection[Identity] = (),
 ) -> Plan:
-    """One verdict a session, those to be terminated first and in order, and what keeps the plan from being carried out.
+    """One verdict a session, those to be terminated first and in order, and what keeps the plan
+    from being carried out.
 
-    `terminated_last_hour` counts against the hourly cap; sessions of `reopening_pools` are spared, since terminating
-    them frees nothing; those that are `unmoved` by an earlier run go last, so that they do not keep others alive.
+    `terminated_last_hour` counts against the hourly cap; sessions of `reopening_pools` are spared,
+    since terminating them frees nothing; those that are `unmoved` by an earlier run go last, so
+    that they do not keep others alive.
     """
-    verdicts = [_verdict(session, snapshot.taken_at, policy, tier, guard_roles) for session in snapshot.sessions]
+    verdicts = [
+        _verdict(session, snapshot.taken_at, policy, tier, guard_roles)
+        for session in snapshot.sessions
+    ]
     verdicts = _spare_reopening_pools(verdicts, reopening_pools)
     verdicts = _keep_most_recent_of_each_pool(verdicts, snapshot, policy.limits.keep_per_pool)
     candidates = [verdict for verdict in verdicts if verdict.action is Action.TERMINATE]
@@ -60,7 +67,9 @@ def decide(
 
 def sessions_above_target(snapshot: Snapshot, limits: Limits) -> int:
     """How many sessions must go for usage to be below the target."""
-    return max(snapshot.used - most_sessions_below_target(snapshot.measurement.capacity.usable, limits), 0)
+    return max(
+        snapshot.used - most_sessions_below_target(snapshot.measurement.capacity.usable, limits), 0
+    )
 
 
 def most_sessions_below_target(usable: int, limits: Limits) -> int:
@@ -68,7 +77,9 @@ def most_sessions_below_target(usable: int, limits: Limits) -> int:
     return max(ceil(usable * limits.target_percent / 100) - 1, 0)
 
 
-def _verdict(session: Session, taken_at: datetime, policy: Policy, tier: Tier, guard_roles: Collection[str]) -> Verdict:
+def _verdict(
+    session: Session, taken_at: datetime, policy: Policy, tier: Tier, guard_roles: Collection[str]
+) -> Verdict:
     if reason := _never_a_victim(session, guard_roles):
         return Verdict(session, Action.SPARE, "built in", reason)
     if reason := _protected(session, policy.protection):
@@ -78,7 +89,9 @@ def _verdict(session: Session, taken_at: datetime, policy: Policy, tier: Tier, g
         if _matches(rule, session, time_in_state, tier):
             if rule.action is Action.TERMINATE and (reason := _holds_on(session, rule)):
                 return Verdict(session, Action.SPARE, rule.name, reason)
-            return Verdict(session, rule.action, rule.name, f"{session.state} for {spelled(time_in_state)}")
+            return Verdict(
+                session, rule.action, rule.name, f"{session.state} for {spelled(time_in_state)}"
+            )
     return Verdict(session, Action.SPARE, "no rule", "no rule matches")
 
 
@@ -123,7 +136,9 @@ def _matches(rule: Rule, session: Session, time_in_state: timedelta, tier: Tier)
 
 
 def _may_be_spared(session: Session, rule: Rule) -> bool:
-    """A role that was dropped while its sessions live may have been one that the rule makes an exception for."""
+    """A role that was dropped while its sessions live may have been one that the rule makes an
+    exception for.
+    """
     return rule.action is Action.SPARE and not session.role
 
 
@@ -149,11 +164,14 @@ def _spare_reopening_pools(verdicts: list[Verdict], reopening: Collection[Pool])
     ]
 
 
-def _keep_most_recent_of_each_pool(verdicts: list[Verdict], snapshot: Snapshot, keep: int) -> list[Verdict]:
-    """Spare idle candidates among the `keep` most recently used sessions of their pool, so that no pool is emptied.
+def _keep_most_recent_of_each_pool(
+    verdicts: list[Verdict], snapshot: Snapshot, keep: int
+) -> list[Verdict]:
+    """Spare idle candidates among the `keep` most recently used sessions of their pool, so that no
+    pool is emptied.
 
-    Only sessions that a pool can hand out next count: one that is at work or idle in transaction is lent, and one that
-    listens or holds an advisory lock is somebody's for good.
+    Only sessions that a pool can hand out next count: one that is at work or idle in transaction is
+    lent, and one that listens or holds an advisory lock is somebody's for good.
     """
     pools: dict[Pool, list[Session]] = {}
     for session in snapshot.sessions:
@@ -164,7 +182,11 @@ def _keep_most_recent_of_each_pool(verdicts: list[Verdict], snapshot: Snapshot, 
     def recency(session: Session) -> datetime:
         return session.state_change or snapshot.taken_at
 
-    kept = {session.pid for sessions in pools.values() for session in nlargest(keep, sessions, key=recency)}
+    kept = {
+        session.pid
+        for sessions in pools.values()
+        for session in nlargest(keep, sessions, key=recency)
+    }
     reason = "among the most recently used of its pool"
     return [
         _spared(verdict, "limits.keep_per_pool", reason)
@@ -185,9 +207,9 @@ def _within_limits(
 ) -> tuple[list[Verdict], list[Verdict]]:
     """Return the candidates that may go, in order, and the others, spared.
 
-    They go by their rules' order. Within a rule the pool with the most candidates gives first, until the pools are
-    even: by age alone a healthy quiet pool would pay for another's leak. Those that an earlier run could not move come
-    last.
+    They go by their rules' order. Within a rule the pool with the most candidates gives first,
+    until the pools are even: by age alone a healthy quiet pool would pay for another's leak. Those
+    that an earlier run could not move come last.
     """
     most, rule, reason = min(
         (
@@ -208,22 +230,31 @@ def _within_limits(
     for level in sorted(levels):
         chosen += _from_largest_pools(levels[level], most - len(chosen))
     chosen_pids = {verdict.session.pid for verdict in chosen}
-    left_over = [_spared(verdict, rule, reason) for verdict in candidates if verdict.session.pid not in chosen_pids]
+    left_over = [
+        _spared(verdict, rule, reason)
+        for verdict in candidates
+        if verdict.session.pid not in chosen_pids
+    ]
     return chosen, left_over
 
 
 def _from_largest_pools(candidates: list[Verdict], most: int) -> list[Verdict]:
-    """Return `most` of one rule's candidates: each pool is taken down to the size of the next, then they give in turn.
+    """Return `most` of one rule's candidates: each pool is taken down to the size of the next, then
+    they give in turn.
 
-    Within a pool those that were opened together are taken down in the same way. What is behind one address may be many
-    processes with a pool each, which PostgreSQL does not show; started one after another, each keeps some for longest.
+    Within a pool those that were opened together are taken down in the same way. What is behind one
+    address may be many processes with a pool each, which PostgreSQL does not show; started one
+    after another, each keeps some for longest.
     """
     pools: dict[Pool, list[Verdict]] = {}
     for verdict in candidates:
         pools.setdefault(verdict.session.pool, []).append(verdict)
 
     def of_pool(pool: list[Verdict], count: int) -> list[Verdict]:
-        return [_one_of(len(pool), verdict) for verdict in _taken_down(_opened_together(pool), count, of_generation)]
+        return [
+            _one_of(len(pool), verdict)
+            for verdict in _taken_down(_opened_together(pool), count, of_generation)
+        ]
 
     def of_generation(generation: list[Verdict], count: int) -> list[Verdict]:
         return nsmallest(count, generation, key=_longest_in_state)
@@ -234,9 +265,11 @@ def _from_largest_pools(candidates: list[Verdict], most: int) -> list[Verdict]:
 def _taken_down(
     groups: list[list[Verdict]], most: int, first_of: Callable[[list[Verdict], int], list[Verdict]]
 ) -> list[Verdict]:
-    """Take `most` verdicts, always from the group that has most left; `first_of` gives so many of a group, in order.
+    """Take `most` verdicts, always from the group that has most left; `first_of` gives so many of a
+    group, in order.
 
-    Only groups that are reached are put in order: the work grows with the candidates, whatever their number.
+    Only groups that are reached are put in order: the work grows with the candidates, whatever
+    their number.
     """
     sizes = Counter(map(len, groups))
     level, groups_reached, taken = max(sizes, default=0) + 1, 0, 0
@@ -289,27 +322,43 @@ def _restraint(
     in_use = f"{snapshot.used} of {snapshot.measurement.capacity.usable} connections in use"
     is_below_target = sessions_above_target(snapshot, limits) == 0
     if is_below_target and not snapshot.measurement.refused_a_login:
-        return Restraint.BELOW_TARGET, f"{in_use}, already below the target of {limits.target_percent:g} %"
+        return (
+            Restraint.BELOW_TARGET,
+            f"{in_use}, already below the target of {limits.target_percent:g} %",
+        )
     if policy.modes[tier] is Mode.OBSERVE:
         return Restraint.OBSERVING, f"the policy only observes at {tier}"
     if snapshot.measurement.privileges.is_paused:
-        return Restraint.PAUSED, "paused: role connection_guard_paused is granted to the guard's role"
+        return (
+            Restraint.PAUSED,
+            "paused: role connection_guard_paused is granted to the guard's role",
+        )
     if is_below_target:
-        return Restraint.NOTHING_MATCHES, f"{in_use}, and yet a login was refused: no session is what keeps clients out"
+        return (
+            Restraint.NOTHING_MATCHES,
+            f"{in_use}, and yet a login was refused: no session is what keeps clients out",
+        )
     if candidates == 0 and reopening:
         explanation = (
-            f"{in_use}, and the pools of {reopening} of them reopen what is terminated: more would free nothing"
+            f"{in_use}, and the pools of {reopening} of them reopen what is terminated: more would "
+            "free nothing"
         )
         return Restraint.POOLS_REOPEN, explanation
     if candidates == 0:
-        return Restraint.NOTHING_MATCHES, f"{in_use}, and the policy lets none of them be terminated"
+        return (
+            Restraint.NOTHING_MATCHES,
+            f"{in_use}, and the policy lets none of them be terminated",
+        )
     if left_this_hour == 0:
-        return Restraint.HOURLY_CAP, f"limits.most_per_hour: {limits.most_per_hour} were terminated within the hour"
+        return (
+            Restraint.HOURLY_CAP,
+            f"limits.most_per_hour: {limits.most_per_hour} were terminated within the hour",
+        )
     share = 100 * chosen / len(snapshot.sessions)
     if share > limits.refuse_above_percent:
         explanation = (
-            f"the plan would terminate {chosen} of {len(snapshot.sessions)} sessions ({share:.0f} %): "
-            f"limits.refuse_above is {limits.refuse_above_percent:g} %"
+            f"the plan would terminate {chosen} of {len(snapshot.sessions)} sessions ({share:.0f} "
+            f"%): limits.refuse_above is {limits.refuse_above_percent:g} %"
         )
         return Restraint.REFUSED, explanation
     return None, f"{chosen} of {candidates} candidates are to be terminated, {in_use}"

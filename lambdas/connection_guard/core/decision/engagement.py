@@ -1,7 +1,9 @@
-"""What is remembered between runs: an alarm fires once per transition, so it engages the responder until usage is down.
+"""What is remembered between runs: an alarm fires once per transition, so it engages the responder
+until usage is down.
 
-Every execution environment keeps it in memory and in the database (`to_text`, `from_text`): an environment may serve a
-single event, and two of them may take turns. The one that was saved last counts.
+Every execution environment keeps it in memory and in the database (`to_text`, `from_text`): an
+environment may serve a single event, and two of them may take turns. The one that was saved last
+counts.
 """
 
 import json
@@ -10,11 +12,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from connection_guard.core.database.session import Identity, Pool
-from connection_guard.core.decision.outcome import UNMOVED, Outcome, Reconnection, reopening_applications
+from connection_guard.core.decision.outcome import (
+    UNMOVED,
+    Outcome,
+    Reconnection,
+    reopening_applications,
+)
 from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState
 from connection_guard.core.policy import Tier
 
-# A metric can be late or blind: this many pulses in a row at or above critical engage the responder without an alarm.
+# A metric can be late or blind: this many pulses in a row at or above critical engage the responder
+# without an alarm.
 PULSES_TO_ENGAGE = 2
 HOUR = timedelta(hours=1)
 
@@ -29,12 +37,14 @@ _SHORTEST = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Engagement:
-    """What the responder is doing about a pressure, and what bounds it. Times are the database's own.
+    """What the responder is doing about a pressure, and what bounds it. Times are the database's
+    own.
 
-    `tier` is None while nothing is to be done. `has_escalated` keeps a pressure that people were notified of from
-    engaging again before usage was down or another alarm fired; `has_observed` does so where the policy only observes.
-    `unmoved` names the sessions that were chosen and could not be moved. `seen` maps the keys of alarms to when they
-    changed. `saved_at` is None for what was never saved.
+    `tier` is None while nothing is to be done. `has_escalated` keeps a pressure that people were
+    notified of from engaging again before usage was down or another alarm fired; `has_observed`
+    does so where the policy only observes. `unmoved` names the sessions that were chosen and could
+    not be moved. `seen` maps the keys of alarms to when they changed. `saved_at` is None for what
+    was never saved.
     """
 
     tier: Tier | None = None
@@ -50,7 +60,9 @@ class Engagement:
 
     @property
     def is_pressed(self) -> bool:
-        """Whether there is a pressure that something is done about, or that people were notified of."""
+        """Whether there is a pressure that something is done about, or that people were notified
+        of.
+        """
         return self.tier is not None or self.has_escalated
 
     def terminated_within_the_hour(self, now: datetime) -> int:
@@ -63,11 +75,16 @@ class Engagement:
 
 
 def recalled(memories: Iterable[str], now: datetime) -> Engagement:
-    """Return the engagement that was saved last of what `to_text` wrote, a new one where there is none.
+    """Return the engagement that was saved last of what `to_text` wrote, a new one where there is
+    none.
 
     One from the future is passed over, like a text that cannot be read.
     """
-    known = [each for each in map(from_text, memories) if each and each.saved_at and each.saved_at - now < HOUR]
+    known = [
+        each
+        for each in map(from_text, memories)
+        if each and each.saved_at and each.saved_at - now < HOUR
+    ]
     return saved_last([Engagement(), *known])
 
 
@@ -79,8 +96,8 @@ def saved_last(known: Iterable[Engagement]) -> Engagement:
 def at_present(engagement: Engagement, now: datetime) -> Engagement:
     """Return the engagement as it holds at `now`.
 
-    One that lasts is saved anew at least every half hour (`has_to_be_saved`). An older one is of another life of this
-    database: it was restored or cloned, or the guard was away.
+    One that lasts is saved anew at least every half hour (`has_to_be_saved`). An older one is of
+    another life of this database: it was restored or cloned, or the guard was away.
     """
     if engagement.saved_at is None or now - engagement.saved_at < HOUR:
         return engagement
@@ -91,7 +108,11 @@ def has_to_be_saved(engagement: Engagement, stored: Engagement, now: datetime) -
     """Whether the next run has to know of a change, or that the engagement still lasts."""
     if engagement != stored:
         return True
-    return engagement.is_pressed and engagement.saved_at is not None and now - engagement.saved_at > HOUR / 2
+    return (
+        engagement.is_pressed
+        and engagement.saved_at is not None
+        and now - engagement.saved_at > HOUR / 2
+    )
 
 
 def ready_to_save(engagement: Engagement, now: datetime) -> Engagement:
@@ -107,7 +128,8 @@ def ready_to_save(engagement: Engagement, now: datetime) -> Engagement:
 
 
 def with_events(engagement: Engagement, alarms: Iterable[AlarmNotification]) -> Engagement:
-    """Engage at the tier of each alarm that is in state ALARM; a warning does not lower what is critical.
+    """Engage at the tier of each alarm that is in state ALARM; a warning does not lower what is
+    critical.
 
     One that is delivered again is no news: it does not engage what people were notified of.
     """
@@ -124,7 +146,9 @@ def _with_alarm(engagement: Engagement, alarm: AlarmNotification) -> Engagement:
         return engagement
     tier = Tier.CRITICAL if engagement.tier is Tier.CRITICAL else alarm.tier
     attempts = engagement.attempts if engagement.tier is tier else 0
-    return replace(engagement, tier=tier, attempts=attempts, has_escalated=False, has_observed=False)
+    return replace(
+        engagement, tier=tier, attempts=attempts, has_escalated=False, has_observed=False
+    )
 
 
 def with_usage(
@@ -136,41 +160,61 @@ def with_usage(
     critical_percent: float,
     observes_critical: bool,
 ) -> Engagement:
-    """Usage below the target ends it; two pulses in a row at or above critical engage it without an alarm.
+    """Usage below the target ends it; two pulses in a row at or above critical engage it without an
+    alarm.
 
-    They do not where people have been notified of this pressure already, or where the policy only observes at critical
-    (`observes_critical`) and has done so.
+    They do not where people have been notified of this pressure already, or where the policy only
+    observes at critical (`observes_critical`) and has done so.
     """
     if utilisation < target_percent:
         return below_target(engagement)
     if not is_pulse:
         return engagement
-    in_a_row = min(engagement.critical_pulses + 1, PULSES_TO_ENGAGE) if utilisation >= critical_percent else 0
+    in_a_row = (
+        min(engagement.critical_pulses + 1, PULSES_TO_ENGAGE)
+        if utilisation >= critical_percent
+        else 0
+    )
     is_known = engagement.has_escalated or (engagement.has_observed and observes_critical)
     engages = in_a_row == PULSES_TO_ENGAGE and not is_known
-    return replace(engagement, critical_pulses=in_a_row, tier=Tier.CRITICAL if engages else engagement.tier)
+    return replace(
+        engagement, critical_pulses=in_a_row, tier=Tier.CRITICAL if engages else engagement.tier
+    )
 
 
 def with_attempt(engagement: Engagement, now: datetime, chosen: int) -> Engagement:
-    """One attempt more that is about to terminate `chosen` sessions, counted before it does: it may not live to say."""
+    """One attempt more that is about to terminate `chosen` sessions, counted before it does: it may
+    not live to say.
+    """
     terminations = (*engagement.terminations, (now, chosen)) if chosen else engagement.terminations
     return replace(engagement, attempts=engagement.attempts + 1, terminations=terminations)
 
 
 def with_outcomes(
-    engagement: Engagement, now: datetime, outcomes: Iterable[Outcome], reconnections: tuple[Reconnection, ...]
+    engagement: Engagement,
+    now: datetime,
+    outcomes: Iterable[Outcome],
+    reconnections: tuple[Reconnection, ...],
 ) -> Engagement:
-    """The attempt begun at `now` as it ended: what it signalled, whom it could not move, which pools reopened."""
+    """The attempt begun at `now` as it ended: what it signalled, whom it could not move, which
+    pools reopened.
+    """
     outcomes = tuple(outcomes)
     signalled = sum(outcome.is_signalled for outcome in outcomes)
-    reopened = {each.pool: now for pools in reopening_applications(reconnections).values() for each in pools}
+    reopened = {
+        each.pool: now for pools in reopening_applications(reconnections).values() for each in pools
+    }
     reopening = {**engagement.reopening, **reopened}
     kept = sorted(reopening, key=lambda pool: reopening[pool], reverse=True)[:MOST_POOLS]
-    unmoved = [outcome.verdict.session.identity for outcome in outcomes if outcome.result in UNMOVED]
+    unmoved = [
+        outcome.verdict.session.identity for outcome in outcomes if outcome.result in UNMOVED
+    ]
     unmoved += engagement.unmoved
     return replace(
         engagement,
-        terminations=tuple((at, signalled if at == now else count) for at, count in engagement.terminations),
+        terminations=tuple(
+            (at, signalled if at == now else count) for at, count in engagement.terminations
+        ),
         reopening={pool: reopening[pool] for pool in kept},
         unmoved=frozenset(unmoved[:MOST_UNMOVED]),
     )
@@ -179,7 +223,11 @@ def with_outcomes(
 def below_target(engagement: Engagement) -> Engagement:
     """Usage is down: over, until another alarm."""
     return replace(
-        disengaged(engagement), has_escalated=False, has_observed=False, critical_pulses=0, unmoved=frozenset()
+        disengaged(engagement),
+        has_escalated=False,
+        has_observed=False,
+        critical_pulses=0,
+        unmoved=frozenset(),
     )
 
 

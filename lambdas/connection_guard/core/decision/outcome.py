@@ -11,13 +11,14 @@ from connection_guard.core.database.session import Pool, SessionState
 from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.plan import Verdict
 
-# Where half of what was terminated is back within the watch, terminating more frees next to nothing. That two of two
-# came back says little.
+# Where half of what was terminated is back within the watch, terminating more frees next to
+# nothing. That two of two came back says little.
 REOPENED_PERCENT = 50
 FEWEST_TERMINATED = 3
 
-# The last statement of a session that has only been opened: none, a setting, a test of the connection, or a driver's
-# question about types. What ends in COMMIT or ROLLBACK has worked, and so has what was reset (RESET ALL, DISCARD ALL).
+# The last statement of a session that has only been opened: none, a setting, a test of the
+# connection, or a driver's question about types. What ends in COMMIT or ROLLBACK has worked, and so
+# has what was reset (RESET ALL, DISCARD ALL).
 _OPENED_TO_KEEP = re.compile(
     r"""\s* (?: $
         | (?: SET | SHOW ) \b
@@ -31,9 +32,10 @@ _OPENED_TO_KEEP = re.compile(
 class Result(StrEnum):
     """What became of one chosen session.
 
-    TERMINATED was signalled and seen gone; SURVIVED was signalled and is still there; MOVED_ON had changed or ended
-    before it could be signalled, and was left alone; DENIED may not be signalled by the guard's role; UNKNOWN was in
-    hand when the database was lost, and nobody has looked since; LEFT was not attempted.
+    TERMINATED was signalled and seen gone; SURVIVED was signalled and is still there; MOVED_ON had
+    changed or ended before it could be signalled, and was left alone; DENIED may not be signalled
+    by the guard's role; UNKNOWN was in hand when the database was lost, and nobody has looked
+    since; LEFT was not attempted.
     """
 
     TERMINATED = "terminated"
@@ -63,7 +65,9 @@ UNMOVED = frozenset({Result.SURVIVED, Result.MOVED_ON, Result.DENIED, Result.UNK
 
 @dataclass(frozen=True, slots=True)
 class Reconnection:
-    """How many of a pool's sessions were terminated, and how many it opened within the watch and left idle."""
+    """How many of a pool's sessions were terminated, and how many it opened within the watch and
+    left idle.
+    """
 
     pool: Pool
     terminated: int
@@ -82,7 +86,8 @@ class Vanished:
 def settled(outcomes: Iterable[Outcome], after: Snapshot) -> tuple[Outcome, ...]:
     """Return the outcomes as a later snapshot of the same server shows them.
 
-    A session that survived at first may be gone by now, and one whose signal nobody saw answered is gone or is not.
+    A session that survived at first may be gone by now, and one whose signal nobody saw answered is
+    gone or is not.
     """
     there = {session.identity for session in after.sessions}
 
@@ -94,12 +99,17 @@ def settled(outcomes: Iterable[Outcome], after: Snapshot) -> tuple[Outcome, ...]
     return tuple(replace(outcome, result=result(outcome)) for outcome in outcomes)
 
 
-def reconnections(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot) -> tuple[Reconnection, ...]:
-    """Return for each pool that lost sessions how many it has opened since only to keep; most terminated first.
+def reconnections(
+    outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot
+) -> tuple[Reconnection, ...]:
+    """Return for each pool that lost sessions how many it has opened since only to keep; most
+    terminated first.
 
     A new session that works, or has worked, serves a client, which is what terminating was for.
     """
-    lost = Counter(outcome.verdict.session.pool for outcome in outcomes if outcome.result is Result.TERMINATED)
+    lost = Counter(
+        outcome.verdict.session.pool for outcome in outcomes if outcome.result is Result.TERMINATED
+    )
     opened = Counter(
         session.pool
         for session in after.sessions
@@ -107,7 +117,9 @@ def reconnections(outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot
         and session.state is SessionState.IDLE
         and _OPENED_TO_KEEP.match(_last_statement(session.query))
     )
-    return tuple(Reconnection(pool, terminated, opened[pool]) for pool, terminated in lost.most_common())
+    return tuple(
+        Reconnection(pool, terminated, opened[pool]) for pool, terminated in lost.most_common()
+    )
 
 
 def vanished(
@@ -115,10 +127,13 @@ def vanished(
 ) -> tuple[Vanished, ...]:
     """Return for each pool that lost sessions how many more of it are gone; the most first.
 
-    A client that opens a session for each use ends them all the time: those younger than `settled_after` do not count.
+    A client that opens a session for each use ends them all the time: those younger than
+    `settled_after` do not count.
     """
     results = {outcome.verdict.session.identity: outcome.result for outcome in outcomes}
-    terminated = Counter(outcome.verdict.session.pool for outcome in outcomes if outcome.result is Result.TERMINATED)
+    terminated = Counter(
+        outcome.verdict.session.pool for outcome in outcomes if outcome.result is Result.TERMINATED
+    )
     there = {session.identity for session in after.sessions}
     gone = Counter(
         session.pool
@@ -135,7 +150,9 @@ def _last_statement(masked_text: str) -> str:
     return masked_text.rstrip("; ").rpartition(";")[2]
 
 
-def reopening_applications(each_pool: Iterable[Reconnection]) -> dict[tuple[str, str], list[Reconnection]]:
+def reopening_applications(
+    each_pool: Iterable[Reconnection],
+) -> dict[tuple[str, str], list[Reconnection]]:
     """The pools, by role and application, whose sessions it frees next to nothing to terminate."""
     applications: dict[tuple[str, str], list[Reconnection]] = {}
     for each in each_pool:

@@ -1,4 +1,6 @@
-"""The decision: one verdict a session, and what, if anything, keeps the whole plan from being carried out."""
+"""The decision: one verdict a session, and what, if anything, keeps the whole plan from being
+carried out.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,7 +29,9 @@ PROTECTED = "protect"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is decided about one session, by which rule (or limit, or protection), and why in a person's words."""
+    """What is decided about one session, by which rule (or limit, or protection), and why in a
+    person's words.
+    """
 
     session: Session
     action: Action
@@ -37,9 +41,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Verdicts over every session of a snapshot, in the order in which those to be terminated would go.
+    """Verdicts over every session of a snapshot, in the order in which those to be terminated would
+    go.
 
-    `restraint` is None where the plan is to be carried out; otherwise nothing is terminated and `explanation` says why.
+    `restraint` is None where the plan is to be carried out; otherwise nothing is terminated and
+    `explanation` says why.
     """
 
     verdicts: tuple[Verdict, ...]

@@ -1,4 +1,6 @@
-"""The events that the responder serves: an alarm notification through SNS, and the pulse of every minute."""
+"""The events that the responder serves: an alarm notification through SNS, and the pulse of every
+minute.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +13,8 @@ from connection_guard.core.deployment.responder_settings import Settings
 from connection_guard.core.policy import Tier
 from connection_guard.errors import ForeignEventError
 
-# An alarm that comes later than this tells of the past: it counts as a pulse. Late is worse than never.
+# An alarm that comes later than this tells of the past: it counts as a pulse. Late is worse than
+# never.
 MAXIMUM_EVENT_AGE = timedelta(minutes=5)
 
 # The dimensions that name a database: CloudWatch's for RDS, and that of the guard's own metrics.
@@ -58,17 +61,25 @@ class Pulse:
 Event = AlarmNotification | Pulse
 
 
-def to_be_served(kept: Iterable[AlarmNotification], event: Event, now: datetime) -> list[AlarmNotification]:
-    """Return the alarms that are on at `now`, as far as is known: those `kept`, and the event where it is one.
+def to_be_served(
+    kept: Iterable[AlarmNotification], event: Event, now: datetime
+) -> list[AlarmNotification]:
+    """Return the alarms that are on at `now`, as far as is known: those `kept`, and the event where
+    it is one.
 
-    Late is worse than never: one older than MAXIMUM_EVENT_AGE, or one that has ended since, is left out.
+    Late is worse than never: one older than MAXIMUM_EVENT_AGE, or one that has ended since, is left
+    out.
     """
     if not isinstance(event, AlarmNotification):
         known = [*kept]
     elif event.state is AlarmState.ALARM:
         known = [*kept, event]
     else:
-        known = [each for each in kept if each.alarm_arn != event.alarm_arn or each.changed_at > event.changed_at]
+        known = [
+            each
+            for each in kept
+            if each.alarm_arn != event.alarm_arn or each.changed_at > event.changed_at
+        ]
     return [each for each in known if now - each.changed_at <= MAXIMUM_EVENT_AGE]
 
 
@@ -88,7 +99,9 @@ def read_event(event: object, settings: Settings) -> Event:
         message = json.loads(records[0]["Sns"]["Message"])
         return _notification(message, settings)
     except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as wrong:
-        raise _foreign(settings, f"a record without an alarm ({type(wrong).__name__}: {wrong})") from None
+        raise _foreign(
+            settings, f"a record without an alarm ({type(wrong).__name__}: {wrong})"
+        ) from None
 
 
 def _notification(message: Mapping[str, Any], settings: Settings) -> AlarmNotification:
@@ -112,7 +125,10 @@ def _notification(message: Mapping[str, Any], settings: Settings) -> AlarmNotifi
 
 def _database_dimensions(trigger: Mapping[str, Any]) -> Iterator[str]:
     """The databases that a single-metric or a metric-math alarm looks at."""
-    metrics = [trigger, *(query.get("MetricStat", {}).get("Metric", {}) for query in trigger.get("Metrics", []))]
+    metrics = [
+        trigger,
+        *(query.get("MetricStat", {}).get("Metric", {}) for query in trigger.get("Metrics", [])),
+    ]
     for metric in metrics:
         for dimension in metric.get("Dimensions", []):
             if dimension.get("name") in DATABASE_DIMENSIONS:
@@ -131,6 +147,6 @@ def _time(text: object, field: str, settings: Settings) -> datetime:
 
 def _foreign(settings: Settings, found: str) -> ForeignEventError:
     return ForeignEventError(
-        f"expected an SNS notification from one of the {len(settings.alarms)} alarms of {settings.database}, "
-        f"or a scheduled event; found {found}"[:1000]
+        f"expected an SNS notification from one of the {len(settings.alarms)} alarms of "
+        f"{settings.database}, or a scheduled event; found {found}"[:1000]
     )

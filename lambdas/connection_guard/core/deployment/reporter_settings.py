@@ -1,4 +1,6 @@
-"""What the reporter is told at deploy: spelled here once, written by infra, read by the function. Holds no secret."""
+"""What the reporter is told at deploy: spelled here once, written by infra, read by the function.
+Holds no secret.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +10,8 @@ from connection_guard.errors import ConfigurationError
 
 ENVIRONMENT_VARIABLE = "CONNECTION_GUARD_REPORTER_SETTINGS"
 
-# In the root of the function's package: the environment, of 4 KB at most, would not hold many databases.
+# In the root of the function's package: the environment, of 4 KB at most, would not hold many
+# databases.
 DATABASES_FILE = "databases.json"
 
 
@@ -16,8 +19,9 @@ DATABASES_FILE = "databases.json"
 class ReporterSettings:
     """Where reports go.
 
-    `table` and `bucket` are names, `incidents_topic` is an ARN. `slack_secret` is the name of a secret in AWS Secrets
-    Manager, never its value, and None where Slack is not told. `dashboard` is the name of the stack's.
+    `table` and `bucket` are names, `incidents_topic` is an ARN. `slack_secret` is the name of a
+    secret in AWS Secrets Manager, never its value, and None where Slack is not told. `dashboard` is
+    the name of the stack's.
     """
 
     table: str
@@ -32,14 +36,20 @@ class ReporterSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "ReporterSettings":
-        """Reads what `to_environment` wrote; raises ConfigurationError where it is missing or malformed."""
+        """Reads what `to_environment` wrote; raises ConfigurationError where it is missing or
+        malformed.
+        """
         try:
             return cls(**json.loads(environment[ENVIRONMENT_VARIABLE]))
         except KeyError as missing:
-            raise ConfigurationError(f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing") from None
+            raise ConfigurationError(
+                f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing"
+            ) from None
         except (ValueError, TypeError) as wrong:
             problem = f"not what ReporterSettings.to_environment writes ({wrong})"
-            raise ConfigurationError(f"environment variable {ENVIRONMENT_VARIABLE}: {problem}") from None
+            raise ConfigurationError(
+                f"environment variable {ENVIRONMENT_VARIABLE}: {problem}"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +76,6 @@ def read_databases(written: str) -> tuple[WatchedDatabase, ...]:
     try:
         return tuple(WatchedDatabase(**each) for each in json.loads(written))
     except (ValueError, TypeError) as wrong:
-        raise ConfigurationError(f"{DATABASES_FILE}: not what write_databases writes ({wrong})") from None
+        raise ConfigurationError(
+            f"{DATABASES_FILE}: not what write_databases writes ({wrong})"
+        ) from None

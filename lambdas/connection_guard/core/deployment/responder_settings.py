@@ -1,4 +1,6 @@
-"""What the responder is told at deploy: spelled here once, written by infra, read by the function. Holds no secret."""
+"""What the responder is told at deploy: spelled here once, written by infra, read by the function.
+Holds no secret.
+"""
 
 import json
 from collections.abc import Mapping
@@ -16,9 +18,9 @@ ENVIRONMENT_VARIABLE = "CONNECTION_GUARD_SETTINGS"
 class Settings:
     """One guarded database.
 
-    `database` is the identifier of the DB instance or cluster, `database_name` the PostgreSQL database to log in to.
-    `proxy` is None where no RDS Proxy stands before it. The percentages are of the usable connections. `alarms` maps
-    the ARN of each alarm to its tier.
+    `database` is the identifier of the DB instance or cluster, `database_name` the PostgreSQL
+    database to log in to. `proxy` is None where no RDS Proxy stands before it. The percentages are
+    of the usable connections. `alarms` maps the ARN of each alarm to its tier.
     """
 
     database: str
@@ -46,7 +48,9 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Reads what `to_environment` wrote; raises ConfigurationError where it is missing or malformed."""
+        """Reads what `to_environment` wrote; raises ConfigurationError where it is missing or
+        malformed.
+        """
         try:
             written = json.loads(environment[ENVIRONMENT_VARIABLE])
             proxy = written.pop("proxy")
@@ -59,10 +63,14 @@ class Settings:
                 **written,
             )
         except KeyError as missing:
-            raise ConfigurationError(f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing") from None
+            raise ConfigurationError(
+                f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing"
+            ) from None
         except (ValueError, TypeError, AttributeError) as wrong:
             problem = f"not what Settings.to_environment writes ({wrong})"
-            raise ConfigurationError(f"environment variable {ENVIRONMENT_VARIABLE}: {problem}") from None
+            raise ConfigurationError(
+                f"environment variable {ENVIRONMENT_VARIABLE}: {problem}"
+            ) from None
 
 
 def _door(written: dict[str, Any]) -> Door:

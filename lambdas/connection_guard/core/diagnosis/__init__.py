@@ -1,4 +1,6 @@
-"""Why the connections ran out: evidence and one piece of advice per cause. Diagnosis before blame."""
+"""Why the connections ran out: evidence and one piece of advice per cause. Diagnosis before
+blame.
+"""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -23,8 +25,8 @@ from connection_guard.core.diagnosis.usage import ended_by_themselves, genuine_l
 
 __all__ = ["TIMES", "Cause", "Diagnosis", "DiagnosisTimes", "diagnose"]
 
-# What follows from a cause in the same application: clients that wait for a lock make their pools open more, and what
-# a pool always reopens only looks like a leak.
+# What follows from a cause in the same application: clients that wait for a lock make their pools
+# open more, and what a pool always reopens only looks like a leak.
 _SYMPTOMS = {
     Cause.BLOCKING_CHAIN: {Cause.CONNECTION_STORM},
     Cause.CHURN: {Cause.CONNECTION_STORM},
@@ -44,15 +46,16 @@ def diagnose(
     vanished: tuple[Vanished, ...] = (),
     logins: Logins | None = None,
 ) -> tuple[Diagnosis, ...]:
-    """Return every cause that stands out, the most telling first; empty only where connections are not short.
+    """Return every cause that stands out, the most telling first; empty only where connections are
+    not short.
 
-    They are ordered by how many sessions each explains, a cause before its own symptoms, and genuine load behind all
-    that explain a considerable part. One session can be evidence of two causes: one that was left in a transaction can
-    belong to a pool that leaks.
+    They are ordered by how many sessions each explains, a cause before its own symptoms, and
+    genuine load behind all that explain a considerable part. One session can be evidence of two
+    causes: one that was left in a transaction can belong to a pool that leaks.
 
-    Timeouts are not advised for `protected_roles`, which have sessions that the policy protects. `reopening_pools` were
-    seen to reopen what was terminated, `terminated_since` is the first termination within the last hour, and `vanished`
-    counts sessions that ended by themselves.
+    Timeouts are not advised for `protected_roles`, which have sessions that the policy protects.
+    `reopening_pools` were seen to reopen what was terminated, `terminated_since` is the first
+    termination within the last hour, and `vanished` counts sessions that ended by themselves.
     """
     case = Case(
         snapshot,
@@ -74,7 +77,13 @@ def diagnose(
     ]
     is_short = snapshot.utilisation >= COMFORTABLE_PERCENT
     if is_short:
-        found += [*storm(case), *churn(case), *leaks(case), *oversized_pools(case), *genuine_load(case)]
+        found += [
+            *storm(case),
+            *churn(case),
+            *leaks(case),
+            *oversized_pools(case),
+            *genuine_load(case),
+        ]
 
     def importance(diagnosis: Diagnosis) -> tuple[bool, int]:
         explained = _explained(diagnosis, found)
@@ -88,16 +97,25 @@ def diagnose(
 def _stands_out(case: Case, found: Iterable[Diagnosis]) -> bool:
     """Whether anything explains the shortage: a small role's own limit does not."""
     return any(
-        diagnosis.cause is not Cause.ROLE_OR_DATABASE_LIMIT or diagnosis.sessions >= case.considerable
+        diagnosis.cause is not Cause.ROLE_OR_DATABASE_LIMIT
+        or diagnosis.sessions >= case.considerable
         for diagnosis in found
     )
 
 
 def _explained(cause: Diagnosis, found: Iterable[Diagnosis]) -> int:
-    """The sessions that a cause accounts for: its own, or those of a symptom where they are more."""
+    """The sessions that a cause accounts for: its own, or those of a symptom where they are
+    more.
+    """
 
     def is_same_application(other: Diagnosis) -> bool:
-        return all(other.evidence.get(who) == cause.evidence.get(who) for who in ("role", "application"))
+        return all(
+            other.evidence.get(who) == cause.evidence.get(who) for who in ("role", "application")
+        )
 
-    symptoms = (each for each in found if each.cause in _SYMPTOMS.get(cause.cause, ()) and is_same_application(each))
+    symptoms = (
+        each
+        for each in found
+        if each.cause in _SYMPTOMS.get(cause.cause, ()) and is_same_application(each)
+    )
     return max(cause.sessions, *(symptom.sessions for symptom in symptoms), 0)

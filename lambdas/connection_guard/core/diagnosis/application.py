@@ -1,4 +1,6 @@
-"""Whose sessions they are, in the words of a report: names, last statements, and what may be set for a role."""
+"""Whose sessions they are, in the words of a report: names, last statements, and what may be set
+for a role.
+"""
 
 import re
 from collections import Counter
@@ -10,11 +12,11 @@ from connection_guard.core.database.session import Session
 from connection_guard.core.diagnosis.cause import Case, Figures
 from connection_guard.core.words import identifier, printable
 
-# What a client library says between two uses of a session, whatever the application does: transaction control,
-# settings, resets, and the question whether the session still lives.
+# What a client library says between two uses of a session, whatever the application does:
+# transaction control, settings, resets, and the question whether the session still lives.
 _BETWEEN_USES = re.compile(
-    r"""(?: ABORT | BEGIN | CLOSE | COMMIT | DEALLOCATE | DISCARD | END | RELEASE | RESET | ROLLBACK | SAVEPOINT | SET
-            | SHOW | START \s TRANSACTION | UNLISTEN )\b
+    r"""(?: ABORT | BEGIN | CLOSE | COMMIT | DEALLOCATE | DISCARD | END | RELEASE | RESET
+            | ROLLBACK | SAVEPOINT | SET | SHOW | START \s TRANSACTION | UNLISTEN )\b
         | SELECT \s \? $
         | SELECT \s (?: pg_catalog \. )? (?: pg_advisory_unlock_all | set_config ) \b""",
     re.IGNORECASE | re.VERBOSE,
@@ -27,7 +29,9 @@ IDLE_SESSION_TIMEOUT_SINCE = 140_000
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The application, as a role, that most of some sessions belong to, and the addresses that it logs in from."""
+    """The application, as a role, that most of some sessions belong to, and the addresses that it
+    logs in from.
+    """
 
     role: str
     name: str
@@ -37,7 +41,9 @@ class Application:
 
     def __str__(self) -> str:
         name = f"application {quoted(self.name)}" if self.name else "unnamed application"
-        return f"{name} (role {quoted(self.role)})" if self.role else f"{name} (its role was dropped)"
+        return (
+            f"{name} (role {quoted(self.role)})" if self.role else f"{name} (its role was dropped)"
+        )
 
     @property
     def evidence(self) -> Figures:
@@ -54,13 +60,19 @@ def application_of(sessions: Iterable[Session]) -> Application:
     """Return the application that most of the sessions belong to; there is at least one session."""
     applications: dict[tuple[str, str], Counter[str]] = {}
     for session in sessions:
-        applications.setdefault((session.role, session.application_name), Counter())[session.client_address] += 1
+        applications.setdefault((session.role, session.application_name), Counter())[
+            session.client_address
+        ] += 1
     (role, name), addresses = max(applications.items(), key=lambda item: item[1].total())
-    return Application(role, name, addresses.most_common(1)[0][0], len(addresses), addresses.total())
+    return Application(
+        role, name, addresses.most_common(1)[0][0], len(addresses), addresses.total()
+    )
 
 
 def share_of(application: Application, sessions: Sequence[Session]) -> str:
-    """Return how many of the sessions are the application's: "most of them" only where they are more than half."""
+    """Return how many of the sessions are the application's: "most of them" only where they are
+    more than half.
+    """
     if application.sessions == len(sessions):
         return f"all of them of {application}"
     if 2 * application.sessions > len(sessions):
@@ -69,7 +81,9 @@ def share_of(application: Application, sessions: Sequence[Session]) -> str:
 
 
 def pools_by_application(sessions: Iterable[Session]) -> list[list[list[Session]]]:
-    """Return each application's pools, one per address; what RDS Proxy owns is the proxy's pool, and no client's."""
+    """Return each application's pools, one per address; what RDS Proxy owns is the proxy's pool,
+    and no client's.
+    """
     applications: dict[tuple[str, str], dict[str, list[Session]]] = {}
     for session in sessions:
         if not session.is_owned_by_proxy:
@@ -79,15 +93,25 @@ def pools_by_application(sessions: Iterable[Session]) -> list[list[list[Session]
 
 
 def was_given_back(session: Session) -> bool:
-    """Whether its last statement shows that its pool has it: it was opened and not used yet, or was reset."""
+    """Whether its last statement shows that its pool has it: it was opened and not used yet, or was
+    reset.
+    """
     last = _statements(session.query)
-    return not last or bool(_PUTS_BACK.match(last[-1])) or all(_SETS_UP.match(statement) for statement in last)
+    return (
+        not last
+        or bool(_PUTS_BACK.match(last[-1]))
+        or all(_SETS_UP.match(statement) for statement in last)
+    )
 
 
 def most_common_query(sessions: Iterable[Session]) -> str:
-    """Return the last statement of most sessions, empty where none says what the application does."""
+    """Return the last statement of most sessions, empty where none says what the application
+    does.
+    """
     queries = Counter(session.query for session in sessions)
-    return next((shown(query, 500) for query, _ in queries.most_common() if _says_something(query)), "")
+    return next(
+        (shown(query, 500) for query, _ in queries.most_common() if _says_something(query)), ""
+    )
 
 
 def _says_something(query: str) -> bool:
@@ -99,7 +123,9 @@ def _statements(query: str) -> list[str]:
 
 
 def end_idle_transactions(case: Case, role: str) -> str | None:
-    """Return the statement that bounds a role's idle transactions, None where it cannot be advised."""
+    """Return the statement that bounds a role's idle transactions, None where it cannot be
+    advised.
+    """
     if not role or role in case.protected_roles:
         return None
     return f"ALTER ROLE {identifier(role)} SET idle_in_transaction_session_timeout = '1min'"
@@ -108,10 +134,12 @@ def end_idle_transactions(case: Case, role: str) -> str | None:
 def end_idle_sessions(case: Case, role: str) -> str | None:
     """Return the statement that bounds a role's idle sessions, None where it cannot be advised.
 
-    It would end listeners and holders of advisory locks, too. PostgreSQL has it since 14 (release notes).
+    It would end listeners and holders of advisory locks, too. PostgreSQL has it since 14 (release
+    notes).
     """
     on_duty = any(
-        session.role == role and (session.is_listening or session.holds_advisory_lock) for session in case.sessions
+        session.role == role and (session.is_listening or session.holds_advisory_lock)
+        for session in case.sessions
     )
     is_known = case.snapshot.measurement.server.version >= IDLE_SESSION_TIMEOUT_SINCE
     if not role or role in case.protected_roles or on_duty or not is_known:

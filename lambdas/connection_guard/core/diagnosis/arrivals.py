@@ -7,16 +7,19 @@ from connection_guard.core.diagnosis.application import application_of, clients,
 from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS, Case, Cause, Diagnosis
 from connection_guard.core.words import spelled
 
-# A pool that renews its sessions every 30 min (HikariCP's maxLifetime) renews 7 % of them in a storm's two minutes: a
-# third of the usable connections opened within that time is no renewal.
+# A pool that renews its sessions every 30 min (HikariCP's maxLifetime) renews 7 % of them in a
+# storm's two minutes: a third of the usable connections opened within that time is no renewal.
 STORM_PERCENT = 33
-# As many logins per minute as there are usable connections: each slot is given away anew every minute. Pools, which
-# keep theirs for half an hour, are far from it. On a tiny database, one per second.
+# As many logins per minute as there are usable connections: each slot is given away anew every
+# minute. Pools, which keep theirs for half an hour, are far from it. On a tiny database, one per
+# second.
 FEWEST_LOGINS = 60
 
 
 def storm(case: Case) -> Iterator[Diagnosis]:
-    """A large share of the usable connections was opened just now, and not because there is that much to do."""
+    """A large share of the usable connections was opened just now, and not because there is that
+    much to do.
+    """
     fresh = [
         session
         for session in case.sessions
@@ -29,7 +32,9 @@ def storm(case: Case) -> Iterator[Diagnosis]:
     application, since = application_of(fresh), min(session.backend_start for session in fresh)
     own, openers = application.sessions, clients(application.addresses)
     if own < 2 * application.addresses:
-        advice = f"Put RDS Proxy before {application}: {openers} opened {own} sessions, about one each"
+        advice = (
+            f"Put RDS Proxy before {application}: {openers} opened {own} sessions, about one each"
+        )
     else:
         advice = (
             f"Let the pools of {application} start small and reconnect with back-off and jitter: "
@@ -39,8 +44,8 @@ def storm(case: Case) -> Iterator[Diagnosis]:
         Cause.CONNECTION_STORM,
         len(fresh),
         since,
-        f"{len(fresh)} of {case.snapshot.used} sessions were opened within the last {spelled(case.at - since)}, "
-        f"{own} of them by {application}",
+        f"{len(fresh)} of {case.snapshot.used} sessions were opened within the last "
+        f"{spelled(case.at - since)}, {own} of them by {application}",
         application.evidence | {"opened by it": own, "sessions in all": case.snapshot.used},
         advice,
     )
@@ -61,10 +66,17 @@ def churn(case: Case) -> Iterator[Diagnosis]:
         "fatal per minute": logins.per_minute(logins.fatal),
     }
     fresh = [session for session in case.sessions if case.is_fresh(session)]
-    advice = "keep its sessions in a pool, or put RDS Proxy before it: each login costs a new server process"
+    advice = (
+        "keep its sessions in a pool, or put RDS Proxy before it: each login costs a new server "
+        "process"
+    )
     if not fresh:
         database, count = max(logins.by_database.items(), key=lambda item: item[1], default=("", 0))
-        where = f", {logins.per_minute(count):,} of them to database {quoted(database)}" if database else ""
+        where = (
+            f", {logins.per_minute(count):,} of them to database {quoted(database)}"
+            if database
+            else ""
+        )
         yield Diagnosis(
             Cause.CHURN,
             0,
@@ -79,7 +91,8 @@ def churn(case: Case) -> Iterator[Diagnosis]:
         Cause.CHURN,
         application.sessions,
         None,
-        f"{rate:,} logins per minute; {application} has {application.sessions} of the {len(fresh)} youngest sessions",
+        f"{rate:,} logins per minute; {application} has {application.sessions} of the {len(fresh)} "
+        "youngest sessions",
         application.evidence | figures,
         f"Let {application} {advice}",
     )

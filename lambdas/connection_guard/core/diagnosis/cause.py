@@ -12,10 +12,12 @@ from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.database.trend import Logins
 from connection_guard.core.decision.outcome import Reconnection, Vanished
 
-# Below this share of the usable connections there is no shortage to explain. It is also what all pools together are
-# sized to: below the warning at 75 % that keeps room for deploys, jobs and people.
+# Below this share of the usable connections there is no shortage to explain. It is also what all
+# pools together are sized to: below the warning at 75 % that keeps room for deploys, jobs and
+# people.
 COMFORTABLE_PERCENT = 60
-# Curing less than a tenth of the usable connections does not bring a full database below its critical alarm at 90 %.
+# Curing less than a tenth of the usable connections does not bring a full database below its
+# critical alarm at 90 %.
 CONSIDERABLE_PERCENT = 10
 # On a tiny database a tenth is one session; fewer than three are a coincidence.
 FEWEST_SESSIONS = 3
@@ -27,14 +29,16 @@ Figures = dict[str, str | int | float]
 class DiagnosisTimes:
     """How long things last that tell one cause from another."""
 
-    # A lull in the traffic leaves sessions unused for a minute or two; after five nobody is about to come back.
+    # A lull in the traffic leaves sessions unused for a minute or two; after five nobody is about
+    # to come back.
     unused_for: timedelta = timedelta(minutes=5)
-    # A pool that lends in turn goes through all of its sessions within minutes, even in light traffic. What fell out of
-    # use over more than this, bit by bit, was lost while the application ran.
+    # A pool that lends in turn goes through all of its sessions within minutes, even in light
+    # traffic. What fell out of use over more than this, bit by bit, was lost while the application
+    # ran.
     leak_grows_over: timedelta = timedelta(minutes=5)
     storm_window: timedelta = timedelta(minutes=2)
-    # No statement, network round trip or retry leaves a transaction idle for a whole minute: the client has forgotten
-    # it, or waits for something else meanwhile.
+    # No statement, network round trip or retry leaves a transaction idle for a whole minute: the
+    # client has forgotten it, or waits for something else meanwhile.
     idle_in_transaction_for: timedelta = timedelta(minutes=1)
 
 
@@ -42,7 +46,9 @@ TIMES = DiagnosisTimes()
 
 
 class Cause(StrEnum):
-    """What exhausts a database's connections; the last two are not causes, and say what is nearest to one."""
+    """What exhausts a database's connections; the last two are not causes, and say what is nearest
+    to one.
+    """
 
     LOGINS_IN_PROGRESS = "logins in progress"
     ROLE_OR_DATABASE_LIMIT = "role or database limit"
@@ -60,7 +66,8 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One cause: how many sessions it explains, since when (None where not known), who in figures, and what to change.
+    """One cause: how many sessions it explains, since when (None where not known), who in figures,
+    and what to change.
 
     `evidence` holds strings and numbers under names that a reader understands.
     """
@@ -113,8 +120,14 @@ class Case:
         return self.at - session.backend_start <= self.times.storm_window
 
     def is_unused(self, session: Session) -> bool:
-        """Whether it is idle for nothing: a listener and the holder of an advisory lock serve their purpose so."""
-        is_free = session.state is SessionState.IDLE and not session.is_listening and not session.holds_advisory_lock
+        """Whether it is idle for nothing: a listener and the holder of an advisory lock serve their
+        purpose so.
+        """
+        is_free = (
+            session.state is SessionState.IDLE
+            and not session.is_listening
+            and not session.holds_advisory_lock
+        )
         return is_free and session.time_in_state(self.at) >= self.times.unused_for
 
 

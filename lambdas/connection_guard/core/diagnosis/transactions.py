@@ -18,7 +18,9 @@ from connection_guard.core.words import spelled
 
 
 def blocking_chain(case: Case) -> Iterator[Diagnosis]:
-    """A considerable part of the sessions waits, directly or behind others, for locks that a few roots hold."""
+    """A considerable part of the sessions waits, directly or behind others, for locks that a few
+    roots hold.
+    """
     root_of = _root_of_each_waiter(case.sessions)
     if len(root_of) < case.considerable:
         return
@@ -31,7 +33,8 @@ def blocking_chain(case: Case) -> Iterator[Diagnosis]:
         Cause.BLOCKING_CHAIN,
         len(root_of),
         oldest_state_change(waiting),
-        f"{len(root_of)} sessions wait for locks, {behind_worst} of them behind pid {pid}: {_described(case, root)}",
+        f"{len(root_of)} sessions wait for locks, {behind_worst} of them behind pid {pid}: "
+        f"{_described(case, root)}",
         application_of(waiting).evidence
         | {
             "roots": len(behind),
@@ -43,7 +46,9 @@ def blocking_chain(case: Case) -> Iterator[Diagnosis]:
 
 
 def forgotten_transactions(case: Case) -> Iterator[Diagnosis]:
-    """A role's transactions that were left open, where they and those that wait for them are a considerable part."""
+    """A role's transactions that were left open, where they and those that wait for them are a
+    considerable part.
+    """
     held_up_by = Counter(_root_of_each_waiter(case.sessions).values())
     roles: dict[str, list[Session]] = {}
     for session in case.sessions:
@@ -55,7 +60,9 @@ def forgotten_transactions(case: Case) -> Iterator[Diagnosis]:
             continue
         application = application_of(sessions)
         oldest = max(session.time_in_state(case.at) for session in sessions)
-        aborted = sum(session.state is SessionState.IDLE_IN_TRANSACTION_ABORTED for session in sessions)
+        aborted = sum(
+            session.state is SessionState.IDLE_IN_TRANSACTION_ABORTED for session in sessions
+        )
         whose = f"role {quoted(role)}" if role else "a role that was dropped"
         timeout = end_idle_transactions(case, role)
         in_their_way = f"; {held_up} others wait for their locks" if held_up else ""
@@ -63,9 +70,10 @@ def forgotten_transactions(case: Case) -> Iterator[Diagnosis]:
             Cause.IDLE_IN_TRANSACTION,
             len(sessions),
             oldest_state_change(sessions),
-            f"{len(sessions)} sessions of {whose} left a transaction idle for up to {spelled(oldest)}, "
-            f"{share_of(application, sessions)}{in_their_way}",
-            application.evidence | {"aborted": aborted, "held up": held_up, "last query": most_common_query(sessions)},
+            f"{len(sessions)} sessions of {whose} left a transaction idle for up to "
+            f"{spelled(oldest)}, {share_of(application, sessions)}{in_their_way}",
+            application.evidence
+            | {"aborted": aborted, "held up": held_up, "last query": most_common_query(sessions)},
             f"{timeout} ends them; let {application} commit or roll back before it waits"
             if timeout
             else f"Let {application} commit or roll back before it waits",
@@ -86,8 +94,9 @@ def waits_for_lock(session: Session) -> bool:
 def _root_of_each_waiter(sessions: Iterable[Session]) -> dict[int, int]:
     """The pid at the head of the queue that each waiting session stands in.
 
-    Of several blockers the first is followed, so that each session stands in one queue and is counted once. A root
-    that waits itself is part of a cycle: a deadlock that PostgreSQL has yet to detect.
+    Of several blockers the first is followed, so that each session stands in one queue and is
+    counted once. A root that waits itself is part of a cycle: a deadlock that PostgreSQL has yet to
+    detect.
     """
     waits_for = {session.pid: session.blocked_by[0] for session in sessions if session.blocked_by}
     root_of: dict[int, int] = {}
@@ -111,16 +120,34 @@ def _described(case: Case, root: Session | None) -> str:
 
 def _advice_on_root(case: Case, pid: int, root: Session | None, *, is_cycle: bool) -> str:
     if root is None and pid == 0:
-        return "A prepared transaction holds the locks: find it in pg_prepared_xacts, COMMIT or ROLLBACK PREPARED it"
+        return (
+            "A prepared transaction holds the locks: find it in pg_prepared_xacts, COMMIT or "
+            "ROLLBACK PREPARED it"
+        )
     if root is None:
-        return f"Look up pid {pid} in pg_stat_activity: an autovacuum to prevent wraparound is to be left to finish"
+        return (
+            f"Look up pid {pid} in pg_stat_activity: an autovacuum to prevent wraparound is to be "
+            "left to finish"
+        )
     application = application_of([root])
     if is_cycle:
-        return f"Let the transactions of {application} lock in one order: pid {pid} is in a deadlock"
+        return (
+            f"Let the transactions of {application} lock in one order: pid {pid} is in a deadlock"
+        )
     if root.state in IN_TRANSACTION_STATES:
         timeout = end_idle_transactions(case, root.role)
-        next_time = f"{timeout} the next time" if timeout else f"then let {application} end its transactions"
+        next_time = (
+            f"{timeout} the next time"
+            if timeout
+            else f"then let {application} end its transactions"
+        )
         return f"SELECT pg_terminate_backend({pid}) frees them now, {next_time}"
     if root.state is SessionState.IDLE:
-        return f"Let {application} unlock its session-level advisory lock: pid {pid} is idle and keeps it"
-    return f"SELECT pg_cancel_backend({pid}) frees them now; then do in small transactions: {shown(root.query, 120)}"
+        return (
+            f"Let {application} unlock its session-level advisory lock: pid {pid} is idle and "
+            "keeps it"
+        )
+    return (
+        f"SELECT pg_cancel_backend({pid}) frees them now; then do in small transactions: "
+        f"{shown(root.query, 120)}"
+    )

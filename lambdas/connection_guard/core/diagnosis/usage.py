@@ -20,7 +20,9 @@ from connection_guard.core.diagnosis.transactions import is_forgotten, waits_for
 def genuine_load(case: Case) -> Iterator[Diagnosis]:
     """Most sessions work and few are left over: nothing here is anybody's mistake."""
     working = [session for session in case.sessions if _is_working(session)]
-    left_over = sum(case.is_unused(session) or is_forgotten(case, session) for session in case.sessions)
+    left_over = sum(
+        case.is_unused(session) or is_forgotten(case, session) for session in case.sessions
+    )
     if 2 * len(working) <= len(case.sessions) or left_over >= case.considerable:
         return
     application, query = application_of(working), most_common_query(working)
@@ -30,30 +32,48 @@ def genuine_load(case: Case) -> Iterator[Diagnosis]:
         Cause.GENUINE_LOAD,
         len(working),
         oldest_state_change(working),
-        f"{len(working)} of {case.snapshot.used} sessions are at work, {share_of(application, working)}; "
-        f"{left_over} are unused",
-        application.evidence | {"unused": left_over, "most common wait": wait, "most common query": query},
-        f"Kill nothing: take a larger instance, or let {application} queue in smaller pools; its sessions wait "
-        f"most for {wait}{most_common}",
+        f"{len(working)} of {case.snapshot.used} sessions are at work, "
+        f"{share_of(application, working)}; {left_over} are unused",
+        application.evidence
+        | {"unused": left_over, "most common wait": wait, "most common query": query},
+        f"Kill nothing: take a larger instance, or let {application} queue in smaller pools; its "
+        f"sessions wait most for {wait}{most_common}",
     )
 
 
 def nearest_fact(case: Case) -> Iterator[Diagnosis]:
-    """Where no cause stands out: who has the most unused sessions, or holds the most where none are unused."""
+    """Where no cause stands out: who has the most unused sessions, or holds the most where none are
+    unused.
+    """
     unused = [session for session in case.sessions if case.is_unused(session)]
     if not case.sessions:
         return
     application = application_of(unused or case.sessions)
-    own = [s for s in case.sessions if (s.role, s.application_name) == (application.role, application.name)]
-    most = f"the most unused sessions, {application.sessions} of its {len(own)}" if unused else f"the most, {len(own)}"
-    where = f"the pools of {application}; {at_address(application.largest_address)} has the most of them"
+    own = [
+        s
+        for s in case.sessions
+        if (s.role, s.application_name) == (application.role, application.name)
+    ]
+    most = (
+        f"the most unused sessions, {application.sessions} of its {len(own)}"
+        if unused
+        else f"the most, {len(own)}"
+    )
+    where = (
+        f"the pools of {application}; {at_address(application.largest_address)} has the most of "
+        "them"
+    )
     if all(session.is_owned_by_proxy for session in own):
-        where = f"what RDS Proxy keeps open for {application} (MaxConnectionsPercent, MaxIdleConnectionsPercent)"
+        where = (
+            f"what RDS Proxy keeps open for {application} (MaxConnectionsPercent, "
+            "MaxIdleConnectionsPercent)"
+        )
     yield Diagnosis(
         Cause.NO_SINGLE_CAUSE,
         len(own),
         None,
-        f"No cause stands out among {case.snapshot.used} sessions; {application} has {most}, {idle(own)} of them idle"
+        f"No cause stands out among {case.snapshot.used} sessions; {application} has {most}, "
+        f"{idle(own)} of them idle"
         if not unused
         else f"No cause stands out among {case.snapshot.used} sessions; {application} has {most}",
         application.evidence | {"unused": application.sessions if unused else 0, "idle": idle(own)},
@@ -63,8 +83,14 @@ def nearest_fact(case: Case) -> Iterator[Diagnosis]:
 
 def ended_by_themselves(case: Case) -> Iterator[Diagnosis]:
     """More of an application's sessions are gone than were terminated."""
-    for role, name in dict.fromkeys((each.pool.role, each.pool.application_name) for each in case.vanished):
-        pools = [each for each in case.vanished if (each.pool.role, each.pool.application_name) == (role, name)]
+    for role, name in dict.fromkeys(
+        (each.pool.role, each.pool.application_name) for each in case.vanished
+    ):
+        pools = [
+            each
+            for each in case.vanished
+            if (each.pool.role, each.pool.application_name) == (role, name)
+        ]
         gone, terminated = sum(each.gone for each in pools), sum(each.terminated for each in pools)
         if gone < FEWEST_SESSIONS:
             continue
@@ -73,13 +99,15 @@ def ended_by_themselves(case: Case) -> Iterator[Diagnosis]:
             Cause.ENDED_BY_THEMSELVES,
             gone,
             None,
-            f"{gone} more of {application} ended by themselves while {terminated} were terminated: its process may "
-            "have died",
+            f"{gone} more of {application} ended by themselves while {terminated} were terminated: "
+            "its process may have died",
             application.evidence | {"terminated": terminated, "gone": gone},
-            f"Look whether {application} runs: a process must survive the loss of a session (node-postgres ends it "
-            "unless pool.on('error') is handled)",
+            f"Look whether {application} runs: a process must survive the loss of a session "
+            "(node-postgres ends it unless pool.on('error') is handled)",
         )
 
 
 def _is_working(session: Session) -> bool:
-    return session.state in (SessionState.ACTIVE, SessionState.FASTPATH) and not waits_for_lock(session)
+    return session.state in (SessionState.ACTIVE, SessionState.FASTPATH) and not waits_for_lock(
+        session
+    )

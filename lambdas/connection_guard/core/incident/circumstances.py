@@ -1,4 +1,6 @@
-"""What AWS knows of a database from outside: RDS's own events, and how its connections came to be so many."""
+"""What AWS knows of a database from outside: RDS's own events, and how its connections came to be
+so many.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +15,12 @@ WIDTH = 60
 MINUTE = timedelta(minutes=1)
 # What people are told of happened lately: an earlier peak is another story.
 LATELY = timedelta(minutes=30)
-# Less than these is the day's ordinary life: a rise of fewer points, or one that leaves half of the connections free.
+# Less than these is the day's ordinary life: a rise of fewer points, or one that leaves half of the
+# connections free.
 NOTABLE_RISE = 20.0
 NOTABLE_USAGE = 50.0
-# What takes two minutes touches three where it begins in the middle of one, and begins from the one before.
+# What takes two minutes touches three where it begins in the middle of one, and begins from the one
+# before.
 STORM = timedelta(minutes=3)
 LEAK = timedelta(hours=1)
 HIGH_USAGE = 90.0
@@ -34,9 +38,11 @@ class RdsEvent:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`usage` is percent of the usable connections by the minute, over the last hours; None where there is no figure.
+    """`usage` is percent of the usable connections by the minute, over the last hours; None where
+    there is no figure.
 
-    `trend` is one sentence, None where there is nothing to tell. `problems` are what could not be read, a line each.
+    `trend` is one sentence, None where there is nothing to tell. `problems` are what could not be
+    read, a line each.
     """
 
     events: tuple[RdsEvent, ...]
@@ -46,13 +52,19 @@ class Context:
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """Percentages as bars, at most 60 of them, each the highest of its share; a space where there is no figure.
+    """Percentages as bars, at most 60 of them, each the highest of its share; a space where there
+    is no figure.
 
-    It is not stretched: the lowest bar is an empty database, the highest is a full one and nothing else is.
+    It is not stretched: the lowest bar is an empty database, the highest is a full one and nothing
+    else is.
     """
     width = min(len(values), WIDTH)
-    shares = (values[len(values) * i // width : len(values) * (i + 1) // width] for i in range(width))
-    return "".join(_bar(max((value for value in share if value is not None), default=None)) for share in shares)
+    shares = (
+        values[len(values) * i // width : len(values) * (i + 1) // width] for i in range(width)
+    )
+    return "".join(
+        _bar(max((value for value in share if value is not None), default=None)) for share in shares
+    )
 
 
 def _bar(percent: float | None) -> str:
@@ -70,10 +82,12 @@ class Point(NamedTuple):
 
 
 def trend_of(usage: Sequence[tuple[datetime, float | None]]) -> str | None:
-    """How usage came to be what it lately was, in a sentence; None where it did nothing that is worth one.
+    """How usage came to be what it lately was, in a sentence; None where it did nothing that is
+    worth one.
 
-    `usage` is in percent of the usable connections, the oldest first, about a minute apart. A rise is a storm where
-    most of it happened at once, and a leak where it went on for hours without a leap; of any other it says no cause.
+    `usage` is in percent of the usable connections, the oldest first, about a minute apart. A rise
+    is a storm where most of it happened at once, and a leak where it went on for hours without a
+    leap; of any other it says no cause.
     """
     points = [Point(at, percent) for at, percent in usage if percent is not None]
     if not points:
@@ -87,7 +101,9 @@ def trend_of(usage: Sequence[tuple[datetime, float | None]]) -> str | None:
 
 
 def _latest_rise(points: Sequence[Point]) -> Sequence[Point]:
-    """From the last low to the first time that usage was as high as it lately was; at least one point."""
+    """From the last low to the first time that usage was as high as it lately was; at least one
+    point.
+    """
     steps = [later.percent - earlier.percent for earlier, later in pairwise(points)] or [0.0]
     drift = median(steps)
     noise = median(abs(step - drift) for step in steps)
@@ -100,9 +116,18 @@ def _latest_rise(points: Sequence[Point]) -> Sequence[Point]:
             break  # it fell before: what was then is an earlier rise
         if points[index].percent < points[low].percent:
             low = index
-    # Without what is as low, or as high, as makes no difference: a quiet hour before is no part of the rise.
-    start = max(index for index in range(low, top + 1) if points[index].percent <= points[low].percent + noise)
-    end = next(index for index in range(start, top + 1) if points[index].percent >= points[top].percent - noise)
+    # Without what is as low, or as high, as makes no difference: a quiet hour before is no part of
+    # the rise.
+    start = max(
+        index
+        for index in range(low, top + 1)
+        if points[index].percent <= points[low].percent + noise
+    )
+    end = next(
+        index
+        for index in range(start, top + 1)
+        if points[index].percent >= points[top].percent - noise
+    )
     return points[start : end + 1]
 
 
@@ -116,7 +141,9 @@ def _told(rise: Sequence[Point]) -> str:
 
 
 def _jump(rise: Sequence[Point]) -> Sequence[Point]:
-    """The steepest stretch that is as short as a storm, without what adds little to it; at least one point."""
+    """The steepest stretch that is as short as a storm, without what adds little to it; at least
+    one point.
+    """
     jumps = [
         rise[first : last + 1]
         for first in range(len(rise))
@@ -128,11 +155,16 @@ def _jump(rise: Sequence[Point]) -> Sequence[Point]:
 
 
 def _is_steady(rise: Sequence[Point]) -> bool:
-    """Whether each quarter of it is higher than the one before, and no step, seen or behind a gap, is most of it."""
+    """Whether each quarter of it is higher than the one before, and no step, seen or behind a gap,
+    is most of it.
+    """
     quarters: list[list[float]] = [[], [], [], []]
     for point in rise:
         quarters[min(int(4 * (point.at - rise[0].at) / _length(rise)), 3)].append(point.percent)
-    steepest = max(_height(_jump(rise)), *(later.percent - earlier.percent for earlier, later in pairwise(rise)))
+    steepest = max(
+        _height(_jump(rise)),
+        *(later.percent - earlier.percent for earlier, later in pairwise(rise)),
+    )
     return (
         all(quarters)
         and all(median(earlier) < median(later) for earlier, later in pairwise(quarters))

@@ -1,4 +1,5 @@
-"""What the reporter is sent: a Report, or word that the responder failed. Both are Lambda's records of an invocation.
+"""What the reporter is sent: a Report, or word that the responder failed. Both are Lambda's records
+of an invocation.
 
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 """
@@ -16,7 +17,9 @@ SUCCESS = "Success"
 
 @dataclass(frozen=True, slots=True)
 class ReportDelivery:
-    """A Report (docs/report.schema.json). `request_id` names the responder's run, also in its log."""
+    """A Report (docs/report.schema.json). `request_id` names the responder's run, also in its
+    log.
+    """
 
     request_id: str
     function_arn: str
@@ -30,10 +33,11 @@ class ReportDelivery:
 
 @dataclass(frozen=True, slots=True)
 class FailureDelivery:
-    """An event that came to no Report: the responder raised or was killed, or the event grew too old before it ran.
+    """An event that came to no Report: the responder raised or was killed, or the event grew too
+    old before it ran.
 
-    `condition` is Lambda's own word for it, `error` is None where the responder did not run, `error_type` also where
-    nothing names it. `record` is the whole.
+    `condition` is Lambda's own word for it, `error` is None where the responder did not run,
+    `error_type` also where nothing names it. `record` is the whole.
     """
 
     request_id: str
@@ -123,5 +127,6 @@ def _time(value: object) -> datetime:
 
 def _foreign(found: str) -> ForeignEventError:
     return ForeignEventError(
-        f"expected an SNS notification with Lambda's record of a Report or of a failure; found {found}"[:1000]
+        "expected an SNS notification with Lambda's record of a Report or of a failure; found "
+        f"{found}"[:1000]
     )

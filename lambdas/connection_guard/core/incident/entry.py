@@ -1,4 +1,6 @@
-"""What an incident keeps of a delivery: a run in a few KB, and a failure in words that say what to do."""
+"""What an incident keeps of a delivery: a run in a few KB, and a failure in words that say what to
+do.
+"""
 
 import json
 import re
@@ -32,9 +34,12 @@ MOST_LINES = 5
 LINE_LENGTH = 400
 
 OTHERS = "others"
-"""The rule, role and application of the group of all sessions that found no room, or that the Report did not list."""
+"""The rule, role and application of the group of all sessions that found no room, or that the
+Report did not list.
+"""
 
-# What Lambda says of a function that it had to end. https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
+# What Lambda says of a function that it had to end.
+# https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
 _TIMED_OUT = re.compile(r"Task timed out after ([\d.]+) seconds")
 # The function was not called; or its code raised this before it looked at anything.
 _CALLED_NOTHING = frozenset({"EventAgeExceeded", "ZeroReservedConcurrency"})
@@ -50,14 +55,18 @@ def entry_of(delivery: Delivery, *, evidence: str | None) -> Entry:
         return _failure(delivery, evidence)
     try:
         entry = _run(delivery, evidence)
-        # What cannot be read again would make its whole incident unreadable, and with it every later one.
+        # What cannot be read again would make its whole incident unreadable, and with it every
+        # later one.
         incident_of(body_of(Incident(delivery.database, delivery.request_id, (entry,))))
         return entry
     except (LookupError, TypeError, ValueError, AttributeError) as wrong:
         problem = (
-            f"a report of kind {delivery.kind} is malformed ({type(wrong).__name__}: {wrong}): {delivery.headline}"
+            f"a report of kind {delivery.kind} is malformed ({type(wrong).__name__}: {wrong}): "
+            f"{delivery.headline}"
         )
-        trouble = _trouble(delivery.request_id, delivery.received_at, delivery.headline, problem, None, evidence)
+        trouble = _trouble(
+            delivery.request_id, delivery.received_at, delivery.headline, problem, None, evidence
+        )
         return replace(trouble, has_unknown_outcomes=delivery.kind == Kind.REMEDIATION)
 
 
@@ -67,8 +76,12 @@ def _run(delivery: ReportDelivery, evidence: str | None) -> Entry:
     outcomes, omitted = report["outcomes"], report["omitted"]
     terminated = merged(_group(row, 1) for row in report["terminated"])
     would_terminate = merged(_group(row, 1) for row in report["would_terminate"])
-    spared = [_group(row, row["sessions"]) for row in (*report["spared"], *report["spared_of_proxy"])]
-    problems = [f"{door['door']} door: {door['error']}" for door in report["doors"] if door["error"]]
+    spared = [
+        _group(row, row["sessions"]) for row in (*report["spared"], *report["spared_of_proxy"])
+    ]
+    problems = [
+        f"{door['door']} door: {door['error']}" for door in report["doors"] if door["error"]
+    ]
     return Entry(
         request_id=delivery.request_id,
         at=delivery.received_at,
@@ -78,17 +91,21 @@ def _run(delivery: ReportDelivery, evidence: str | None) -> Entry:
         tier=Tier(report["tier"]) if report["tier"] else None,
         attempt=report["attempt"],
         has_recovered=report["recovered"],
-        is_below_target=report["recovered"] or _is_below(after or before, report.get("target_percent")),
+        is_below_target=report["recovered"]
+        or _is_below(after or before, report.get("target_percent")),
         escalation=report["escalation"] and _cut(report["escalation"]),
         before=before,
         after=after,
         terminated=_bounded(terminated, outcomes["terminated"]),
         survived=outcomes["survived"],
-        would_terminate=_bounded(would_terminate, len(report["would_terminate"]) + omitted["would_terminate"]),
+        would_terminate=_bounded(
+            would_terminate, len(report["would_terminate"]) + omitted["would_terminate"]
+        ),
         spared=_bounded(spared, report["verdicts"]["spare"] if report["verdicts"] else 0),
         reopened=_reopened(report["reconnections"]),
         causes=tuple(
-            Cause(row["cause"], _cut(row["summary"]), _cut(row["advice"])) for row in report["diagnoses"][:MOST_LINES]
+            Cause(row["cause"], _cut(row["summary"]), _cut(row["advice"]))
+            for row in report["diagnoses"][:MOST_LINES]
         ),
         explanation=report["explanation"] and _cut(report["explanation"]),
         problems=_lines([*report["problems"], *problems], omitted["problems"]),
@@ -100,14 +117,24 @@ def _run(delivery: ReportDelivery, evidence: str | None) -> Entry:
 def _failure(delivery: FailureDelivery, evidence: str | None) -> Entry:
     what, look = _failed(delivery)
     trouble = _trouble(
-        delivery.request_id, delivery.failed_at, what, f"{what}: {look}", _alarm_left_undone(delivery.record), evidence
+        delivery.request_id,
+        delivery.failed_at,
+        what,
+        f"{what}: {look}",
+        _alarm_left_undone(delivery.record),
+        evidence,
     )
     did_nothing = delivery.condition in _CALLED_NOTHING or delivery.error_type in _RAISED_AT_ONCE
     return replace(trouble, has_unknown_outcomes=not did_nothing)
 
 
 def _trouble(
-    request_id: str, at: datetime, headline: str, escalation: str, alarm: Alarm | None, evidence: str | None
+    request_id: str,
+    at: datetime,
+    headline: str,
+    escalation: str,
+    alarm: Alarm | None,
+    evidence: str | None,
 ) -> Entry:
     """Nothing is known but that people have to look."""
     return Entry(
@@ -145,7 +172,10 @@ def _failed(delivery: FailureDelivery) -> tuple[str, str]:
                 "look whether Lambda throttles it (it runs one at a time: an earlier run may hang)",
             )
         case "ZeroReservedConcurrency":
-            return "the responder may not run", "somebody set its reserved concurrency to 0; set it to 1"
+            return (
+                "the responder may not run",
+                "somebody set its reserved concurrency to 0; set it to 1",
+            )
     if timed_out := _TIMED_OUT.search(error):
         seconds = f"{float(timed_out[1]):g}"
         return (
@@ -153,10 +183,19 @@ def _failed(delivery: FailureDelivery) -> tuple[str, str]:
             "look in its log for the last thing it did; the database may have stopped answering",
         )
     if _OUT_OF_MEMORY.search(f"{delivery.error_type} {error}"):
-        return "the responder was killed: out of memory", "look at the memory that its log's last REPORT line tells"
+        return (
+            "the responder was killed: out of memory",
+            "look at the memory that its log's last REPORT line tells",
+        )
     if delivery.error_type and not delivery.error_type.startswith("Runtime."):
-        return f"the responder raised {delivery.error_type}: {_cut(error, 200)}", "look in its log for where"
-    return f"the responder failed: {_cut(error, 200) or delivery.condition}", "look in its log for why"
+        return (
+            f"the responder raised {delivery.error_type}: {_cut(error, 200)}",
+            "look in its log for where",
+        )
+    return (
+        f"the responder failed: {_cut(error, 200) or delivery.condition}",
+        "look in its log for why",
+    )
 
 
 def _alarm_left_undone(record: Row) -> Alarm | None:
@@ -179,7 +218,13 @@ def _alarm(event: Row) -> Alarm | None:
     is_old = event["is_stale"] or event["is_duplicate"]
     if alarm is None or (is_old and alarm["state"] == AlarmState.ALARM):
         return None
-    return Alarm(_cut(alarm["name"]), alarm["arn"], alarm["state"], Tier(alarm["tier"]), _moment(event.get("at")))
+    return Alarm(
+        _cut(alarm["name"]),
+        alarm["arn"],
+        alarm["state"],
+        Tier(alarm["tier"]),
+        _moment(event.get("at")),
+    )
 
 
 def _moment(text: object) -> datetime | None:
@@ -222,7 +267,9 @@ def _bounded(groups: Iterable[SessionGroup], sessions: int) -> tuple[SessionGrou
 def _reopened(rows: Iterable[Row]) -> tuple[Reopened, ...]:
     """The applications that it frees next to nothing to terminate sessions of."""
     pools = [
-        Reconnection(Pool(row["role"], row["application"], row["client"]), row["terminated"], row["reopened"])
+        Reconnection(
+            Pool(row["role"], row["application"], row["client"]), row["terminated"], row["reopened"]
+        )
         for row in rows
     ]
     terminated, reopened = Counter[tuple[str, str]](), Counter[tuple[str, str]]()

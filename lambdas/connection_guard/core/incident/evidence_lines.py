@@ -1,4 +1,6 @@
-"""What is stored of a run for good: its Report, and each session that it saw as a line of JSON (docs/evidence.md)."""
+"""What is stored of a run for good: its Report, and each session that it saw as a line of JSON
+(docs/evidence.md).
+"""
 
 import gzip
 import json
@@ -16,14 +18,17 @@ Row = dict[str, Any]
 
 
 def evidence_key(delivery: ReportDelivery) -> str:
-    """Where the lines lie: `name=value` folders are partitions to Athena and DuckDB. A run's key is always the same."""
+    """Where the lines lie: `name=value` folders are partitions to Athena and DuckDB. A run's key is
+    always the same.
+    """
     at = delivery.received_at
     return f"evidence/database={delivery.database}/date={at:%Y-%m-%d}/{_name(delivery)}.jsonl.gz"
 
 
 def report_key(delivery: ReportDelivery) -> str:
     """Where the Report lies: beside the lines, not among them."""
-    return f"reports/database={delivery.database}/date={delivery.received_at:%Y-%m-%d}/{_name(delivery)}.json"
+    date = f"{delivery.received_at:%Y-%m-%d}"
+    return f"reports/database={delivery.database}/date={date}/{_name(delivery)}.json"
 
 
 def evidence_lines(delivery: ReportDelivery) -> bytes | None:
@@ -35,19 +40,30 @@ def evidence_lines(delivery: ReportDelivery) -> bytes | None:
     if packed is None:
         return None
     try:
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(delivery, unpack_evidence(packed))]
+        lines = [
+            json.dumps(row, ensure_ascii=False) + "\n"
+            for row in _rows(delivery, unpack_evidence(packed))
+        ]
     except (ValueError, KeyError, TypeError, AttributeError, LZMAError) as wrong:
-        raise ValueError(f"the evidence of run {delivery.request_id} cannot be read: {wrong!r}") from None
+        raise ValueError(
+            f"the evidence of run {delivery.request_id} cannot be read: {wrong!r}"
+        ) from None
     # Half a character would make the whole object unreadable.
     return gzip.compress("".join(lines).encode(errors="replace"), mtime=0)
 
 
 def report_document(delivery: ReportDelivery, *, evidence: str | None) -> bytes:
-    """The Report as JSON. `evidence` is the key of its lines, which stand for its own evidence; None leaves that in."""
+    """The Report as JSON. `evidence` is the key of its lines, which stand for its own evidence;
+    None leaves that in.
+    """
     report = dict(delivery.report)
     if evidence is not None:
         packed: Mapping[str, Any] = report["evidence"]
-        report["evidence"] = {"key": evidence, "sessions": packed["sessions"], "omitted": packed["omitted"]}
+        report["evidence"] = {
+            "key": evidence,
+            "sessions": packed["sessions"],
+            "omitted": packed["omitted"],
+        }
     return json.dumps(report).encode()
 
 
@@ -105,7 +121,9 @@ def _verdict(verdict: Verdict | None) -> Row:
 
 
 def _time(time: datetime | None) -> str | None:
-    """UTC to the millisecond, which is what the evidence knows and from_iso8601_timestamp of Athena keeps."""
+    """UTC to the millisecond, which is what the evidence knows and from_iso8601_timestamp of Athena
+    keeps.
+    """
     if time is None:
         return None
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,7 +1,8 @@
-"""Incidents: what the reports of one database come to when they are read together, from the first to the recovery.
+"""Incidents: what the reports of one database come to when they are read together, from the first
+to the recovery.
 
-Everything is read from an incident's entries in the order of their times, so neither the order of deliveries nor their
-repetition matters.
+Everything is read from an incident's entries in the order of their times, so neither the order of
+deliveries nor their repetition matters.
 """
 
 from collections import Counter
@@ -21,8 +22,9 @@ from connection_guard.core.words import spelled
 # The kind of an entry whose run came to no Report.
 FAILURE = "failure"
 
-# How long an incident waits for more: what has recovered, has no alarm on, or was the guard's own trouble, which every
-# pulse repeats while it lasts; and one whose alarm has yet to end, which may be silent for long.
+# How long an incident waits for more: what has recovered, has no alarm on, or was the guard's own
+# trouble, which every pulse repeats while it lasts; and one whose alarm has yet to end, which may
+# be silent for long.
 WAITS_AFTER_RECOVERY = timedelta(hours=1)
 WAITS_FOR_ALARM = timedelta(days=1)
 
@@ -37,7 +39,8 @@ WHETHER_IS_NOT_KNOWN = "whether sessions were terminated is not known"
 class Progress(StrEnum):
     """How far an incident is.
 
-    RECOVERING is below the policy's target while the alarm has yet to end; ESCALATED is for people to act on.
+    RECOVERING is below the policy's target while the alarm has yet to end; ESCALATED is for people
+    to act on.
     """
 
     OPEN = "open"
@@ -60,7 +63,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class SessionGroup:
-    """Sessions of one application that the same rule terminated or spared; the reason is that of one of them."""
+    """Sessions of one application that the same rule terminated or spared; the reason is that of
+    one of them.
+    """
 
     rule: str
     reason: str
@@ -91,9 +96,11 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """The alarm that a run answered, in the state that it changed to at `changed_at`, by CloudWatch's clock.
+    """The alarm that a run answered, in the state that it changed to at `changed_at`, by
+    CloudWatch's clock.
 
-    `tier` is None where no run reported it; `changed_at` is None where an older version stored the alarm.
+    `tier` is None where no run reported it; `changed_at` is None where an older version stored the
+    alarm.
     """
 
     name: str
@@ -107,10 +114,11 @@ class Alarm:
 class Entry:
     """One delivery, as the incident keeps it: a run of the responder, or its failure.
 
-    `request_id` names the run, `kind` is that of its Report or "failure". `is_below_target` is None where usage is not
-    known. `evidence` is the key of the run's object in the evidence bucket. `times` is how many runs the entry stands
-    for: more than one where an incident has had more than it can keep. `has_unknown_outcomes` says that the run may
-    have terminated more than `terminated` names: it was killed, or lost the database with sessions in hand.
+    `request_id` names the run, `kind` is that of its Report or "failure". `is_below_target` is None
+    where usage is not known. `evidence` is the key of the run's object in the evidence bucket.
+    `times` is how many runs the entry stands for: more than one where an incident has had more than
+    it can keep. `has_unknown_outcomes` says that the run may have terminated more than `terminated`
+    names: it was killed, or lost the database with sessions in hand.
     """
 
     request_id: str
@@ -159,7 +167,9 @@ class Entry:
 
     @property
     def opens(self) -> bool:
-        """Whether it matters by itself: everything does but the end of something, and an alarm without data."""
+        """Whether it matters by itself: everything does but the end of something, and an alarm
+        without data.
+        """
         if self.kind == Kind.OBSERVATION:
             if self.alarm is not None:
                 return self.alarm.state == AlarmState.ALARM
@@ -184,11 +194,11 @@ class SlackMessage:
 class Incident:
     """`entries` are in the order of their times, whatever order they came in.
 
-    `version` counts the changes. `slack` is None before Slack has a message that can be edited; `told` names the runs
-    that are in its thread, and the changes that others than Slack's bot were told of. Whatever is from `not_before` or
-    earlier belongs to the incident before, which is named by `previous` until its end is told, too;
-    `alarms_before` are the alarms as that one left them. `followed_at` is when another began although nothing had shown
-    the end of this one.
+    `version` counts the changes. `slack` is None before Slack has a message that can be edited;
+    `told` names the runs that are in its thread, and the changes that others than Slack's bot were
+    told of. Whatever is from `not_before` or earlier belongs to the incident before, which is named
+    by `previous` until its end is told, too; `alarms_before` are the alarms as that one left them.
+    `followed_at` is when another began although nothing had shown the end of this one.
     """
 
     database: str
@@ -205,7 +215,9 @@ class Incident:
 
     @property
     def matters(self) -> bool:
-        """False while all that came is an end without a beginning: nothing to tell, but the beginning may be late."""
+        """False while all that came is an end without a beginning: nothing to tell, but the
+        beginning may be late.
+        """
         return any(entry.opens for entry in self.entries)
 
     @property
@@ -244,7 +256,9 @@ class Incident:
     @property
     def tier(self) -> Tier | None:
         """The highest seen."""
-        tiers = {entry.tier for entry in self.story} | {entry.alarm.tier for entry in self.story if entry.alarm}
+        tiers = {entry.tier for entry in self.story} | {
+            entry.alarm.tier for entry in self.story if entry.alarm
+        }
         return next((tier for tier in (Tier.CRITICAL, Tier.WARNING) if tier in tiers), None)
 
     @property
@@ -267,7 +281,11 @@ class Incident:
     @property
     def alarm(self) -> Alarm | None:
         """The one that changed last."""
-        changes = [(entry.alarm.changed_at or entry.at, entry.alarm) for entry in reversed(self.story) if entry.alarm]
+        changes = [
+            (entry.alarm.changed_at or entry.at, entry.alarm)
+            for entry in reversed(self.story)
+            if entry.alarm
+        ]
         return max(changes, key=itemgetter(0))[1] if changes else None
 
     @property
@@ -292,7 +310,11 @@ class Incident:
         for each in (each for entry in self.story for each in entry.reopened):
             known = pools.get((each.role, each.application))
             pools[each.role, each.application] = (
-                replace(each, terminated=each.terminated + known.terminated, reopened=each.reopened + known.reopened)
+                replace(
+                    each,
+                    terminated=each.terminated + known.terminated,
+                    reopened=each.reopened + known.reopened,
+                )
                 if known
                 else each
             )
@@ -300,7 +322,9 @@ class Incident:
 
     @property
     def causes(self) -> tuple[Cause, ...]:
-        """Those of the worst moment, or those that terminating proved: only then is it seen what pools reopen."""
+        """Those of the worst moment, or those that terminating proved: only then is it seen what
+        pools reopen.
+        """
         diagnosed = [entry for entry in self.story if entry.causes]
         return max(diagnosed, key=_weight_of_causes).causes if diagnosed else ()
 
@@ -343,26 +367,39 @@ class Incident:
             repeats = 0
             while repeats < len(steps) and _repeats(step.entry, steps[repeats].entry):
                 repeats += 1
-            stretch, steps = [step.entry, *(each.entry for each in steps[:repeats])], steps[repeats:]
-            lines += [(step.entry.at, sentence) for sentence in _sentences(step, stretch, is_first=not lines)]
+            stretch, steps = (
+                [step.entry, *(each.entry for each in steps[:repeats])],
+                steps[repeats:],
+            )
+            lines += [
+                (step.entry.at, sentence)
+                for sentence in _sentences(step, stretch, is_first=not lines)
+            ]
         if self.followed_at:
             lines.append((self.followed_at, NOTHING_SHOWED_THE_END))
         return tuple(lines)
 
 
-def absorb(current: Incident | None, entry: Entry, *, database: str, new_id: str) -> Incident | None:
-    """The database's latest incident once the entry is in it, or the new one that it opens; None for a lone pulse.
+def absorb(
+    current: Incident | None, entry: Entry, *, database: str, new_id: str
+) -> Incident | None:
+    """The database's latest incident once the entry is in it, or the new one that it opens; None
+    for a lone pulse.
 
-    Gives `current` itself where the entry changes nothing: it is there already, or belongs to the incident before.
+    Gives `current` itself where the entry changes nothing: it is there already, or belongs to the
+    incident before.
 
-    - Whatever comes while an incident is not closed joins it, and so does what is from before its closing, however
-      late. After it, a further alarm's OK and a further attempt join for an hour, and it stays closed.
-    - What matters after the incident's alarms have ended opens a new one. Where no alarm was seen and recovery alone
-      closed it, it waits for an hour: the alarm may be later than the pulses, and opens it again.
-    - An incident that is not closed waits for a day while an alarm is on, and for an hour where it has recovered, has
-      no alarm on, or was the guard's own trouble alone. What matters later opens a new one; the old one
-      is then `followed`.
-    - An end without a beginning (a lone OK) gives an incident that does not `matter`: its beginning may come yet.
+    - Whatever comes while an incident is not closed joins it, and so does what is from before its
+      closing, however late. After it, a further alarm's OK and a further attempt join for an hour,
+      and it stays closed.
+    - What matters after the incident's alarms have ended opens a new one. Where no alarm was seen
+      and recovery alone closed it, it waits for an hour: the alarm may be later than the pulses,
+      and opens it again.
+    - An incident that is not closed waits for a day while an alarm is on, and for an hour where it
+      has recovered, has no alarm on, or was the guard's own trouble alone. What matters later opens
+      a new one; the old one is then `followed`.
+    - An end without a beginning (a lone OK) gives an incident that does not `matter`: its beginning
+      may come yet.
     """
     if entry.kind == Kind.PULSE:
         return current
@@ -372,7 +409,9 @@ def absorb(current: Incident | None, entry: Entry, *, database: str, new_id: str
         return current
     version = current.version + 1
     if _is_over_for(current, entry):
-        ended_at = (current.closed_at or current.entries[-1].at) if current.matters else current.not_before
+        ended_at = (
+            (current.closed_at or current.entries[-1].at) if current.matters else current.not_before
+        )
         previous = current.id if current.matters else current.previous
         return Incident(
             database,
@@ -383,14 +422,20 @@ def absorb(current: Incident | None, entry: Entry, *, database: str, new_id: str
             previous=previous,
             alarms_before=tuple(_latest_changes(current.alarms_before, current.entries).values()),
         )
-    entries = _bounded(tuple(sorted((*current.entries, entry), key=lambda each: (each.at, each.request_id))))
-    dropped = {each.request_id for each in (*current.entries, entry)} - {each.request_id for each in entries}
+    entries = _bounded(
+        tuple(sorted((*current.entries, entry), key=lambda each: (each.at, each.request_id)))
+    )
+    dropped = {each.request_id for each in (*current.entries, entry)} - {
+        each.request_id for each in entries
+    }
     told = tuple(each for each in current.told if each not in dropped)
     return replace(current, entries=entries, version=version, told=told)
 
 
 def followed(incident: Incident, at: datetime) -> Incident:
-    """The incident once another has begun: over, although nothing showed its end (the alarm's OK was lost, say)."""
+    """The incident once another has begun: over, although nothing showed its end (the alarm's OK
+    was lost, say).
+    """
     return incident if incident.progress is Progress.CLOSED else replace(incident, followed_at=at)
 
 
@@ -410,11 +455,16 @@ def without_figures(reason: str) -> str:
 
 
 def _is_of_past(current: Incident, entry: Entry) -> bool:
-    """Whether the entry belongs to the incident before. What shows an alarm's present state always matters."""
+    """Whether the entry belongs to the incident before. What shows an alarm's present state always
+    matters.
+    """
     if current.not_before is None or entry.at > current.not_before:
         return False
     change = entry.change
-    return change is None or _latest_changes(current.alarms_before, [*current.entries, entry])[change.arn] != change
+    return (
+        change is None
+        or _latest_changes(current.alarms_before, [*current.entries, entry])[change.arn] != change
+    )
 
 
 def _is_over_for(current: Incident, entry: Entry) -> bool:
@@ -428,7 +478,9 @@ def _is_over_for(current: Incident, entry: Entry) -> bool:
         since_closing = entry.at - step.closed_by.at
         return since_closing > (timedelta() if is_new else WAITS_AFTER_RECOVERY)
     is_quiet = (
-        step.progress is Progress.RECOVERING or not step.has_alarm_on or all(each.is_trouble for each in current.story)
+        step.progress is Progress.RECOVERING
+        or not step.has_alarm_on
+        or all(each.is_trouble for each in current.story)
     )
     return entry.opens and since_last > (WAITS_AFTER_RECOVERY if is_quiet else WAITS_FOR_ALARM)
 
@@ -440,8 +492,9 @@ _ChangeKey = tuple[str, datetime]
 class _Step:
     """Where an incident stands with an entry.
 
-    `escalation` says why people are needed, None where they are not; `has_called` that they are, or were before usage
-    was below the target. Of the alarms that the incident saw in ALARM, `has_alarm_on` says whether one has yet to end.
+    `escalation` says why people are needed, None where they are not; `has_called` that they are, or
+    were before usage was below the target. Of the alarms that the incident saw in ALARM,
+    `has_alarm_on` says whether one has yet to end.
     """
 
     entry: Entry
@@ -468,14 +521,20 @@ def _steps(incident: Incident) -> Iterator[_Step]:
         if progress is Progress.CLOSED and not _begins_anew(entry, known):
             pass
         elif entry.escalation or entry.is_trouble:
-            progress, closed_by, escalation = Progress.ESCALATED, None, entry.escalation or entry.headline
+            progress, closed_by, escalation = (
+                Progress.ESCALATED,
+                None,
+                entry.escalation or entry.headline,
+            )
         elif not has_alarm_on and (entry.is_below_target or (seen and change)):
             progress, closed_by, escalation = Progress.CLOSED, entry, None
         elif entry.is_below_target:
             progress, closed_by, escalation = Progress.RECOVERING, None, None
         elif progress is not Progress.ESCALATED:
             progress, closed_by = Progress.OPEN, None
-        has_called = progress is Progress.ESCALATED or (progress is Progress.RECOVERING and has_called)
+        has_called = progress is Progress.ESCALATED or (
+            progress is Progress.RECOVERING and has_called
+        )
         known.add(_change_key(entry))
         yield _Step(entry, progress, closed_by, escalation, has_called, bool(seen), has_alarm_on)
 
@@ -486,7 +545,9 @@ def _last_step(incident: Incident) -> _Step:
 
 
 def _latest_changes(before: Iterable[Alarm], entries: Iterable[Entry]) -> dict[str, Alarm]:
-    """Each alarm by its ARN as it changed last, by CloudWatch's clock: an OK may overtake its ALARM on the way."""
+    """Each alarm by its ARN as it changed last, by CloudWatch's clock: an OK may overtake its ALARM
+    on the way.
+    """
     latest = {alarm.arn: alarm for alarm in before}
     for change in filter(None, (entry.change for entry in entries)):
         latest[change.arn] = max(change, latest.get(change.arn, change), key=_changed_at)
@@ -505,8 +566,12 @@ def _change_key(entry: Entry) -> _ChangeKey | None:
 
 
 def _begins_anew(entry: Entry, known: Container[_ChangeKey | None]) -> bool:
-    """Whether it matters although all was over: no further attempt does, and no alarm that is delivered again."""
-    is_delivered_again = entry.kind == Kind.OBSERVATION and entry.change is not None and _change_key(entry) in known
+    """Whether it matters although all was over: no further attempt does, and no alarm that is
+    delivered again.
+    """
+    is_delivered_again = (
+        entry.kind == Kind.OBSERVATION and entry.change is not None and _change_key(entry) in known
+    )
     return entry.opens and not entry.carries_on and not is_delivered_again
 
 
@@ -526,8 +591,8 @@ def _alike(entry: Entry) -> tuple[object, ...]:
 
 
 def _bounded(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Beyond the bound, the nearest two that are alike become one: with locked_out and failures of every minute that is
-    one of them and the next. The first and the last stay.
+    """Beyond the bound, the nearest two that are alike become one: with locked_out and failures of
+    every minute that is one of them and the next. The first and the last stay.
     """
     while len(entries) > MOST_ENTRIES:
         latest: dict[tuple[object, ...], int] = {}
@@ -550,7 +615,9 @@ def _both(earlier: Entry, later: Entry) -> Entry:
         later,
         times=earlier.times + later.times,
         before=max(befores, key=lambda usage: usage.percent, default=None),
-        terminated=merged((*earlier.terminated, *later.terminated))[: len(later.terminated) or len(earlier.terminated)],
+        terminated=merged((*earlier.terminated, *later.terminated))[
+            : len(later.terminated) or len(earlier.terminated)
+        ],
         causes=max(earlier, later, key=_weight_of_causes).causes,
         has_unknown_outcomes=earlier.has_unknown_outcomes or later.has_unknown_outcomes,
     )
@@ -559,7 +626,8 @@ def _both(earlier: Entry, later: Entry) -> Entry:
 def _holds(incident: Incident, entry: Entry) -> bool:
     """Whether the entry is there already, or may be in one that stands for several."""
     return any(
-        each.request_id == entry.request_id or (each.times > 1 and entry.at < each.at and _alike(each) == _alike(entry))
+        each.request_id == entry.request_id
+        or (each.times > 1 and entry.at < each.at and _alike(each) == _alike(entry))
         for each in incident.entries
     )
 
@@ -585,14 +653,21 @@ def _sentences(step: _Step, stretch: list[Entry], *, is_first: bool) -> Iterator
     if announced := _announced(entry, is_first=is_first):
         yield f"{announced}: over" if is_end and entry.kind != Kind.REMEDIATION else announced
     if entry.kind == Kind.REMEDIATION:
-        yield _remedied(entry) + (": over" if is_end else ": below the target" if entry.is_below_target else "")
+        yield _remedied(entry) + (
+            ": over" if is_end else ": below the target" if entry.is_below_target else ""
+        )
     elif entry.kind == Kind.OBSERVATION and entry.opens and not entry.escalation:
         yield _left_alone(entry)
     for each in entry.reopened:
         pool = _pool(each.role, each.application)
-        yield f"the pool of {pool} reopened {each.reopened} of {each.terminated}: left alone from now on"
+        yield (
+            f"the pool of {pool} reopened {each.reopened} of {each.terminated}: left alone from "
+            "now on"
+        )
     again = sum(each.times for each in stretch)
-    often = f" (again and again: {again} times until {stretch[-1].at:%H:%M} UTC)" if again > 1 else ""
+    often = (
+        f" (again and again: {again} times until {stretch[-1].at:%H:%M} UTC)" if again > 1 else ""
+    )
     if entry.escalation:
         yield f"{_trouble(entry)}people are needed: {entry.escalation}{often}"
     if entry.has_unknown_outcomes and entry.kind != Kind.REMEDIATION:
@@ -618,7 +693,10 @@ def _announced(entry: Entry, *, is_first: bool) -> str | None:
 def _remedied(entry: Entry) -> str:
     told = entry.terminated[:MOST_GROUPS_TOLD]
     rest = sum(group.sessions for group in entry.terminated[MOST_GROUPS_TOLD:])
-    groups = [f'{group.sessions} of {_pool(group.role, group.application)} by rule "{group.rule}"' for group in told]
+    groups = [
+        f'{group.sessions} of {_pool(group.role, group.application)} by rule "{group.rule}"'
+        for group in told
+    ]
     done = ", ".join([*groups, *([f"{rest} more"] if rest else [])]) or "nobody"
     survived = f", {entry.survived} survived" if entry.survived else ""
     unknown = ", what became of others is not known" if entry.has_unknown_outcomes else ""
@@ -630,7 +708,9 @@ def _remedied(entry: Entry) -> str:
 def _and_terminated(incident: Incident) -> str:
     terminated = sum(group.sessions for group in incident.terminated)
     if terminated:
-        return f", {terminated} sessions terminated" + (", perhaps more" if incident.has_unknown_outcomes else "")
+        return f", {terminated} sessions terminated" + (
+            ", perhaps more" if incident.has_unknown_outcomes else ""
+        )
     return f"; {WHETHER_IS_NOT_KNOWN}" if incident.has_unknown_outcomes else ""
 
 

@@ -1,7 +1,8 @@
 """The DynamoDB table of incidents: its keys, and how an incident becomes an item.
 
-The latest incident of a database is the item `database#<identifier>`, `incident`, which also says who tells of it.
-Every incident, the latest too, is a copy under `database#<identifier>`, `incident#<its id>`.
+The latest incident of a database is the item `database#<identifier>`, `incident`, which also says
+who tells of it. Every incident, the latest too, is a copy under `database#<identifier>`,
+`incident#<its id>`.
 """
 
 import gzip
@@ -32,7 +33,9 @@ def copy_key(database: str, incident_id: str) -> dict[str, str]:
 
 
 def attributes_of(incident: Incident) -> dict[str, str | int | bytes]:
-    """What an item holds of an incident: the whole in `body`, and what a person reads in the table beside it."""
+    """What an item holds of an incident: the whole in `body`, and what a person reads in the table
+    beside it.
+    """
     return {
         "version": incident.version,
         "opened_at": incident.opened_at.isoformat(),

@@ -1,4 +1,6 @@
-"""An alarm on the guard itself, as CloudWatch notifies of it through SNS, and what Slack shows of it."""
+"""An alarm on the guard itself, as CloudWatch notifies of it through SNS, and what Slack shows of
+it.
+"""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +10,13 @@ from typing import Any
 from connection_guard.core.deployment.alarm import AlarmState
 from connection_guard.core.notification.links import alarm_page
 from connection_guard.core.notification.mrkdwn import link, plain, prose
-from connection_guard.core.notification.slack_message import GREEN, HEADER_MOST, RED, TEXT_MOST, Message
+from connection_guard.core.notification.slack_message import (
+    GREEN,
+    HEADER_MOST,
+    RED,
+    TEXT_MOST,
+    Message,
+)
 
 DESCRIPTION_MOST = 1_500
 REASON_MOST = 500
@@ -16,7 +24,9 @@ REASON_MOST = 500
 
 @dataclass(frozen=True, slots=True)
 class GuardAlarm:
-    """A change of its state. `function` is the Lambda function that it watches, None where it watches none."""
+    """A change of its state. `function` is the Lambda function that it watches, None where it
+    watches none.
+    """
 
     name: str
     description: str
@@ -58,12 +68,16 @@ def read_guard_alarm(event: Mapping[str, Any]) -> GuardAlarm | None:
 
 
 def _function(trigger: Mapping[str, Any]) -> str | None:
-    names = [each["value"] for each in trigger.get("Dimensions") or [] if each["name"] == "FunctionName"]
+    names = [
+        each["value"] for each in trigger.get("Dimensions") or [] if each["name"] == "FunctionName"
+    ]
     return names[0] if names else None
 
 
 def message_of_alarm(alarm: GuardAlarm, region: str) -> Message:
-    """Return what Slack shows: what happened, what it means, and what to do stand in the alarm's description."""
+    """Return what Slack shows: what happened, what it means, and what to do stand in the alarm's
+    description.
+    """
     is_on = alarm.state == AlarmState.ALARM
     mark, standing = ("🔴", "on") if is_on else ("🟢", "over")
     title = f"{mark} Connection Guard: alarm {alarm.name} is {standing}"
@@ -73,7 +87,17 @@ def message_of_alarm(alarm: GuardAlarm, region: str) -> Message:
         text=prose(title, TEXT_MOST),
         color=RED if is_on else GREEN,
         blocks=(
-            {"type": "header", "text": {"type": "plain_text", "text": plain(title, HEADER_MOST), "emoji": False}},
-            {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(filter(None, parts)), "verbatim": True}},
+            {
+                "type": "header",
+                "text": {"type": "plain_text", "text": plain(title, HEADER_MOST), "emoji": False},
+            },
+            {
+                "type": "section",
+                "text": {
+                    "type": "mrkdwn",
+                    "text": "\n".join(filter(None, parts)),
+                    "verbatim": True,
+                },
+            },
         ),
     )

@@ -17,12 +17,18 @@ class Links:
     dashboard: str
 
 
-def links_of(incident: Incident, database: WatchedDatabase, settings: ReporterSettings, region: str) -> Links:
-    """The pages of the incident's latest alarm and evidence, of its responder's log, and of the stack's dashboard."""
+def links_of(
+    incident: Incident, database: WatchedDatabase, settings: ReporterSettings, region: str
+) -> Links:
+    """The pages of the incident's latest alarm and evidence, of its responder's log, and of the
+    stack's dashboard.
+    """
     return Links(
         alarm=alarm_page(region, incident.alarm.name) if incident.alarm else None,
         logs=_log_group_page(region, database.log_group),
-        evidence=_object_page(region, settings.bucket, incident.evidence) if incident.evidence else None,
+        evidence=_object_page(region, settings.bucket, incident.evidence)
+        if incident.evidence
+        else None,
         dashboard=dashboard_page(region, settings.dashboard),
     )
 
@@ -44,7 +50,8 @@ def _log_group_page(region: str, name: str) -> str:
 
 
 def _object_page(region: str, bucket: str, key: str) -> str:
-    return f"https://{region}.console.aws.amazon.com/s3/object/{bucket}?region={region}&prefix={quote(key, safe='/')}"
+    page = f"https://{region}.console.aws.amazon.com/s3/object/{bucket}"
+    return f"{page}?region={region}&prefix={quote(key, safe='/')}"
 
 
 def _cloudwatch(region: str) -> str:

@@ -11,7 +11,8 @@ from unicodedata import category
 
 ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
-# Slack has no escape for these: only what looks alike is certain not to format, to mention or to become an emoji.
+# Slack has no escape for these: only what looks alike is certain not to format, to mention or to
+# become an emoji.
 LOOK_ALIKES = {"*": "∗", "_": "＿", "~": "∼", "`": "ˋ", "@": "＠", ":": "꞉"}  # noqa: RUF001 that is their use
 # An underscore within a name and a colon within a time do nothing, and people copy them.
 _FORMATTING = re.compile(r"[*~`@]|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])|:(?!\d\d:)(?=[^\s:]+:)")
@@ -29,14 +30,20 @@ def length(text: str) -> int:
 
 
 def plain(text: str, most: int) -> str:
-    """One line, for what Slack does not format. Controls, and marks that reverse what follows them, become a �."""
-    visible = "".join(" " if c.isspace() else "�" if category(c).startswith("C") else c for c in text)
+    """One line, for what Slack does not format. Controls, and marks that reverse what follows them,
+    become a �.
+    """
+    visible = "".join(
+        " " if c.isspace() else "�" if category(c).startswith("C") else c for c in text
+    )
     return _cut(list(" ".join(visible.split())), most)
 
 
 def prose(text: str, most: int) -> str:
     """One line in which nothing is formatted, a mention, or a link."""
-    shown = _FORMATTING.sub(lambda match: "".join(map(LOOK_ALIKES.__getitem__, match[0])), plain(text, most))
+    shown = _FORMATTING.sub(
+        lambda match: "".join(map(LOOK_ALIKES.__getitem__, match[0])), plain(text, most)
+    )
     return _escaped(shown, most)
 
 
@@ -49,7 +56,9 @@ def code(name: str, most: int = 200) -> str:
 def link(url: str, text: str) -> str:
     """The text alone where the URL is too long for a message."""
     target = "".join(_IN_URL.get(character, character) for character in url)
-    return f"<{target}|{text}>" if length(target) <= URL_MOST else f"{text} (its address is too long)"
+    return (
+        f"<{target}|{text}>" if length(target) <= URL_MOST else f"{text} (its address is too long)"
+    )
 
 
 def fitting(lines: Iterable[str], most: int) -> list[str]:

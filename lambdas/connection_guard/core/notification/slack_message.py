@@ -1,4 +1,5 @@
-"""What Slack shows of an incident: one message, edited as it goes on, and a reply in its thread for each attempt.
+"""What Slack shows of an incident: one message, edited as it goes on, and a reply in its thread for
+each attempt.
 
 Within Slack's limits whatever the database holds; what does not fit is counted. Block Kit's limits:
 https://docs.slack.dev/reference/block-kit/blocks
@@ -58,7 +59,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`text` is the first line, and all of a notification; `blocks` are Block Kit as JSON, beside a bar in `color`."""
+    """`text` is the first line, and all of a notification; `blocks` are Block Kit as JSON, beside a
+    bar in `color`.
+    """
 
     text: str
     color: str
@@ -72,8 +75,14 @@ def message_of(incident: Incident, links: Links, now: datetime) -> Message:
         _action(incident),
         _usage_over_time(incident.context),
         _causes(incident),
-        _terminated(incident.terminated, TERMINATED_MOST, has_unknown_outcomes=incident.has_unknown_outcomes),
-        _groups("Only observed: these would have been terminated", _would_terminate(incident), OBSERVED_MOST),
+        _terminated(
+            incident.terminated, TERMINATED_MOST, has_unknown_outcomes=incident.has_unknown_outcomes
+        ),
+        _groups(
+            "Only observed: these would have been terminated",
+            _would_terminate(incident),
+            OBSERVED_MOST,
+        ),
         _groups("Spared", incident.spared, SPARED_MOST),
         _reopened(incident),
         _events(incident.context),
@@ -86,11 +95,18 @@ def message_of(incident: Incident, links: Links, now: datetime) -> Message:
         text=f"{mark} {prose(incident.headline, TEXT_MOST)}",
         color=color,
         blocks=(
-            {"type": "header", "text": {"type": "plain_text", "text": plain(title, HEADER_MOST), "emoji": False}},
+            {
+                "type": "header",
+                "text": {"type": "plain_text", "text": plain(title, HEADER_MOST), "emoji": False},
+            },
             *first,
             {"type": "section", "fields": [_mrkdwn(field) for field in _fields(incident, now)]},
             *sections[len(first) :],
-            *(_context_line(line) for line in (_problems(incident.context), _footer(incident, links)) if line),
+            *(
+                _context_line(line)
+                for line in (_problems(incident.context), _footer(incident, links))
+                if line
+            ),
         ),
     )
 
@@ -102,7 +118,9 @@ def thread_of(entry: Entry, links: Links) -> Message:
     would = entry.would_terminate
     lines = (
         f"*People are needed*: {prose(entry.escalation, LINE_MOST)}" if entry.escalation else None,
-        _terminated(entry.terminated, THREAD_PART_MOST, has_unknown_outcomes=entry.has_unknown_outcomes),
+        _terminated(
+            entry.terminated, THREAD_PART_MOST, has_unknown_outcomes=entry.has_unknown_outcomes
+        ),
         _groups("Only observed: these would have been terminated", would, THREAD_PART_MOST),
         survived,
         *(f"Problem: {prose(problem, LINE_MOST)}" for problem in entry.problems[:1]),
@@ -120,18 +138,29 @@ def thread_of(entry: Entry, links: Links) -> Message:
 
 
 def thread_entries(incident: Incident) -> tuple[Entry, ...]:
-    """What the thread tells of: every attempt, and whatever else is not just as the entry before it."""
+    """What the thread tells of: every attempt, and whatever else is not just as the entry before
+    it.
+    """
     previous = (None, *incident.story[:-1])
-    return tuple(entry for entry, before in zip(incident.story, previous, strict=True) if not _is_repeat(entry, before))
+    return tuple(
+        entry
+        for entry, before in zip(incident.story, previous, strict=True)
+        if not _is_repeat(entry, before)
+    )
 
 
 def is_news(incident: Incident) -> bool:
-    """Whether the incident is not where it was with the entries that have been told, for what cannot be edited."""
+    """Whether the incident is not where it was with the entries that have been told, for what
+    cannot be edited.
+    """
     told = tuple(entry for entry in incident.entries if entry.request_id in incident.told)
     if not told:
         return True
     then = replace(incident, entries=told)
-    return any(getattr(then, name) != getattr(incident, name) for name in ("progress", "tier", "recurrences"))
+    return any(
+        getattr(then, name) != getattr(incident, name)
+        for name in ("progress", "tier", "recurrences")
+    )
 
 
 def _is_repeat(entry: Entry, before: Entry | None) -> bool:
@@ -145,14 +174,23 @@ def _is_repeat(entry: Entry, before: Entry | None) -> bool:
 
 def _gist(entry: Entry) -> tuple[object, ...]:
     """What an entry says, whatever its figures."""
-    return entry.kind, without_figures(entry.escalation or ""), entry.has_recovered, entry.is_below_target
+    return (
+        entry.kind,
+        without_figures(entry.escalation or ""),
+        entry.has_recovered,
+        entry.is_below_target,
+    )
 
 
 def _standing(incident: Incident) -> tuple[str, str, str]:
     """The colour, a mark for who does not see it, and the words."""
     match incident.progress:
         case Progress.CLOSED:
-            return GREEN, "🟢", "followed by another incident" if incident.followed_at else "recovered"
+            return (
+                GREEN,
+                "🟢",
+                "followed by another incident" if incident.followed_at else "recovered",
+            )
         case Progress.RECOVERING:
             return BLUE, "🔵", "below its target again, not over yet"
         case Progress.ESCALATED:
@@ -184,7 +222,10 @@ def _fields(incident: Incident, now: datetime) -> Iterator[str]:
     yield f"*Duration*\n{lasted}{'' if incident.closed_at else ' so far'}"
     yield f"*Attempts*\n{incident.attempts}"
     if incident.alarm:
-        yield f"*Alarm*\n{code(incident.alarm.name, FIELD_MOST)} {prose(incident.alarm.state, FIELD_MOST)}"
+        yield (
+            f"*Alarm*\n{code(incident.alarm.name, FIELD_MOST)} "
+            f"{prose(incident.alarm.state, FIELD_MOST)}"
+        )
 
 
 def _usage(usage: Usage | None) -> str:
@@ -194,7 +235,10 @@ def _usage(usage: Usage | None) -> str:
 def _action(incident: Incident) -> str | None:
     if incident.progress is not Progress.ESCALATED:
         return None
-    lines = [*reversed(incident.escalations), *(f"Change: {cause.advice}" for cause in incident.causes)]
+    lines = [
+        *reversed(incident.escalations),
+        *(f"Change: {cause.advice}" for cause in incident.causes),
+    ]
     return _listed("People have to act", lines or [incident.headline], _point, ACTION_MOST, "line")
 
 
@@ -226,7 +270,9 @@ def _would_terminate(incident: Incident) -> tuple[SessionGroup, ...]:
     return incident.story[-1].would_terminate
 
 
-def _terminated(groups: Sequence[SessionGroup], most: int, *, has_unknown_outcomes: bool) -> str | None:
+def _terminated(
+    groups: Sequence[SessionGroup], most: int, *, has_unknown_outcomes: bool
+) -> str | None:
     if not has_unknown_outcomes:
         return _groups("Terminated", groups, most)
     if not groups:
@@ -240,7 +286,9 @@ def _groups(title: str, groups: Sequence[SessionGroup], most: int) -> str | None
     title = f"*{title}*: {_sessions(groups)}"
     shown = fitting(map(_group, groups), most - length(title))
     rest = groups[len(shown) :]
-    return "\n".join([title, *shown, *([f"{_more(rest, 'group')}, {_sessions(rest)}"] if rest else [])])
+    return "\n".join(
+        [title, *shown, *([f"{_more(rest, 'group')}, {_sessions(rest)}"] if rest else [])]
+    )
 
 
 def _sessions(groups: Sequence[SessionGroup]) -> str:
@@ -250,7 +298,9 @@ def _sessions(groups: Sequence[SessionGroup]) -> str:
 def _group(group: SessionGroup) -> str:
     who = f"{code(group.role)} / {code(group.application)}"
     state = f", {prose(group.state, 50)}" if group.state else ""
-    return f"• {group.sessions} of {who}{state}, rule {code(group.rule)}: {prose(group.reason, 150)}"
+    return (
+        f"• {group.sessions} of {who}{state}, rule {code(group.rule)}: {prose(group.reason, 150)}"
+    )
 
 
 def _reopened(incident: Incident) -> str | None:
@@ -283,15 +333,28 @@ def _timeline(incident: Incident) -> str:
 
 
 def _problems(context: Context | None) -> str | None:
-    return _listed("Could not be read", context.problems, _point, PROBLEMS_MOST, "problem") if context else None
+    return (
+        _listed("Could not be read", context.problems, _point, PROBLEMS_MOST, "problem")
+        if context
+        else None
+    )
 
 
 def _footer(incident: Incident, links: Links) -> str:
-    pages = {"Alarm": links.alarm, "Logs": links.logs, "Evidence": links.evidence, "Dashboard": links.dashboard}
-    return " · ".join([*(link(url, text) for text, url in pages.items() if url), f"incident {code(incident.id)}"])
+    pages = {
+        "Alarm": links.alarm,
+        "Logs": links.logs,
+        "Evidence": links.evidence,
+        "Dashboard": links.dashboard,
+    }
+    return " · ".join(
+        [*(link(url, text) for text, url in pages.items() if url), f"incident {code(incident.id)}"]
+    )
 
 
-def _listed(title: str, things: Sequence[T], line_of: Callable[[T], str], most: int, what: str) -> str | None:
+def _listed(
+    title: str, things: Sequence[T], line_of: Callable[[T], str], most: int, what: str
+) -> str | None:
     if not things:
         return None
     shown = fitting(map(line_of, things), most - len(title))

@@ -1,4 +1,6 @@
-"""An incident in words: an e-mail's subject and text, and JSON for machines (docs/incident.schema.json)."""
+"""An incident in words: an e-mail's subject and text, and JSON for machines
+(docs/incident.schema.json).
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -40,10 +42,12 @@ Row = dict[str, Any]
 
 
 def news_of(incident: Incident) -> str | None:
-    """Names what those who get an e-mail a message have to know; another name than they know is news. None: nothing.
+    """Names what those who get an e-mail a message have to know; another name than they know is
+    news. None: nothing.
 
-    That is: it opened, became critical, needs people (for a further reason) or no longer does, is over, or an alarm
-    fired anew after its OK. The name stays the same while nothing of that changes, however many runs there are.
+    That is: it opened, became critical, needs people (for a further reason) or no longer does, is
+    over, or an alarm fired anew after its OK. The name stays the same while nothing of that
+    changes, however many runs there are.
     """
     if not incident.matters:
         return None
@@ -62,15 +66,21 @@ def news_of(incident: Incident) -> str | None:
 
 
 def subject_of(incident: Incident) -> str:
-    """At most 99 printable ASCII characters, the state and the database first: a phone shows little more."""
+    """At most 99 printable ASCII characters, the state and the database first: a phone shows little
+    more.
+    """
     subject = _line(f"[{_state(incident)}] {incident.database}{_what_matters(incident)}")
-    base = "".join(character for character in normalize("NFKD", subject) if not combining(character))
+    base = "".join(
+        character for character in normalize("NFKD", subject) if not combining(character)
+    )
     text = base.encode("ascii", "replace").decode()
     return text if len(text) <= SUBJECT_LENGTH else f"{text[: SUBJECT_LENGTH - 3]}..."
 
 
 def text_of(incident: Incident, links: Links, now: datetime) -> str:
-    """An e-mail of 78 columns; links alone are longer. However many sessions and runs there were, some 200 lines."""
+    """An e-mail of 78 columns; links alone are longer. However many sessions and runs there were,
+    some 200 lines.
+    """
     sections = [
         ("", _overview(incident, now)),
         _needs(incident),
@@ -87,7 +97,9 @@ def text_of(incident: Incident, links: Links, now: datetime) -> str:
 
 
 def json_of(incident: Incident, links: Links, now: datetime) -> Row:
-    """The incident for machines, JSON-ready; `omitted` counts what a sender leaves out of each list, 0 here."""
+    """The incident for machines, JSON-ready; `omitted` counts what a sender leaves out of each
+    list, 0 here.
+    """
     context = incident.context
     lists: dict[str, list[Any]] = {
         "terminated": [asdict(group) for group in incident.terminated],
@@ -96,7 +108,9 @@ def json_of(incident: Incident, links: Links, now: datetime) -> Row:
         "reopened": [asdict(each) for each in incident.reopened],
         "causes": [asdict(cause) for cause in incident.causes],
         "problems": list(_problems(incident)),
-        "rds_events": [{**asdict(e), "at": e.at.isoformat()} for e in (context.events if context else ())],
+        "rds_events": [
+            {**asdict(e), "at": e.at.isoformat()} for e in (context.events if context else ())
+        ],
         "timeline": [{"at": at.isoformat(), "text": text} for at, text in incident.timeline],
     }
     return {
@@ -149,7 +163,9 @@ def _what_matters(incident: Incident) -> str:
 
 def _standing(incident: Incident) -> str:
     """The headline, without what is said beside it."""
-    return incident.headline.removeprefix(f"{incident.database}: ").removeprefix("people are needed: ")
+    return incident.headline.removeprefix(f"{incident.database}: ").removeprefix(
+        "people are needed: "
+    )
 
 
 def _overview(incident: Incident, now: datetime) -> Iterator[str]:
@@ -158,10 +174,18 @@ def _overview(incident: Incident, now: datetime) -> Iterator[str]:
     severity = f" ({incident.tier})" if incident.tier and _state(incident) != incident.tier else ""
     lasts = "lasted" if incident.closed_at else "for"
     yield from _fact("State", f"{_state(incident)}{severity}")
-    yield from _fact("Opened", f"{_moment(incident.opened_at)}, {lasts} {spelled(_lasted(incident, now))}")
-    for name, usage in (("Before", incident.first), ("Highest", incident.peak), ("Latest", incident.latest)):
+    yield from _fact(
+        "Opened", f"{_moment(incident.opened_at)}, {lasts} {spelled(_lasted(incident, now))}"
+    )
+    for name, usage in (
+        ("Before", incident.first),
+        ("Highest", incident.peak),
+        ("Latest", incident.latest),
+    ):
         if usage is not None:
-            yield from _fact(name, f"{usage.used} of {usage.usable} connections in use ({usage.percent:.0f} %)")
+            yield from _fact(
+                name, f"{usage.used} of {usage.usable} connections in use ({usage.percent:.0f} %)"
+            )
     if incident.alarm is not None:
         yield from _fact("Alarm", f"{incident.alarm.name}: {incident.alarm.state}")
 
@@ -185,31 +209,46 @@ def _done(incident: Incident) -> Iterator[str]:
         explanations = [entry.explanation for entry in incident.story if entry.explanation]
         yield from _wrapped(*explanations[-1:])
     if would := _would_terminate(incident):
-        yield from _wrapped(f"A policy that enforces would have terminated {_counted(_sessions(would))}:")
+        yield from _wrapped(
+            f"A policy that enforces would have terminated {_counted(_sessions(would))}:"
+        )
         yield from _groups(would)
     survived = sum(entry.survived for entry in incident.story)
     if survived:
         yield from _wrapped(f"Signalled and still there when last looked at: {_counted(survived)}.")
     for each in incident.reopened[:MOST_LINES]:
         yield from _wrapped(
-            f"{_application(each.application, each.role)} lost {each.terminated} and opened {each.reopened} again."
+            f"{_application(each.application, each.role)} lost {each.terminated} and opened "
+            f"{each.reopened} again."
         )
     yield from _more(incident.reopened, MOST_LINES, "pools")
 
 
 def _not_known(incident: Incident) -> str:
-    what = "Whether more were terminated is not known" if incident.terminated else WHETHER_IS_NOT_KNOWN.capitalize()
-    return f"{what}: a run ended, or lost the database, before it could look; the responder's log names each batch."
+    what = (
+        "Whether more were terminated is not known"
+        if incident.terminated
+        else WHETHER_IS_NOT_KNOWN.capitalize()
+    )
+    return (
+        f"{what}: a run ended, or lost the database, before it could look; the responder's log "
+        "names each batch."
+    )
 
 
 def _groups(groups: Sequence[SessionGroup]) -> Iterator[str]:
     for group in groups[:MOST_GROUPS]:
         state = f", {group.state}" if group.state else ""
-        text = f"{_application(group.application, group.role)}{state}: {group.rule} ({group.reason})"
+        text = (
+            f"{_application(group.application, group.role)}{state}: {group.rule} ({group.reason})"
+        )
         yield from _wrapped(text, indent=f"{group.sessions:>7}  ")
     left = groups[MOST_GROUPS:]
     if left:
-        yield f"         and {len(left)} more groups of {_counted(_sessions(left))}; the evidence names them all"
+        yield (
+            f"         and {len(left)} more groups of {_counted(_sessions(left))}; the evidence "
+            "names them all"
+        )
 
 
 def _causes(incident: Incident) -> Iterator[str]:
@@ -226,7 +265,9 @@ def _known_to_aws(context: Context | None) -> Iterator[str]:
         yield from _wrapped(f"Usage {context.trend}.")
     latest = context.events[-MOST_LINES:]
     for event in latest:
-        yield from _wrapped(f"RDS, {event.source}: {event.message}", indent=f"  {_clock(event.at)}  ")
+        yield from _wrapped(
+            f"RDS, {event.source}: {event.message}", indent=f"  {_clock(event.at)}  "
+        )
     yield from _more(context.events, MOST_LINES, "earlier events")
     yield from _items(context.problems)
 
@@ -247,7 +288,12 @@ def _moments(timeline: Iterable[tuple[datetime, str]]) -> Iterator[str]:
 
 def _links(links: Links, evidence: str | None) -> Iterator[str]:
     """A link is never broken: the reader's mail program would lose its end."""
-    pages = (("Dashboard", links.dashboard), ("Alarm", links.alarm), ("Log", links.logs), ("Evidence", links.evidence))
+    pages = (
+        ("Dashboard", links.dashboard),
+        ("Alarm", links.alarm),
+        ("Log", links.logs),
+        ("Evidence", links.evidence),
+    )
     for name, page in pages:
         if page is not None:
             yield f"  {name:<11}{page}"
@@ -291,7 +337,11 @@ def _counted(sessions: int) -> str:
 
 
 def _application(application: str, role: str) -> str:
-    return f'"{application}" (role "{role}")' if application else f'unnamed application (role "{role}")'
+    return (
+        f'"{application}" (role "{role}")'
+        if application
+        else f'unnamed application (role "{role}")'
+    )
 
 
 def _title(title: str) -> Sequence[str]:
@@ -316,7 +366,11 @@ def _more(items: Sequence[object], most: int, what: str) -> Iterator[str]:
 def _wrapped(*texts: str, indent: str = "  ") -> Iterator[str]:
     for text in texts:
         yield fill(
-            _line(text), COLUMNS, initial_indent=indent, subsequent_indent=" " * len(indent), break_on_hyphens=False
+            _line(text),
+            COLUMNS,
+            initial_indent=indent,
+            subsequent_indent=" " * len(indent),
+            break_on_hyphens=False,
         )
 
 
@@ -329,6 +383,10 @@ def _clock(at: datetime) -> str:
 
 
 def _line(text: str) -> str:
-    """Names are the clients' to choose: one printable line, so that none can pass for a part of this message."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    """Names are the clients' to choose: one printable line, so that none can pass for a part of
+    this message.
+    """
+    line = " ".join(
+        "".join(character if character.isprintable() else " " for character in text).split()
+    )
     return line if len(line) <= LINE_LENGTH else f"{line[: LINE_LENGTH - 1]}…"

@@ -1,4 +1,5 @@
-"""The evidence: every session that a run saw and what was decided about it, small enough to travel in a Report.
+"""The evidence: every session that a run saw and what was decided about it, small enough to travel
+in a Report.
 
 Format 1 is a JSON object in UTF-8, compressed as xz, in base64. Its fields:
 
@@ -6,10 +7,11 @@ Format 1 is a JSON object in UTF-8, compressed as xz, in base64. Its fields:
 - `strings`: each string once; the columns hold its index.
 - `columns`: for each field of a session one list, all of the same order and length.
   - `pid` and `blocked_by` hold pids, a list of them in the latter; `role_id` holds the role's OID.
-  - `backend_start`, `state_change`, `transaction_start` and `query_start` hold whole milliseconds before `taken_at`.
+  - `backend_start`, `state_change`, `transaction_start` and `query_start` hold whole milliseconds
+    before `taken_at`.
   - `is_superuser`, `is_listening`, `holds_advisory_lock` and `is_owned_by_proxy` hold 1 or 0.
-  - All others hold indexes of strings: the session's own, then the `action`, `rule` and `reason` of its verdict and the
-    `result` of its outcome.
+  - All others hold indexes of strings: the session's own, then the `action`, `rule` and `reason` of
+    its verdict and the `result` of its outcome.
 
 Whatever is not known, or did not happen, is null.
 """
@@ -45,11 +47,12 @@ _STRINGS = (
 )
 _VERDICT = ("action", "rule", "reason")
 
-# The preset's own dictionary of 8 MB would cost 94 MB of memory; 5,000 sessions are a megabyte of JSON.
+# The preset's own dictionary of 8 MB would cost 94 MB of memory; 5,000 sessions are a megabyte of
+# JSON.
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20}]
 
-# Bytes that are compressed at once, and in search of what fits. 5,000 sessions of 200 statements are a megabyte; where
-# nothing repeats itself, a megabyte takes half a second of a slow processor.
+# Bytes that are compressed at once, and in search of what fits. 5,000 sessions of 200 statements
+# are a megabyte; where nothing repeats itself, a megabyte takes half a second of a slow processor.
 MOST_SPELLED_BYTES = 1_500_000
 MOST_SPELLED_IN_ALL = 3_000_000
 _BYTES_OF_NUMBERS = 100  # of one session, less the pids that block it
@@ -60,7 +63,9 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was packed, times to the millisecond, `verdicts` and `results` by pid; `omitted` sessions found no room."""
+    """What was packed, times to the millisecond, `verdicts` and `results` by pid; `omitted`
+    sessions found no room.
+    """
 
     taken_at: datetime
     sessions: tuple[Session, ...]
@@ -72,8 +77,9 @@ class Evidence:
 def pack_evidence(run: Run, most_bytes: int) -> dict[str, Any] | None:
     """The run's sessions, JSON-ready, in at most `most_bytes` of JSON; None where it saw none.
 
-    The sessions chosen for termination come first, then those that are not idle, then the longest in their state.
-    What finds no room is left out from the end and counted. Without any session it is still some 400 bytes.
+    The sessions chosen for termination come first, then those that are not idle, then the longest
+    in their state. What finds no room is left out from the end and counted. Without any session it
+    is still some 400 bytes.
     """
     if run.before is None:
         return None
@@ -84,7 +90,12 @@ def pack_evidence(run: Run, most_bytes: int) -> dict[str, Any] | None:
     def pack(count: int) -> dict[str, Any]:
         columns = _columns(taken_at, sessions[:count], verdicts, results)
         omitted = len(sessions) - count
-        return {"format": FORMAT, "sessions": count, "omitted": omitted, "data": _compressed(columns)}
+        return {
+            "format": FORMAT,
+            "sessions": count,
+            "omitted": omitted,
+            "data": _compressed(columns),
+        }
 
     return _largest_fitting(pack, _spelled_sizes(sessions, verdicts), most_bytes)
 
@@ -92,7 +103,9 @@ def pack_evidence(run: Run, most_bytes: int) -> dict[str, Any] | None:
 def unpack_evidence(packed: Mapping[str, Any]) -> Evidence:
     """What `pack_evidence` wrote. Raises ValueError where the format is another."""
     if packed["format"] != FORMAT:
-        raise ValueError(f"evidence of format {packed['format']!r}: this version reads format {FORMAT}")
+        raise ValueError(
+            f"evidence of format {packed['format']!r}: this version reads format {FORMAT}"
+        )
     document = json.loads(lzma.decompress(b64decode(packed["data"])))
     taken_at, strings = datetime.fromisoformat(document["taken_at"]), document["strings"]
     rows = [
@@ -101,10 +114,19 @@ def unpack_evidence(packed: Mapping[str, Any]) -> Evidence:
     ]
     sessions, verdicts, results = [], {}, {}
     for row in rows:
-        row |= {name: taken_at - row[name] * _MILLISECOND for name in _TIMES if row[name] is not None}
+        row |= {
+            name: taken_at - row[name] * _MILLISECOND for name in _TIMES if row[name] is not None
+        }
         row |= {name: bool(row[name]) for name in _FLAGS}
-        row |= {name: strings[row[name]] for name in (*_STRINGS, *_VERDICT, "result") if row[name] is not None}
-        row |= {"state": row["state"] and SessionState(row["state"]), "blocked_by": tuple(row["blocked_by"])}
+        row |= {
+            name: strings[row[name]]
+            for name in (*_STRINGS, *_VERDICT, "result")
+            if row[name] is not None
+        }
+        row |= {
+            "state": row["state"] and SessionState(row["state"]),
+            "blocked_by": tuple(row["blocked_by"]),
+        }
         action, rule, reason, result = (row.pop(name) for name in (*_VERDICT, "result"))
         session = Session(**row)
         sessions.append(session)
@@ -118,7 +140,11 @@ def unpack_evidence(packed: Mapping[str, Any]) -> Evidence:
 def _by_importance(run: Run) -> Sequence[Session]:
     assert run.before is not None
     taken_at = run.before.taken_at
-    places = {verdict.session.pid: place for place, verdict in enumerate(run.plan.chosen)} if run.plan else {}
+    places = (
+        {verdict.session.pid: place for place, verdict in enumerate(run.plan.chosen)}
+        if run.plan
+        else {}
+    )
 
     def importance(session: Session) -> tuple[int, bool, datetime]:
         place = places.get(session.pid, len(places))
@@ -128,7 +154,8 @@ def _by_importance(run: Run) -> Sequence[Session]:
 
 
 def _spelled_sizes(sessions: Iterable[Session], verdicts: Mapping[int, Verdict]) -> list[int]:
-    """Return about how many bytes of JSON the first session takes, the first two, and so on, as many as may be packed.
+    """Return about how many bytes of JSON the first session takes, the first two, and so on, as
+    many as may be packed.
 
     Each text counts once, as it is written once.
     """
@@ -140,15 +167,22 @@ def _spelled_sizes(sessions: Iterable[Session], verdicts: Mapping[int, Verdict])
             texts |= {verdict.rule, verdict.reason}
         new = texts - seen - {None}
         seen |= new
-        total += _BYTES_OF_NUMBERS + _BYTES_OF_A_PID * len(session.blocked_by) + sum(len(_json(text)) for text in new)
+        total += (
+            _BYTES_OF_NUMBERS
+            + _BYTES_OF_A_PID * len(session.blocked_by)
+            + sum(len(_json(text)) for text in new)
+        )
         if total > MOST_SPELLED_BYTES:
             break
         sizes.append(total)
     return sizes
 
 
-def _largest_fitting(pack: Callable[[int], dict[str, Any]], sizes: Sequence[int], most_bytes: int) -> dict[str, Any]:
-    """As many sessions as fill at least four fifths of the room, where that many are found within the bytes allowed.
+def _largest_fitting(
+    pack: Callable[[int], dict[str, Any]], sizes: Sequence[int], most_bytes: int
+) -> dict[str, Any]:
+    """As many sessions as fill at least four fifths of the room, where that many are found within
+    the bytes allowed.
 
     `sizes` are those of the first session, of the first two, and so on, before they are compressed.
     """
@@ -159,7 +193,11 @@ def _largest_fitting(pack: Callable[[int], dict[str, Any]], sizes: Sequence[int]
     # A tenth less than in proportion: what is shorter repeats itself less.
     count = max(bisect_right(sizes, 0.9 * sizes[-1] * most_bytes / size), 1)
     spelled = sizes[-1]
-    while fitting < count < too_many and _size(best) < 0.8 * most_bytes and spelled < MOST_SPELLED_IN_ALL:
+    while (
+        fitting < count < too_many
+        and _size(best) < 0.8 * most_bytes
+        and spelled < MOST_SPELLED_IN_ALL
+    ):
         packed = pack(count)
         spelled += sizes[count - 1]
         if _size(packed) <= most_bytes:
@@ -175,7 +213,10 @@ def _size(packed: dict[str, Any]) -> int:
 
 
 def _columns(
-    taken_at: datetime, sessions: Sequence[Session], verdicts: Mapping[int, Verdict], results: Mapping[int, Result]
+    taken_at: datetime,
+    sessions: Sequence[Session],
+    verdicts: Mapping[int, Verdict],
+    results: Mapping[int, Result],
 ) -> dict[str, Any]:
     places: dict[str, int] = {}
 
@@ -192,14 +233,19 @@ def _columns(
         **{name: [place(getattr(session, name)) for session in sessions] for name in _STRINGS},
         **{name: [int(getattr(session, name)) for session in sessions] for name in _FLAGS},
         "blocked_by": [session.blocked_by for session in sessions],
-        **{name: [place(getattr(verdicts.get(session.pid), name, None)) for session in sessions] for name in _VERDICT},
+        **{
+            name: [place(getattr(verdicts.get(session.pid), name, None)) for session in sessions]
+            for name in _VERDICT
+        },
         "result": [place(results.get(session.pid)) for session in sessions],
     }
     return {"taken_at": taken_at.isoformat(), "strings": list(places), "columns": columns}
 
 
 def _compressed(document: dict[str, Any]) -> str:
-    return b64encode(lzma.compress(_json(document), check=lzma.CHECK_CRC32, filters=_FILTERS)).decode()
+    return b64encode(
+        lzma.compress(_json(document), check=lzma.CHECK_CRC32, filters=_FILTERS)
+    ).decode()
 
 
 def _json(value: object) -> bytes:

@@ -1,4 +1,6 @@
-"""The guard's own CloudWatch metrics, spelled here once: alarms, dashboards and the responder use these names."""
+"""The guard's own CloudWatch metrics, spelled here once: alarms, dashboards and the responder use
+these names.
+"""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -67,8 +69,8 @@ _OF_DOOR = {DoorName.PROXY: Metric.PROXY_DOOR_OPEN, DoorName.DIRECT: Metric.DIRE
 def metrics_of(run: Run) -> dict[Metric, float]:
     """The value of each metric that the run knows; what it does not know is left out, never 0.
 
-    The database's figures are the latest that the run saw. `Pulse` is 1 wherever it measured at all: its absence is
-    what an alarm goes by.
+    The database's figures are the latest that the run saw. `Pulse` is 1 wherever it measured at
+    all: its absence is what an alarm goes by.
     """
     results = [outcome.result for outcome in run.outcomes]
     values = {
@@ -80,7 +82,10 @@ def metrics_of(run: Run) -> dict[Metric, float]:
     values |= {_OF_DOOR[attempt.door]: float(attempt.error is None) for attempt in run.doors}
     if latest := run.after or run.measurement:
         values |= dict(_figures(latest))
-        values |= {Metric.PULSE: 1.0, Metric.PREFLIGHT_FAILED: float(run.kind is Kind.PREFLIGHT_FAILED)}
+        values |= {
+            Metric.PULSE: 1.0,
+            Metric.PREFLIGHT_FAILED: float(run.kind is Kind.PREFLIGHT_FAILED),
+        }
     return values
 
 
@@ -92,9 +97,15 @@ def _figures(measurement: Measurement) -> Iterator[tuple[Metric, float]]:
     if measurement.privileges.reads_all_stats:
         for state, metric in _OF_STATE.items():
             yield metric, measurement.sessions_by_state.get(state, 0)
-        yield Metric.OLDEST_IDLE_IN_TRANSACTION, measurement.oldest_idle_in_transaction.total_seconds()
+        yield (
+            Metric.OLDEST_IDLE_IN_TRANSACTION,
+            measurement.oldest_idle_in_transaction.total_seconds(),
+        )
     for owner, metric in _OF_LIMIT.items():
-        # A limit of 0 is somebody's decision to shut everybody out: it is not one that clients run into.
-        utilisations = [each.utilisation for each in measurement.limits if each.owner is owner and each.limit]
+        # A limit of 0 is somebody's decision to shut everybody out: it is not one that clients run
+        # into.
+        utilisations = [
+            each.utilisation for each in measurement.limits if each.owner is owner and each.limit
+        ]
         if utilisations:
             yield metric, max(utilisations)

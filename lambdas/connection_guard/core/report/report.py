@@ -1,4 +1,6 @@
-"""The Report: what a run saw, decided and did, as JSON. Its fields are described in docs/report.schema.json."""
+"""The Report: what a run saw, decided and did, as JSON. Its fields are described in
+docs/report.schema.json.
+"""
 
 import json
 from bisect import bisect_right
@@ -27,8 +29,9 @@ SCHEMA_VERSION = 1
 # Lambda sends it to its destination together with the event that it answers, and SNS takes 256 KiB.
 MOST_BYTES = 200_000
 
-# What each list may take of it, so that none crowds out another. At least 15,000 bytes are left to the evidence, which
-# takes whatever the others do not need: no run has both sessions that it terminated and such that it only would.
+# What each list may take of it, so that none crowds out another. At least 15,000 bytes are left to
+# the evidence, which takes whatever the others do not need: no run has both sessions that it
+# terminated and such that it only would.
 LIST_BYTES = {
     "terminated": 70_000,
     "would_terminate": 70_000,
@@ -42,7 +45,8 @@ LIST_BYTES = {
 }
 LINE_BYTES = 1_000
 HEADLINE_BYTES = 500
-# No name of PostgreSQL's is ever cut: at most 63 bytes, each a control character that JSON spells in six.
+# No name of PostgreSQL's is ever cut: at most 63 bytes, each a control character that JSON spells
+# in six.
 NAME_BYTES = 400
 BACKEND_TYPE_BYTES = 100
 MOST_BACKEND_TYPES = 20
@@ -55,11 +59,17 @@ Row = dict[str, Any]
 
 
 def write_report(run: Run) -> dict[str, Any]:
-    """The Report of a run, JSON-ready: at most 200,000 bytes of it, however its non-ASCII characters are spelled."""
+    """The Report of a run, JSON-ready: at most 200,000 bytes of it, however its non-ASCII
+    characters are spelled.
+    """
     rows: dict[str, Sequence[Any]] = {
-        "terminated": [_session(o.verdict, run) for o in run.outcomes if o.result is Result.TERMINATED],
+        "terminated": [
+            _session(o.verdict, run) for o in run.outcomes if o.result is Result.TERMINATED
+        ],
         "other_outcomes": [
-            {"result": o.result, **_session(o.verdict, run)} for o in run.outcomes if o.result is not Result.TERMINATED
+            {"result": o.result, **_session(o.verdict, run)}
+            for o in run.outcomes
+            if o.result is not Result.TERMINATED
         ],
         "would_terminate": [_session(verdict, run) for verdict in _restrained(run)],
         "spared": _spared(run, is_owned_by_proxy=False),
@@ -109,7 +119,11 @@ def _headline(run: Run) -> str:
     is_no_alarm = run.plan is not None and run.plan.restraint is Restraint.NOT_AN_ALARM
     match run.kind:
         case Kind.REMEDIATION:
-            now = f"now {run.after.used} of {run.after.capacity.usable}" if run.after else "not looked at since"
+            now = (
+                f"now {run.after.used} of {run.after.capacity.usable}"
+                if run.after
+                else "not looked at since"
+            )
             parts.append(f"{_results(run)}, {now}")
         case Kind.OBSERVATION if is_no_alarm and isinstance(run.event, AlarmNotification):
             parts.append(f"the alarm is {run.event.state}")
@@ -119,7 +133,11 @@ def _headline(run: Run) -> str:
         case Kind.PREFLIGHT_FAILED:
             parts.append("cannot act")
         case Kind.LOCKED_OUT:
-            errors = [f"{each.door} door: {_text(each.error, NAME_BYTES // 2)}" for each in run.doors if each.error]
+            errors = [
+                f"{each.door} door: {_text(each.error, NAME_BYTES // 2)}"
+                for each in run.doors
+                if each.error
+            ]
             parts = ["locked out", *errors]
     if run.recovered:
         parts.append("below target again")
@@ -136,7 +154,10 @@ def _in_use(run: Run) -> str:
     logins, refused = run.measurement.logins_in_progress, run.measurement.refused_a_login
     by_logins = f", {logins} of them by logins in progress" if logins else ""
     yet_refused = ", and a login was refused" if refused else ""
-    return f"{seen.used} of {run.measurement.capacity.usable} connections in use{by_logins}{yet_refused}"
+    return (
+        f"{seen.used} of {run.measurement.capacity.usable} connections in "
+        f"use{by_logins}{yet_refused}"
+    )
 
 
 def _forecast(run: Run) -> str:
@@ -148,7 +169,11 @@ def _forecast(run: Run) -> str:
 
 def _results(run: Run) -> str:
     counts = Counter(outcome.result for outcome in run.outcomes)
-    others = [f"{counts[result]} {result}" for result in Result if counts[result] and result is not Result.TERMINATED]
+    others = [
+        f"{counts[result]} {result}"
+        for result in Result
+        if counts[result] and result is not Result.TERMINATED
+    ]
     return ", ".join([f"terminated {counts[Result.TERMINATED]}", *others])
 
 
@@ -194,8 +219,14 @@ def _usage(measurement: Measurement | None, snapshot: Snapshot | None = None) ->
         return None
     seen = snapshot or measurement
     capacity = measurement.capacity
-    states = Counter(s.state or "hidden" for s in snapshot.sessions) if snapshot else measurement.sessions_by_state
-    near_full = [each for each in measurement.limits if each.limit and each.utilisation >= NEAR_FULL_PERCENT]
+    states = (
+        Counter(s.state or "hidden" for s in snapshot.sessions)
+        if snapshot
+        else measurement.sessions_by_state
+    )
+    near_full = [
+        each for each in measurement.limits if each.limit and each.utilisation >= NEAR_FULL_PERCENT
+    ]
     fullest = nlargest(MOST_LIMITS, near_full, key=lambda limit: (limit.utilisation, limit.used))
     return {
         "taken_at": seen.taken_at.isoformat(),
@@ -210,7 +241,9 @@ def _usage(measurement: Measurement | None, snapshot: Snapshot | None = None) ->
         "logins_in_progress": measurement.logins_in_progress,
         "refused_a_login": measurement.refused_a_login,
         "sessions_by_state": dict(states),
-        "oldest_idle_in_transaction_seconds": round(measurement.oldest_idle_in_transaction.total_seconds(), 3),
+        "oldest_idle_in_transaction_seconds": round(
+            measurement.oldest_idle_in_transaction.total_seconds(), 3
+        ),
         "limits_near_full": [_limit(limit) for limit in fullest],
         "limits_near_full_omitted": len(near_full) - len(fullest),
         "other_backends": _backends(measurement.other_backends),
@@ -228,7 +261,9 @@ def _limit(limit: ConnectionLimit) -> Row:
 
 
 def _backends(backends: Mapping[str, int]) -> dict[str, int]:
-    """By type; extensions name their own workers, and the rarest of too many types are counted together."""
+    """By type; extensions name their own workers, and the rarest of too many types are counted
+    together.
+    """
     counts: Counter[str] = Counter()
     for place, (name, count) in enumerate(Counter(backends).most_common()):
         counts[_text(name, BACKEND_TYPE_BYTES) if place < MOST_BACKEND_TYPES else "others"] += count
@@ -268,7 +303,9 @@ def _seconds_in_state(session: Session, run: Run) -> float | None:
 
 
 def _spared(run: Run, *, is_owned_by_proxy: bool) -> list[Row]:
-    """Who was spared and why, the largest group first; each has the reason of the session longest in its state."""
+    """Who was spared and why, the largest group first; each has the reason of the session longest
+    in its state.
+    """
     groups: dict[tuple[str, ...], list[Verdict]] = {}
     for verdict in run.plan.verdicts if run.plan else ():
         session = verdict.session
@@ -276,7 +313,10 @@ def _spared(run: Run, *, is_owned_by_proxy: bool) -> list[Row]:
             kind = "".join(takewhile(lambda character: not character.isdigit(), verdict.reason))
             key = verdict.rule, kind, session.role, session.application_name, session.state or ""
             groups.setdefault(key, []).append(verdict)
-    return [_group(groups[key], run) for key in sorted(groups, key=lambda key: len(groups[key]), reverse=True)]
+    return [
+        _group(groups[key], run)
+        for key in sorted(groups, key=lambda key: len(groups[key]), reverse=True)
+    ]
 
 
 def _group(verdicts: list[Verdict], run: Run) -> Row:
@@ -320,7 +360,8 @@ def _diagnosis(diagnosis: Diagnosis) -> Row:
         "since": diagnosis.since.isoformat() if diagnosis.since else None,
         "summary": _sentence(diagnosis.summary),
         "evidence": {
-            _text(name, NAME_BYTES): _text(figure) if isinstance(figure, str) else figure for name, figure in figures
+            _text(name, NAME_BYTES): _text(figure) if isinstance(figure, str) else figure
+            for name, figure in figures
         },
         "advice": _sentence(diagnosis.advice),
     }
@@ -329,7 +370,9 @@ def _diagnosis(diagnosis: Diagnosis) -> Row:
 def _bounded(rows: Sequence[Any], most_bytes: int) -> list[Any]:
     """The first rows, as many as fit."""
     sizes = accumulate(_size(row) + len(", ") for row in rows)
-    return [row for row, _ in zip(rows, takewhile(lambda size: size <= most_bytes, sizes), strict=False)]
+    return [
+        row for row, _ in zip(rows, takewhile(lambda size: size <= most_bytes, sizes), strict=False)
+    ]
 
 
 def _sentence(text: str, most_bytes: int = LINE_BYTES) -> str:
@@ -338,7 +381,9 @@ def _sentence(text: str, most_bytes: int = LINE_BYTES) -> str:
 
 
 def _text(text: str, most_bytes: int = LINE_BYTES) -> str:
-    """The text, cut to what JSON spells in so many bytes. Half a character (JSON can spell that) becomes a `?`."""
+    """The text, cut to what JSON spells in so many bytes. Half a character (JSON can spell that)
+    becomes a `?`.
+    """
     text = text[: most_bytes + 1].encode(errors="replace").decode()
     if _size(text) <= most_bytes:
         return text

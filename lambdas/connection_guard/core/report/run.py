@@ -27,9 +27,9 @@ class Kind(StrEnum):
 class Run:
     """One run of the responder, told as it went. What did not happen is None or empty.
 
-    `seconds` maps each phase (connect, gather, decide, act, verify) to its duration; `problems` are one line each.
-    `escalation` says in a line why people are needed, None where they are not. `target_percent` is the policy's.
-    `minutes_to_full` is None where usage does not grow.
+    `seconds` maps each phase (connect, gather, decide, act, verify) to its duration; `problems` are
+    one line each. `escalation` says in a line why people are needed, None where they are not.
+    `target_percent` is the policy's. `minutes_to_full` is None where usage does not grow.
     """
 
     kind: Kind
