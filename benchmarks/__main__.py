@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from benchmarks.cold_start import measure_cold_start
 from benchmarks.finding import BenchmarkError, Finding, show
-from benchmarks.heartbeat_round_trips import measure_pulse
+from benchmarks.heartbeat_round_trips import measure_heartbeat
 from benchmarks.peak_memory import measure_memory
 from benchmarks.plan_growth import measure_plan
 from benchmarks.relief_time import measure_relief
@@ -33,7 +33,7 @@ BENCHMARKS = {
     "plan": Benchmark(measure_plan, 9),
     "cold start": Benchmark(measure_cold_start, 15),
     "snapshot": Benchmark(measure_snapshot, 25),
-    "pulse": Benchmark(lambda _: measure_pulse(), 1),
+    "heartbeat": Benchmark(lambda _: measure_heartbeat(), 1),
     "memory": Benchmark(lambda _: measure_memory(), 1),
 }
 

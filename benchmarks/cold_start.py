@@ -4,15 +4,15 @@ from time import perf_counter
 
 from benchmarks.finding import BenchmarkError, Finding, compared
 from benchmarks.functions import Functions, functions
-from tests.support.builders import a_pulse_event
+from tests.support.builders import a_heartbeat_event
 
-# A new process does not know that all is well, and says so at its first pulse, which is then an
+# A new process does not know that all is well, and says so at its first heartbeat, which is then an
 # observation.
-KINDS = ("pulse", "observation")
+KINDS = ("heartbeat", "observation")
 
 
 def measure_cold_start(rounds: int) -> list[Finding]:
-    """The responder's first pulse against a bare handler's `SELECT 1`, in turn."""
+    """The responder's first heartbeat against a bare handler's `SELECT 1`, in turn."""
     with functions() as deployed:
         for handler in (
             "guard",
@@ -23,14 +23,14 @@ def measure_cold_start(rounds: int) -> list[Finding]:
             (_cold_start(deployed, "guard"), _cold_start(deployed, "bare")) for _ in range(rounds)
         ]
     ours, bare = zip(*pairs, strict=True)
-    return [compared("cold start to the first pulse's answer", ours, bare, at_most=0.9)]
+    return [compared("cold start to the first heartbeat's answer", ours, bare, at_most=0.9)]
 
 
 def _cold_start(deployed: Functions, handler: str) -> float:
     started = perf_counter()
     with deployed.start(handler) as environment:
-        answer = environment.invoke(a_pulse_event())
+        answer = environment.invoke(a_heartbeat_event())
         duration = perf_counter() - started
     if answer.is_error or (handler == "guard" and answer.payload["kind"] not in KINDS):
-        raise BenchmarkError(f"{handler} did not answer its pulse: {answer.payload}")
+        raise BenchmarkError(f"{handler} did not answer its heartbeat: {answer.payload}")
     return duration

@@ -1,28 +1,28 @@
-"""A warm pulse: how often it asks the database."""
+"""A warm heartbeat: how often it asks the database."""
 
 from benchmarks.finding import BenchmarkError, Finding, absolute
 from doubles import postgres_binaries
 from doubles.embedded_postgres import EmbeddedPostgres
 from doubles.postgres_server import PostgresServer
 from doubles.rds_proxy_double import RdsProxyDouble
-from tests.support.builders import a_pulse_event
+from tests.support.builders import a_heartbeat_event
 from tests.support.guarded import Guarded, create_guard_role
 
 MOST_ROUND_TRIPS = 3
 
 
-def measure_pulse() -> list[Finding]:
-    """What RDS Proxy's double forwards of the second pulse."""
+def measure_heartbeat() -> list[Finding]:
+    """What RDS Proxy's double forwards of the second heartbeat."""
     with EmbeddedPostgres(postgres_binaries.installed(18)) as postgres:
         server = PostgresServer(postgres)
         create_guard_role(server)
         with RdsProxyDouble((server.host, server.port)) as proxy:
             guarded = Guarded(server, proxy=(proxy.host, proxy.port))
-            guarded.deliver(a_pulse_event())
+            guarded.deliver(a_heartbeat_event())
             before = proxy.round_trips
-            report = guarded.deliver(a_pulse_event())
+            report = guarded.deliver(a_heartbeat_event())
             round_trips = proxy.round_trips - before
         server.close_connections()
-    if report["kind"] != "pulse" or not report["doors"][0]["is_reused"]:
-        raise BenchmarkError(f"pulse: this was no warm pulse: {report['headline']}")
-    return [absolute("round trips of a warm pulse", round_trips, "", at_most=MOST_ROUND_TRIPS)]
+    if report["kind"] != "heartbeat" or not report["doors"][0]["is_reused"]:
+        raise BenchmarkError(f"heartbeat: this was no warm heartbeat: {report['headline']}")
+    return [absolute("round trips of a warm heartbeat", round_trips, "", at_most=MOST_ROUND_TRIPS)]

@@ -23,7 +23,7 @@ from clients.turned_server import USABLE, Clock
 from connection_guard.configuration.policy.policy_file import parse_policy
 from connection_guard.core.decision.decide import most_sessions_below_target
 from doubles.postgres_server import PostgresServer, wait_until
-from tests.support.builders import a_pulse_event, an_alarm_event
+from tests.support.builders import a_heartbeat_event, an_alarm_event
 from tests.support.guarded import Guarded, create_guard_role
 
 POLICY = Path(__file__).parent.parent / "policy.toml"
@@ -71,7 +71,7 @@ class Lab:
         self._target = most_sessions_below_target(USABLE, policy.limits)
         self._guarded = Guarded(server, policy)
         # As in quiet times: from here on it has its seat.
-        self._guarded.deliver(a_pulse_event(self.now()))
+        self._guarded.deliver(a_heartbeat_event(self.now()))
 
     def start(
         self,
@@ -144,22 +144,22 @@ class Lab:
     def guard(
         self, *, runs: int = MOST_RUNS, meanwhile: Callable[[], object] | None = None
     ) -> None:
-        """An alarm, then a pulse each minute while the guard is engaged; at most so many runs.
+        """An alarm, then a heartbeat each minute while the guard is engaged; at most so many runs.
 
-        Called again it goes on with pulses. `meanwhile` happens once all that it ends are gone.
+        Called again it goes on with heartbeats. `meanwhile` happens once all that it ends are gone.
         """
         if self._alarmed_at is None:
             self._alarmed_at = self.now()
             event = an_alarm_event()
         else:
-            event = a_pulse_event(self.now())
+            event = a_heartbeat_event(self.now())
         for _ in range(runs):
             is_engaged = self._run(event, meanwhile)
             meanwhile = None
             if not is_engaged:
                 break
             self.let_pass(minutes=1)
-            event = a_pulse_event(self.now())
+            event = a_heartbeat_event(self.now())
         self._served = self._serves_new_client()
 
     def _run(self, event: dict[str, Any], meanwhile: Callable[[], object] | None) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from connection_guard.configuration.guard.guard_configuration import Configuration
-from connection_guard.core.report.metrics import Metric
+from connection_guard.core.report.metric_names import Metric
 
 METRIC = 0.30
 METRIC_OF_AN_ALARM = 0.10
-PULSES = 0.05 + 0.07 + 0.10  # of one database: Lambda, their log, their way through SNS
+HEARTBEATS = 0.05 + 0.07 + 0.10  # of one database: Lambda, their log, their way through SNS
 KEY = 1.00
 SECRET = 0.40
 # 0.015 per hour and vCPU, of which RDS counts two at least, and more for most databases.
@@ -28,7 +28,7 @@ def dollars_per_month(resources: Resources, configuration: Configuration) -> flo
     """
     alarms = _of("AWS::CloudWatch::Alarm", resources)
     return (
-        len(configuration.databases) * (len(Metric) * METRIC + PULSES)
+        len(configuration.databases) * (len(Metric) * METRIC + HEARTBEATS)
         + sum(map(_metrics_of_alarm, alarms)) * METRIC_OF_AN_ALARM
         + len(_of("AWS::KMS::Key", resources)) * KEY
         + (SECRET if configuration.notifications.slack_secret else 0)

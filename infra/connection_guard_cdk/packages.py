@@ -9,7 +9,7 @@ The same inputs give the same bytes, on whichever machine and at whatever time, 
 function is not deployed again. For that reason they hold no bytecode: only an interpreter of the
 function's own version can compile it, and even two of the same version need not agree on its bytes
 (https://github.com/python/cpython/issues/98819). It would save 0.06 s of a cold start of 0.2 s, and
-the pulse keeps the responder warm.
+the heartbeat keeps the responder warm.
 
 A package is never run in place, which would write bytecode into it: copy it first.
 """

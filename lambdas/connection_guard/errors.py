@@ -10,7 +10,14 @@ have been told └── DatabaseError
     the server answered with an ERROR
 """
 
-from connection_guard.core.database.door import Refusal
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    """Why a door stayed shut, where something follows from it."""
+
+    FULL = "full"
+    NOT_THE_WRITER = "not the writer"
 
 
 class ConnectionGuardError(Exception):

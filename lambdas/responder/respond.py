@@ -17,7 +17,6 @@ from connection_guard.adapters.postgresql.observe import addresses_of, take_snap
 from connection_guard.adapters.postgresql.terminate import Results, terminate
 from connection_guard.adapters.postgresql.turn import Turn, end_turn, remember, take_turn
 from connection_guard.configuration.policy.consistency import target_not_below_warning
-from connection_guard.core.database.door import Refusal
 from connection_guard.core.database.snapshot import Measurement, Snapshot
 from connection_guard.core.database.trend import logins_lately, minutes_to_full, with_look
 from connection_guard.core.decision.decide import decide, most_sessions_below_target
@@ -42,17 +41,18 @@ from connection_guard.core.deployment.alarm import (
     AlarmNotification,
     AlarmState,
     Event,
-    Pulse,
+    Heartbeat,
     read_event,
     to_be_served,
 )
 from connection_guard.core.deployment.responder_settings import Settings
 from connection_guard.core.diagnosis import TIMES, Cause, Diagnosis, DiagnosisTimes, diagnose
 from connection_guard.core.policy import Mode, Policy, Tier
+from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.report import write_report
-from connection_guard.core.report.run import Kind, Run
+from connection_guard.core.report.run import Run
 from connection_guard.core.words import identifier
-from connection_guard.errors import ConfigurationError, DatabaseError, DoorShutError
+from connection_guard.errors import ConfigurationError, DatabaseError, DoorShutError, Refusal
 
 # What a last look at the database, and then packing the evidence and answering, need of the
 # function's time.
@@ -63,7 +63,7 @@ SECONDS_TO_REPORT = 3.0
 SECONDS_TO_ACT = 8.0
 SECONDS_BETWEEN_TURNS = 0.2
 
-# Pulses at these minutes of the hour open the second door, so that it is not first tried in the
+# Heartbeats at these minutes of the hour open the second door, so that it is not first tried in the
 # outage.
 MINUTES_BETWEEN_SECOND_DOOR_TESTS = 15
 
@@ -181,7 +181,7 @@ class Responder:
         fires = isinstance(event, AlarmNotification) and event.state is AlarmState.ALARM
         is_stale = fires and event not in self._alarms
         run = Run(
-            kind=Kind.PULSE,
+            kind=Kind.HEARTBEAT,
             database=self._settings.database,
             event=event,
             received_at=received_at,
@@ -207,14 +207,14 @@ class Responder:
             self._recovery_is_news = True
             return replace(run, kind=Kind.PREFLIGHT_FAILED, escalation=_lacks(grants))
         is_old_news = is_stale or (run.is_duplicate and self._engagement.has_escalated)
-        is_pulse = is_old_news or isinstance(event, Pulse)
+        is_heartbeat = is_old_news or isinstance(event, Heartbeat)
         # Below the threshold of every alarm, an alarm's OK ends it: the incident is over then,
         # though above the target.
         has_ended = isinstance(event, AlarmNotification) and event.state is AlarmState.OK
         self._engagement = with_usage(
             self._engagement,
             measurement.utilisation,
-            is_pulse=is_pulse,
+            is_heartbeat=is_heartbeat,
             target_percent=self._settings.warning_percent
             if has_ended
             else self._policy.limits.target_percent,
@@ -229,9 +229,9 @@ class Responder:
             tier=self._engagement.tier or run.tier,
             recovered=recovery_is_news and is_below_target,
         )
-        if not is_pulse or self._engagement.tier is not None:
+        if not is_heartbeat or self._engagement.tier is not None:
             return self._look_and_act(run, session, timer)
-        run = replace(run, kind=Kind.OBSERVATION if run.recovered else Kind.PULSE)
+        run = replace(run, kind=Kind.OBSERVATION if run.recovered else Kind.HEARTBEAT)
         return (
             run if self._engagement.is_pressed else self._check_second_door(run, measurement, timer)
         )
@@ -320,7 +320,10 @@ class Responder:
         """
         if self._settings.proxy is not None:
             event = run.event
-            if not isinstance(event, Pulse) or event.at.minute % MINUTES_BETWEEN_SECOND_DOOR_TESTS:
+            if (
+                not isinstance(event, Heartbeat)
+                or event.at.minute % MINUTES_BETWEEN_SECOND_DOOR_TESTS
+            ):
                 return run
             behind_door = self._doors.try_second_door(timer.deadline)
             if behind_door is None:

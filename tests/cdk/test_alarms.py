@@ -24,7 +24,7 @@ CONNECTIONS_OF_READERS = (
 CONNECTIONS_OF_CLUSTER = ("AWS/RDS", "DatabaseConnections", "DBClusterIdentifier=orders")
 USABLE = ("ConnectionGuard", "Usable", "Database=orders")
 UTILISATION = ("ConnectionGuard", "Utilisation", "Database=orders")
-PULSE = ("ConnectionGuard", "Pulse", "Database=orders")
+HEARTBEAT = ("ConnectionGuard", "Heartbeat", "Database=orders")
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +256,7 @@ LOCKED_OUT = ("ConnectionGuard", "LockedOut", "Database=orders")
 ROLE_LIMIT = ("ConnectionGuard", "HighestRoleLimitUtilisation", "Database=orders")
 DATABASE_LIMIT = ("ConnectionGuard", "HighestDatabaseLimitUtilisation", "Database=orders")
 SELF_WATCH = (
-    *("no-pulse", "errors", "losses", "direct-door-shut", "locked-out", "privilege-lost"),
+    *("no-heartbeat", "errors", "losses", "direct-door-shut", "locked-out", "privilege-lost"),
     *("role-limit", "database-limit"),
 )
 
@@ -270,38 +270,42 @@ def test_what_keeps_the_guard_from_its_work_goes_straight_to_people(
     assert topic == orders.outputs["IncidentsTopic"]["Value"]
 
 
-def test_three_silent_minutes_are_a_missing_pulse(orders: Template) -> None:
-    metric = seen({PULSE: steadily(1, until=NOW - 3)})
-    assert state_of(alarm(orders, "no-pulse"), metric, NOW - 1, previous="OK") == "OK"
-    assert state_of(alarm(orders, "no-pulse"), metric, NOW, previous="OK") == "ALARM"
-    assert state_of(alarm(orders, "no-pulse"), seen({}), NOW) == "ALARM"
+def test_three_silent_minutes_are_a_missing_heartbeat(orders: Template) -> None:
+    metric = seen({HEARTBEAT: steadily(1, until=NOW - 3)})
+    assert state_of(alarm(orders, "no-heartbeat"), metric, NOW - 1, previous="OK") == "OK"
+    assert state_of(alarm(orders, "no-heartbeat"), metric, NOW, previous="OK") == "ALARM"
+    assert state_of(alarm(orders, "no-heartbeat"), seen({}), NOW) == "ALARM"
 
 
-@pytest.mark.parametrize("pulse_at", range(0, 60, 5))
+@pytest.mark.parametrize("heartbeat_at", range(0, 60, 5))
 @pytest.mark.parametrize("is_killed", [False, True])
-def test_a_remediation_of_55_seconds_is_no_missing_pulse(
-    orders: Template, pulse_at: int, is_killed: bool
+def test_a_remediation_of_55_seconds_is_no_missing_heartbeat(
+    orders: Template, heartbeat_at: int, is_killed: bool
 ) -> None:
-    """Also where it never answers, the pulses that it holds up are lost, and the newest datapoint
-    is late.
+    """Also where it never answers, the heartbeats that it holds up are lost, and the newest
+    datapoint is late.
     """
     for starts in range(60):
         metric = seen(
-            {PULSE: minutes_that_measure(pulse_at, 60 * (NOW - 5) + starts, is_killed=is_killed)}
+            {
+                HEARTBEAT: minutes_that_measure(
+                    heartbeat_at, 60 * (NOW - 5) + starts, is_killed=is_killed
+                )
+            }
         )
         newest = range(NOW - 6, NOW + 1)
         assert {
-            state_of(alarm(orders, "no-pulse"), up_to(metric, now - 1), now) for now in newest
+            state_of(alarm(orders, "no-heartbeat"), up_to(metric, now - 1), now) for now in newest
         } == {"OK"}
 
 
-def minutes_that_measure(pulse_at: int, starts: int, *, is_killed: bool) -> Series:
-    """The pulse comes at this second of every minute, unless a remediation that starts then has the
-    only seat.
+def minutes_that_measure(heartbeat_at: int, starts: int, *, is_killed: bool) -> Series:
+    """The heartbeat comes at this second of every minute, unless a remediation that starts then has
+    the only seat.
     """
     ends = starts + 55
-    pulses = [60 * minute + pulse_at for minute in range(NOW - 15, NOW + 1)]
-    measured = [pulse for pulse in pulses if not starts <= pulse < ends] + (
+    heartbeats = [60 * minute + heartbeat_at for minute in range(NOW - 15, NOW + 1)]
+    measured = [heartbeat for heartbeat in heartbeats if not starts <= heartbeat < ends] + (
         [] if is_killed else [ends]
     )
     return {second // 60: 1.0 for second in measured}
@@ -357,8 +361,8 @@ def test_being_locked_out_is_an_incident_at_once(orders: Template) -> None:
 def test_a_privilege_that_is_missing_behind_the_second_door_does_not_come_and_go(
     orders: Template,
 ) -> None:
-    """The pulses between two looks behind it, through the proxy and as another role, find nothing
-    missing.
+    """The heartbeats between two looks behind it, through the proxy and as another role, find
+    nothing missing.
     """
     looks = list(
         range(

@@ -245,9 +245,9 @@ def test_a_datapoint_counts_until_it_leaves_the_evaluation_range() -> None:
     silent = an_alarm(
         EvaluationPeriods=3, ComparisonOperator="LessThanThreshold", TreatMissingData=BREACHING
     )
-    pulse = published(used=dict.fromkeys(range(10), 1.0))
+    heartbeat = published(used=dict.fromkeys(range(10), 1.0))
 
-    assert [state_of(silent, pulse, now) for now in range(9, 16)] == ["OK"] * 5 + ["ALARM"] * 2
+    assert [state_of(silent, heartbeat, now) for now in range(9, 16)] == ["OK"] * 5 + ["ALARM"] * 2
 
 
 @pytest.mark.parametrize(

@@ -285,7 +285,7 @@ def test_a_proxy_in_other_subnets_has_another_name() -> None:
     )
 
 
-def test_the_pulse_begins_when_the_way_in_is_open_and_ends_before_it_is_closed() -> None:
+def test_the_heartbeat_begins_when_the_way_in_is_open_and_ends_before_it_is_closed() -> None:
     deployed = synthesized(a_configuration(a_database(proxy=a_new_proxy())))
     [rule] = [each for each in deployed.resources.values() if each["Type"] == "AWS::Events::Rule"]
     for way_in in ("AWS::EC2::SecurityGroupIngress", "AWS::RDS::DBProxyTargetGroup"):
@@ -348,7 +348,7 @@ def invoked_by_topics(deployed: Template) -> list[Properties]:
     return [each for each in subscriptions if each["Endpoint"] == f"${{{name}.Arn}}"]
 
 
-def test_only_its_alarms_and_its_pulse_may_invoke_it() -> None:
+def test_only_its_alarms_and_its_heartbeat_may_invoke_it() -> None:
     deployed = template("without proxy")
     name, _ = responder(deployed)
     [subscription] = invoked_by_topics(deployed)

@@ -38,7 +38,7 @@ from connection_guard.errors import ConfigurationError
 from connection_guard_cdk import packages
 from connection_guard_cdk.packages import LAMBDAS, ROOT, build_package
 from doubles.lambda_runtime import ExecutionEnvironment
-from tests.support.builders import a_pulse_event, an_alarm_event, some_settings
+from tests.support.builders import a_heartbeat_event, an_alarm_event, some_settings
 
 POLICY = ROOT / "policy.toml"
 FUNCTIONS = ("responder", "reporter")
@@ -567,13 +567,13 @@ def test_an_environment_without_pip_is_told_how_to_get_it(
 
 
 @only_where_it_runs
-def test_the_packaged_responder_serves_a_pulse(tmp_path: Path) -> None:
+def test_the_packaged_responder_serves_a_heartbeat(tmp_path: Path) -> None:
     package = unpacked("responder", tmp_path)
 
     with ExecutionEnvironment(
         package, "responder.handler.lambda_handler", SETTINGS["responder"]
     ) as environment:
-        answer = environment.invoke(a_pulse_event(), timeout=6)
+        answer = environment.invoke(a_heartbeat_event(), timeout=6)
 
     assert not answer.is_error, answer.payload
     assert (answer.payload["kind"], answer.payload["database"]) == ("locked_out", "orders-prod")
@@ -587,7 +587,7 @@ def test_the_packaged_reporter_refuses_what_is_no_delivery(tmp_path: Path) -> No
     with ExecutionEnvironment(
         package, "reporter.handler.lambda_handler", SETTINGS["reporter"]
     ) as environment:
-        answer = environment.invoke(a_pulse_event())
+        answer = environment.invoke(a_heartbeat_event())
 
     assert (answer.is_error, answer.payload["errorType"]) == (True, "ForeignEventError"), (
         answer.payload

@@ -26,8 +26,8 @@ from connection_guard.core.deployment.responder_settings import Settings
 from connection_guard.core.incident.item import EXPIRY, KEPT_FOR, PARTITION_KEY, SORT_KEY
 from connection_guard.core.notification.links import Links
 from connection_guard.core.notification.summary import json_of
-from connection_guard.core.report.metrics import DIMENSION, NAMESPACE, Metric
-from connection_guard.core.report.run import Kind
+from connection_guard.core.report.kind import Kind
+from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE, Metric
 from tests.cdk.template import (
     ROOT,
     Properties,
@@ -210,7 +210,7 @@ def test_a_report_that_does_not_say_its_kind_is_not_lost(
 
 
 @pytest.mark.parametrize("kind", [*Kind, "a_kind_of_the_future"])
-def test_reports_of_every_kind_but_pulse_reach_the_reporter(
+def test_reports_of_every_kind_but_heartbeat_reach_the_reporter(
     template: Template, reporter: str, destinations: dict[str, str], kind: str
 ) -> None:
     [subscription] = subscriptions(template, destinations["OnSuccess"])
@@ -220,7 +220,7 @@ def test_reports_of_every_kind_but_pulse_reach_the_reporter(
         "kind": kind
     }
     message = {"requestContext": {"condition": "Success"}, "responsePayload": report}
-    assert lets_through(subscription["FilterPolicy"], message) is (kind != Kind.PULSE)
+    assert lets_through(subscription["FilterPolicy"], message) is (kind != Kind.HEARTBEAT)
 
 
 def test_every_failure_reaches_the_reporter(
@@ -761,7 +761,7 @@ def test_the_dashboard_draws_what_the_alarms_go_by(
         assert drawn == {each["Expression"] for each in critical["Metrics"] if "Expression" in each}
 
 
-def test_the_dashboard_shows_sessions_by_state_terminations_and_the_pulse(
+def test_the_dashboard_shows_sessions_by_state_terminations_and_the_heartbeat(
     template: Template, configuration: Configuration
 ) -> None:
     for database in configuration.databases:
@@ -775,7 +775,9 @@ def test_the_dashboard_shows_sessions_by_state_terminations_and_the_pulse(
             Metric.TERMINATED,
             Metric.SURVIVED,
         }
-        assert Metric.PULSE in shown(of_database["pulse, seat and doors"], database.identifier)
+        assert Metric.HEARTBEAT in shown(
+            of_database["heartbeat, seat and doors"], database.identifier
+        )
 
 
 def test_stacks_in_two_regions_have_dashboards_of_their_own() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.item import incident_of, latest_key
-from connection_guard.core.report.metrics import NAMESPACE
+from connection_guard.core.report.metric_names import NAMESPACE
 from doubles.cloudwatch_alarms import MetricStat, Series, state_of
 from tests.e2e.emulator import Emulator, FunctionProcess
 from tests.e2e.waiting import wait_until
@@ -69,11 +69,11 @@ class DeployedGuard:
                 )
         return {minute: STATISTICS[statistic](those) for minute, those in values.items()}
 
-    def seconds_since_pulse(self) -> float:
+    def seconds_since_heartbeat(self) -> float:
         stamps = [
             document["_aws"]["Timestamp"]
             for document in self.log("responder")
-            if "Pulse" in document
+            if "Heartbeat" in document
         ]
         return time.time() - max(stamps, default=0) / 1000
 

@@ -50,16 +50,18 @@ ARE_STALE = (
 def test_a_full_database_is_freed_and_what_was_done_is_stored(
     guard: DeployedGuard, server: PostgresServer, applications: Applications, slack: SlackDouble
 ) -> None:
-    # A leak, as yet no emergency. Nobody has called the guard: its own pulse makes it look.
+    # A leak, as yet no emergency. Nobody has called the guard: its own heartbeat makes it look.
     applications.leak(USABLE * 6 // 10)
-    assert wait_until(lambda: guard.published("Pulse"))
+    assert wait_until(lambda: guard.published("Heartbeat"))
     assert set(guard.published("Usable").values()) == {USABLE}
     assert guard.evaluate_critical_alarm() == "OK"
 
     # The leak grows stale, and then more clients come than there are connections: neither the proxy
-    # nor the server has any left. No pulse comes between, and the guard has lost its seat: only the
-    # second door is left.
-    wait_until(lambda: server.execute(ARE_STALE) == [(True,)] and guard.seconds_since_pulse() < 30)
+    # nor the server has any left. No heartbeat comes between, and the guard has lost its seat: only
+    # the second door is left.
+    wait_until(
+        lambda: server.execute(ARE_STALE) == [(True,)] and guard.seconds_since_heartbeat() < 30
+    )
     server.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (GUARD,)
     )
@@ -116,8 +118,8 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
     # People are told of what was done, and not every minute that all is well.
     wait_until(lambda: ends[0]["headline"] in messages(guard.log("reporter")))
     assert remediation["headline"] in messages(guard.log("reporter"))
-    assert "pulse" not in {line.get("kind") for line in guard.log("reporter")}
-    assert not guard.reports_of_kind("pulse")
+    assert "heartbeat" not in {line.get("kind") for line in guard.log("reporter")}
+    assert not guard.reports_of_kind("heartbeat")
 
 
 def incidents_in(slack: SlackDouble) -> list[Posted]:

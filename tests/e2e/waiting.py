@@ -6,7 +6,7 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
-# The pulse is due once a minute.
+# The heartbeat is due once a minute.
 WAIT_SECONDS = 90
 
 

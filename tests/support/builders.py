@@ -284,7 +284,7 @@ def an_alarm_event(
     return {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": sns}]}
 
 
-def a_pulse_event(at: datetime = NOW + timedelta(minutes=1)) -> dict[str, Any]:
+def a_heartbeat_event(at: datetime = NOW + timedelta(minutes=1)) -> dict[str, Any]:
     """What EventBridge delivers every minute."""
     return {
         "version": "0",
@@ -294,6 +294,6 @@ def a_pulse_event(at: datetime = NOW + timedelta(minutes=1)) -> dict[str, Any]:
         "account": "123456789012",
         "time": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "region": "eu-central-1",
-        "resources": ["arn:aws:events:eu-central-1:123456789012:rule/orders-prod-pulse"],
+        "resources": ["arn:aws:events:eu-central-1:123456789012:rule/orders-prod-heartbeat"],
         "detail": {},
     }

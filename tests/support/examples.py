@@ -14,7 +14,7 @@ from demo.quick import quick_diagnosis_times, quick_policy
 from doubles import postgres_binaries
 from doubles.embedded_postgres import EmbeddedPostgres
 from doubles.postgres_server import PostgresServer, wait_until
-from tests.support.builders import WARNING_ALARM, a_pulse_event, an_alarm_event
+from tests.support.builders import WARNING_ALARM, a_heartbeat_event, an_alarm_event
 from tests.support.guarded import GUARD, Guarded, create_guard_role
 
 ROOT = Path(__file__).parents[2]
@@ -38,9 +38,9 @@ def main() -> None:
         server.execute("CREATE ROLE shop LOGIN")
         guarded = Guarded(server, policy, diagnosis_times=quick_diagnosis_times())
         guarded.deliver(
-            a_pulse_event()
+            a_heartbeat_event()
         )  # the first of a process reports that usage is below the target
-        write(guarded.deliver(a_pulse_event()))
+        write(guarded.deliver(a_heartbeat_event()))
         server.connect("shop", application_name="pg_dump").cursor().execute("BEGIN")
         for _ in range(6):
             server.connect("shop", application_name="invoices").cursor().execute(

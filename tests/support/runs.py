@@ -21,10 +21,11 @@ from connection_guard.core.database.snapshot import (
 )
 from connection_guard.core.decision.outcome import Outcome, Reconnection, Result
 from connection_guard.core.decision.plan import Plan, Restraint, Verdict
-from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState, Pulse
+from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState, Heartbeat
 from connection_guard.core.diagnosis import Cause, Diagnosis
 from connection_guard.core.policy import Action, Tier
-from connection_guard.core.report.run import Kind, Run
+from connection_guard.core.report.kind import Kind
+from connection_guard.core.report.run import Run
 from tests.support.builders import NOW, a_session, a_snapshot
 
 T = TypeVar("T")
@@ -40,10 +41,10 @@ def an_alarm(
 
 
 def a_run(kind: Kind, **changes: Any) -> Run:
-    """A run on the database orders-prod: a pulse's where it is one, the critical alarm's
+    """A run on the database orders-prod: a heartbeat's where it is one, the critical alarm's
     otherwise.
     """
-    event = Pulse(NOW) if kind is Kind.PULSE else an_alarm()
+    event = Heartbeat(NOW) if kind is Kind.HEARTBEAT else an_alarm()
     facts = {"kind": kind, "database": "orders-prod", "event": event, "received_at": NOW}
     return Run(**(facts | changes))
 
@@ -224,7 +225,7 @@ def any_runs(draw: st.DrawFn) -> Run:
         kind=draw(st.sampled_from(Kind)),
         database=draw(st.sampled_from(["orders-prod", "d" * 63])),
         event=draw(
-            st.builds(Pulse, _TIMES)
+            st.builds(Heartbeat, _TIMES)
             | st.builds(
                 AlarmNotification,
                 *(alarm_text, alarm_text),

@@ -1,4 +1,4 @@
-"""One guarded database: its alarms, its responder, its pulse, and what watches them."""
+"""One guarded database: its alarms, its responder, its heartbeat, and what watches them."""
 
 from aws_cdk import Acknowledgment, Validations
 from aws_cdk import aws_ec2 as ec2
@@ -7,7 +7,7 @@ from constructs import Construct, IDependable
 
 from connection_guard.configuration.guard.guard_configuration import Database, NewProxy, Target
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
-from connection_guard_cdk.database.heartbeat import Pulse
+from connection_guard_cdk.database.heartbeat import Heartbeat
 from connection_guard_cdk.database.proxy import Proxy
 from connection_guard_cdk.database.responder_function import Responder
 from connection_guard_cdk.database.self_watch import SelfWatch
@@ -57,6 +57,6 @@ class GuardedDatabase(Construct):
         self.watched = WatchedDatabase(database.identifier, database.is_cluster, responder.name)
         alarms = UtilisationAlarms(self, "Alarms", database, self.responder, messaging)
         self.warning, self.critical = alarms.warning, alarms.critical
-        # The first pulse finds the way in, and the last one is over before it is closed.
-        Pulse(self, "Pulse", self.responder).node.add_dependency(*way_in)
+        # The first heartbeat finds the way in, and the last one is over before it is closed.
+        Heartbeat(self, "Pulse", self.responder).node.add_dependency(*way_in)
         SelfWatch(self, "SelfWatch", database, self.responder, messaging)

@@ -1,4 +1,4 @@
-"""The pulse: what makes the responder look at its database every minute."""
+"""The heartbeat: what makes the responder look at its database every minute."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
@@ -7,7 +7,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 
-class Pulse(Construct):
+class Heartbeat(Construct):
     """An EventBridge rule that invokes the responder every minute."""
 
     def __init__(self, scope: Construct, identifier: str, responder: lambda_.IFunction) -> None:

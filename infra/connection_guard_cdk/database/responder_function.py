@@ -91,7 +91,7 @@ class Responder(Construct):
             handler="responder.handler.lambda_handler",
             environment=_settings(self, database, proxy, target).to_environment(),
             environment_encryption=key,
-            # Before the pulse of the next minute, so that a remediation does not hold it up.
+            # Before the heartbeat of the next minute, so that a remediation does not hold it up.
             timeout=Duration.seconds(55),
             # It needs 128 MB for 5,000 sessions. Lambda gives processor time in proportion: the
             # rest is for a cold start and for signing and TLS when every tenth of a second counts.

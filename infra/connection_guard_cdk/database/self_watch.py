@@ -5,7 +5,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Database
-from connection_guard.core.report.metrics import Metric
+from connection_guard.core.report.metric_names import Metric
 from connection_guard_cdk.database.usage_alarms import alarm_name
 from connection_guard_cdk.database.utilisation import MINUTE, guard_metric
 from connection_guard_cdk.shared.messaging import Messaging
@@ -33,7 +33,7 @@ class SelfWatch(Construct):
         self._database = database
         log = f"Its log: {responder.log_group.log_group_name}"
         messaging.tell_people(
-            self._no_pulse(log),
+            self._no_heartbeat(log),
             self._failure(
                 "errors",
                 responder.metric_errors(statistic="Sum", period=MINUTE),
@@ -114,18 +114,18 @@ class SelfWatch(Construct):
             )
         ]
 
-    def _no_pulse(self, log: str) -> cloudwatch.Alarm:
-        """3 of 3: a remediation may take a minute and hold up the pulse behind it, and the newest
-        datapoint be late.
+    def _no_heartbeat(self, log: str) -> cloudwatch.Alarm:
+        """3 of 3: a remediation may take a minute and hold up the heartbeat behind it, and the
+        newest datapoint be late.
         """
         return self._alarm(
-            "no-pulse",
+            "no-heartbeat",
             # Missing datapoints alone make an alarm wait until the last real one has left all that
             # it retrieves.
             cloudwatch.MathExpression(
-                expression="FILL(pulse, 0)",
-                using_metrics={"pulse": guard_metric(self._database, Metric.PULSE)},
-                label="pulse",
+                expression="FILL(heartbeat, 0)",
+                using_metrics={"heartbeat": guard_metric(self._database, Metric.HEARTBEAT)},
+                label="heartbeat",
                 period=MINUTE,
             ),
             BELOW,
@@ -139,7 +139,7 @@ class SelfWatch(Construct):
 
     def _failure(self, what: str, metric: cloudwatch.IMetric, description: str) -> cloudwatch.Alarm:
         return self._alarm(
-            # Lambda counts nothing while nothing runs, which the missing pulse tells.
+            # Lambda counts nothing while nothing runs, which the missing heartbeat tells.
             *(what, metric, AT_LEAST, 1, description),
             missing=cloudwatch.TreatMissingData.NOT_BREACHING,
         )

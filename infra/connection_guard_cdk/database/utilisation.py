@@ -4,7 +4,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from connection_guard.configuration.guard.guard_configuration import Database
-from connection_guard.core.report.metrics import DIMENSION, NAMESPACE, Metric
+from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE, Metric
 
 MINUTE = Duration.minutes(1)
 

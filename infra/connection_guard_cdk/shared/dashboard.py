@@ -10,7 +10,7 @@ from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Database
 from connection_guard.core.notification.links import dashboard_page
-from connection_guard.core.report.metrics import Metric
+from connection_guard.core.report.metric_names import Metric
 from connection_guard_cdk.database.utilisation import guard_metric, utilisation
 
 SESSIONS = [metric for metric in Metric if metric.startswith("Sessions")]
@@ -69,8 +69,10 @@ def _row(database: Database) -> list[cloudwatch.IWidget]:
             left_y_axis=cloudwatch.YAxisProps(min=0),
         ),
         cloudwatch.GraphWidget(
-            title=f"{database.identifier}: pulse, seat and doors",
-            left=measured([Metric.PULSE, Metric.SEAT_HELD, *proxy_door, Metric.DIRECT_DOOR_OPEN]),
+            title=f"{database.identifier}: heartbeat, seat and doors",
+            left=measured(
+                [Metric.HEARTBEAT, Metric.SEAT_HELD, *proxy_door, Metric.DIRECT_DOOR_OPEN]
+            ),
             left_y_axis=cloudwatch.YAxisProps(min=0, max=1),
         ),
     ]

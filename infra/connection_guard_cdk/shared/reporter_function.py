@@ -20,18 +20,18 @@ from connection_guard.core.deployment.reporter_settings import (
     WatchedDatabase,
     write_databases,
 )
-from connection_guard.core.report.run import Kind
+from connection_guard.core.report.kind import Kind
 from connection_guard_cdk.packages import PYTHON, build_package
 from connection_guard_cdk.shared.dashboard import Dashboard
 from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.shared.records import Records
 
 # The names that Lambda gives in the message to a destination, and the Report its own.
-EVERY_KIND_BUT_PULSE = {
+EVERY_KIND_BUT_HEARTBEAT = {
     "responsePayload": sns.FilterOrPolicy.policy(
         {
             "kind": sns.FilterOrPolicy.filter(
-                sns.SubscriptionFilter([{"anything-but": [Kind.PULSE]}, {"exists": False}])
+                sns.SubscriptionFilter([{"anything-but": [Kind.HEARTBEAT]}, {"exists": False}])
             )
         }
     )
@@ -57,7 +57,7 @@ KEY_ACTIONS = (
 
 
 class Reporter(Construct):
-    """One function for all databases, subscribed to their reports, except pulses, and to their
+    """One function for all databases, subscribed to their reports, except heartbeats, and to their
     failures.
 
     Slack, where it is notified, hears of the guard's own alarms, too. `key` is the customer's, None
@@ -129,7 +129,7 @@ class Reporter(Construct):
             )
         )
         for topic, content in (
-            (messaging.reports, EVERY_KIND_BUT_PULSE),
+            (messaging.reports, EVERY_KIND_BUT_HEARTBEAT),
             (messaging.failures, None),
         ):
             topic.add_subscription(

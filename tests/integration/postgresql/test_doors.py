@@ -16,7 +16,7 @@ from doubles.postgres_server import PostgresServer, wait_until
 from doubles.rds_proxy_double import RdsProxyDouble
 from responder.respond import Responder
 from tests.integration.conftest import OwnPostgres
-from tests.support.builders import NOW, a_policy, a_pulse_event, a_rule, an_alarm_event
+from tests.support.builders import NOW, a_heartbeat_event, a_policy, a_rule, an_alarm_event
 from tests.support.guarded import GUARD, Guarded, can_log_in, create_guard_role, fill
 
 NEWEST = pytest.mark.parametrize("postgres", [18], indirect=True)
@@ -55,8 +55,8 @@ def guards(database: PostgresServer) -> dict[str, int]:
     return dict(database.execute(sessions, (f"{GUARD}%",)))
 
 
-def a_pulse_at(minute: int) -> dict[str, Any]:
-    return a_pulse_event(NOW + timedelta(minutes=minute))
+def a_heartbeat_at(minute: int) -> dict[str, Any]:
+    return a_heartbeat_event(NOW + timedelta(minutes=minute))
 
 
 @NEWEST
@@ -64,10 +64,10 @@ def test_the_first_door_is_the_proxys_and_its_session_is_kept_as_the_guards_seat
     database: PostgresServer, proxy: RdsProxyDouble
 ) -> None:
     guarded = behind(proxy, database)
-    assert doors_of(guarded.deliver(a_pulse_at(1))) == [("proxy", False, True)]
+    assert doors_of(guarded.deliver(a_heartbeat_at(1))) == [("proxy", False, True)]
     assert proxy.pinned == 1
     seat = guards(database)
-    report = guarded.deliver(a_pulse_at(2))
+    report = guarded.deliver(a_heartbeat_at(2))
     assert doors_of(report) == [("proxy", True, True)]
     assert report["seat_held"] is True
     assert guards(database) == seat
@@ -75,20 +75,20 @@ def test_the_first_door_is_the_proxys_and_its_session_is_kept_as_the_guards_seat
 
 
 @NEWEST
-def test_a_warm_pulse_takes_no_more_than_three_round_trips(
+def test_a_warm_heartbeat_takes_no_more_than_three_round_trips(
     database: PostgresServer, proxy: RdsProxyDouble
 ) -> None:
     guarded = behind(proxy, database)
-    guarded.deliver(a_pulse_at(1))
+    guarded.deliver(a_heartbeat_at(1))
     before = proxy.round_trips
-    guarded.deliver(a_pulse_at(2))
+    guarded.deliver(a_heartbeat_at(2))
     assert 1 <= proxy.round_trips - before <= 3
 
 
 @NEWEST
 def test_a_snapshot_takes_two_round_trips(database: PostgresServer, proxy: RdsProxyDouble) -> None:
     guarded = behind(proxy, database)
-    guarded.deliver(a_pulse_at(1))
+    guarded.deliver(a_heartbeat_at(1))
     before = proxy.round_trips
     report = guarded.deliver(an_alarm_event(state="OK"))
     assert report["verdicts"] is not None, "it looked at the sessions"
@@ -100,7 +100,7 @@ def test_the_seat_lets_the_guard_in_where_nobody_else_gets_in(
 ) -> None:
     """On PostgreSQL 14, too, which has no reserved connections for the guard."""
     guarded = behind(proxy, database)
-    guarded.deliver(a_pulse_at(1))
+    guarded.deliver(a_heartbeat_at(1))
     fill(database, role="app")
     assert not can_log_in(database)
     report = guarded.deliver()
@@ -194,12 +194,12 @@ def test_when_no_door_opens_that_is_the_report(database: PostgresServer) -> None
     assert "Connection refused" in report["doors"][0]["error"]
     assert "is not permitted to log in" in report["doors"][1]["error"]
     database.execute(f"ALTER ROLE {GUARD} LOGIN")
-    report = guarded.deliver(a_pulse_at(1))
+    report = guarded.deliver(a_heartbeat_at(1))
     assert (report["kind"], report["recovered"]) == ("observation", True), "it does not stay out"
 
 
 @NEWEST
-def test_an_alarm_that_found_the_doors_shut_is_carried_on_by_the_next_pulse(
+def test_an_alarm_that_found_the_doors_shut_is_carried_on_by_the_next_heartbeat(
     database: PostgresServer,
 ) -> None:
     guarded = Guarded(database)
@@ -207,15 +207,15 @@ def test_an_alarm_that_found_the_doors_shut_is_carried_on_by_the_next_pulse(
     assert guarded.deliver(seconds_left=5)["kind"] == "locked_out"
     database.execute(f"ALTER ROLE {GUARD} LOGIN")
     fill(database, role="app")
-    assert guarded.deliver(a_pulse_at(1))["kind"] == "remediation"
+    assert guarded.deliver(a_heartbeat_at(1))["kind"] == "remediation"
 
 
 @NEWEST
-def test_every_fifteenth_pulse_opens_and_closes_the_second_door(
+def test_every_fifteenth_heartbeat_opens_and_closes_the_second_door(
     database: PostgresServer, proxy: RdsProxyDouble
 ) -> None:
     guarded = behind(proxy, database)
-    tried = {minute: doors_of(guarded.deliver(a_pulse_at(minute))) for minute in range(31)}
+    tried = {minute: doors_of(guarded.deliver(a_heartbeat_at(minute))) for minute in range(31)}
     assert [minute for minute, doors in tried.items() if ("direct", False, True) in doors] == [
         0,
         15,
@@ -229,21 +229,21 @@ def test_a_second_door_that_is_shut_shows_before_it_is_needed(
     database: PostgresServer, proxy: RdsProxyDouble
 ) -> None:
     guarded = behind(proxy, database)
-    guarded.deliver(a_pulse_at(1))
+    guarded.deliver(a_heartbeat_at(1))
     database.execute(f"ALTER ROLE {GUARD} NOLOGIN")
-    report = guarded.deliver(a_pulse_at(15), seconds_left=5)
+    report = guarded.deliver(a_heartbeat_at(15), seconds_left=5)
     assert doors_of(report) == [("proxy", True, True), ("direct", False, False)]
-    assert report["kind"] == "pulse"
+    assert report["kind"] == "heartbeat"
 
 
 def test_a_dead_seat_is_replaced_once_and_counted(database: PostgresServer) -> None:
     guarded = Guarded(database)
-    guarded.deliver(a_pulse_at(1))
+    guarded.deliver(a_heartbeat_at(1))
     (seat,) = guards(database).values()
     database.execute("SELECT pg_terminate_backend(%s)", (seat,))
     wait_until(lambda: not database.has_session(seat))
-    report = guarded.deliver(a_pulse_at(2))
-    assert (report["kind"], report["reconnected"]) == ("pulse", 1)
+    report = guarded.deliver(a_heartbeat_at(2))
+    assert (report["kind"], report["reconnected"]) == ("heartbeat", 1)
     assert doors_of(report) == [("direct", True, False), ("direct", False, True)]
     assert len(guarded.logins) == 2
 
@@ -252,14 +252,14 @@ def test_a_dead_seat_is_replaced_once_and_counted(database: PostgresServer) -> N
 def test_a_seat_whose_server_does_not_answer_any_more_is_given_up(database: PostgresServer) -> None:
     with RdsProxyDouble((database.host, database.port)) as proxy:
         guarded = behind(proxy, database)
-        guarded.deliver(a_pulse_at(1))
-    report = guarded.deliver(a_pulse_at(2))
+        guarded.deliver(a_heartbeat_at(1))
+    report = guarded.deliver(a_heartbeat_at(2))
     assert doors_of(report) == [
         ("proxy", True, False),
         ("proxy", False, False),
         ("direct", False, True),
     ]
-    assert report["kind"] == "pulse"
+    assert report["kind"] == "heartbeat"
 
 
 @NEWEST
@@ -269,7 +269,7 @@ def test_the_second_doors_session_is_given_back_once_the_pressure_is_over(
     with RdsProxyDouble((database.host, database.port)) as proxy:
         pass
     guarded = behind(proxy, database)
-    assert guarded.deliver(a_pulse_at(1))["recovered"]  # for all that a new process knows
+    assert guarded.deliver(a_heartbeat_at(1))["recovered"]  # for all that a new process knows
     wait_until(lambda: guards(database) == {})
     fill(database, role="app")
     stuck = behind(proxy, database, policy=a_policy(a_rule(roles=("nobody",))))
@@ -287,14 +287,14 @@ def test_a_seat_that_an_earlier_environment_left_behind_is_cleared(
         "connection_guard.adapters.postgresql.observe.SEAT_IS_STALE_AFTER", timedelta(seconds=1)
     )
     earlier = behind(proxy, database)
-    earlier.deliver(a_pulse_at(1))
+    earlier.deliver(a_heartbeat_at(1))
     left_behind = guards(database)
     is_stale = (
         "SELECT bool_and(state_change < clock_timestamp() - interval '1 s') FROM pg_stat_activity "
         "WHERE usename = %s"
     )
     wait_until(lambda: database.execute(is_stale, (GUARD,)) == [(True,)])
-    behind(proxy, database).deliver(a_pulse_at(2))
+    behind(proxy, database).deliver(a_heartbeat_at(2))
     wait_until(lambda: not database.has_session(left_behind["connection-guard proxy"]))
     assert guards(database).keys() == left_behind.keys()
 
@@ -304,11 +304,11 @@ def test_trying_the_second_door_does_not_cost_the_guard_its_seat(
     database: PostgresServer, proxy: RdsProxyDouble
 ) -> None:
     guarded = behind(proxy, database)
-    guarded.deliver(a_pulse_at(1))
+    guarded.deliver(a_heartbeat_at(1))
     seat = guards(database)
-    guarded.deliver(a_pulse_at(15))
+    guarded.deliver(a_heartbeat_at(15))
     wait_until(lambda: guards(database) == seat)
-    assert doors_of(guarded.deliver(a_pulse_at(16))) == [("proxy", True, True)]
+    assert doors_of(guarded.deliver(a_heartbeat_at(16))) == [("proxy", True, True)]
 
 
 @NEWEST
@@ -317,8 +317,8 @@ def test_a_role_of_the_second_door_that_lacks_a_privilege_shows_before_it_is_nee
 ) -> None:
     database.execute("CREATE ROLE guard_direct LOGIN; GRANT pg_monitor TO guard_direct")
     guarded = behind(proxy, database, direct_role="guard_direct")
-    assert guarded.deliver(a_pulse_at(1))["recovered"]  # for all that a new process knows
-    report = guarded.deliver(a_pulse_at(15))
+    assert guarded.deliver(a_heartbeat_at(1))["recovered"]  # for all that a new process knows
+    report = guarded.deliver(a_heartbeat_at(15))
     assert report["kind"] == "preflight_failed"
     assert 'GRANT pg_signal_backend TO "guard_direct";' in report["escalation"]
     assert report["problems"] == [
@@ -340,7 +340,7 @@ def test_a_role_that_cannot_see_does_not_take_a_full_database_for_an_empty_one(
     with RdsProxyDouble((database.host, database.port)) as proxy:
         policy = a_policy(batch_size=1, pause=timedelta(seconds=1))
         guarded = behind(proxy, database, policy=policy, direct_role="guard_direct")
-        guarded.deliver(a_pulse_at(1))
+        guarded.deliver(a_heartbeat_at(1))
         sessions = len(fill(database, role="app"))
         count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'"
 
@@ -362,7 +362,7 @@ def test_the_proxys_own_idle_sessions_are_spared_and_told_apart(
     database: PostgresServer, proxy: RdsProxyDouble
 ) -> None:
     guarded = behind(proxy, database)
-    guarded.deliver(a_pulse_at(1))
+    guarded.deliver(a_heartbeat_at(1))
     proxied = psycopg2.connect(
         host=proxy.host, port=proxy.port, user="app", dbname="postgres", application_name="web"
     )
@@ -383,7 +383,7 @@ def test_nothing_is_done_on_a_server_in_recovery(own_postgres: OwnPostgres) -> N
     database = own_postgres()
     create_guard_role(database)
     guarded = Guarded(database)
-    assert guarded.deliver(a_pulse_at(1))["recovered"]  # for all that a new process knows
+    assert guarded.deliver(a_heartbeat_at(1))["recovered"]  # for all that a new process knows
     signal_file = database.postgres.folder / "data" / "standby.signal"
     become_standby(database, signal_file)
     report = guarded.deliver(seconds_left=5)
@@ -396,7 +396,7 @@ def test_nothing_is_done_on_a_server_in_recovery(own_postgres: OwnPostgres) -> N
     assert "name the writer's endpoint" in report["escalation"]
     assert list(guards(database)) == []
     database.execute("SELECT pg_promote()")
-    report = guarded.deliver(a_pulse_at(2))
+    report = guarded.deliver(a_heartbeat_at(2))
     assert (report["kind"], report["recovered"], doors_of(report)) == (
         "observation",
         True,
@@ -417,11 +417,11 @@ def test_a_failover_behind_the_proxy_is_noticed_and_the_new_writer_is_used(
         create_guard_role(database)
     with RdsProxyDouble((old.host, old.port)) as proxy:
         guarded = behind(proxy, new)
-        assert guarded.deliver(a_pulse_at(1))["server"]["port"] == old.port
+        assert guarded.deliver(a_heartbeat_at(1))["server"]["port"] == old.port
         proxy.target = (new.host, new.port)
-        report = guarded.deliver(a_pulse_at(2))
+        report = guarded.deliver(a_heartbeat_at(2))
         assert (report["kind"], report["reconnected"], report["server"]["port"]) == (
-            "pulse",
+            "heartbeat",
             1,
             new.port,
         )

@@ -26,7 +26,7 @@ from doubles.embedded_postgres import TlsFiles
 from doubles.postgres_server import PostgresServer, wait_until
 from responder.respond import Responder
 from tests.integration.conftest import OwnPostgres
-from tests.support.builders import a_policy, a_pulse_event, some_settings
+from tests.support.builders import a_heartbeat_event, a_policy, some_settings
 from tests.support.guarded import GUARD, Lambda, create_guard_role
 
 TOKEN = "a token that only the server knows"
@@ -162,7 +162,7 @@ def test_a_refused_login_tells_why_and_never_the_token(
 ) -> None:
     settings = some_settings(direct=tls_server.door())
     responder = Responder(settings, a_policy(), connect_with_iam(settings, CREDENTIALS))
-    report = responder(a_pulse_event(), Lambda(5))
+    report = responder(a_heartbeat_event(), Lambda(5))
     assert report["kind"] == "locked_out"
     assert "certificate verify failed" in report["doors"][0]["error"]
     told = json.dumps(report) + capsys.readouterr().out + tls_server.server.postgres.log
@@ -173,7 +173,7 @@ def test_a_refused_login_tells_why_and_never_the_token(
 def test_without_credentials_the_door_is_shut_and_says_so(tls_server: TlsServer) -> None:
     settings = some_settings(direct=tls_server.door())
     report = Responder(settings, a_policy(), connect_with_iam(settings, {}))(
-        a_pulse_event(), Lambda(4)
+        a_heartbeat_event(), Lambda(4)
     )
     assert report["kind"] == "locked_out"
     missing = (

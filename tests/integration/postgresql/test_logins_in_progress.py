@@ -11,7 +11,7 @@ from connection_guard.core.diagnosis import Cause
 from doubles.embedded_postgres import TRUST
 from doubles.postgres_server import PostgresServer, wait_until
 from tests.integration.conftest import OwnPostgres
-from tests.support.builders import a_policy, a_pulse_event, a_rule
+from tests.support.builders import a_heartbeat_event, a_policy, a_rule
 from tests.support.guarded import GUARD, Guarded, can_log_in, create_guard_role
 
 STARTUP = b"user\0app\0database\0postgres\0\0"
@@ -52,7 +52,7 @@ def test_logins_in_progress_count_as_used_and_are_what_the_report_names(
 ) -> None:
     server = a_server_with_passwords(own_postgres, version)
     guarded = Guarded(server, a_policy(a_rule(roles=("nobody",))))
-    before = guarded.deliver(a_pulse_event())["before"]
+    before = guarded.deliver(a_heartbeat_event())["before"]
     assert (before["used"], before["logins_in_progress"]) == (2, 0)
 
     stall(server, clients=40 - 2)
@@ -78,7 +78,7 @@ def test_idle_sessions_make_room_beside_logins_in_progress_and_no_more_than_the_
 ) -> None:
     server = a_server_with_passwords(own_postgres, version)
     guarded = Guarded(server, a_policy(a_rule(roles=("idler",)), target_percent=60, batch_size=2))
-    guarded.deliver(a_pulse_event())
+    guarded.deliver(a_heartbeat_event())
     for _ in range(10):
         server.connect("idler")
     stall(server, clients=17)
@@ -128,7 +128,7 @@ def test_a_refused_login_says_that_the_server_is_full_whatever_can_be_seen(
     assert server.has_session(idle.info.backend_pid), (
         "ending a session would have made no room for a login"
     )
-    assert guarded.deliver(a_pulse_event())["before"]["refused_a_login"] is False
+    assert guarded.deliver(a_heartbeat_event())["before"]["refused_a_login"] is False
 
 
 def test_a_limit_of_its_own_that_keeps_a_role_out_is_no_sign_of_a_full_server(
@@ -145,7 +145,7 @@ def test_a_limit_of_its_own_that_keeps_a_role_out_is_no_sign_of_a_full_server(
         return connect(door)  # type: ignore[arg-type]
 
     guarded.responder._doors._connect = connect_and_lift
-    report = guarded.deliver(a_pulse_event())
+    report = guarded.deliver(a_heartbeat_event())
 
     assert report["doors"][0]["tries"] == 2
     assert report["before"]["refused_a_login"] is False

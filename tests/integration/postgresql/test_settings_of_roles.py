@@ -14,7 +14,7 @@ from connection_guard.adapters.postgresql.observe import measure, take_snapshot
 from connection_guard.core.database.session import Session
 from connection_guard.core.database.snapshot import Measurement
 from doubles.postgres_server import PostgresServer
-from tests.support.builders import a_policy, a_pulse_event
+from tests.support.builders import a_heartbeat_event, a_policy
 from tests.support.guarded import GUARD, Guarded, create_guard_role, fill
 
 # A library that is not there keeps everybody out whom it is set for, and a role whose activities
@@ -135,7 +135,7 @@ def test_hostile_settings_together_keep_it_neither_out_nor_from_its_work(
     }
     server.connect("app").cursor().execute('SELECT 1 AS "😀"')
     with a_serializable_writer(server), altered(server, of, hostile):
-        report = guarded.deliver(a_pulse_event())
+        report = guarded.deliver(a_heartbeat_event())
         assert report["kind"] == "preflight_failed", report["headline"]
         assert f'GRANT pg_read_all_stats TO "{GUARD}"' in report["escalation"], (
             "not to the role that it is set to"

@@ -14,7 +14,9 @@ from reporter.guard_alarms import notify_of_guard_alarm
 from tests.support.builders import an_alarm_event
 
 REPORTER = "ConnectionGuard-Reporter"
-NO_PULSE = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:connection-guard-orders-no-pulse"
+NO_HEARTBEAT = (
+    "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:connection-guard-orders-no-heartbeat"
+)
 Notify = Callable[[Mapping[str, Any]], None]
 
 
@@ -35,25 +37,26 @@ def notify(slack: SlackDouble, request: pytest.FixtureRequest) -> Notify:
 
 def of_the_reporter(state: str = "ALARM") -> dict[str, Any]:
     trigger = {"Dimensions": [{"value": REPORTER, "name": "FunctionName"}]}
-    return an_alarm_event(NO_PULSE, state=state, Trigger=trigger)
+    return an_alarm_event(NO_HEARTBEAT, state=state, Trigger=trigger)
 
 
 def test_slack_hears_of_an_alarm_and_of_its_end(slack: SlackDouble, notify: Notify) -> None:
     notify(
         an_alarm_event(
-            NO_PULSE, AlarmDescription="orders: For 3 minutes nobody has looked at this database."
+            NO_HEARTBEAT,
+            AlarmDescription="orders: For 3 minutes nobody has looked at this database.",
         )
     )
-    notify(an_alarm_event(NO_PULSE, state="OK", OldStateValue="ALARM"))
+    notify(an_alarm_event(NO_HEARTBEAT, state="OK", OldStateValue="ALARM"))
 
     on, over = slack.channel_view
-    assert on.text == "🔴 Connection Guard: alarm connection-guard-orders-no-pulse is on"
+    assert on.text == "🔴 Connection Guard: alarm connection-guard-orders-no-heartbeat is on"
     assert "nobody has looked at this database" in json.dumps(on.content)
-    assert over.text == "🟢 Connection Guard: alarm connection-guard-orders-no-pulse is over"
+    assert over.text == "🟢 Connection Guard: alarm connection-guard-orders-no-heartbeat is over"
 
 
 def test_an_alarm_that_is_new_is_no_news(slack: SlackDouble, notify: Notify) -> None:
-    notify(an_alarm_event(NO_PULSE, state="OK", OldStateValue="INSUFFICIENT_DATA"))
+    notify(an_alarm_event(NO_HEARTBEAT, state="OK", OldStateValue="INSUFFICIENT_DATA"))
 
     assert slack.channel_view == []
 
@@ -63,9 +66,9 @@ def test_what_slack_did_not_take_is_left_to_lambdas_next_try(
 ) -> None:
     slack.fail(404)
     with pytest.raises(TellingError, match="Slack"):
-        notify(an_alarm_event(NO_PULSE))
+        notify(an_alarm_event(NO_HEARTBEAT))
 
-    notify(an_alarm_event(NO_PULSE))
+    notify(an_alarm_event(NO_HEARTBEAT))
     assert len(slack.channel_view) == 1
 
 
@@ -81,7 +84,7 @@ def test_that_the_reporter_itself_fails_is_tried_once_since_each_failure_would_s
 
 
 def test_the_reporters_own_word_on_the_topic_is_let_be(slack: SlackDouble, notify: Notify) -> None:
-    event = an_alarm_event(NO_PULSE)
+    event = an_alarm_event(NO_HEARTBEAT)
     event["Records"][0]["Sns"]["Message"] = json.dumps({"schema_version": 1, "database": "orders"})
     notify(event)
 
@@ -89,4 +92,4 @@ def test_the_reporters_own_word_on_the_topic_is_let_be(slack: SlackDouble, notif
 
 
 def test_where_slack_is_not_notified_nothing_is_done() -> None:
-    notifying(None)(an_alarm_event(NO_PULSE))
+    notifying(None)(an_alarm_event(NO_HEARTBEAT))

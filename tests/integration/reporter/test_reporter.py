@@ -199,13 +199,13 @@ def at(minute: int) -> datetime:
     return NOW + timedelta(minutes=minute)
 
 
-def on_a_pulse(report: dict[str, Any]) -> dict[str, Any]:
-    """The report as a pulse's."""
-    return {**report, "event": {**report["event"], "type": "pulse", "alarm": None}}
+def on_a_heartbeat(report: dict[str, Any]) -> dict[str, Any]:
+    """The report as a heartbeat's."""
+    return {**report, "event": {**report["event"], "type": "heartbeat", "alarm": None}}
 
 
 def a_recovery(minute: int) -> dict[str, Any]:
-    return on_a_pulse(a_report("observation", at(minute), used=60, recovered=True))
+    return on_a_heartbeat(a_report("observation", at(minute), used=60, recovered=True))
 
 
 def states(outside: Outside) -> list[str]:
@@ -385,7 +385,7 @@ def test_a_crash_of_the_responder_is_an_incident_of_its_database(
 def test_through_a_webhook_each_change_is_a_message(outside: Outside, slack: SlackDouble) -> None:
     outside.secret = SlackWebhook(slack.webhook)
     outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
-    outside.deliver(a_success(on_a_pulse(a_report("remediation", at(1))), "run-2"))
+    outside.deliver(a_success(on_a_heartbeat(a_report("remediation", at(1))), "run-2"))
     outside.deliver(a_success(a_report("observation", at(9), alarm="OK", used=40), "run-3"))
 
     assert len(slack.channel_view) == 2

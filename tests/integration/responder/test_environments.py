@@ -26,8 +26,8 @@ from responder.respond import Responder
 from tests.support.builders import (
     NOW,
     WARNING_ALARM,
+    a_heartbeat_event,
     a_policy,
-    a_pulse_event,
     a_rule,
     an_alarm_event,
 )
@@ -49,13 +49,13 @@ Environment = Callable[..., Guarded]
 @pytest.fixture
 def environment(database: PostgresServer) -> Environment:
     """A new execution environment of the same guard, with a seat of its own where it has served a
-    pulse.
+    heartbeat.
     """
 
     def new(policy: Policy | None = None, *, is_warm: bool = True) -> Guarded:
         guard = Guarded(database, policy)
         if is_warm:
-            guard.deliver(a_pulse_event())
+            guard.deliver(a_heartbeat_event())
         return guard
 
     return new
@@ -65,8 +65,8 @@ def terminated(report: dict[str, Any]) -> int:
     return int(report["outcomes"]["terminated"])
 
 
-def pulse(minute: int) -> dict[str, Any]:
-    return a_pulse_event(NOW + timedelta(minutes=minute))
+def heartbeat(minute: int) -> dict[str, Any]:
+    return a_heartbeat_event(NOW + timedelta(minutes=minute))
 
 
 def seats(database: PostgresServer) -> set[int]:
@@ -107,10 +107,10 @@ def test_two_environments_keep_a_seat_each_and_both_get_into_a_full_database(
     assert len(seats(database)) == 2
     fill(database, role="app")
     kept = seats(database)
-    assert first.deliver(a_pulse_event())["seat_held"]
+    assert first.deliver(a_heartbeat_event())["seat_held"]
     report = second.deliver()
     assert (report["kind"], report["recovered"]) == ("remediation", True)
-    assert first.deliver(a_pulse_event())["kind"] in ("pulse", "observation")
+    assert first.deliver(a_heartbeat_event())["kind"] in ("heartbeat", "observation")
     assert seats(database) == kept
 
 
@@ -148,7 +148,7 @@ def test_a_run_that_does_not_get_its_turn_says_so_and_its_alarm_is_served_by_the
         f"ALTER ROLE {GUARD} SET application_name = %s", (a_memory(datetime.now(UTC)),)
     )
     another_run.close()
-    assert guard.deliver(a_pulse_event())["kind"] == "remediation"
+    assert guard.deliver(a_heartbeat_event())["kind"] == "remediation"
 
 
 @NEWEST
@@ -193,7 +193,9 @@ def test_a_run_that_is_killed_has_counted_what_it_was_about_to_do(
         with pytest.raises(SystemExit):
             killed.deliver()
     killed.responder._doors.leave()  # a process that is gone holds no session
-    reports = [environment(policy, is_warm=False).deliver(pulse(minute)) for minute in range(1, 3)]
+    reports = [
+        environment(policy, is_warm=False).deliver(heartbeat(minute)) for minute in range(1, 3)
+    ]
     assert [(report["attempt"], terminated(report)) for report in reports] == [(2, 2), (0, 0)]
 
 
@@ -203,7 +205,7 @@ def test_environments_that_live_for_one_event_carry_on_and_ask_for_people_at_las
 ) -> None:
     policy = a_policy(most_per_run=1, attempts=3)
     fill(database, role="app")
-    events = [an_alarm_event(), *map(pulse, range(1, 6))]
+    events = [an_alarm_event(), *map(heartbeat, range(1, 6))]
     reports = [environment(policy, is_warm=False).deliver(event) for event in events]
     assert [report["attempt"] for report in reports] == [1, 2, 3, 0, 0, 0]
     assert [report["escalation"] is not None for report in reports] == [
@@ -217,26 +219,26 @@ def test_environments_that_live_for_one_event_carry_on_and_ask_for_people_at_las
 
 
 @NEWEST
-def test_pulses_of_several_environments_engage_together(
+def test_heartbeats_of_several_environments_engage_together(
     database: PostgresServer, environment: Environment
 ) -> None:
     fill(database, role="app")
-    first, second = (environment(is_warm=False).deliver(pulse(minute)) for minute in range(2))
-    assert (first["kind"], second["kind"]) == ("pulse", "remediation")
+    first, second = (environment(is_warm=False).deliver(heartbeat(minute)) for minute in range(2))
+    assert (first["kind"], second["kind"]) == ("heartbeat", "remediation")
 
 
 @NEWEST
-def test_after_an_escalation_a_warning_that_fires_anew_lets_pulses_engage_again(
+def test_after_an_escalation_a_warning_that_fires_anew_lets_heartbeats_engage_again(
     database: PostgresServer, environment: Environment
 ) -> None:
     modes = {Tier.WARNING: Mode.OBSERVE, Tier.CRITICAL: Mode.ENFORCE}
     guard = environment(a_policy(a_rule(roles=("app",)), modes=modes, most_per_run=1, attempts=1))
     fill(database, role="app")
     assert guard.deliver()["escalation"] is not None
-    assert [guard.deliver(pulse(minute))["kind"] for minute in range(1, 4)] == ["pulse"] * 3
+    assert [guard.deliver(heartbeat(minute))["kind"] for minute in range(1, 4)] == ["heartbeat"] * 3
     again = guard.deliver(an_alarm_event(WARNING_ALARM))
     assert again["restraint"] == "observing"
-    assert guard.deliver(pulse(5))["kind"] == "remediation"
+    assert guard.deliver(heartbeat(5))["kind"] == "remediation"
 
 
 @NEWEST
@@ -281,7 +283,7 @@ def test_backends_that_are_stuck_do_not_keep_others_alive(
     for pid in stuck:
         os.kill(pid, signal.SIGSTOP)
     try:
-        first, second = guard.deliver(), guard.deliver(pulse(1))
+        first, second = guard.deliver(), guard.deliver(heartbeat(1))
     finally:
         for pid in stuck:
             os.kill(pid, signal.SIGCONT)
@@ -326,7 +328,7 @@ def test_people_are_asked_where_a_run_misses_its_turn_again(
     guard = environment()
     hold_the_turn(database, GUARD)
     fill(database, role="app")
-    reports = [guard.deliver(event, seconds_left=13) for event in (an_alarm_event(), pulse(1))]
+    reports = [guard.deliver(event, seconds_left=13) for event in (an_alarm_event(), heartbeat(1))]
     assert [each["restraint"] for each in reports] == ["another run"] * 2
     assert reports[0]["escalation"] is None
     assert "did not end in time" in reports[1]["escalation"]
@@ -422,7 +424,7 @@ def test_an_alarm_that_was_kept_is_not_acted_on_when_it_is_over_or_old(
         guard.deliver(an_alarm_event(state="OK"))
     else:
         wait_until(lambda: datetime.now(UTC) - changed_at > timedelta(minutes=5))
-    assert guard.deliver(pulse(10))["kind"] == "pulse"
+    assert guard.deliver(heartbeat(10))["kind"] == "heartbeat"
 
 
 def a_memory(saved_at: datetime, **engagement: Any) -> str:
@@ -431,7 +433,7 @@ def a_memory(saved_at: datetime, **engagement: Any) -> str:
 
 
 def close_some(database: PostgresServer, *, leave: int) -> None:
-    """Usage between target and critical: a pulse by itself does nothing."""
+    """Usage between target and critical: a heartbeat by itself does nothing."""
     too_many = "SELECT pid FROM pg_stat_activity WHERE usename = 'app' OFFSET %s"
     database.execute(f"SELECT pg_terminate_backend(pid) FROM ({too_many}) AS too_many", (leave,))
     wait_until(lambda: sessions_of_app(database) == leave)
@@ -447,5 +449,5 @@ def test_what_another_life_of_the_database_remembers_engages_nobody(
     fill(database, role="app")
     close_some(database, leave=27)
     database.execute(f"ALTER ROLE {GUARD} SET application_name = %s", (memory,))
-    report = environment(is_warm=False).deliver(pulse(1))
-    assert (report["kind"], report["engaged"]) == ("pulse", False)
+    report = environment(is_warm=False).deliver(heartbeat(1))
+    assert (report["kind"], report["engaged"]) == ("heartbeat", False)

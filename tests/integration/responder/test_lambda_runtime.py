@@ -6,7 +6,7 @@ import pytest
 
 from connection_guard.core.database.door import Door, DoorName
 from doubles.lambda_runtime import ExecutionEnvironment, package_responder
-from tests.support.builders import a_pulse_event, some_settings
+from tests.support.builders import a_heartbeat_event, some_settings
 
 HANDLER = "responder.handler.lambda_handler"
 
@@ -26,7 +26,7 @@ def test_the_deployed_function_refuses_a_foreign_event_and_answers_a_heartbeat_w
     with ExecutionEnvironment(task_root, HANDLER, settings.to_environment()) as environment:
         refusal = environment.invoke({"Records": [{"eventSource": "aws:s3"}]})
         answer = environment.invoke(
-            a_pulse_event(), timeout=6
+            a_heartbeat_event(), timeout=6
         )  # the guard keeps knocking for as long as it may
 
     assert (refusal.is_error, refusal.payload["errorType"]) == (True, "ForeignEventError")
@@ -42,7 +42,7 @@ def test_the_deployed_function_refuses_a_foreign_event_and_answers_a_heartbeat_w
 
 def test_a_function_without_its_settings_says_so_before_it_serves_anything(task_root: Path) -> None:
     with ExecutionEnvironment(task_root, HANDLER, environment={}) as environment:
-        answer = environment.invoke(a_pulse_event())
+        answer = environment.invoke(a_heartbeat_event())
 
     assert (answer.is_error, answer.payload["errorType"]) == (True, "ConfigurationError")
     assert "CONNECTION_GUARD_SETTINGS" in answer.payload["errorMessage"]

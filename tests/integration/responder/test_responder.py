@@ -27,8 +27,8 @@ from tests.support.builders import (
     CRITICAL_ALARM,
     NOW,
     WARNING_ALARM,
+    a_heartbeat_event,
     a_policy,
-    a_pulse_event,
     a_rule,
     an_alarm_event,
 )
@@ -40,11 +40,11 @@ WITH_RESERVED_CONNECTIONS = pytest.mark.parametrize("postgres", [16, 18], indire
 
 @pytest.fixture
 def guarded(server: PostgresServer) -> Guarded:
-    """A database with a guard that has its seat, as after any pulse."""
+    """A database with a guard that has its seat, as after any heartbeat."""
     create_guard_role(server)
     server.execute("CREATE ROLE app LOGIN")
     guarded = Guarded(server)
-    assert guarded.deliver(a_pulse_event())["recovered"]  # for all that a new process knows
+    assert guarded.deliver(a_heartbeat_event())["recovered"]  # for all that a new process knows
     return guarded
 
 
@@ -63,7 +63,7 @@ def leave_open(server: PostgresServer, clients: list[connection], number: int) -
 def with_policy(guarded: Guarded, policy: Policy, **options: Any) -> Guarded:
     """Another guard of the same database, which has its seat."""
     another = Guarded(guarded.server, policy, **options)
-    another.deliver(a_pulse_event())
+    another.deliver(a_heartbeat_event())
     return another
 
 
@@ -91,14 +91,14 @@ def sessions_of_app(server: PostgresServer) -> set[int]:
 
 
 @NEWEST
-def test_every_run_and_every_pulse_writes_its_metrics_into_the_log(
+def test_every_run_and_every_heartbeat_writes_its_metrics_into_the_log(
     guarded: Guarded, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(guarded.server, role="app")
     for event, terminates in (
-        (a_pulse_event(), False),
+        (a_heartbeat_event(), False),
         (an_alarm_event(), True),
-        (a_pulse_event(), False),
+        (a_heartbeat_event(), False),
     ):
         capsys.readouterr()
         caplog.clear()
@@ -114,7 +114,11 @@ def test_every_run_and_every_pulse_writes_its_metrics_into_the_log(
         assert (metrics["Used"], metrics["Usable"]) == ([latest["used"]], [latest["usable"]])
         assert metrics["Terminated"] == [terminated(report)]
         assert (terminated(report) > 0) is terminates
-        assert (metrics["Pulse"], metrics["DirectDoorOpen"], metrics["SeatHeld"]) == ([1], [1], [1])
+        assert (metrics["Heartbeat"], metrics["DirectDoorOpen"], metrics["SeatHeld"]) == (
+            [1],
+            [1],
+            [1],
+        )
 
 
 def is_gone(client: connection) -> bool:
@@ -176,14 +180,14 @@ def test_the_same_event_twice_has_one_key_and_the_live_state_decides(guarded: Gu
 
 
 @NEWEST
-def test_an_alarm_that_comes_late_counts_as_a_pulse(guarded: Guarded) -> None:
+def test_an_alarm_that_comes_late_counts_as_a_heartbeat(guarded: Guarded) -> None:
     clients = fill(guarded.server, role="app")
     late = an_alarm_event(changed_at=datetime.now(UTC) - timedelta(minutes=5, seconds=1))
     report = guarded.deliver(late)
-    assert (report["kind"], report["event"]["is_stale"]) == ("pulse", True)
+    assert (report["kind"], report["event"]["is_stale"]) == ("heartbeat", True)
     assert not any(is_gone(client) for client in clients)
-    report = guarded.deliver(a_pulse_event(NOW + timedelta(minutes=1)))
-    assert terminated(report) > 0, "it was the first of two critical pulses in a row"
+    report = guarded.deliver(a_heartbeat_event(NOW + timedelta(minutes=1)))
+    assert terminated(report) > 0, "it was the first of two critical heartbeats in a row"
 
 
 def test_usage_below_the_target_asks_for_nothing(guarded: Guarded) -> None:
@@ -201,7 +205,9 @@ def test_usage_below_the_target_asks_for_nothing(guarded: Guarded) -> None:
         ("pg_signal_backend", 'GRANT pg_signal_backend TO "connection_guard";'),
     ],
 )
-@pytest.mark.parametrize("event", [an_alarm_event(), a_pulse_event()], ids=["alarm", "pulse"])
+@pytest.mark.parametrize(
+    "event", [an_alarm_event(), a_heartbeat_event()], ids=["alarm", "heartbeat"]
+)
 def test_a_missing_privilege_is_named_with_the_grant_that_mends_it(
     guarded: Guarded, lost: str, grant: str, event: dict[str, Any]
 ) -> None:
@@ -219,14 +225,14 @@ def test_whoever_was_told_that_the_guard_is_helpless_is_told_once_that_it_no_lon
     guarded: Guarded,
 ) -> None:
     guarded.server.execute(f"REVOKE pg_signal_backend FROM {GUARD}")
-    assert guarded.deliver(a_pulse_event())["kind"] == "preflight_failed"
+    assert guarded.deliver(a_heartbeat_event())["kind"] == "preflight_failed"
     guarded.server.execute(f"GRANT pg_signal_backend TO {GUARD}")
 
-    reports = [guarded.deliver(a_pulse_event()) for _ in range(2)]
+    reports = [guarded.deliver(a_heartbeat_event()) for _ in range(2)]
 
     assert [(report["kind"], report["recovered"]) for report in reports] == [
         ("observation", True),
-        ("pulse", False),
+        ("heartbeat", False),
     ]
 
 
@@ -279,17 +285,17 @@ def test_what_stops_a_run_stops_it_whole_and_the_report_says_which(
 
 
 @NEWEST
-def test_a_refused_plan_asks_for_people_at_once_and_pulses_do_not_try_again(
+def test_a_refused_plan_asks_for_people_at_once_and_heartbeats_do_not_try_again(
     guarded: Guarded,
 ) -> None:
     guard = refuse_above_a_quarter(guarded)
     fill(guarded.server, role="app")
     assert "limits.refuse_above" in guard.deliver()["escalation"]
     kinds = [
-        guard.deliver(a_pulse_event(NOW + timedelta(minutes=minute)))["kind"]
+        guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=minute)))["kind"]
         for minute in range(1, 5)
     ]
-    assert kinds == ["pulse"] * 4
+    assert kinds == ["heartbeat"] * 4
 
 
 @NEWEST
@@ -312,7 +318,7 @@ def test_a_warning_observes_and_a_critical_alarm_enforces(guarded: Guarded) -> N
         "observing",
     )
     assert report["engaged"] is False
-    assert guarded.deliver(a_pulse_event())["kind"] == "pulse"
+    assert guarded.deliver(a_heartbeat_event())["kind"] == "heartbeat"
     assert not any(is_gone(client) for client in clients)
     assert guarded.deliver(an_alarm_event(CRITICAL_ALARM))["kind"] == "remediation"
 
@@ -326,13 +332,13 @@ def test_a_pause_costs_no_attempts(guarded: Guarded) -> None:
     )
     reports = [
         guard.deliver(),
-        *(guard.deliver(a_pulse_event(NOW + timedelta(minutes=m))) for m in range(1, 5)),
+        *(guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=m))) for m in range(1, 5)),
     ]
     assert [(report["kind"], report["restraint"], report["escalation"]) for report in reports] == [
         ("observation", "paused", None)
     ] * 5
     guarded.server.execute(f"REVOKE connection_guard_paused FROM {GUARD}")
-    assert terminated(guard.deliver(a_pulse_event(NOW + timedelta(minutes=6)))) > 0
+    assert terminated(guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=6)))) > 0
 
 
 @NEWEST
@@ -343,28 +349,28 @@ def test_a_repeated_alarm_does_not_act_after_people_were_asked(guarded: Guarded)
     event = an_alarm_event()
     assert guard.deliver(event)["escalation"] is not None
     pids = sessions_of_app(guarded.server)
-    assert guard.deliver(event)["kind"] == "pulse"
+    assert guard.deliver(event)["kind"] == "heartbeat"
     assert sessions_of_app(guarded.server) == pids
 
 
 @NEWEST
-def test_while_the_pressure_lasts_each_pulse_carries_on_and_at_last_people_are_asked(
+def test_while_the_pressure_lasts_each_heartbeat_carries_on_and_at_last_people_are_asked(
     guarded: Guarded,
 ) -> None:
     guard = with_policy(guarded, a_policy(most_per_run=1, attempts=3))
     fill(guarded.server, role="app")
     reports = [guard.deliver()]
     reports += [
-        guard.deliver(a_pulse_event(NOW + timedelta(minutes=minute))) for minute in range(1, 5)
+        guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=minute))) for minute in range(1, 5)
     ]
-    assert [report["kind"] for report in reports] == ["remediation"] * 3 + ["pulse"] * 2
+    assert [report["kind"] for report in reports] == ["remediation"] * 3 + ["heartbeat"] * 2
     assert [report["attempt"] for report in reports] == [1, 2, 3, 0, 0]
     assert [report["escalation"] is None for report in reports] == [True, True, False, True, True]
     assert reports[2]["escalation"].startswith("3 attempts, and ")
 
 
 @NEWEST
-def test_a_pulse_that_finds_usage_down_says_that_it_is_over(guarded: Guarded) -> None:
+def test_a_heartbeat_that_finds_usage_down_says_that_it_is_over(guarded: Guarded) -> None:
     guard = with_policy(guarded, a_policy(a_rule(roles=("nobody",))))
     clients = fill(guarded.server, role="app")
     assert guard.deliver()["restraint"] == "nothing matches"
@@ -378,9 +384,9 @@ def test_a_pulse_that_finds_usage_down_says_that_it_is_over(guarded: Guarded) ->
             == [(True,)]
         )
     )
-    report = guard.deliver(a_pulse_event())
+    report = guard.deliver(a_heartbeat_event())
     assert (report["kind"], report["recovered"], report["engaged"]) == ("observation", True, False)
-    assert guard.deliver(a_pulse_event(NOW + timedelta(minutes=2)))["kind"] == "pulse"
+    assert guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=2)))["kind"] == "heartbeat"
 
 
 @pytest.mark.parametrize("attempts", [10, 1], ids=["engaged", "people are needed"])
@@ -398,9 +404,9 @@ def test_an_alarm_s_ok_below_every_threshold_ends_the_attempts_and_lower_usage_i
     over = guard.deliver(
         an_alarm_event(state="OK", changed_at=datetime.now(UTC) - timedelta(minutes=9))
     )
-    quiet = guard.deliver(a_pulse_event())
+    quiet = guard.deliver(a_heartbeat_event())
     leave_open(guarded.server, clients, usable * 40 // 100)
-    down = [guard.deliver(a_pulse_event(NOW + timedelta(minutes=minute))) for minute in (2, 3)]
+    down = [guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=minute))) for minute in (2, 3)]
 
     assert (over["kind"], over["restraint"], over["recovered"]) == (
         "observation",
@@ -408,10 +414,10 @@ def test_an_alarm_s_ok_below_every_threshold_ends_the_attempts_and_lower_usage_i
         False,
     )
     assert 60 < over["before"]["utilisation"] < 75
-    assert (quiet["kind"], quiet["engaged"]) == ("pulse", False)
+    assert (quiet["kind"], quiet["engaged"]) == ("heartbeat", False)
     assert [(report["kind"], report["recovered"]) for report in down] == [
         ("observation", True),
-        ("pulse", False),
+        ("heartbeat", False),
     ]
 
 
@@ -480,7 +486,7 @@ def test_a_server_that_restarts_in_the_middle_leaves_a_partial_report(
     create_guard_role(server)
     server.execute("CREATE ROLE app LOGIN")
     guard = Guarded(server, a_policy(batch_size=1, pause=timedelta(seconds=1)))
-    guard.deliver(a_pulse_event())
+    guard.deliver(a_heartbeat_event())
     sessions = len(fill(server, role="app"))
     count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'"
 
@@ -498,7 +504,7 @@ def test_a_server_that_restarts_in_the_middle_leaves_a_partial_report(
     assert report["problems"][0].startswith("lost sight of the database: ")
     assert "answered afterwards: what was terminated is not known" in report["problems"][1]
     assert (report["reconnected"], report["reconnections"]) == (1, [])
-    assert guard.deliver(a_pulse_event())["kind"] in ("observation", "pulse")
+    assert guard.deliver(a_heartbeat_event())["kind"] in ("observation", "heartbeat")
 
 
 def test_a_server_that_is_gone_afterwards_leaves_a_report_that_says_so(
@@ -508,7 +514,7 @@ def test_a_server_that_is_gone_afterwards_leaves_a_report_that_says_so(
     create_guard_role(server)
     server.execute("CREATE ROLE app LOGIN")
     guard = Guarded(server, a_policy(watch=timedelta(seconds=2)))
-    guard.deliver(a_pulse_event())
+    guard.deliver(a_heartbeat_event())
     fill(server, role="app")
     pids = sessions_of_app(server)
     is_watching = (
@@ -597,9 +603,9 @@ def test_a_pool_that_reopens_what_it_loses_is_left_alone_from_the_next_run_on(
     guard = with_policy(guarded, a_policy(target_percent=20, watch=timedelta(seconds=1)))
     with a_pool_that_reopens(guarded.server, sessions=20):
         first = guard.deliver()
-        second = guard.deliver(a_pulse_event())
+        second = guard.deliver(a_heartbeat_event())
         pids = sessions_of_app(guarded.server)
-        third = guard.deliver(a_pulse_event())
+        third = guard.deliver(a_heartbeat_event())
         assert sessions_of_app(guarded.server) == pids
     assert terminated(first) > 0
     (reconnection,) = first["reconnections"]
@@ -625,7 +631,7 @@ def test_people_hear_with_the_first_attempt_of_pools_that_are_larger_than_the_li
         guarded, a_policy(a_rule(older_than=timedelta(hours=1))), diagnosis_times=times
     )
     fill(guarded.server, role="app")
-    first, second = guard.deliver(), guard.deliver(a_pulse_event())
+    first, second = guard.deliver(), guard.deliver(a_heartbeat_event())
     assert "oversized pools" in {diagnosis["cause"] for diagnosis in first["diagnoses"]}
     assert [(each["restraint"], each["attempt"], each["engaged"]) for each in (first, second)] == [
         ("nothing matches", 1, True),

@@ -465,8 +465,8 @@ MISTAKES: dict[str, tuple[str, str]] = {
         "[deploy]\naccount = 'a' 'b'",
         (
             "not valid TOML: Expected newline or end of document after a statement (at line 2, "
-            "column 15); a key "
-            'stands once, before "="; text stands in double quotes, a list in [ ], and each '
+            "column 15); each key "
+            'occurs once, to the left of "="; text is in double quotes, a list in [ ], and each '
             "database begins with [[databases]]"
         ),
     ),

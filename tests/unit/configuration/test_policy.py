@@ -213,8 +213,8 @@ MISTAKES = {
     "TOML": (
         policy().replace('states = ["idle"]', "states = [idle]"),
         (
-            'not valid TOML: Invalid value (at line 19, column 11); a key stands once, before "="; '
-            "text stands in double quotes, a list in [ ], and each rule begins with [[rules]]"
+            'not valid TOML: Invalid value (at line 19, column 11); each key occurs once, to the left of "="; '
+            "text is in double quotes, a list in [ ], and each rule begins with [[rules]]"
         ),
     ),
     "unknown table": (policy() + "\n[limit]", 'unknown key "limit"; did you mean "limits"?'),

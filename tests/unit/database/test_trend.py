@@ -33,7 +33,7 @@ def looks(*seen: Measurement) -> tuple[Measurement, ...]:
     return kept
 
 
-def test_logins_are_counted_from_one_pulse_to_the_next() -> None:
+def test_logins_are_counted_from_one_heartbeat_to_the_next() -> None:
     logins = logins_lately(
         looks(
             a_look(0, logins=0), a_look(1, logins=1000, shop=900), a_look(2, logins=4400, shop=4200)
@@ -45,7 +45,7 @@ def test_logins_are_counted_from_one_pulse_to_the_next() -> None:
     assert logins.by_database == {"shop": 3300}
 
 
-def test_looks_that_follow_at_once_are_compared_with_the_pulse_before() -> None:
+def test_looks_that_follow_at_once_are_compared_with_the_heartbeat_before() -> None:
     seen = looks(*(a_look(second / 60, logins=10 * second) for second in range(0, 90, 5)))
 
     logins = logins_lately(seen)

@@ -25,7 +25,7 @@ from connection_guard.core.decision.engagement import (
 )
 from connection_guard.core.decision.outcome import Outcome, Reconnection, Result
 from connection_guard.core.decision.plan import Verdict
-from connection_guard.core.deployment.alarm import AlarmNotification, Event, Pulse, read_event
+from connection_guard.core.deployment.alarm import AlarmNotification, Event, Heartbeat, read_event
 from connection_guard.core.policy import Action, Tier
 from tests.support.builders import (
     CRITICAL_ALARM,
@@ -56,13 +56,13 @@ def after(
     is_stale: bool = False,
     observes_critical: bool = False,
 ) -> Engagement:
-    is_pulse = is_stale or isinstance(event, Pulse)
+    is_heartbeat = is_stale or isinstance(event, Heartbeat)
     if isinstance(event, AlarmNotification) and not is_stale:
         engagement = with_events(engagement, [event])
     return with_usage(
         engagement,
         usage,
-        is_pulse=is_pulse,
+        is_heartbeat=is_heartbeat,
         target_percent=70,
         critical_percent=90,
         observes_critical=observes_critical,
@@ -84,15 +84,15 @@ def after_run(
     return with_outcomes(with_attempt(engagement, now, len(outcomes)), now, outcomes, reconnections)
 
 
-def pulse(minute: int) -> Pulse:
-    return Pulse(NOW + timedelta(minutes=minute))
+def heartbeat(minute: int) -> Heartbeat:
+    return Heartbeat(NOW + timedelta(minutes=minute))
 
 
 def test_an_alarm_engages_until_usage_is_below_the_target() -> None:
     engaged = after(Engagement(), alarm(), 95)
     assert engaged.tier is Tier.CRITICAL
-    assert after(engaged, pulse(1), 70).tier is Tier.CRITICAL
-    assert after(engaged, pulse(1), 69.9).tier is None
+    assert after(engaged, heartbeat(1), 70).tier is Tier.CRITICAL
+    assert after(engaged, heartbeat(1), 69.9).tier is None
 
 
 def test_a_warning_after_a_critical_alarm_does_not_lower_the_tier_and_a_critical_raises_it() -> (
@@ -108,23 +108,23 @@ def test_an_alarm_that_is_over_or_stale_engages_nothing() -> None:
     assert after(Engagement(), alarm(), 95, is_stale=True).tier is None
 
 
-def test_two_critical_pulses_in_a_row_engage_without_an_alarm() -> None:
-    once = after(Engagement(), pulse(1), 90)
+def test_two_critical_heartbeats_in_a_row_engage_without_an_alarm() -> None:
+    once = after(Engagement(), heartbeat(1), 90)
     assert once.tier is None
-    assert after(once, pulse(2), 90).tier is Tier.CRITICAL
-    assert after(after(once, pulse(2), 89), pulse(3), 90).tier is None
+    assert after(once, heartbeat(2), 90).tier is Tier.CRITICAL
+    assert after(after(once, heartbeat(2), 89), heartbeat(3), 90).tier is None
 
 
-def test_a_stale_alarm_counts_as_a_pulse() -> None:
+def test_a_stale_alarm_counts_as_a_heartbeat() -> None:
     once = after(Engagement(), alarm(), 95, is_stale=True)
-    assert after(once, pulse(1), 95).tier is Tier.CRITICAL
+    assert after(once, heartbeat(1), 95).tier is Tier.CRITICAL
 
 
-def test_after_an_escalation_pulses_do_not_engage_again_but_a_new_alarm_does() -> None:
+def test_after_an_escalation_heartbeats_do_not_engage_again_but_a_new_alarm_does() -> None:
     engaged = after(Engagement(), alarm(), 95)
     told = after_escalation(engaged)
     for minute in range(1, 6):
-        told = after(told, pulse(minute), 95)
+        told = after(told, heartbeat(minute), 95)
         assert told.tier is None
     assert after(told, alarm(), 95).tier is None, "the same alarm delivered again is no news"
     again = after(told, alarm(minute=10), 95)
@@ -132,34 +132,37 @@ def test_after_an_escalation_pulses_do_not_engage_again_but_a_new_alarm_does() -
 
 
 def test_usage_below_the_target_ends_an_escalation() -> None:
-    calm = after(after_escalation(after(Engagement(), alarm(), 95)), pulse(1), 50)
+    calm = after(after_escalation(after(Engagement(), alarm(), 95)), heartbeat(1), 50)
     assert not calm.has_escalated
-    assert after(after(calm, pulse(2), 95), pulse(3), 95).tier is Tier.CRITICAL
+    assert after(after(calm, heartbeat(2), 95), heartbeat(3), 95).tier is Tier.CRITICAL
 
 
-def test_a_warning_that_fires_anew_after_an_escalation_lets_pulses_engage_again() -> None:
+def test_a_warning_that_fires_anew_after_an_escalation_lets_heartbeats_engage_again() -> None:
     notified = after_escalation(after(Engagement(), alarm(), 95))
     for minute in range(1, 9):
-        notified = after(notified, pulse(minute), 100)
+        notified = after(notified, heartbeat(minute), 100)
     observed = after_observation(after(notified, alarm(WARNING_ALARM, minute=9), 100))
     assert observed.tier is None
-    assert after(observed, pulse(10), 100).tier is Tier.CRITICAL
+    assert after(observed, heartbeat(10), 100).tier is Tier.CRITICAL
 
 
-def test_where_the_policy_only_observes_at_critical_pulses_report_a_pressure_once() -> None:
-    once = after(Engagement(), pulse(1), 95, observes_critical=True)
-    engaged = after(once, pulse(2), 95, observes_critical=True)
+def test_where_the_policy_only_observes_at_critical_heartbeats_report_a_pressure_once() -> None:
+    once = after(Engagement(), heartbeat(1), 95, observes_critical=True)
+    engaged = after(once, heartbeat(2), 95, observes_critical=True)
     assert engaged.tier is Tier.CRITICAL
     observed = after_observation(engaged)
     for minute in range(3, 9):
-        observed = after(observed, pulse(minute), 95, observes_critical=True)
+        observed = after(observed, heartbeat(minute), 95, observes_critical=True)
         assert observed.tier is None
-    assert after(observed, pulse(9), 95).tier is Tier.CRITICAL, (
+    assert after(observed, heartbeat(9), 95).tier is Tier.CRITICAL, (
         "somebody deployed a policy that enforces"
     )
-    calm = after(observed, pulse(9), 50, observes_critical=True)
+    calm = after(observed, heartbeat(9), 50, observes_critical=True)
     again = after(
-        after(calm, pulse(10), 95, observes_critical=True), pulse(11), 95, observes_critical=True
+        after(calm, heartbeat(10), 95, observes_critical=True),
+        heartbeat(11),
+        95,
+        observes_critical=True,
     )
     assert again.tier is Tier.CRITICAL
 
@@ -238,7 +241,7 @@ ENGAGEMENTS = st.builds(
     attempts=st.integers(0, 100),
     has_escalated=st.booleans(),
     has_observed=st.booleans(),
-    critical_pulses=st.integers(0, 2),
+    critical_heartbeats=st.integers(0, 2),
     terminations=st.lists(st.tuples(TIMES, st.integers(0, 300))).map(tuple),
     reopening=st.dictionaries(st.builds(Pool, NAMES, NAMES, NAMES), TIMES, max_size=5),
     unmoved=st.frozensets(st.tuples(st.integers(1, 2**22), TIMES), max_size=5),

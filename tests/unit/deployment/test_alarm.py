@@ -6,13 +6,18 @@ from typing import Any
 
 import pytest
 
-from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState, Pulse, read_event
+from connection_guard.core.deployment.alarm import (
+    AlarmNotification,
+    AlarmState,
+    Heartbeat,
+    read_event,
+)
 from connection_guard.core.policy import Tier
 from connection_guard.errors import ForeignEventError
 from tests.support.builders import (
     CRITICAL_ALARM,
     WARNING_ALARM,
-    a_pulse_event,
+    a_heartbeat_event,
     an_alarm_event,
     some_settings,
 )
@@ -61,9 +66,9 @@ def test_the_same_state_change_has_the_same_key_and_another_has_another() -> Non
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_the_scheduled_event_is_the_pulse() -> None:
+def test_the_scheduled_event_is_the_heartbeat() -> None:
     at = datetime(2026, 11, 20, 3, 15, tzinfo=UTC)
-    assert read_event(a_pulse_event(at), some_settings()) == Pulse(at)
+    assert read_event(a_heartbeat_event(at), some_settings()) == Heartbeat(at)
 
 
 def message(**changes: Any) -> dict[str, Any]:

@@ -299,16 +299,16 @@ def test_an_alarm_s_time_that_cannot_be_read_is_not_known(at: str | None) -> Non
     assert (entry.kind, entry.alarm.changed_at) == ("remediation", None)
 
 
-def test_a_failure_names_the_alarm_that_was_left_undone_or_none_where_it_was_a_pulse() -> None:
+def test_a_failure_names_the_alarm_that_was_left_undone_or_none_where_it_was_a_heartbeat() -> None:
     fired_at = datetime(2026, 11, 20, 15, 27, tzinfo=UTC)
     over_alarm = failed(requestPayload=an_alarm_event(CRITICAL_ALARM, changed_at=fired_at))
-    over_pulse = failed(requestPayload={"detail-type": "Scheduled Event"})
+    over_heartbeat = failed(requestPayload={"detail-type": "Scheduled Event"})
     over_nonsense = failed(requestPayload={"Records": [{"Sns": {"Message": NESTED_TOO_DEEPLY}}]})
 
     assert over_alarm.alarm == Alarm(
         CRITICAL_ALARM.rpartition(":")[2], CRITICAL_ALARM, "ALARM", changed_at=fired_at
     )
-    assert over_pulse.alarm is None
+    assert over_heartbeat.alarm is None
     assert over_nonsense.alarm is None
 
 

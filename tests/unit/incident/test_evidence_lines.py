@@ -24,8 +24,9 @@ from connection_guard.core.incident.evidence_lines import (
     report_document,
     report_key,
 )
+from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.report import write_report
-from connection_guard.core.report.run import Kind, Run
+from connection_guard.core.report.run import Run
 from tests.support.builders import NOW, a_session
 from tests.support.runs import a_crowd, a_remediation, a_run, any_runs
 

@@ -27,7 +27,7 @@ from connection_guard.core.incident.incident import (
     followed,
 )
 from connection_guard.core.policy import Tier
-from connection_guard.core.report.run import Kind
+from connection_guard.core.report.kind import Kind
 from tests.support.builders import NOW
 
 TARGET = 70
@@ -105,7 +105,7 @@ def an_attempt(
 
 
 def recovered(*, minute: float, used: int = 31) -> Entry:
-    """A pulse that found usage below the target again."""
+    """A heartbeat that found usage below the target again."""
     return an_entry(minute=minute, used=used, has_recovered=True)
 
 
@@ -368,7 +368,7 @@ def test_without_an_alarm_recovery_itself_closes() -> None:
     assert sentences(incident)[-1] == "31 of 100 connections in use: below the target again: over"
 
 
-def test_an_alarm_that_is_later_than_the_pulses_belongs_to_what_they_mended() -> None:
+def test_an_alarm_that_is_later_than_the_heartbeats_belongs_to_what_they_mended() -> None:
     incident = told(
         [an_attempt(minute=0, before=97, after=60), in_alarm(Tier.CRITICAL, minute=2, used=58)]
     )
@@ -435,7 +435,7 @@ def test_people_are_needed_until_usage_is_down(trouble: Entry) -> None:
     assert told([alarm_ok(Tier.CRITICAL, minute=6, used=31)], incident).progress is Progress.CLOSED
 
 
-def test_what_is_the_same_again_with_every_pulse_is_one_line_with_a_count() -> None:
+def test_what_is_the_same_again_with_every_heartbeat_is_one_line_with_a_count() -> None:
     incident = told(
         [in_alarm(Tier.CRITICAL, minute=0, used=97), *(locked_out(minute=n) for n in range(1, 38))]
     )
@@ -465,12 +465,12 @@ def test_an_end_of_something_earlier_is_no_part_of_the_story() -> None:
     assert (incident.first, len(incident.timeline)) == (Usage(95, 100), 2)
 
 
-def test_a_lone_pulse_is_nothing_and_changes_nothing() -> None:
-    pulse = an_entry(Kind.PULSE, minute=1, used=95)
+def test_a_lone_heartbeat_is_nothing_and_changes_nothing() -> None:
+    heartbeat = an_entry(Kind.HEARTBEAT, minute=1, used=95)
     incident = told([in_alarm(Tier.WARNING, minute=0, used=77)])
 
-    assert absorb(None, pulse, database="orders-prod", new_id="new") is None
-    assert absorb(incident, pulse, database="orders-prod", new_id="new") is incident
+    assert absorb(None, heartbeat, database="orders-prod", new_id="new") is None
+    assert absorb(incident, heartbeat, database="orders-prod", new_id="new") is incident
 
 
 def test_what_matters_after_the_closing_opens_another_that_late_entries_do_not_join() -> None:

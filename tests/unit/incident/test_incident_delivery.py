@@ -19,7 +19,7 @@ from connection_guard.core.incident.incident import (
 )
 from connection_guard.core.notification.summary import news_of
 from connection_guard.core.policy import Tier
-from connection_guard.core.report.run import Kind
+from connection_guard.core.report.kind import Kind
 from tests.support.builders import NOW
 from tests.unit.incident.test_incident import (
     a_failure,
@@ -75,7 +75,7 @@ _ON_OK: dict[str, Run] = {
     "is locked out": lambda minute: locked_out(minute=minute),
     "is killed": lambda minute: a_failure(minute=minute),
 }
-_ON_PULSE: dict[str, Run] = {
+_ON_HEARTBEAT: dict[str, Run] = {
     "carries on": lambda minute: an_attempt(minute=minute, before=80, after=72, attempt=2),
     "gives up": lambda minute: an_attempt(
         minute=minute, before=80, after=80, attempt=10, escalation="10 attempts"
@@ -96,7 +96,7 @@ def a_change(tier: Tier, state: str, run: Run, *, changed: float, ran: float) ->
 
 @st.composite
 def stories(draw: st.DrawFn) -> list[Entry]:
-    """Less than an hour: alarms that fire and end, runs that answer some minutes later, pulses
+    """Less than an hour: alarms that fire and end, runs that answer some minutes later, heartbeats
     between; a calm end.
     """
     entries = []
@@ -116,10 +116,11 @@ def stories(draw: st.DrawFn) -> list[Entry]:
                     )
                 )
     minutes = draw(st.lists(st.integers(0, 35), max_size=4, unique=True))
-    pulses = [
-        _ON_PULSE[draw(st.sampled_from(sorted(_ON_PULSE)))](minute + 0.7) for minute in minutes
+    heartbeats = [
+        _ON_HEARTBEAT[draw(st.sampled_from(sorted(_ON_HEARTBEAT)))](minute + 0.7)
+        for minute in minutes
     ]
-    return sorted([*entries, *pulses, recovered(minute=45)], key=lambda entry: entry.at)
+    return sorted([*entries, *heartbeats, recovered(minute=45)], key=lambda entry: entry.at)
 
 
 @settings(max_examples=250, deadline=None)
@@ -224,8 +225,8 @@ def test_an_ok_that_never_comes_leaves_nobody_called_and_the_next_incident_ends_
     ]
 
 
-def test_a_pulse_is_nothing_that_people_are_sent() -> None:
+def test_a_heartbeat_is_nothing_that_people_are_sent() -> None:
     mailbox = Mailbox()
     mailbox.deliver(in_alarm(Tier.WARNING, minute=0, used=77))
 
-    assert not mailbox.deliver(an_entry(Kind.PULSE, minute=1, used=95))
+    assert not mailbox.deliver(an_entry(Kind.HEARTBEAT, minute=1, used=95))

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.report.evidence import pack_evidence, unpack_evidence
-from connection_guard.core.report.run import Kind, Run
+from connection_guard.core.report.kind import Kind
+from connection_guard.core.report.run import Run
 from tests.support.builders import a_session
 from tests.support.runs import a_crowd, a_remediation, a_run, any_runs
 

@@ -18,12 +18,13 @@ from connection_guard.core.database.session import Pool, Session, SessionState
 from connection_guard.core.database.snapshot import ConnectionLimit, LimitOwner, Snapshot
 from connection_guard.core.decision.outcome import Reconnection, Result
 from connection_guard.core.decision.plan import Plan, Restraint, Verdict
-from connection_guard.core.deployment.alarm import AlarmState, Pulse
+from connection_guard.core.deployment.alarm import AlarmState, Heartbeat
 from connection_guard.core.diagnosis import diagnose
 from connection_guard.core.policy import Action
 from connection_guard.core.report.evidence import unpack_evidence
+from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.report import write_report
-from connection_guard.core.report.run import Kind, Run
+from connection_guard.core.report.run import Run
 from tests.support.builders import NOW, a_measurement, a_session, a_snapshot
 from tests.support.runs import a_crowd, a_plan, a_remediation, a_run, an_alarm, any_runs
 
@@ -249,7 +250,7 @@ def test_limits_near_full_are_told_but_not_those_that_shut_everybody_out() -> No
         ConnectionLimit(LimitOwner.DATABASE, "shop", 10, 10),
         ConnectionLimit(LimitOwner.DATABASE, "retired", 0, 0),
     )
-    report = written(a_run(Kind.PULSE, measurement=a_measurement(limits=limits)))
+    report = written(a_run(Kind.HEARTBEAT, measurement=a_measurement(limits=limits)))
     assert [
         (row["owner"], row["name"], row["utilisation"])
         for row in report["before"]["limits_near_full"]
@@ -259,9 +260,9 @@ def test_limits_near_full_are_told_but_not_those_that_shut_everybody_out() -> No
     ]
 
 
-def test_a_pulse_is_small_and_tells_the_figures() -> None:
+def test_a_heartbeat_is_small_and_tells_the_figures() -> None:
     run = a_run(
-        Kind.PULSE,
+        Kind.HEARTBEAT,
         measurement=a_measurement(used=12),
         doors=(DoorAttempt(DoorName.PROXY, True, 0, 0.002, None),),
     )
@@ -269,7 +270,7 @@ def test_a_pulse_is_small_and_tells_the_figures() -> None:
     assert len(json.dumps(report)) < 4000
     assert report["before"]["used"] == 12
     assert report["evidence"] is None
-    assert report["event"]["type"] == "pulse"
+    assert report["event"]["type"] == "heartbeat"
 
 
 def full() -> Snapshot:
@@ -327,14 +328,16 @@ SHUT = (
             "10 of 97 connections in use; the alarm is OK",
         ),
         (
-            an_observation(*idle_sessions(10), restraint=Restraint.NOT_AN_ALARM, event=Pulse(NOW)),
+            an_observation(
+                *idle_sessions(10), restraint=Restraint.NOT_AN_ALARM, event=Heartbeat(NOW)
+            ),
             "10 of 97 connections in use; nothing terminated (not an alarm)",
         ),
         (
             a_run(Kind.OBSERVATION, measurement=a_measurement(used=10), recovered=True),
             "10 of 97 connections in use; below target again",
         ),
-        (a_run(Kind.PULSE, measurement=a_measurement(used=12)), "12 of 97 connections in use"),
+        (a_run(Kind.HEARTBEAT, measurement=a_measurement(used=12)), "12 of 97 connections in use"),
         (
             an_observation(*idle_sessions(78), restraint=Restraint.OBSERVING, minutes_to_full=3.2),
             (

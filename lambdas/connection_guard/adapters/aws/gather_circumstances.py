@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.core.incident.circumstances import Context, RdsEvent, trend_of
-from connection_guard.core.report.metrics import DIMENSION, NAMESPACE, Metric
+from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE, Metric
 
 EVENTS_OF = timedelta(hours=1)
 MOST_EVENTS = 10

@@ -2,7 +2,8 @@
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from connection_guard.core.report.metrics import DIMENSION, NAMESPACE, metrics_of
+from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE
+from connection_guard.core.report.metric_values import metrics_of
 from connection_guard.core.report.run import Run
 
 

@@ -7,13 +7,14 @@ from math import inf
 
 from connection_guard.adapters.postgresql.guard_session import Connect, GuardSession, open_session
 from connection_guard.adapters.postgresql.observe import clear_seats, measure
-from connection_guard.core.database.door import Door, DoorAttempt, DoorName, Refusal
+from connection_guard.core.database.door import Door, DoorAttempt, DoorName
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.deployment.responder_settings import Settings
 from connection_guard.errors import (
     ConnectionLostError,
     DatabaseError,
     DoorShutError,
+    Refusal,
     StatementError,
 )
 

@@ -28,11 +28,12 @@ from psycopg2.extensions import (
 )
 
 from connection_guard.configuration.policy.values import LONGEST_NAME
-from connection_guard.core.database.door import Door, Refusal
+from connection_guard.core.database.door import Door
 from connection_guard.errors import (
     ConnectionLostError,
     DatabaseError,
     DoorShutError,
+    Refusal,
     StatementError,
 )
 

@@ -17,7 +17,7 @@ from connection_guard.core.policy import Action, Limits, Mode, Policy, Protectio
 
 LONGEST_PAUSES = timedelta(
     seconds=20
-)  # of one run, which ends within a minute: then comes the next pulse
+)  # of one run, which ends within a minute: then comes the next heartbeat
 
 
 def contradictory_limits(limits: Limits) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from connection_guard.errors import Refusal
+
 
 class DoorName(StrEnum):
     """Through RDS Proxy, or straight to the writer."""
@@ -19,13 +21,6 @@ class Door:
     host: str
     port: int
     role: str
-
-
-class Refusal(StrEnum):
-    """Why a door stayed shut, where something follows from it."""
-
-    FULL = "full"
-    NOT_THE_WRITER = "not the writer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class LoginStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one look at the whole gives, without its sessions: enough for a pulse.
+    """What one look at the whole gives, without its sessions: enough for a heartbeat.
 
     `used` counts the slots that are taken: client sessions, and before PostgreSQL 18 the
     `logins_in_progress`, which no session shows. `refused_a_login` says that the server refused the

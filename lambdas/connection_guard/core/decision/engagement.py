@@ -21,9 +21,9 @@ from connection_guard.core.decision.outcome import (
 from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState
 from connection_guard.core.policy import Tier
 
-# A metric can be late or blind: this many pulses in a row at or above critical engage the responder
-# without an alarm.
-PULSES_TO_ENGAGE = 2
+# A metric can be late or blind: this many heartbeats in a row at or above critical engage the
+# responder without an alarm.
+HEARTBEATS_TO_ENGAGE = 2
 HOUR = timedelta(hours=1)
 
 # What is kept in the database is one setting of a role: a few KB.
@@ -51,7 +51,7 @@ class Engagement:
     attempts: int = 0
     has_escalated: bool = False
     has_observed: bool = False
-    critical_pulses: int = 0
+    critical_heartbeats: int = 0
     terminations: tuple[tuple[datetime, int], ...] = ()
     reopening: Mapping[Pool, datetime] = field(default_factory=dict)
     unmoved: frozenset[Identity] = frozenset()
@@ -101,7 +101,7 @@ def at_present(engagement: Engagement, now: datetime) -> Engagement:
     """
     if engagement.saved_at is None or now - engagement.saved_at < HOUR:
         return engagement
-    return replace(disengaged(engagement), critical_pulses=0, unmoved=frozenset())
+    return replace(disengaged(engagement), critical_heartbeats=0, unmoved=frozenset())
 
 
 def has_to_be_saved(engagement: Engagement, stored: Engagement, now: datetime) -> bool:
@@ -155,30 +155,30 @@ def with_usage(
     engagement: Engagement,
     utilisation: float,
     *,
-    is_pulse: bool,
+    is_heartbeat: bool,
     target_percent: float,
     critical_percent: float,
     observes_critical: bool,
 ) -> Engagement:
-    """Usage below the target ends it; two pulses in a row at or above critical engage it without an
-    alarm.
+    """Usage below the target ends it; two heartbeats in a row at or above critical engage it
+    without an alarm.
 
     They do not where people have been notified of this pressure already, or where the policy only
     observes at critical (`observes_critical`) and has done so.
     """
     if utilisation < target_percent:
         return below_target(engagement)
-    if not is_pulse:
+    if not is_heartbeat:
         return engagement
     in_a_row = (
-        min(engagement.critical_pulses + 1, PULSES_TO_ENGAGE)
+        min(engagement.critical_heartbeats + 1, HEARTBEATS_TO_ENGAGE)
         if utilisation >= critical_percent
         else 0
     )
     is_known = engagement.has_escalated or (engagement.has_observed and observes_critical)
-    engages = in_a_row == PULSES_TO_ENGAGE and not is_known
+    engages = in_a_row == HEARTBEATS_TO_ENGAGE and not is_known
     return replace(
-        engagement, critical_pulses=in_a_row, tier=Tier.CRITICAL if engages else engagement.tier
+        engagement, critical_heartbeats=in_a_row, tier=Tier.CRITICAL if engages else engagement.tier
     )
 
 
@@ -226,7 +226,7 @@ def below_target(engagement: Engagement) -> Engagement:
         disengaged(engagement),
         has_escalated=False,
         has_observed=False,
-        critical_pulses=0,
+        critical_heartbeats=0,
         unmoved=frozenset(),
     )
 
@@ -242,7 +242,7 @@ def after_observation(engagement: Engagement) -> Engagement:
 
 
 def disengaged(engagement: Engagement) -> Engagement:
-    """Nothing more is done until the next alarm or the next two critical pulses."""
+    """Nothing more is done until the next alarm or the next two critical heartbeats."""
     return replace(engagement, tier=None, attempts=0)
 
 
@@ -255,7 +255,7 @@ def to_text(engagement: Engagement) -> str:
             "attempts": engagement.attempts,
             "has_escalated": engagement.has_escalated,
             "has_observed": engagement.has_observed,
-            "critical_pulses": engagement.critical_pulses,
+            "critical_pulses": engagement.critical_heartbeats,
             "terminations": [[at.isoformat(), count] for at, count in engagement.terminations],
             "reopening": [
                 [pool.role, pool.application_name, pool.client_address, at.isoformat()]
@@ -277,7 +277,7 @@ def from_text(text: str) -> Engagement | None:
             attempts=int(written["attempts"]),
             has_escalated=bool(written["has_escalated"]),
             has_observed=bool(written["has_observed"]),
-            critical_pulses=int(written["critical_pulses"]),
+            critical_heartbeats=int(written["critical_pulses"]),
             terminations=tuple((_time(at), int(count)) for at, count in written["terminations"]),
             reopening={
                 Pool(str(role), str(application), str(client)): _time(at)

@@ -1,4 +1,4 @@
-"""The events that the responder serves: an alarm notification through SNS, and the pulse of every
+"""The events that the responder serves: an alarm notification and the heartbeat of every
 minute.
 """
 
@@ -13,8 +13,8 @@ from connection_guard.core.deployment.responder_settings import Settings
 from connection_guard.core.policy import Tier
 from connection_guard.errors import ForeignEventError
 
-# An alarm that comes later than this tells of the past: it counts as a pulse. Late is worse than
-# never.
+# An alarm that comes later than this tells of the past: it counts as a heartbeat. Late is worse
+# than never.
 MAXIMUM_EVENT_AGE = timedelta(minutes=5)
 
 # The dimensions that name a database: CloudWatch's for RDS, and that of the guard's own metrics.
@@ -47,7 +47,7 @@ class AlarmNotification:
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
+class Heartbeat:
     """The scheduled event of every minute."""
 
     at: datetime
@@ -55,10 +55,10 @@ class Pulse:
     @property
     def key(self) -> str:
         """Names the event."""
-        return f"pulse@{self.at.isoformat()}"
+        return f"heartbeat@{self.at.isoformat()}"
 
 
-Event = AlarmNotification | Pulse
+Event = AlarmNotification | Heartbeat
 
 
 def to_be_served(
@@ -84,14 +84,15 @@ def to_be_served(
 
 
 def read_event(event: object, settings: Settings) -> Event:
-    """The alarm notification or pulse that Lambda delivered; fields it does not know are let be.
+    """The alarm notification or heartbeat that Lambda delivered; fields it does not know are let
+    be.
 
     Raises ForeignEventError for anything else, and for the alarm of another database.
     """
     if not isinstance(event, Mapping):
         raise _foreign(settings, f"a {type(event).__name__}")
     if event.get("detail-type") == "Scheduled Event":
-        return Pulse(_time(event.get("time"), "time", settings))
+        return Heartbeat(_time(event.get("time"), "time", settings))
     records = event.get("Records")
     if not isinstance(records, list) or len(records) != 1:
         raise _foreign(settings, "no single SNS record and no scheduled event")

@@ -27,7 +27,7 @@ from connection_guard.core.incident.incident import (
 )
 from connection_guard.core.incident.item import body_of, incident_of
 from connection_guard.core.policy import Tier
-from connection_guard.core.report.run import Kind
+from connection_guard.core.report.kind import Kind
 
 MOST_GROUPS = 10
 MOST_LINES = 5

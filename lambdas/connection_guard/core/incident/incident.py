@@ -16,15 +16,15 @@ from operator import itemgetter
 from connection_guard.core.deployment.alarm import AlarmState
 from connection_guard.core.incident.circumstances import Context
 from connection_guard.core.policy import Tier
-from connection_guard.core.report.run import Kind
+from connection_guard.core.report.kind import Kind
 from connection_guard.core.words import spelled
 
 # The kind of an entry whose run came to no Report.
 FAILURE = "failure"
 
 # How long an incident waits for more: what has recovered, has no alarm on, or was the guard's own
-# trouble, which every pulse repeats while it lasts; and one whose alarm has yet to end, which may
-# be silent for long.
+# trouble, which every heartbeat repeats while it lasts; and one whose alarm has yet to end, which
+# may be silent for long.
 WAITS_AFTER_RECOVERY = timedelta(hours=1)
 WAITS_FOR_ALARM = timedelta(days=1)
 
@@ -174,7 +174,7 @@ class Entry:
             if self.alarm is not None:
                 return self.alarm.state == AlarmState.ALARM
             return not (self.has_recovered or self.is_below_target)
-        return self.kind != Kind.PULSE
+        return self.kind != Kind.HEARTBEAT
 
     @property
     def is_trouble(self) -> bool:
@@ -359,7 +359,9 @@ class Incident:
 
     @property
     def timeline(self) -> tuple[tuple[datetime, str], ...]:
-        """What happened, a sentence each; what every pulse repeats is one sentence with a count."""
+        """What happened, a sentence each; what every heartbeat repeats is one sentence with a
+        count.
+        """
         steps = list(_steps(self))
         lines: list[tuple[datetime, str]] = []
         while steps:
@@ -384,7 +386,7 @@ def absorb(
     current: Incident | None, entry: Entry, *, database: str, new_id: str
 ) -> Incident | None:
     """The database's latest incident once the entry is in it, or the new one that it opens; None
-    for a lone pulse.
+    for a lone heartbeat.
 
     Gives `current` itself where the entry changes nothing: it is there already, or belongs to the
     incident before.
@@ -393,15 +395,15 @@ def absorb(
       closing, however late. After it, a further alarm's OK and a further attempt join for an hour,
       and it stays closed.
     - What matters after the incident's alarms have ended opens a new one. Where no alarm was seen
-      and recovery alone closed it, it waits for an hour: the alarm may be later than the pulses,
-      and opens it again.
+      and recovery alone closed it, it waits for an hour: the alarm may be later than the
+      heartbeats, and opens it again.
     - An incident that is not closed waits for a day while an alarm is on, and for an hour where it
       has recovered, has no alarm on, or was the guard's own trouble alone. What matters later opens
       a new one; the old one is then `followed`.
     - An end without a beginning (a lone OK) gives an incident that does not `matter`: its beginning
       may come yet.
     """
-    if entry.kind == Kind.PULSE:
+    if entry.kind == Kind.HEARTBEAT:
         return current
     if current is None:
         return Incident(database, new_id, (entry,), version=1)
@@ -633,7 +635,7 @@ def _holds(incident: Incident, entry: Entry) -> bool:
 
 
 def _repeats(entry: Entry, following: Entry) -> bool:
-    """Whether a pulse only came to the same again, whatever its figures."""
+    """Whether a heartbeat only came to the same again, whatever its figures."""
     return (
         following.alarm is None
         and following.escalation is not None
@@ -675,7 +677,7 @@ def _sentences(step: _Step, stretch: list[Entry], *, is_first: bool) -> Iterator
 
 
 def _announced(entry: Entry, *, is_first: bool) -> str | None:
-    """The alarm, or what is known of usage where a pulse was the reason to look."""
+    """The alarm, or what is known of usage where a heartbeat was the reason to look."""
     in_use = f"{_of(entry.before)} connections in use" if entry.before else None
     if entry.alarm is None:
         if entry.kind == Kind.OBSERVATION and entry.has_recovered:

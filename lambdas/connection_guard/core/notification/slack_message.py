@@ -24,7 +24,7 @@ from connection_guard.core.incident.incident import (
 from connection_guard.core.notification.links import Links
 from connection_guard.core.notification.mrkdwn import code, fitting, length, link, plain, prose
 from connection_guard.core.policy import Tier
-from connection_guard.core.report.run import Kind
+from connection_guard.core.report.kind import Kind
 from connection_guard.core.words import spelled
 
 YELLOW = "#ECB22E"

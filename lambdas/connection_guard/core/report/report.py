@@ -21,7 +21,8 @@ from connection_guard.core.deployment.alarm import AlarmNotification
 from connection_guard.core.diagnosis import Diagnosis
 from connection_guard.core.policy import Action
 from connection_guard.core.report.evidence import pack_evidence
-from connection_guard.core.report.run import Kind, Run
+from connection_guard.core.report.kind import Kind
+from connection_guard.core.report.run import Run
 from connection_guard.core.words import printable
 
 SCHEMA_VERSION = 1
@@ -186,7 +187,7 @@ def _event(run: Run) -> Row:
     event = run.event
     return {
         "key": _text(event.key),
-        "type": "alarm" if isinstance(event, AlarmNotification) else "pulse",
+        "type": "alarm" if isinstance(event, AlarmNotification) else "heartbeat",
         "at": (event.changed_at if isinstance(event, AlarmNotification) else event.at).isoformat(),
         "is_duplicate": run.is_duplicate,
         "is_stale": run.is_stale,

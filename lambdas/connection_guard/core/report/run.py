@@ -2,25 +2,15 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
 from connection_guard.core.database.door import DoorAttempt
 from connection_guard.core.database.snapshot import Measurement, Snapshot
 from connection_guard.core.decision.outcome import Outcome, Reconnection, Vanished
 from connection_guard.core.decision.plan import Plan
-from connection_guard.core.deployment.alarm import AlarmNotification, Pulse
+from connection_guard.core.deployment.alarm import AlarmNotification, Heartbeat
 from connection_guard.core.diagnosis import Diagnosis
 from connection_guard.core.policy import Tier
-
-
-class Kind(StrEnum):
-    """What a Report tells. The reporter's subscription lets through every kind but `pulse`."""
-
-    REMEDIATION = "remediation"
-    OBSERVATION = "observation"
-    PULSE = "pulse"
-    PREFLIGHT_FAILED = "preflight_failed"
-    LOCKED_OUT = "locked_out"
+from connection_guard.core.report.kind import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +24,7 @@ class Run:
 
     kind: Kind
     database: str
-    event: AlarmNotification | Pulse
+    event: AlarmNotification | Heartbeat
     received_at: datetime
     is_duplicate: bool = False
     is_stale: bool = False

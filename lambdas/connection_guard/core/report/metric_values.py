@@ -1,54 +1,14 @@
-"""The guard's own CloudWatch metrics, spelled here once: alarms, dashboards and the responder use
-these names.
-"""
+"""What a run publishes: the value of each metric that it knows."""
 
 from collections.abc import Iterator
-from enum import StrEnum
 
 from connection_guard.core.database.door import DoorName
 from connection_guard.core.database.session import SessionState
 from connection_guard.core.database.snapshot import LimitOwner, Measurement
 from connection_guard.core.decision.outcome import Result
-from connection_guard.core.report.run import Kind, Run
-
-NAMESPACE = "ConnectionGuard"
-DIMENSION = "Database"
-
-
-class Metric(StrEnum):
-    """A metric's name; `unit` is CloudWatch's word for what it counts."""
-
-    unit: str
-
-    def __new__(cls, name: str, unit: str = "Count") -> "Metric":
-        metric = str.__new__(cls, name)
-        metric._value_ = name
-        metric.unit = unit
-        return metric
-
-    USABLE = "Usable"
-    USED = "Used"
-    UTILISATION = "Utilisation", "Percent"
-    SESSIONS_ACTIVE = "SessionsActive"
-    SESSIONS_IDLE = "SessionsIdle"
-    SESSIONS_IDLE_IN_TRANSACTION = "SessionsIdleInTransaction"
-    SESSIONS_IDLE_IN_TRANSACTION_ABORTED = "SessionsIdleInTransactionAborted"
-    SESSIONS_FASTPATH = "SessionsFastpath"
-    SESSIONS_STARTING = "SessionsStarting"
-    SESSIONS_DISABLED = "SessionsDisabled"
-    SESSIONS_HIDDEN = "SessionsHidden"
-    OLDEST_IDLE_IN_TRANSACTION = "OldestIdleInTransaction", "Seconds"
-    HIGHEST_ROLE_LIMIT_UTILISATION = "HighestRoleLimitUtilisation", "Percent"
-    HIGHEST_DATABASE_LIMIT_UTILISATION = "HighestDatabaseLimitUtilisation", "Percent"
-    TERMINATED = "Terminated"
-    SURVIVED = "Survived"
-    PROXY_DOOR_OPEN = "ProxyDoorOpen"
-    DIRECT_DOOR_OPEN = "DirectDoorOpen"
-    SEAT_HELD = "SeatHeld"
-    PULSE = "Pulse"
-    PREFLIGHT_FAILED = "PreflightFailed"
-    LOCKED_OUT = "LockedOut"
-
+from connection_guard.core.report.kind import Kind
+from connection_guard.core.report.metric_names import Metric
+from connection_guard.core.report.run import Run
 
 _OF_STATE = {
     SessionState.ACTIVE: Metric.SESSIONS_ACTIVE,
@@ -69,7 +29,7 @@ _OF_DOOR = {DoorName.PROXY: Metric.PROXY_DOOR_OPEN, DoorName.DIRECT: Metric.DIRE
 def metrics_of(run: Run) -> dict[Metric, float]:
     """The value of each metric that the run knows; what it does not know is left out, never 0.
 
-    The database's figures are the latest that the run saw. `Pulse` is 1 wherever it measured at
+    The database's figures are the latest that the run saw. `Heartbeat` is 1 wherever it measured at
     all: its absence is what an alarm goes by.
     """
     results = [outcome.result for outcome in run.outcomes]
@@ -83,7 +43,7 @@ def metrics_of(run: Run) -> dict[Metric, float]:
     if latest := run.after or run.measurement:
         values |= dict(_figures(latest))
         values |= {
-            Metric.PULSE: 1.0,
+            Metric.HEARTBEAT: 1.0,
             Metric.PREFLIGHT_FAILED: float(run.kind is Kind.PREFLIGHT_FAILED),
         }
     return values

@@ -15,8 +15,9 @@ from connection_guard.core.database.snapshot import (
     Privileges,
 )
 from connection_guard.core.decision.outcome import Result
-from connection_guard.core.report.metrics import Metric, metrics_of
-from connection_guard.core.report.run import Kind
+from connection_guard.core.report.kind import Kind
+from connection_guard.core.report.metric_names import Metric
+from connection_guard.core.report.metric_values import metrics_of
 from tests.support.builders import a_measurement, a_session
 from tests.support.runs import a_remediation, a_run
 
@@ -24,7 +25,7 @@ SHUT_PROXY = DoorAttempt(DoorName.PROXY, False, 1, 2.0, "timed out")
 OPEN_DIRECT = DoorAttempt(DoorName.DIRECT, False, 3, 0.2, None)
 
 
-def test_a_pulse_tells_how_full_the_database_is() -> None:
+def test_a_heartbeat_tells_how_full_the_database_is() -> None:
     measurement = a_measurement(
         used=30,
         capacity=Capacity(79, 3, 0, 2, 4),
@@ -35,7 +36,7 @@ def test_a_pulse_tells_how_full_the_database_is() -> None:
             ConnectionLimit(LimitOwner.ROLE, "retired", 0, 0),
         ),
     )
-    values = metrics_of(a_run(Kind.PULSE, measurement=measurement, seat_held=True))
+    values = metrics_of(a_run(Kind.HEARTBEAT, measurement=measurement, seat_held=True))
     assert (values[Metric.USABLE], values[Metric.USED]) == (70, 30)
     assert values[Metric.UTILISATION] == pytest.approx(42.86, abs=0.01)
     assert (
@@ -46,12 +47,16 @@ def test_a_pulse_tells_how_full_the_database_is() -> None:
     assert values[Metric.SESSIONS_IDLE_IN_TRANSACTION_ABORTED] == 0
     assert values[Metric.HIGHEST_ROLE_LIMIT_UTILISATION] == 75
     assert Metric.HIGHEST_DATABASE_LIMIT_UTILISATION not in values
-    assert (values[Metric.PULSE], values[Metric.SEAT_HELD], values[Metric.LOCKED_OUT]) == (1, 1, 0)
+    assert (values[Metric.HEARTBEAT], values[Metric.SEAT_HELD], values[Metric.LOCKED_OUT]) == (
+        1,
+        1,
+        0,
+    )
 
 
 def test_every_state_has_its_metric() -> None:
     states = {state.value: 10 + place for place, state in enumerate(SessionState)} | {"hidden": 9}
-    values = metrics_of(a_run(Kind.PULSE, measurement=a_measurement(states=states)))
+    values = metrics_of(a_run(Kind.HEARTBEAT, measurement=a_measurement(states=states)))
     of_states = sorted(value for metric, value in values.items() if metric.startswith("Sessions"))
     assert of_states == [9, *range(10, 10 + len(SessionState))]
 
@@ -108,15 +113,15 @@ def test_each_run_is_one_document_for_cloudwatch(
         states=states,
         limits=(ConnectionLimit(LimitOwner.DATABASE, "shop", 10, 9),),
     )
-    publish(a_run(Kind.PULSE, measurement=measurement))
+    publish(a_run(Kind.HEARTBEAT, measurement=measurement))
     publish(a_run(Kind.LOCKED_OUT))
-    pulse, locked_out = (json.loads(line) for line in capsys.readouterr().out.splitlines())
-    assert pulse["Database"] == "orders-prod"
-    assert values_and_units(pulse)["Used"] == ([12], "Count")
-    assert values_and_units(pulse)["Utilisation"] == ([12], "Percent")
-    assert values_and_units(pulse)["SessionsIdleInTransaction"] == ([5], "Count")
-    assert values_and_units(pulse)["OldestIdleInTransaction"] == ([0], "Seconds")
-    assert values_and_units(pulse)["HighestDatabaseLimitUtilisation"] == ([90], "Percent")
+    heartbeat, locked_out = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert heartbeat["Database"] == "orders-prod"
+    assert values_and_units(heartbeat)["Used"] == ([12], "Count")
+    assert values_and_units(heartbeat)["Utilisation"] == ([12], "Percent")
+    assert values_and_units(heartbeat)["SessionsIdleInTransaction"] == ([5], "Count")
+    assert values_and_units(heartbeat)["OldestIdleInTransaction"] == ([0], "Seconds")
+    assert values_and_units(heartbeat)["HighestDatabaseLimitUtilisation"] == ([90], "Percent")
     assert values_and_units(locked_out)["LockedOut"] == ([1], "Count")
     assert "Used" not in values_and_units(locked_out)
 

@@ -1,0 +1,13 @@
+"""The kinds of Report: what responder and reporter, and the filters between them, agree on."""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a Report tells. The reporter's subscription lets through every kind but `heartbeat`."""
+
+    REMEDIATION = "remediation"
+    OBSERVATION = "observation"
+    HEARTBEAT = "heartbeat"
+    PREFLIGHT_FAILED = "preflight_failed"
+    LOCKED_OUT = "locked_out"
