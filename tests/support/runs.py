@@ -2,6 +2,7 @@
 the database holds.
 """
 
+from dataclasses import fields
 from datetime import UTC, timedelta
 from random import Random
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ from connection_guard.core.database.snapshot import (
 )
 from connection_guard.core.decision.outcome import Outcome, Reconnection, Result
 from connection_guard.core.decision.plan import Plan, Restraint, Verdict
+from connection_guard.core.decision.reason import Reason, ReasonCode
+from connection_guard.core.decision.round import Round
 from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState, Heartbeat
 from connection_guard.core.diagnosis import Cause, Diagnosis
 from connection_guard.core.policy import Action, Tier
@@ -45,19 +48,34 @@ def a_run(kind: Kind, **changes: Any) -> Run:
     otherwise.
     """
     event = Heartbeat(NOW) if kind is Kind.HEARTBEAT else an_alarm()
-    facts = {"kind": kind, "database": "orders-prod", "event": event, "received_at": NOW}
+    facts: dict[str, Any] = {
+        "kind": kind,
+        "database": "orders-prod",
+        "event": event,
+        "received_at": NOW,
+    }
+    of_round = {each.name: changes.pop(each.name) for each in fields(Round) if each.name in changes}
+    if of_round:
+        facts["round"] = Round(**of_round)
     return Run(**(facts | changes))
 
 
 def a_plan(snapshot: Snapshot, *, terminate: int, restraint: Restraint | None = None) -> Plan:
     """The first `terminate` sessions are to go, the others are spared."""
     verdicts = tuple(
-        Verdict(session, Action.TERMINATE, "forgotten", f"idle for {place} min")
+        Verdict(session, Action.TERMINATE, "forgotten", idle_for(timedelta(minutes=place)))
         if place < terminate
-        else Verdict(session, Action.SPARE, "no rule", "no rule matches")
+        else Verdict(session, Action.SPARE, "no rule", Reason(ReasonCode.NO_RULE))
         for place, session in enumerate(snapshot.sessions)
     )
-    return Plan(verdicts, restraint, "restrained" if restraint else "to be carried out")
+    is_cleared = restraint is Restraint.NOT_AN_ALARM
+    code = ReasonCode.ALARM_CLEARED if is_cleared else ReasonCode.PAUSED
+    return Plan(verdicts, restraint, Reason(code))
+
+
+def idle_for(time: timedelta) -> Reason:
+    """The reason of a rule that goes by the time in which a session was idle."""
+    return Reason(ReasonCode.IN_STATE, {"state": "idle", "time": time})
 
 
 def a_remediation(
@@ -172,7 +190,19 @@ _SESSIONS = st.builds(
     is_owned_by_proxy=st.booleans(),
     blocked_by=st.lists(st.integers(0, 4_194_304), max_size=10).map(tuple),
 )
-_VERDICTS = st.builds(Verdict, _SESSIONS, st.sampled_from(Action), _TEXTS, _TEXTS)
+# Every figure that any sentence has.
+_REASONS = st.builds(
+    Reason,
+    st.sampled_from(ReasonCode),
+    st.fixed_dictionaries(
+        dict.fromkeys(("state", "tier", "role", "statements", "error", "remedy"), _TEXTS)
+        | {name: st.floats(0, 200) for name in ("target", "limit", "share", "percent")}
+        | dict.fromkeys(("used", "usable", "chosen", "candidates", "sessions", "most"), _COUNTS)
+        | dict.fromkeys(("pid", "attempts"), _COUNTS)
+        | {"time": st.timedeltas(timedelta(), timedelta(days=900))}
+    ),
+)
+_VERDICTS = st.builds(Verdict, _SESSIONS, st.sampled_from(Action), _TEXTS, _REASONS)
 _MEASUREMENTS = st.builds(
     Measurement,
     taken_at=_TIMES,
@@ -197,7 +227,7 @@ _MEASUREMENTS = st.builds(
 
 
 @st.composite
-def _judged(draw: st.DrawFn) -> tuple[Snapshot, Plan, tuple[Outcome, ...]]:
+def _rounds(draw: st.DrawFn) -> Round:
     """Sessions, verdicts over them, and what became of those that were chosen, if anything was done
     at all.
     """
@@ -206,12 +236,19 @@ def _judged(draw: st.DrawFn) -> tuple[Snapshot, Plan, tuple[Outcome, ...]]:
     snapshot = Snapshot(
         measurement, measurement.taken_at, tuple(verdict.session for verdict in verdicts)
     )
-    plan = Plan(verdicts, draw(st.none() | st.sampled_from(Restraint)), draw(_TEXTS))
+    plan = Plan(verdicts, draw(st.none() | st.sampled_from(Restraint)), draw(_REASONS))
     results = draw(st.lists(st.sampled_from(Result), min_size=1, max_size=7))
     outcomes = tuple(
         Outcome(verdict, results[n % len(results)]) for n, verdict in enumerate(plan.chosen)
     )
-    return snapshot, plan, () if plan.restraint else outcomes
+    pools = st.builds(Pool, _NAMES, _NAMES, st.just("10.0.0.1"))
+    return Round(
+        snapshot,
+        plan,
+        () if plan.restraint else outcomes,
+        draw(st.none() | _MEASUREMENTS),
+        draw(_many(st.builds(Reconnection, pools, _COUNTS, _COUNTS))),
+    )
 
 
 @st.composite
@@ -220,7 +257,6 @@ def any_runs(draw: st.DrawFn) -> Run:
     cannot.
     """
     alarm_text = _TEXTS | st.just("\ud800")  # JSON can spell half a character
-    before, plan, outcomes = draw(st.just((None, None, ())) | _judged())
     return Run(
         kind=draw(st.sampled_from(Kind)),
         database=draw(st.sampled_from(["orders-prod", "d" * 63])),
@@ -243,7 +279,7 @@ def any_runs(draw: st.DrawFn) -> Run:
         attempt=draw(st.integers(0, 5)),
         engaged=draw(st.booleans()),
         recovered=draw(st.booleans()),
-        escalation=draw(st.none() | _TEXTS),
+        escalation=draw(st.none() | _REASONS),
         doors=draw(
             _many(
                 st.builds(
@@ -260,20 +296,7 @@ def any_runs(draw: st.DrawFn) -> Run:
         seat_held=draw(st.booleans()),
         measurement=draw(st.none() | _MEASUREMENTS),
         minutes_to_full=draw(st.none() | st.floats(0, 60)),
-        before=before,
-        plan=plan,
-        outcomes=outcomes,
-        after=draw(st.none() | _MEASUREMENTS),
-        reconnections=draw(
-            _many(
-                st.builds(
-                    Reconnection,
-                    st.builds(Pool, _NAMES, _NAMES, st.just("10.0.0.1")),
-                    _COUNTS,
-                    _COUNTS,
-                )
-            )
-        ),
+        round=draw(st.none() | _rounds()),
         diagnoses=draw(
             _many(
                 st.builds(
@@ -284,7 +307,7 @@ def any_runs(draw: st.DrawFn) -> Run:
                 )
             )
         ),
-        problems=draw(_many(_TEXTS)),
+        problems=draw(_many(_REASONS)),
         seconds=draw(
             st.dictionaries(
                 st.sampled_from(["connect", "turn", "gather", "decide", "act", "verify"]), _SECONDS

@@ -23,6 +23,7 @@ from connection_guard.core.database.session import SessionState
 from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.decision.plan import Verdict
+from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.policy import Action, Limits
 from connection_guard.errors import ConnectionLostError
 from doubles.postgres_server import PostgresServer, wait_until
@@ -52,11 +53,14 @@ class Guard:
         *,
         enough: int = 0,
         seconds: float = 30,
-    ) -> tuple[dict[int, Result], str | None]:
+    ) -> tuple[dict[int, Result], Reason | None]:
         by_pid = {session.pid: session for session in snapshot.sessions}
         outcomes, stopped_by = terminate(
             self.session,
-            [Verdict(by_pid[pid], Action.TERMINATE, "a rule", "a reason") for pid in pids],
+            [
+                Verdict(by_pid[pid], Action.TERMINATE, "a rule", Reason(ReasonCode.NO_RULE))
+                for pid in pids
+            ],
             snapshot.measurement.server,
             limits,
             guard_roles=[GUARD],
@@ -204,7 +208,7 @@ def test_it_stops_once_enough_slots_are_free(guard: Guard) -> None:
         snapshot, pids, replace(LIMITS, batch_size=2), enough=snapshot.used - 3
     )
     assert list(results.values()) == [Result.TERMINATED] * 4 + [Result.LEFT] * 2
-    assert stopped_by == f"{snapshot.used - 4} sessions are in use, below the target"
+    assert stopped_by == Reason(ReasonCode.ENOUGH_FREED, {"used": snapshot.used - 4})
 
 
 def test_at_the_deadline_it_says_what_was_left(guard: Guard) -> None:
@@ -212,7 +216,7 @@ def test_at_the_deadline_it_says_what_was_left(guard: Guard) -> None:
     limits = replace(LIMITS, batch_size=1, pause_between_batches=timedelta(hours=1))
     results, stopped_by = guard.terminate(guard.look(), pids, limits, seconds=1)
     assert results == {pids[0]: Result.TERMINATED, pids[1]: Result.LEFT, pids[2]: Result.LEFT}
-    assert stopped_by == "the function's deadline is near"
+    assert stopped_by == Reason(ReasonCode.DEADLINE_NEAR)
 
 
 def test_a_session_whose_state_is_not_tracked_is_denied(guard: Guard) -> None:
@@ -285,10 +289,8 @@ def test_a_server_that_lets_nobody_look_any_more_leaves_the_batch_unknown(guard:
     finally:
         guard.server.execute("GRANT EXECUTE ON FUNCTION pg_stat_get_activity(integer) TO PUBLIC")
     assert results == {pids[0]: Result.UNKNOWN, pids[1]: Result.LEFT}
-    assert (
-        stopped_by
-        == "lost sight of the database: look: permission denied for function pg_stat_get_activity"
-    )
+    error = "look: permission denied for function pg_stat_get_activity"
+    assert stopped_by == Reason(ReasonCode.LOST_WHILE_TERMINATING, {"error": error})
 
 
 @pytest.mark.parametrize("postgres", [18], indirect=True)
@@ -341,5 +343,6 @@ def test_when_the_database_is_lost_what_was_in_hand_is_unknown_and_nothing_is_re
     results, stopped_by = guard.terminate(snapshot, pids, replace(LIMITS, batch_size=1))
     assert results == {pids[0]: Result.UNKNOWN, pids[1]: Result.LEFT, pids[2]: Result.LEFT}
     assert stopped_by is not None
-    assert stopped_by.startswith("lost sight of the database: terminate:")
+    assert stopped_by.code is ReasonCode.LOST_WHILE_TERMINATING
+    assert str(stopped_by.figures["error"]).startswith("terminate:")
     assert all(guard.server.has_session(pid) for pid in pids)

@@ -21,7 +21,7 @@ from connection_guard.core.decision.engagement import Engagement, ready_to_save,
 from connection_guard.core.policy import Mode, Policy, Tier
 from connection_guard.errors import StatementError
 from doubles.postgres_server import PostgresServer, wait_until
-from responder import respond
+from responder import respond, rounds
 from responder.respond import Responder
 from tests.support.builders import (
     NOW,
@@ -189,7 +189,7 @@ def test_a_run_that_is_killed_has_counted_what_it_was_about_to_do(
         raise SystemExit("Task timed out")
 
     with monkeypatch.context() as patch:
-        patch.setattr("responder.respond.terminate", die)
+        patch.setattr("responder.rounds.terminate", die)
         with pytest.raises(SystemExit):
             killed.deliver()
     killed.responder._doors.leave()  # a process that is gone holds no session
@@ -340,7 +340,7 @@ def test_the_turn_ends_with_a_run_that_had_to_take_it_twice(
 ) -> None:
     guard = environment()
     fill(database, role="app")
-    monkeypatch.setattr(respond, "take_snapshot", fail_once(take_snapshot, monkeypatch))
+    monkeypatch.setattr(rounds, "take_snapshot", fail_once(take_snapshot, monkeypatch))
     assert guard.deliver()["kind"] == "remediation"
     assert turns_taken(database) == 0
 
@@ -349,7 +349,7 @@ def fail_once(
     take: Callable[..., Snapshot], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Snapshot]:
     def fail(*_: object) -> Snapshot:
-        monkeypatch.setattr(respond, "take_snapshot", take)
+        monkeypatch.setattr(rounds, "take_snapshot", take)
         raise StatementError("sessions: somebody cancelled it")
 
     return fail
@@ -365,7 +365,7 @@ def test_the_turn_ends_with_a_run_that_fails(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(respond, "decide", fail)
+    monkeypatch.setattr(respond, "planned", fail)
     with pytest.raises(ZeroDivisionError):
         guard.deliver()
     assert turns_taken(database) == 0

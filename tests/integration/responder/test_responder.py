@@ -366,7 +366,7 @@ def test_while_the_pressure_lasts_each_heartbeat_carries_on_and_at_last_people_a
     assert [report["kind"] for report in reports] == ["remediation"] * 3 + ["heartbeat"] * 2
     assert [report["attempt"] for report in reports] == [1, 2, 3, 0, 0]
     assert [report["escalation"] is None for report in reports] == [True, True, False, True, True]
-    assert reports[2]["escalation"].startswith("3 attempts, and ")
+    assert reports[2]["escalation"].endswith(" % after 3 attempts")
 
 
 @NEWEST
@@ -474,7 +474,7 @@ def test_when_the_function_must_end_soon_it_says_what_was_done_and_what_was_left
         1,
         report["verdicts"]["terminate"] - 1,
     )
-    assert "the function's deadline is near" in report["problems"]
+    assert "stopped early: the function's deadline is near" in report["problems"]
     assert report["after"]["used"] == report["before"]["used"] - 1
     assert report["engaged"] is True
 
@@ -501,7 +501,7 @@ def test_a_server_that_restarts_in_the_middle_leaves_a_partial_report(
     assert report["kind"] == "remediation"
     assert terminated(report) + report["outcomes"]["unknown"] < report["verdicts"]["terminate"]
     assert report["outcomes"]["left"] > 0
-    assert report["problems"][0].startswith("lost sight of the database: ")
+    assert report["problems"][0].startswith("stopped early: the database was lost: ")
     assert "answered afterwards: what was terminated is not known" in report["problems"][1]
     assert (report["reconnected"], report["reconnections"]) == (1, [])
     assert guard.deliver(a_heartbeat_event())["kind"] in ("observation", "heartbeat")
@@ -538,7 +538,7 @@ def test_a_server_that_is_gone_afterwards_leaves_a_report_that_says_so(
     assert report["kind"] == "remediation"
     assert terminated(report) > 0
     assert report["after"] is None
-    assert report["problems"][-1].startswith("could not be verified: ")
+    assert report["problems"][-1].startswith("the result could not be verified: ")
     assert (report["seat_held"], report["engaged"]) == (False, True)
 
 
@@ -591,7 +591,10 @@ def test_sessions_that_cannot_be_read_lock_the_guard_out_and_nothing_is_done(
         report = guarded.deliver()
     finally:
         guarded.server.execute("GRANT EXECUTE ON FUNCTION textsend(text) TO PUBLIC")
-    assert (report["kind"], report["escalation"]) == ("locked_out", "the database is lost")
+    assert (report["kind"], report["escalation"]) == (
+        "locked_out",
+        "the connection to the database was lost",
+    )
     assert "permission denied for function textsend" in report["problems"][-1]
     assert sessions_of_app(guarded.server) == pids
 
@@ -614,9 +617,14 @@ def test_a_pool_that_reopens_what_it_loses_is_left_alone_from_the_next_run_on(
     for report in (second, third):
         assert (report["kind"], report["restraint"]) == ("observation", "pools reopen")
         assert "the pools of " in report["escalation"]
-        assert "reopen what is terminated: more would free nothing" in report["headline"]
+        assert (
+            "reopen what is terminated: terminating more would free nothing" in report["headline"]
+        )
         (spared,) = [group for group in report["spared"] if group["rule"] == "pool reopens"]
-        assert spared["reason"] == "its pool reopened what was terminated: more would free nothing"
+        assert (
+            spared["reason"]
+            == "its pool reopened what was terminated; terminating more would free nothing"
+        )
 
 
 @NEWEST
@@ -637,7 +645,7 @@ def test_people_hear_with_the_first_attempt_of_pools_that_are_larger_than_the_li
         ("nothing matches", 1, True),
         ("nothing matches", 2, True),
     ]
-    assert "the policy lets none of them be terminated" in first["escalation"]
+    assert "the policy does not allow any of them to be terminated" in first["escalation"]
 
 
 @NEWEST

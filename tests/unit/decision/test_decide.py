@@ -13,6 +13,7 @@ from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.decision.decide import decide
 from connection_guard.core.decision.plan import Plan, Restraint
 from connection_guard.core.policy import Action, Mode, Tier
+from connection_guard.core.report.wording import worded
 from tests.support.builders import NOW, a_policy, a_rule, a_session, a_snapshot
 
 ABORTED = frozenset({SessionState.IDLE_IN_TRANSACTION_ABORTED})
@@ -25,7 +26,7 @@ def chosen(plan: Plan) -> list[int]:
 
 def verdict_on(plan: Plan, session: Session) -> tuple[str, str]:
     (verdict,) = [verdict for verdict in plan.verdicts if verdict.session is session]
-    return verdict.rule, verdict.reason
+    return verdict.rule, worded(verdict.reason)
 
 
 def test_the_first_rule_that_matches_decides() -> None:
@@ -41,7 +42,7 @@ def test_a_session_that_no_rule_matches_is_spared() -> None:
     active = a_session(state=SessionState.ACTIVE)
     plan = decide(a_snapshot(active, usable=1), a_policy(), Tier.CRITICAL)
     assert chosen(plan) == []
-    assert verdict_on(plan, active) == ("no rule", "no rule matches")
+    assert verdict_on(plan, active) == ("no rule", "no rule matched")
     assert plan.restraint is Restraint.NOTHING_MATCHES
 
 
@@ -93,12 +94,12 @@ def test_matchers_combine_as_and(matcher: dict[str, object], missing: dict[str, 
         (a_session(role="rdsproxyadmin"), "a session of Amazon RDS itself"),
         (a_session(role="rdsrepladmin"), "a session of Amazon RDS itself"),
         (a_session(superuser=True), "a superuser's session"),
-        (a_session(state=None), "its state cannot be told"),
-        (a_session(state=SessionState.STARTING), "its state cannot be told"),
-        (a_session(state=SessionState.DISABLED), "its state cannot be told"),
+        (a_session(state=None), "its state is not known"),
+        (a_session(state=SessionState.STARTING), "its state is not known"),
+        (a_session(state=SessionState.DISABLED), "its state is not known"),
         (
             a_session(proxied=True),
-            "RDS Proxy's own pool: it would be reopened, and its idle clock is the proxy's",
+            "RDS Proxy's own pool: the proxy would reopen it, and resets its idle time",
         ),
         (a_session(role="backup"), "its role is protected"),
         (a_session(database="billing"), "its database is protected"),
@@ -180,7 +181,7 @@ def test_usage_below_the_target_asks_for_nothing() -> None:
     )
     assert chosen(plan) == []
     assert plan.restraint is Restraint.BELOW_TARGET
-    assert plan.explanation == "69 of 100 connections in use, already below the target of 70 %"
+    assert worded(plan.reason) == "69 of 100 connections in use, already below the target of 70 %"
 
 
 def test_a_run_and_an_hour_have_their_caps() -> None:
@@ -211,7 +212,7 @@ def test_a_plan_that_would_take_too_large_a_share_is_refused_whole() -> None:
     assert decide(snapshot, a_policy(refuse_above_percent=31), Tier.CRITICAL).restraint is None
     plan = decide(snapshot, a_policy(refuse_above_percent=30), Tier.CRITICAL)
     assert plan.restraint is Restraint.REFUSED
-    assert "31 of 100 sessions (31 %): limits.refuse_above is 30 %" in plan.explanation
+    assert "31 of 100 sessions (31 %): limits.refuse_above is 30 %" in worded(plan.reason)
 
 
 def test_every_pool_keeps_its_most_recently_used_sessions() -> None:
@@ -273,7 +274,7 @@ def test_a_healthy_pool_does_not_pay_for_anothers_leak() -> None:
     assert chosen(plan) == [session.pid for session in reversed(leak[9:])], (
         "the longest idle of the pool go first"
     )
-    assert plan.chosen[0].reason == "idle for 35 min, one of 26 in its pool"
+    assert worded(plan.chosen[0].reason) == "idle for 35 min, one of 26 in its pool"
     assert verdict_on(plan, quiet[0]) == (
         "limits.target",
         "enough others go before it, from larger pools first",
@@ -351,7 +352,7 @@ def test_where_roles_are_protected_a_session_whose_role_was_dropped_is_spared() 
     plan = decide(a_snapshot(orphan, usable=1), a_policy(protect_roles=("vault-*",)), Tier.CRITICAL)
     assert verdict_on(plan, orphan) == (
         "protect",
-        "its role was dropped, so nobody knows whether it was protected",
+        "its role was dropped, so it may have been a protected one",
     )
 
 

@@ -25,6 +25,7 @@ from connection_guard.core.decision.engagement import (
 )
 from connection_guard.core.decision.outcome import Outcome, Reconnection, Result
 from connection_guard.core.decision.plan import Verdict
+from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.deployment.alarm import AlarmNotification, Event, Heartbeat, read_event
 from connection_guard.core.policy import Action, Tier
 from tests.support.builders import (
@@ -78,7 +79,9 @@ def after_run(
     """As a run that began in that minute left it."""
     now = NOW + timedelta(minutes=minute)
     outcomes = [
-        Outcome(Verdict(a_session(), Action.TERMINATE, "a rule", "a reason"), result)
+        Outcome(
+            Verdict(a_session(), Action.TERMINATE, "a rule", Reason(ReasonCode.NO_RULE)), result
+        )
         for result in results
     ]
     return with_outcomes(with_attempt(engagement, now, len(outcomes)), now, outcomes, reconnections)

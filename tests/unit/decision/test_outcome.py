@@ -17,12 +17,13 @@ from connection_guard.core.decision.outcome import (
     vanished,
 )
 from connection_guard.core.decision.plan import Verdict
+from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.policy import Action
 from tests.support.builders import NOW, a_session, a_snapshot
 
 
 def an_outcome(session: Session, result: Result = Result.TERMINATED) -> Outcome:
-    return Outcome(Verdict(session, Action.TERMINATE, "a rule", "a reason"), result)
+    return Outcome(Verdict(session, Action.TERMINATE, "a rule", Reason(ReasonCode.NO_RULE)), result)
 
 
 @pytest.mark.parametrize("first", [Result.SURVIVED, Result.UNKNOWN])

@@ -149,11 +149,10 @@ def test_times_are_those_that_the_database_gave_in_whatever_zone(
     bucket: Callable[..., None], query: Query
 ) -> None:
     run = a_remediation(a_session(idle_for=timedelta(milliseconds=1500)), terminate=0)
-    assert run.before is not None
-    in_berlin = replace(
-        run.before, taken_at=run.before.taken_at.astimezone(timezone(timedelta(hours=1)))
-    )
-    delivery = a_delivery(replace(run, before=in_berlin))
+    assert run.round is not None
+    before = run.round.before
+    in_berlin = replace(before, taken_at=before.taken_at.astimezone(timezone(timedelta(hours=1))))
+    delivery = a_delivery(replace(run, round=replace(run.round, before=in_berlin)))
     bucket(delivery)
 
     (times,) = query(f"SELECT epoch_ms(taken_at), epoch_ms(state_change), xact_start FROM {READ}")

@@ -36,7 +36,7 @@ def shortcomings(measurement: Measurement) -> tuple[str, ...]:
         mends.append(_grant("pg_use_reserved_connections", measurement.role))
     if measurement.capacity.reserved_connections == 0:
         mends.append("set reserved_connections to 2 or more in the parameter group, and reboot.")
-    return tuple(f"the second door is shut on a full database: {mend}" for mend in mends)
+    return tuple(mends)
 
 
 def _grant(privilege: str, role: str) -> str:

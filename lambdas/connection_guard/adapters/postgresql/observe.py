@@ -22,7 +22,7 @@ from connection_guard.core.database.snapshot import (
     Server,
     Snapshot,
 )
-from connection_guard.core.decision.decide import AMAZON_ROLES
+from connection_guard.core.decision.judge import AMAZON_ROLES
 
 PROXY_MONITOR = "rdsproxyadmin"
 

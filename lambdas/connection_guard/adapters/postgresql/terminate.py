@@ -9,6 +9,7 @@ from connection_guard.adapters.postgresql.guard_session import GuardSession, exe
 from connection_guard.core.database.snapshot import Server
 from connection_guard.core.decision.outcome import Outcome, Result
 from connection_guard.core.decision.plan import Verdict
+from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.policy import Limits
 from connection_guard.errors import DatabaseError, StatementError
 
@@ -34,16 +35,15 @@ def terminate(
     enough: int,
     deadline: float,
     on_batch: Callable[[Results], None],
-) -> tuple[tuple[Outcome, ...], str | None]:
-    """The outcome of every chosen session, in order, and in a line what stopped it short, if
-    anything did.
+) -> tuple[tuple[Outcome, ...], Reason | None]:
+    """Return the outcome of every chosen session, in order, and what stopped it early, if anything.
 
     Acts only on `server`. Stops once no more than `enough` sessions are in use, at the deadline (of
     time.monotonic), or when the database is lost sight of. `on_batch` hears of each batch before
     the next is signalled.
     """
     results = dict.fromkeys((verdict.session.pid for verdict in chosen), Result.LEFT)
-    stopped = None
+    stopped: Reason | None = None
     used = None
     for start in range(0, len(chosen), limits.batch_size):
         batch = chosen[start : start + limits.batch_size]
@@ -55,16 +55,16 @@ def terminate(
                 )
             )
         if time.monotonic() >= deadline:
-            stopped = "the function's deadline is near"
+            stopped = Reason(ReasonCode.DEADLINE_NEAR)
         elif used is not None and used <= enough:
-            stopped = f"{used} sessions are in use, below the target"
+            stopped = Reason(ReasonCode.ENOUGH_FREED, {"used": used})
         if stopped:
             break
         try:
             used, batch_results = _terminate_batch(session, batch, server, guard_roles, deadline)
         except DatabaseError as error:
             batch_results = {verdict.session.pid: Result.UNKNOWN for verdict in batch}
-            stopped = f"lost sight of the database: {error}"
+            stopped = Reason(ReasonCode.LOST_WHILE_TERMINATING, {"error": str(error)})
         results.update(batch_results)
         on_batch(batch_results)
         if stopped:

@@ -12,7 +12,7 @@ from botocore.regions import EndpointResolver
 
 from connection_guard.configuration.policy import values
 from connection_guard.configuration.policy.values import LONGEST_NAME, MistakeError, Reader, shown
-from connection_guard.core.decision.decide import AMAZON_ROLES
+from connection_guard.core.decision.judge import AMAZON_ROLES
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from json import dumps
 from typing import TypeVar
 
 from connection_guard.core.database.session import SessionState
-from connection_guard.core.decision.decide import NEVER_VICTIMS
+from connection_guard.core.decision.judge import NEVER_VICTIMS
 
 T = TypeVar("T")
 Reader = Callable[[object], T]

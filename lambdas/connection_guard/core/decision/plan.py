@@ -1,16 +1,15 @@
-"""The decision: one verdict a session, and what, if anything, keeps the whole plan from being
-carried out.
-"""
+"""What is decided: one verdict per session, and what, if anything, restrains the whole plan."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from connection_guard.core.database.session import Session
+from connection_guard.core.decision.reason import Reason
 from connection_guard.core.policy import Action
 
 
 class Restraint(StrEnum):
-    """What stopped a whole run from terminating anything."""
+    """What keeps a whole plan from being carried out."""
 
     NOT_AN_ALARM = "not an alarm"
     BELOW_TARGET = "below target"
@@ -23,34 +22,41 @@ class Restraint(StrEnum):
     POOLS_REOPEN = "pools reopen"
 
 
+_ATTEMPTS = (None, Restraint.NOTHING_MATCHES, Restraint.POOLS_REOPEN, Restraint.REFUSED)
+
 PROTECTED = "protect"
 """The rule of verdicts that the policy's [protect] decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is decided about one session, by which rule (or limit, or protection), and why in a
-    person's words.
-    """
+    """What is decided about one session, by which rule (or limit, or protection), and why."""
 
     session: Session
     action: Action
     rule: str
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Verdicts over every session of a snapshot, in the order in which those to be terminated would
-    go.
+    """Verdicts over every session of a snapshot; those to be terminated are in the order of going.
 
-    `restraint` is None where the plan is to be carried out; otherwise nothing is terminated and
-    `explanation` says why.
+    `restraint` is None where the plan is to be carried out, otherwise nothing is terminated.
+    `reason` says why in either case.
     """
 
     verdicts: tuple[Verdict, ...]
     restraint: Restraint | None
-    explanation: str
+    reason: Reason
+
+    @property
+    def is_attempt(self) -> bool:
+        """Whether it has been tried, also where there was nobody to terminate.
+
+        With any other restraint it is left for later.
+        """
+        return self.restraint in _ATTEMPTS
 
     @property
     def chosen(self) -> tuple[Verdict, ...]:

@@ -10,9 +10,8 @@ from lzma import LZMAError
 from typing import Any
 
 from connection_guard.core.database.session import Session
-from connection_guard.core.decision.plan import Verdict
 from connection_guard.core.incident.delivery import ReportDelivery
-from connection_guard.core.report.evidence import Evidence, unpack_evidence
+from connection_guard.core.report.evidence import Evidence, WordedVerdict, unpack_evidence
 
 Row = dict[str, Any]
 
@@ -112,7 +111,7 @@ def _session(session: Session) -> Row:
     }
 
 
-def _verdict(verdict: Verdict | None) -> Row:
+def _verdict(verdict: WordedVerdict | None) -> Row:
     return {
         "action": verdict and verdict.action,
         "rule": verdict and verdict.rule,

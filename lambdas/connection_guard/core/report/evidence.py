@@ -23,13 +23,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.decision.outcome import Result
-from connection_guard.core.decision.plan import Verdict
-from connection_guard.core.policy import Action
-from connection_guard.core.report.run import Run
+from connection_guard.core.decision.round import Round
+from connection_guard.core.report.wording import worded
 
 FORMAT = 1
 
@@ -61,6 +60,14 @@ _BYTES_OF_A_PID = 8
 _MILLISECOND = timedelta(milliseconds=1)
 
 
+class WordedVerdict(NamedTuple):
+    """What is kept of a verdict."""
+
+    action: str
+    rule: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What was packed, times to the millisecond, `verdicts` and `results` by pid; `omitted`
@@ -69,23 +76,24 @@ class Evidence:
 
     taken_at: datetime
     sessions: tuple[Session, ...]
-    verdicts: Mapping[int, Verdict]
+    verdicts: Mapping[int, WordedVerdict]
     results: Mapping[int, Result]
     omitted: int
 
 
-def pack_evidence(run: Run, most_bytes: int) -> dict[str, Any] | None:
-    """The run's sessions, JSON-ready, in at most `most_bytes` of JSON; None where it saw none.
+def pack_evidence(looked: Round, most_bytes: int) -> dict[str, Any]:
+    """Return a round's sessions, JSON-ready, in at most `most_bytes` of JSON.
 
     The sessions chosen for termination come first, then those that are not idle, then the longest
     in their state. What finds no room is left out from the end and counted. Without any session it
     is still some 400 bytes.
     """
-    if run.before is None:
-        return None
-    taken_at, sessions = run.before.taken_at, _by_importance(run)
-    verdicts = {verdict.session.pid: verdict for verdict in run.plan.verdicts} if run.plan else {}
-    results = {outcome.verdict.session.pid: outcome.result for outcome in run.outcomes}
+    taken_at, sessions = looked.before.taken_at, _by_importance(looked)
+    verdicts = {
+        verdict.session.pid: WordedVerdict(verdict.action, verdict.rule, worded(verdict.reason))
+        for verdict in looked.plan.verdicts
+    }
+    results = {outcome.verdict.session.pid: outcome.result for outcome in looked.outcomes}
 
     def pack(count: int) -> dict[str, Any]:
         columns = _columns(taken_at, sessions[:count], verdicts, results)
@@ -131,29 +139,24 @@ def unpack_evidence(packed: Mapping[str, Any]) -> Evidence:
         session = Session(**row)
         sessions.append(session)
         if action is not None:
-            verdicts[session.pid] = Verdict(session, Action(action), rule, reason)
+            verdicts[session.pid] = WordedVerdict(action, rule, reason)
         if result is not None:
             results[session.pid] = Result(result)
     return Evidence(taken_at, tuple(sessions), verdicts, results, packed["omitted"])
 
 
-def _by_importance(run: Run) -> Sequence[Session]:
-    assert run.before is not None
-    taken_at = run.before.taken_at
-    places = (
-        {verdict.session.pid: place for place, verdict in enumerate(run.plan.chosen)}
-        if run.plan
-        else {}
-    )
+def _by_importance(looked: Round) -> Sequence[Session]:
+    taken_at = looked.before.taken_at
+    places = {verdict.session.pid: place for place, verdict in enumerate(looked.plan.chosen)}
 
     def importance(session: Session) -> tuple[int, bool, datetime]:
         place = places.get(session.pid, len(places))
         return place, session.state is SessionState.IDLE, session.state_change or taken_at
 
-    return sorted(run.before.sessions, key=importance)
+    return sorted(looked.before.sessions, key=importance)
 
 
-def _spelled_sizes(sessions: Iterable[Session], verdicts: Mapping[int, Verdict]) -> list[int]:
+def _spelled_sizes(sessions: Iterable[Session], verdicts: Mapping[int, WordedVerdict]) -> list[int]:
     """Return about how many bytes of JSON the first session takes, the first two, and so on, as
     many as may be packed.
 
@@ -215,7 +218,7 @@ def _size(packed: dict[str, Any]) -> int:
 def _columns(
     taken_at: datetime,
     sessions: Sequence[Session],
-    verdicts: Mapping[int, Verdict],
+    verdicts: Mapping[int, WordedVerdict],
     results: Mapping[int, Result],
 ) -> dict[str, Any]:
     places: dict[str, int] = {}

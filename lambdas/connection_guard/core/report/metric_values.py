@@ -32,7 +32,7 @@ def metrics_of(run: Run) -> dict[Metric, float]:
     The database's figures are the latest that the run saw. `Heartbeat` is 1 wherever it measured at
     all: its absence is what an alarm goes by.
     """
-    results = [outcome.result for outcome in run.outcomes]
+    results = [outcome.result for outcome in run.round.outcomes] if run.round else []
     values = {
         Metric.TERMINATED: float(results.count(Result.TERMINATED)),
         Metric.SURVIVED: float(results.count(Result.SURVIVED)),
@@ -40,7 +40,7 @@ def metrics_of(run: Run) -> dict[Metric, float]:
         Metric.LOCKED_OUT: float(run.kind is Kind.LOCKED_OUT),
     }
     values |= {_OF_DOOR[attempt.door]: float(attempt.error is None) for attempt in run.doors}
-    if latest := run.after or run.measurement:
+    if latest := run.latest:
         values |= dict(_figures(latest))
         values |= {
             Metric.HEARTBEAT: 1.0,

@@ -1,12 +1,13 @@
 """Everything that one run saw, decided and did: what a Report is written from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from connection_guard.core.database.door import DoorAttempt
-from connection_guard.core.database.snapshot import Measurement, Snapshot
-from connection_guard.core.decision.outcome import Outcome, Reconnection, Vanished
-from connection_guard.core.decision.plan import Plan
+from connection_guard.core.database.snapshot import Measurement
+from connection_guard.core.decision.reason import Reason
+from connection_guard.core.decision.round import Round
 from connection_guard.core.deployment.alarm import AlarmNotification, Heartbeat
 from connection_guard.core.diagnosis import Diagnosis
 from connection_guard.core.policy import Tier
@@ -15,11 +16,12 @@ from connection_guard.core.report.kind import Kind
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the responder, told as it went. What did not happen is None or empty.
+    """One run of the responder. What did not happen is None or empty.
 
-    `seconds` maps each phase (connect, gather, decide, act, verify) to its duration; `problems` are
-    one line each. `escalation` says in a line why people are needed, None where they are not.
-    `target_percent` is the policy's. `minutes_to_full` is None where usage does not grow.
+    `measurement` is the first one; `round` is None where the sessions were not looked at. `seconds`
+    maps each phase (connect, gather, decide, act, verify) to its duration. `escalation` says why
+    people have to act, None where they need not. `target_percent` is the policy's.
+    `minutes_to_full` is None where usage does not grow.
     """
 
     kind: Kind
@@ -33,18 +35,18 @@ class Run:
     attempt: int = 0
     engaged: bool = False
     recovered: bool = False
-    escalation: str | None = None
+    escalation: Reason | None = None
     doors: tuple[DoorAttempt, ...] = ()
     reconnected: int = 0
     seat_held: bool = False
     measurement: Measurement | None = None
     minutes_to_full: float | None = None
-    before: Snapshot | None = None
-    plan: Plan | None = None
-    outcomes: tuple[Outcome, ...] = ()
-    after: Measurement | None = None
-    reconnections: tuple[Reconnection, ...] = ()
-    vanished: tuple[Vanished, ...] = ()
+    round: Round | None = None
     diagnoses: tuple[Diagnosis, ...] = ()
-    problems: tuple[str, ...] = ()
-    seconds: dict[str, float] = field(default_factory=dict)
+    problems: tuple[Reason, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def latest(self) -> Measurement | None:
+        """The latest measurement, None where no door opened."""
+        return self.round.latest if self.round else self.measurement

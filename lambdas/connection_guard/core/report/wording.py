@@ -1,0 +1,103 @@
+"""The words of every reason: one sentence per code."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from connection_guard.core.decision.reason import Reason, ReasonCode
+from connection_guard.core.words import spelled
+
+_IN_USE = "{used} of {usable} connections in use"
+
+_SENTENCES: Mapping[ReasonCode, str] = {
+    ReasonCode.GUARDS_OWN: "the guard's own session",
+    ReasonCode.AMAZONS_OWN: "a session of Amazon RDS itself",
+    ReasonCode.SUPERUSERS: "a superuser's session",
+    ReasonCode.STATE_UNKNOWN: "its state is not known",
+    ReasonCode.PROXYS_POOL: (
+        "RDS Proxy's own pool: the proxy would reopen it, and resets its idle time"
+    ),
+    ReasonCode.ROLE_DROPPED: "its role was dropped, so it may have been a protected one",
+    ReasonCode.ROLE_PROTECTED: "its role is protected",
+    ReasonCode.DATABASE_PROTECTED: "its database is protected",
+    ReasonCode.APPLICATION_PROTECTED: "its application is protected",
+    ReasonCode.CLIENT_PROTECTED: "its client is protected",
+    ReasonCode.HOLDS_ADVISORY_LOCK: "it holds an advisory lock",
+    ReasonCode.LISTENS: "its last statement was LISTEN",
+    ReasonCode.IN_STATE: "{state} for {time}",
+    ReasonCode.ONE_OF_POOL: "{state} for {time}, one of {candidates} in its pool",
+    ReasonCode.NO_RULE: "no rule matched",
+    ReasonCode.POOL_REOPENS: (
+        "its pool reopened what was terminated; terminating more would free nothing"
+    ),
+    ReasonCode.RECENTLY_USED: "among the most recently used of its pool",
+    ReasonCode.ENOUGH_OTHERS: "enough others go before it, from larger pools first",
+    ReasonCode.RUN_SHARE_USED: "this run's share is used up",
+    ReasonCode.HOUR_SHARE_USED: "this hour's share is used up",
+    ReasonCode.TO_BE_TERMINATED: (
+        f"{{chosen}} of {{candidates}} candidates are to be terminated, {_IN_USE}"
+    ),
+    ReasonCode.ALARM_CLEARED: "alarm cleared; no action needed",
+    ReasonCode.ALARM_WITHOUT_DATA: "the alarm has no data; no action needed",
+    ReasonCode.BELOW_TARGET: f"{_IN_USE}, already below the target of {{target:g}} %",
+    ReasonCode.ONLY_OBSERVES: "the policy only observes at {tier}",
+    ReasonCode.PAUSED: "paused: role connection_guard_paused is granted to the guard's role",
+    ReasonCode.LOGIN_REFUSED: (
+        f"{_IN_USE}, but a login was refused: terminating sessions would not help"
+    ),
+    ReasonCode.POOLS_REOPEN: (
+        f"{_IN_USE}, and the pools of {{sessions}} of them reopen what is terminated: terminating "
+        "more would free nothing"
+    ),
+    ReasonCode.NO_CANDIDATE: (
+        f"{_IN_USE}, and the policy does not allow any of them to be terminated"
+    ),
+    ReasonCode.HOURLY_CAP: "limits.most_per_hour: {most} were terminated within the hour",
+    ReasonCode.TOO_MANY: (
+        "the plan would terminate {chosen} of {sessions} sessions ({share:.0f} %): "
+        "limits.refuse_above is {limit:g} %"
+    ),
+    ReasonCode.ANOTHER_RUN: (
+        "another run of the guard (pid {pid}) is at work on this database and did not end in time"
+    ),
+    ReasonCode.NO_DOOR_OPENED: (
+        "no door opened: log in as the master user, for whom Amazon RDS reserves connections, and "
+        "end idle sessions by hand"
+    ),
+    ReasonCode.NOT_THE_WRITER: (
+        "the endpoint in guard.toml leads to a standby or reader, and the guard works only on the "
+        "writer: unless a failover is under way, name the writer's endpoint (of a cluster, the "
+        "cluster endpoint) and deploy again"
+    ),
+    ReasonCode.MISSING_PRIVILEGE: (
+        "the guard's role lacks a privilege; run, as the master user: {statements}"
+    ),
+    ReasonCode.DATABASE_LOST: "the connection to the database was lost",
+    ReasonCode.ATTEMPTS_USED: "still at {percent:.0f} % after {attempts} attempts",
+    ReasonCode.LOST_BEFORE_ACTING: "the database was lost before anything was done: {error}",
+    ReasonCode.LOCK_TAKEN_BY_OTHERS: (
+        "role {role} (pid {pid}) holds the guard's own advisory lock: two runs may act at once; "
+        "release it"
+    ),
+    ReasonCode.SECOND_DOOR_SHUT: "the second door is shut on a full database: {remedy}",
+    ReasonCode.DEADLINE_NEAR: "stopped early: the function's deadline is near",
+    ReasonCode.ENOUGH_FREED: "stopped early: {used} sessions are in use, below the target",
+    ReasonCode.LOST_WHILE_TERMINATING: "stopped early: the database was lost: {error}",
+    ReasonCode.NOT_VERIFIED: "the result could not be verified: {error}",
+    ReasonCode.SERVER_CHANGED: (
+        "another server, or the same one restarted, answered afterwards: what was terminated is "
+        "not known"
+    ),
+    ReasonCode.NOT_REMEMBERED: (
+        "this run may not be remembered if another execution environment serves the next: {error}"
+    ),
+}
+
+
+def worded(reason: Reason) -> str:
+    """Return the reason as a sentence, or the end of one; names in it are as clients wrote them."""
+    figures = {name: _shown(figure) for name, figure in reason.figures.items()}
+    return _SENTENCES[reason.code].format_map(figures)
+
+
+def _shown(figure: str | int | float | timedelta) -> str | int | float:
+    return spelled(figure) if isinstance(figure, timedelta) else figure

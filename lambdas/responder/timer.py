@@ -1,0 +1,51 @@
+"""How much time a run has, and where it went."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+# What a last look at the database, and then packing the evidence and answering, need of the
+# function's time.
+SECONDS_TO_VERIFY = 2.0
+SECONDS_TO_REPORT = 3.0
+# What a run that waits for its turn keeps to itself, beside the watch for reconnections: enough to
+# look, to terminate a batch and to look again.
+SECONDS_TO_ACT = 8.0
+
+
+class Invocation(Protocol):
+    """What the responder needs of Lambda's context object."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds until Lambda ends the function."""
+        ...
+
+
+@dataclass(slots=True)
+class Timer:
+    """When the run has to end (of time.monotonic), and how long each of its phases took."""
+
+    deadline: float
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, invocation: Invocation) -> "Timer":
+        """Return the timer of a run that begins now."""
+        left = invocation.get_remaining_time_in_millis() / 1000
+        return cls(time.monotonic() + left - SECONDS_TO_REPORT)
+
+    @property
+    def last_moment(self) -> float:
+        """When a statement that ends the run has to be answered: the Report waits for it."""
+        return max(self.deadline, time.monotonic() + 0.5)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count the time of the block as the phase's."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
