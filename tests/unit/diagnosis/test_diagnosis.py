@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.session import Pool, Session, SessionState
-from connection_guard.core.database.snapshot import ConnectionLimit, LimitOwner, Snapshot
+from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.database.trend import Logins
 from connection_guard.core.decision.outcome import Reconnection, Vanished
 from connection_guard.core.diagnosis import Cause, Diagnosis, diagnose

@@ -3,8 +3,8 @@
 import pytest
 
 from connection_guard.adapters.postgresql.grants import missing_grants, shortcomings
-from connection_guard.core.database.snapshot import Capacity, Privileges
-from tests.support.builders import a_measurement
+from connection_guard.core.database.snapshot import Privileges
+from tests.support.builders import a_capacity, a_measurement
 
 
 def privileges(
@@ -46,6 +46,6 @@ def test_a_second_door_that_would_be_shut_in_the_outage_is_told_before(
     reserve: int, may_use_it: bool | None, said: tuple[str, ...]
 ) -> None:
     measurement = a_measurement(
-        capacity=Capacity(100, 3, reserve), privileges=privileges(reserve=may_use_it)
+        capacity=a_capacity(reserved=reserve), privileges=privileges(reserve=may_use_it)
     )
     assert shortcomings(measurement) == said

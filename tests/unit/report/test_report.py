@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
+from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import DoorAttempt, DoorName
 from connection_guard.core.database.session import Pool, Session, SessionState
-from connection_guard.core.database.snapshot import ConnectionLimit, LimitOwner, Snapshot
+from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.outcome import Reconnection, Result
 from connection_guard.core.decision.plan import Plan, Restraint, Verdict
 from connection_guard.core.deployment.alarm import AlarmState, Heartbeat

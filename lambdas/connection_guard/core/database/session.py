@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class SessionState(StrEnum):
-    """PostgreSQL's own literals (PostgreSQL manual, pg_stat_activity.state)."""
+    """What a session is doing, in the words of policies, reports and metrics."""
 
     ACTIVE = "active"
     IDLE = "idle"
@@ -44,6 +44,9 @@ class Session:
     while the session lives on. `client_address` is empty on a Unix socket. `query` is masked.
     `blocked_by` names the pids whose locks, or whose earlier place in a lock's queue, this session
     waits for.
+
+    `is_owned_by_amazon` marks the sessions of the roles that belong to the service itself. Evidence
+    does not hold it: there it is False.
     """
 
     pid: int
@@ -65,6 +68,7 @@ class Session:
     holds_advisory_lock: bool
     is_owned_by_proxy: bool
     blocked_by: tuple[int, ...]
+    is_owned_by_amazon: bool = False
 
     @property
     def identity(self) -> Identity:

@@ -18,8 +18,6 @@ from connection_guard.core.decision.plan import PROTECTED, Plan, Restraint, Verd
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
 from connection_guard.core.words import spelled
 
-# Amazon's own roles: RDS's agent, RDS Proxy's monitor, and replication.
-AMAZON_ROLES = frozenset({"rdsadmin", "rdsproxyadmin", "rdsrepladmin"})
 POOL_REOPENS = "pool reopens"
 # A process that starts opens its pool within a second or two.
 OPENED_TOGETHER = timedelta(seconds=2)
@@ -98,7 +96,7 @@ def _verdict(
 def _never_a_victim(session: Session, guard_roles: Collection[str]) -> str | None:
     if session.role in guard_roles:
         return "the guard's own session"
-    if session.role in AMAZON_ROLES:
+    if session.is_owned_by_amazon:
         return "a session of Amazon RDS itself"
     if session.is_superuser:
         return "a superuser's session"

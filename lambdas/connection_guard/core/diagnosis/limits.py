@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from connection_guard.core.database.capacity import ConnectionLimit
 from connection_guard.core.database.session import SessionState
-from connection_guard.core.database.snapshot import ConnectionLimit
 from connection_guard.core.diagnosis.application import quoted, shown
 from connection_guard.core.diagnosis.cause import Case, Cause, Diagnosis, idle
 from connection_guard.core.words import identifier

@@ -7,8 +7,8 @@ processes behind one address look like one pool, so sizes are advised for all of
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from connection_guard.core.database.capacity import LimitOwner
 from connection_guard.core.database.session import Session
-from connection_guard.core.database.snapshot import LimitOwner
 from connection_guard.core.decision.outcome import reopening_applications
 from connection_guard.core.diagnosis.application import (
     Application,

@@ -12,9 +12,10 @@ from math import ceil
 from typing import Any
 
 from connection_guard import __version__
+from connection_guard.core.database.capacity import ConnectionLimit
 from connection_guard.core.database.door import DoorAttempt
 from connection_guard.core.database.session import Session
-from connection_guard.core.database.snapshot import ConnectionLimit, Measurement, Server, Snapshot
+from connection_guard.core.database.snapshot import Measurement, Server, Snapshot
 from connection_guard.core.decision.outcome import Reconnection, Result
 from connection_guard.core.decision.plan import Restraint, Verdict
 from connection_guard.core.deployment.alarm import AlarmNotification
@@ -235,10 +236,7 @@ def _usage(measurement: Measurement | None, snapshot: Snapshot | None = None) ->
         "usable": capacity.usable,
         "utilisation": round(seen.utilisation, 1),
         "max_connections": capacity.max_connections,
-        "superuser_reserved_connections": capacity.superuser_reserved_connections,
-        "reserved_connections": capacity.reserved_connections,
-        "rds_superuser_reserved_connections": capacity.rds_superuser_reserved_connections,
-        "rds_reserved_connections": capacity.rds_reserved_connections,
+        **capacity.reservations,
         "logins_in_progress": measurement.logins_in_progress,
         "refused_a_login": measurement.refused_a_login,
         "sessions_by_state": dict(states),
