@@ -13,7 +13,9 @@ from connection_guard.adapters.aws.metric_log import publish
 from connection_guard.adapters.postgresql.doors import Doors
 from connection_guard.adapters.postgresql.grants import missing_grants, shortcomings
 from connection_guard.adapters.postgresql.guard_session import Connect, GuardSession
+from connection_guard.adapters.postgresql.names import identifier
 from connection_guard.adapters.postgresql.observe import addresses_of, take_snapshot
+from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.adapters.postgresql.terminate import Results, terminate
 from connection_guard.adapters.postgresql.turn import Turn, end_turn, remember, take_turn
 from connection_guard.configuration.policy.consistency import target_not_below_warning
@@ -46,12 +48,12 @@ from connection_guard.core.deployment.alarm import (
     to_be_served,
 )
 from connection_guard.core.deployment.responder_settings import Settings
-from connection_guard.core.diagnosis import TIMES, Cause, Diagnosis, DiagnosisTimes, diagnose
+from connection_guard.core.diagnosis.cause import TIMES, Cause, Diagnosis, DiagnosisTimes
+from connection_guard.core.diagnosis.diagnose import diagnose
 from connection_guard.core.policy import Mode, Policy, Tier
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.report import write_report
 from connection_guard.core.report.run import Run
-from connection_guard.core.words import identifier
 from connection_guard.errors import ConfigurationError, DatabaseError, DoorShutError, Refusal
 
 # What a last look at the database, and then packing the evidence and answering, need of the
@@ -171,7 +173,7 @@ class Responder:
             seconds=timer.seconds,
         )
         publish(run)
-        report = write_report(run)
+        report = write_report(run, statement)
         logger.info(report["headline"], kind=run.kind, event_key=run.event.key)
         return report
 

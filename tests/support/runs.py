@@ -15,7 +15,7 @@ from connection_guard.core.database.snapshot import Measurement, Privileges, Ser
 from connection_guard.core.decision.outcome import Outcome, Reconnection, Result
 from connection_guard.core.decision.plan import Plan, Restraint, Verdict
 from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState, Heartbeat
-from connection_guard.core.diagnosis import Cause, Diagnosis
+from connection_guard.core.diagnosis.cause import Cause, Diagnosis
 from connection_guard.core.policy import Action, Tier
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.run import Run
@@ -280,7 +280,7 @@ def any_runs(draw: st.DrawFn) -> Run:
                     Diagnosis,
                     *(st.sampled_from(Cause), _COUNTS, st.none() | _TIMES, _TEXTS),
                     st.dictionaries(_TEXTS, _TEXTS | _COUNTS | _SECONDS, max_size=3),
-                    _TEXTS,
+                    st.tuples(_TEXTS),
                 )
             )
         ),

@@ -247,6 +247,19 @@ def test_sessions_of_the_proxy_are_told_by_its_address_or_by_its_monitors(
         proxied.close()
 
 
+@NEWEST
+def test_what_a_role_and_a_last_statement_show_of_a_session(
+    server: PostgresServer, guard: GuardSession
+) -> None:
+    server.execute("CREATE ROLE rdsadmin LOGIN")
+    amazons, opened, used = server.connect("rdsadmin"), server.connect("app"), server.connect("app")
+    used.cursor().execute("SELECT count(*) FROM pg_class")
+    assert seen(guard, amazons).is_owned_by_amazon
+    assert not seen(guard, opened).is_owned_by_amazon
+    assert seen(guard, opened).last_use.only_opened
+    assert not seen(guard, used).last_use.only_opened
+
+
 def test_a_name_that_does_not_resolve_has_no_addresses() -> None:
     assert addresses_of(Door(DoorName.PROXY, "proxy.invalid", 5432, GUARD)) == frozenset()
 

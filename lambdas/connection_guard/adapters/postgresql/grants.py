@@ -1,8 +1,8 @@
 """What the guard's role must be granted before anything it sees can be trusted."""
 
+from connection_guard.adapters.postgresql.names import identifier
 from connection_guard.adapters.postgresql.reservations import RESERVED_CONNECTIONS
 from connection_guard.core.database.snapshot import Measurement
-from connection_guard.core.words import identifier
 
 
 def missing_grants(measurement: Measurement) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from connection_guard.adapters.postgresql.locks import Hold, Wait, blockers
 from connection_guard.adapters.postgresql.masking import is_listen, mask_query
 from connection_guard.adapters.postgresql.reservations import capacity_of
 from connection_guard.adapters.postgresql.roles import AMAZON_ROLES, PROXY_MONITOR
+from connection_guard.adapters.postgresql.statements import last_use
 from connection_guard.adapters.postgresql.states import STATES
 from connection_guard.adapters.postgresql.turn import MEMORY
 from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
@@ -111,6 +112,7 @@ def take_snapshot(
     clients = [row for row in rows if row.backend_type == "client backend"]
     texts = {row.query for row in clients}
     masked = {text: mask_query(text) for text in texts}
+    last_uses = {text: last_use(text) for text in set(masked.values())}
     listening = {text for text in texts if is_listen(text)}
     return Snapshot(
         measurement=measurement,
@@ -140,6 +142,7 @@ def take_snapshot(
                 and row.role not in AMAZON_ROLES,
                 blocked_by=blocked_by.get(row.pid, ()),
                 is_owned_by_amazon=row.role in AMAZON_ROLES,
+                last_use=last_uses[masked[row.query]],
             )
             for row in clients
         ),

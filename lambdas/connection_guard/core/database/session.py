@@ -36,6 +36,20 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class LastUse:
+    """What the last statements of a session show of its use.
+
+    `only_opened`: the session has done no work since it was opened. `given_back`: its pool has it,
+    unused or reset. `says_nothing`: any application sends such statements, so that they do not show
+    what this one does.
+    """
+
+    only_opened: bool = False
+    given_back: bool = False
+    says_nothing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """A client backend. All times are the database's own.
 
@@ -46,7 +60,7 @@ class Session:
     waits for.
 
     `is_owned_by_amazon` marks the sessions of the roles that belong to the service itself. Evidence
-    does not hold it: there it is False.
+    holds neither that nor `last_use`: a session that is read from it has the defaults.
     """
 
     pid: int
@@ -69,6 +83,7 @@ class Session:
     is_owned_by_proxy: bool
     blocked_by: tuple[int, ...]
     is_owned_by_amazon: bool = False
+    last_use: LastUse = LastUse()
 
     @property
     def identity(self) -> Identity:

@@ -19,7 +19,8 @@ from connection_guard.core.database.snapshot import Measurement, Server, Snapsho
 from connection_guard.core.decision.outcome import Reconnection, Result
 from connection_guard.core.decision.plan import Restraint, Verdict
 from connection_guard.core.deployment.alarm import AlarmNotification
-from connection_guard.core.diagnosis import Diagnosis
+from connection_guard.core.diagnosis.cause import Diagnosis
+from connection_guard.core.diagnosis.remedy import Wording, worded
 from connection_guard.core.policy import Action
 from connection_guard.core.report.evidence import pack_evidence
 from connection_guard.core.report.kind import Kind
@@ -60,9 +61,9 @@ NEAR_FULL_PERCENT = 75
 Row = dict[str, Any]
 
 
-def write_report(run: Run) -> dict[str, Any]:
+def write_report(run: Run, wording: Wording) -> dict[str, Any]:
     """The Report of a run, JSON-ready: at most 200,000 bytes of it, however its non-ASCII
-    characters are spelled.
+    characters are spelled. `wording` words the remedies of its diagnoses.
     """
     rows: dict[str, Sequence[Any]] = {
         "terminated": [
@@ -78,7 +79,7 @@ def write_report(run: Run) -> dict[str, Any]:
         "spared_of_proxy": _spared(run, is_owned_by_proxy=True),
         "reconnections": [_reconnection(each) for each in run.reconnections],
         "doors": [_door(attempt) for attempt in run.doors],
-        "diagnoses": [_diagnosis(diagnosis) for diagnosis in run.diagnoses],
+        "diagnoses": [_diagnosis(diagnosis, wording) for diagnosis in run.diagnoses],
         "problems": [_sentence(problem) for problem in run.problems],
     }
     lists = {name: _bounded(rows[name], most_bytes) for name, most_bytes in LIST_BYTES.items()}
@@ -351,7 +352,7 @@ def _door(attempt: DoorAttempt) -> Row:
     }
 
 
-def _diagnosis(diagnosis: Diagnosis) -> Row:
+def _diagnosis(diagnosis: Diagnosis, wording: Wording) -> Row:
     figures = list(diagnosis.evidence.items())[:MOST_FIGURES]
     return {
         "cause": diagnosis.cause,
@@ -362,7 +363,7 @@ def _diagnosis(diagnosis: Diagnosis) -> Row:
             _text(name, NAME_BYTES): _text(figure) if isinstance(figure, str) else figure
             for name, figure in figures
         },
-        "advice": _sentence(diagnosis.advice),
+        "advice": _sentence(worded(diagnosis.advice, wording)),
     }
 
 

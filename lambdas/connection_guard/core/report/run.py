@@ -8,7 +8,7 @@ from connection_guard.core.database.snapshot import Measurement, Snapshot
 from connection_guard.core.decision.outcome import Outcome, Reconnection, Vanished
 from connection_guard.core.decision.plan import Plan
 from connection_guard.core.deployment.alarm import AlarmNotification, Heartbeat
-from connection_guard.core.diagnosis import Diagnosis
+from connection_guard.core.diagnosis.cause import Diagnosis
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 
