@@ -10,7 +10,7 @@ from benchmarks.finding import Finding
 from connection_guard.configuration.policy.policy_file import parse_policy
 from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.decide import decide
-from connection_guard.core.diagnosis import diagnose
+from connection_guard.core.diagnosis.diagnose import diagnose
 from connection_guard.core.policy import Tier
 from tests.support.builders import a_snapshot
 from tests.support.runs import a_crowd

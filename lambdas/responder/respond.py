@@ -10,6 +10,8 @@ from connection_guard.adapters.aws.metric_log import publish
 from connection_guard.adapters.postgresql.doors import Doors
 from connection_guard.adapters.postgresql.grants import missing_grants, shortcomings
 from connection_guard.adapters.postgresql.guard_session import Connect, GuardSession
+from connection_guard.adapters.postgresql.names import identifier
+from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.configuration.policy.consistency import target_not_below_warning
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.database.trend import logins_lately, minutes_to_full, with_look
@@ -27,12 +29,12 @@ from connection_guard.core.deployment.alarm import (
     to_be_served,
 )
 from connection_guard.core.deployment.responder_settings import Settings
-from connection_guard.core.diagnosis import TIMES, Cause, Diagnosis, DiagnosisTimes, diagnose
+from connection_guard.core.diagnosis.cause import TIMES, Cause, Diagnosis, DiagnosisTimes
+from connection_guard.core.diagnosis.diagnose import diagnose
 from connection_guard.core.policy import Policy
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.report import write_report
 from connection_guard.core.report.run import Run
-from connection_guard.core.words import identifier
 from connection_guard.errors import ConfigurationError, DatabaseError, Refusal
 from responder.entrance import Entrance
 from responder.rounds import Rounds, lacking
@@ -102,7 +104,7 @@ class Responder:
             seconds=timer.seconds,
         )
         publish(run)
-        report = write_report(run)
+        report = write_report(run, statement)
         logger.info(report["headline"], kind=run.kind, event_key=run.event.key)
         return report
 

@@ -6,16 +6,12 @@ from ipaddress import ip_network
 from itertools import count
 from typing import Any
 
+from connection_guard.adapters.postgresql.roles import AMAZON_ROLES
+from connection_guard.adapters.postgresql.statements import last_use
+from connection_guard.core.database.capacity import Capacity, ConnectionLimit
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.database.session import Session, SessionState
-from connection_guard.core.database.snapshot import (
-    Capacity,
-    ConnectionLimit,
-    Measurement,
-    Privileges,
-    Server,
-    Snapshot,
-)
+from connection_guard.core.database.snapshot import Measurement, Privileges, Server, Snapshot
 from connection_guard.core.deployment.responder_settings import Settings
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
 
@@ -65,6 +61,8 @@ def a_session(
         holds_advisory_lock=advisory_lock,
         is_owned_by_proxy=proxied,
         blocked_by=blocked_by,
+        is_owned_by_amazon=role in AMAZON_ROLES,
+        last_use=last_use(query),
     )
 
 
@@ -79,6 +77,26 @@ def a_server(**changes: object) -> Server:
         "is_in_recovery": False,
     }
     return Server(**(facts | changes))  # type: ignore[arg-type]
+
+
+def a_capacity(
+    max_connections: int = 100,
+    *,
+    superuser: int = 3,
+    reserved: int = 0,
+    rds_superuser: int = 0,
+    rds: int = 0,
+) -> Capacity:
+    """A capacity of 97 usable connections."""
+    return Capacity(
+        max_connections,
+        {
+            "superuser_reserved_connections": superuser,
+            "reserved_connections": reserved,
+            "rds_superuser_reserved_connections": rds_superuser,
+            "rds_reserved_connections": rds,
+        },
+    )
 
 
 def a_measurement(
@@ -96,7 +114,7 @@ def a_measurement(
         server=server or a_server(),
         role="connection_guard",
         privileges=privileges or Privileges(True, True, True, False),
-        capacity=capacity or Capacity(100, 3),
+        capacity=capacity or a_capacity(),
         used=used,
         sessions_by_state=states if states is not None else {"idle": used},
         oldest_idle_in_transaction=timedelta(),
@@ -118,7 +136,7 @@ def a_snapshot(
         states[state] = states.get(state, 0) + 1
     measurement = a_measurement(
         used=len(sessions),
-        capacity=Capacity(usable + 3, 3),
+        capacity=a_capacity(usable + 3),
         states=states,
         limits=limits,
         privileges=privileges,

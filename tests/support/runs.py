@@ -9,27 +9,20 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
+from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import DoorAttempt, DoorName
 from connection_guard.core.database.session import Pool, Session, SessionState
-from connection_guard.core.database.snapshot import (
-    Capacity,
-    ConnectionLimit,
-    LimitOwner,
-    Measurement,
-    Privileges,
-    Server,
-    Snapshot,
-)
+from connection_guard.core.database.snapshot import Measurement, Privileges, Server, Snapshot
 from connection_guard.core.decision.outcome import Outcome, Reconnection, Result
 from connection_guard.core.decision.plan import Plan, Restraint, Verdict
 from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.decision.round import Round
 from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState, Heartbeat
-from connection_guard.core.diagnosis import Cause, Diagnosis
+from connection_guard.core.diagnosis.cause import Cause, Diagnosis
 from connection_guard.core.policy import Action, Tier
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.run import Run
-from tests.support.builders import NOW, a_session, a_snapshot
+from tests.support.builders import NOW, a_capacity, a_session, a_snapshot
 
 T = TypeVar("T")
 
@@ -217,7 +210,14 @@ _MEASUREMENTS = st.builds(
     ),
     role=_NAMES,
     privileges=st.builds(Privileges),
-    capacity=st.builds(Capacity, _COUNTS, _COUNTS, _COUNTS, _COUNTS, _COUNTS),
+    capacity=st.builds(
+        a_capacity,
+        _COUNTS,
+        superuser=_COUNTS,
+        reserved=_COUNTS,
+        rds_superuser=_COUNTS,
+        rds=_COUNTS,
+    ),
     used=_COUNTS,
     sessions_by_state=st.dictionaries(st.sampled_from([*SessionState, "hidden"]), _COUNTS),
     oldest_idle_in_transaction=st.timedeltas(timedelta(), timedelta(days=900)),
@@ -303,7 +303,7 @@ def any_runs(draw: st.DrawFn) -> Run:
                     Diagnosis,
                     *(st.sampled_from(Cause), _COUNTS, st.none() | _TIMES, _TEXTS),
                     st.dictionaries(_TEXTS, _TEXTS | _COUNTS | _SECONDS, max_size=3),
-                    _TEXTS,
+                    st.tuples(_TEXTS),
                 )
             )
         ),

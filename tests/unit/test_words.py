@@ -1,26 +1,13 @@
-"""Names are the clients' to choose, and advice with such a name is read in a terminal and run as
-SQL.
-"""
+"""Names and texts are the clients' to choose, and people read them in a terminal."""
 
-import pytest
-
-from connection_guard.core.words import identifier, printable
-
-
-@pytest.mark.parametrize(
-    ("name", "written"),
-    [
-        ("app", '"app"'),
-        ('a"p\\p', '"a""p\\p"'),
-        ("bücher 😀", '"bücher 😀"'),
-        ('\x1b[2J"\\\u202epp', 'U&"\\+00001B[2J""\\\\\\+00202Epp"'),
-    ],
-)
-def test_a_name_is_written_as_sql_takes_it_and_no_terminal_obeys_it(
-    name: str, written: str
-) -> None:
-    assert identifier(name) == written
+from connection_guard.core.words import printable, quoted, shown
 
 
 def test_a_sentence_is_one_line_without_what_a_terminal_obeys() -> None:
     assert printable("role\t\x1b[2J \n\u202eppa é") == "role �[2J �ppa é"
+
+
+def test_a_long_text_is_cut_and_shows_that_it_was() -> None:
+    assert shown("a b", 3) == "a b"
+    assert shown("a b c", 3) == "a …"
+    assert quoted("check\nout") == '"check out"'

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from connection_guard.core.words import identifier
+from connection_guard.adapters.postgresql.names import identifier
 from doubles.postgres_server import PostgresServer
 
 BOOTSTRAP = Path(__file__).parents[3] / "bootstrap" / "bootstrap.sql"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import psycopg2
 import pytest
 
-from connection_guard.core.diagnosis import Cause
+from connection_guard.core.diagnosis.cause import Cause
 from doubles.embedded_postgres import TRUST
 from doubles.postgres_server import PostgresServer, wait_until
 from tests.integration.conftest import OwnPostgres

@@ -12,9 +12,10 @@ import pytest
 
 from connection_guard.adapters.postgresql.guard_session import GuardSession, open_session
 from connection_guard.adapters.postgresql.observe import addresses_of, measure, take_snapshot
+from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.database.session import Session, SessionState
-from connection_guard.core.database.snapshot import ConnectionLimit, LimitOwner, Snapshot
+from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.decide import decide
 from connection_guard.core.policy import Tier
 from doubles.postgres_server import PostgresServer, wait_until
@@ -151,7 +152,7 @@ def test_who_blocks_whom_is_what_the_server_says(
     assert {
         session.pid: session.blocked_by for session in snapshot.sessions if session.pid in expected
     } == expected
-    assert snapshot.blocks[reader.info.backend_pid] == (pids[2],)
+
     for client in waiting:
         client.close()
 
@@ -193,7 +194,8 @@ def test_limits_of_roles_and_databases_are_counted_and_so_are_the_servers(
         ConnectionLimit(LimitOwner.DATABASE, "shop", 9, 2),
     }
     capacity = measurement.capacity
-    assert (capacity.max_connections, capacity.superuser_reserved_connections) == (40, 3)
+    assert capacity.max_connections == 40
+    assert capacity.reservations["superuser_reserved_connections"] == 3
     assert capacity.usable == (34 if measurement.server.version >= 160000 else 37)
     assert measurement.used == 5
     assert measurement.other_backends["checkpointer"] == 1
@@ -243,6 +245,19 @@ def test_sessions_of_the_proxy_are_told_by_its_address_or_by_its_monitors(
             assert owned == ({proxy.host} if is_told else set())
         assert not seen(guard, direct).is_owned_by_proxy
         proxied.close()
+
+
+@NEWEST
+def test_what_a_role_and_a_last_statement_show_of_a_session(
+    server: PostgresServer, guard: GuardSession
+) -> None:
+    server.execute("CREATE ROLE rdsadmin LOGIN")
+    amazons, opened, used = server.connect("rdsadmin"), server.connect("app"), server.connect("app")
+    used.cursor().execute("SELECT count(*) FROM pg_class")
+    assert seen(guard, amazons).is_owned_by_amazon
+    assert not seen(guard, opened).is_owned_by_amazon
+    assert seen(guard, opened).last_use.only_opened
+    assert not seen(guard, used).last_use.only_opened
 
 
 def test_a_name_that_does_not_resolve_has_no_addresses() -> None:

@@ -17,7 +17,7 @@ import pytest
 from psycopg2.extensions import connection
 
 from connection_guard.core.database.door import Door
-from connection_guard.core.diagnosis import DiagnosisTimes
+from connection_guard.core.diagnosis.cause import DiagnosisTimes
 from connection_guard.core.policy import Mode, Policy, Tier
 from connection_guard.errors import ConfigurationError, ForeignEventError
 from doubles.postgres_server import WAIT_SECONDS, PostgresServer, wait_until

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from connection_guard.core.database.snapshot import Capacity, Measurement
+from connection_guard.core.database.capacity import Capacity
+from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.decision.course import (
     Conclusion,
     Course,
@@ -34,7 +35,7 @@ MINUTE = timedelta(minutes=1)
 
 def used(percent: int) -> Measurement:
     """Usage of a hundred connections, of which applications can get all."""
-    return a_measurement(used=percent, capacity=Capacity(100, 0))
+    return a_measurement(used=percent, capacity=Capacity(100, {}))
 
 
 def course(

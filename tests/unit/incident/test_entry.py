@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.core.database.session import Pool
 from connection_guard.core.decision.outcome import Reconnection, Result
 from connection_guard.core.incident.delivery import Delivery, FailureDelivery, read_delivery
@@ -147,7 +148,9 @@ def test_only_pools_that_storm_back_are_told_of_their_clients_together() -> None
         a_pool("invoices", "10.0.0.1", 20, 1),
     )
 
-    entry = told(write_report(a_remediation(a_session(), terminate=1, reconnections=pools)))
+    entry = told(
+        write_report(a_remediation(a_session(), terminate=1, reconnections=pools), statement)
+    )
 
     assert entry.reopened == (Reopened("shop", "checkout", 40, 38),)
 
@@ -333,7 +336,7 @@ def test_a_failure_s_record_has_one_place_however_often_it_is_delivered() -> Non
 @settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
 @given(any_runs())
 def test_whatever_a_run_comes_to_has_a_small_entry(run: Run) -> None:
-    report = json.loads(json.dumps(write_report(run)))
+    report = json.loads(json.dumps(write_report(run, statement)))
 
     entry = told(report)
 

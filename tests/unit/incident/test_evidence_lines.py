@@ -15,6 +15,7 @@ import duckdb
 import pytest
 from hypothesis import given
 
+from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.core.database.session import SessionState
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.incident.delivery import ReportDelivery
@@ -45,7 +46,7 @@ Query = Callable[[str], list[tuple[Any, ...]]]
 
 
 def a_delivery(run: Run, request_id: str = "6fb81a4e") -> ReportDelivery:
-    report = json.loads(json.dumps(write_report(run)))
+    report = json.loads(json.dumps(write_report(run, statement)))
     return ReportDelivery(
         request_id=request_id,
         function_arn="arn:aws:lambda:eu-central-1:123456789012:function:responder",

@@ -3,8 +3,8 @@
 import pytest
 
 from connection_guard.adapters.postgresql.grants import missing_grants, shortcomings
-from connection_guard.core.database.snapshot import Capacity, Privileges
-from tests.support.builders import a_measurement
+from connection_guard.core.database.snapshot import Privileges
+from tests.support.builders import a_capacity, a_measurement
 
 
 def privileges(
@@ -27,9 +27,8 @@ def test_a_missing_privilege_comes_with_its_grant(
     assert missing_grants(a_measurement(privileges=held)) == grants
 
 
-SHUT = "the second door is shut on a full database: "
-RESERVE = f"{SHUT}set reserved_connections to 2 or more in the parameter group, and reboot."
-MAY_USE_IT = f'{SHUT}GRANT pg_use_reserved_connections TO "connection_guard";'
+RESERVE = "set reserved_connections to 2 or more in the parameter group, and reboot."
+MAY_USE_IT = 'GRANT pg_use_reserved_connections TO "connection_guard";'
 
 
 @pytest.mark.parametrize(
@@ -42,10 +41,10 @@ MAY_USE_IT = f'{SHUT}GRANT pg_use_reserved_connections TO "connection_guard";'
         (0, None, ()),
     ],
 )
-def test_a_second_door_that_would_be_shut_in_the_outage_is_told_before(
+def test_a_second_door_that_would_be_shut_in_the_outage_is_reported_before(
     reserve: int, may_use_it: bool | None, said: tuple[str, ...]
 ) -> None:
     measurement = a_measurement(
-        capacity=Capacity(100, 3, reserve), privileges=privileges(reserve=may_use_it)
+        capacity=a_capacity(reserved=reserve), privileges=privileges(reserve=may_use_it)
     )
     assert shortcomings(measurement) == said

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.report.evidence import pack_evidence, unpack_evidence
@@ -147,7 +148,7 @@ def test_it_never_takes_more_room_than_it_is_given(run: Run, most_bytes: int) ->
 
 
 def test_a_run_that_saw_no_sessions_has_no_evidence() -> None:
-    assert write_report(a_run(Kind.LOCKED_OUT))["evidence"] is None
+    assert write_report(a_run(Kind.LOCKED_OUT), statement)["evidence"] is None
 
 
 def test_another_format_is_refused() -> None:

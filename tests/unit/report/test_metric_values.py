@@ -6,19 +6,15 @@ from typing import Any
 import pytest
 
 from connection_guard.adapters.aws.metric_log import publish
+from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import DoorAttempt, DoorName
 from connection_guard.core.database.session import SessionState
-from connection_guard.core.database.snapshot import (
-    Capacity,
-    ConnectionLimit,
-    LimitOwner,
-    Privileges,
-)
+from connection_guard.core.database.snapshot import Privileges
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.metric_names import Metric
 from connection_guard.core.report.metric_values import metrics_of
-from tests.support.builders import a_measurement, a_session
+from tests.support.builders import a_capacity, a_measurement, a_session
 from tests.support.runs import a_remediation, a_run
 
 SHUT_PROXY = DoorAttempt(DoorName.PROXY, False, 1, 2.0, "timed out")
@@ -28,7 +24,7 @@ OPEN_DIRECT = DoorAttempt(DoorName.DIRECT, False, 3, 0.2, None)
 def test_a_heartbeat_tells_how_full_the_database_is() -> None:
     measurement = a_measurement(
         used=30,
-        capacity=Capacity(79, 3, 0, 2, 4),
+        capacity=a_capacity(79, rds_superuser=2, rds=4),
         states={"idle": 20, "active": 8, "hidden": 2},
         limits=(
             ConnectionLimit(LimitOwner.ROLE, "app", 20, 15),
@@ -109,7 +105,7 @@ def test_each_run_is_one_document_for_cloudwatch(
     states = {"idle in transaction": 5}
     measurement = a_measurement(
         used=12,
-        capacity=Capacity(103, 3),
+        capacity=a_capacity(103),
         states=states,
         limits=(ConnectionLimit(LimitOwner.DATABASE, "shop", 10, 9),),
     )

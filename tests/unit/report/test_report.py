@@ -13,14 +13,16 @@ import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
+from connection_guard.adapters.postgresql.remedies import statement
+from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import DoorAttempt, DoorName
 from connection_guard.core.database.session import Pool, Session, SessionState
-from connection_guard.core.database.snapshot import ConnectionLimit, LimitOwner, Snapshot
+from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.outcome import Reconnection, Result
 from connection_guard.core.decision.plan import Plan, Restraint, Verdict
 from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.deployment.alarm import AlarmState
-from connection_guard.core.diagnosis import diagnose
+from connection_guard.core.diagnosis.diagnose import diagnose
 from connection_guard.core.policy import Action
 from connection_guard.core.report.evidence import unpack_evidence
 from connection_guard.core.report.kind import Kind
@@ -40,7 +42,7 @@ def written(run: Run) -> dict[str, Any]:
     """The report as its readers get it, as the schema says, and within its bytes however it is
     spelled.
     """
-    report = write_report(run)
+    report = write_report(run, statement)
     text = json.dumps(report, allow_nan=False)
     assert len(text) <= 200_000
     assert len(json.dumps(report, ensure_ascii=False).encode()) <= 200_000

@@ -1,7 +1,8 @@
 """What the guard's role must be granted before anything it sees can be trusted."""
 
+from connection_guard.adapters.postgresql.names import identifier
+from connection_guard.adapters.postgresql.reservations import RESERVED_CONNECTIONS
 from connection_guard.core.database.snapshot import Measurement
-from connection_guard.core.words import identifier
 
 
 def missing_grants(measurement: Measurement) -> tuple[str, ...]:
@@ -34,8 +35,8 @@ def shortcomings(measurement: Measurement) -> tuple[str, ...]:
     mends = []
     if not may_use_reserve:
         mends.append(_grant("pg_use_reserved_connections", measurement.role))
-    if measurement.capacity.reserved_connections == 0:
-        mends.append("set reserved_connections to 2 or more in the parameter group, and reboot.")
+    if measurement.capacity.reservations[RESERVED_CONNECTIONS] == 0:
+        mends.append(f"set {RESERVED_CONNECTIONS} to 2 or more in the parameter group, and reboot.")
     return tuple(mends)
 
 

@@ -27,7 +27,7 @@ from psycopg2.extensions import (
     register_type,
 )
 
-from connection_guard.configuration.policy.values import LONGEST_NAME
+from connection_guard.adapters.postgresql.names import LONGEST_NAME
 from connection_guard.core.database.door import Door
 from connection_guard.errors import (
     ConnectionLostError,

@@ -9,30 +9,25 @@ from typing import Any
 from connection_guard.adapters.postgresql.guard_session import GuardSession, execute
 from connection_guard.adapters.postgresql.locks import Hold, Wait, blockers
 from connection_guard.adapters.postgresql.masking import is_listen, mask_query
+from connection_guard.adapters.postgresql.reservations import capacity_of
+from connection_guard.adapters.postgresql.roles import AMAZON_ROLES, PROXY_MONITOR
+from connection_guard.adapters.postgresql.statements import last_use
+from connection_guard.adapters.postgresql.states import STATES
 from connection_guard.adapters.postgresql.turn import MEMORY
+from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import Door
-from connection_guard.core.database.session import Session, SessionState
+from connection_guard.core.database.session import Session
 from connection_guard.core.database.snapshot import (
-    Capacity,
-    ConnectionLimit,
-    LimitOwner,
     LoginStatistics,
     Measurement,
     Privileges,
     Server,
     Snapshot,
 )
-from connection_guard.core.decision.judge import AMAZON_ROLES
-
-PROXY_MONITOR = "rdsproxyadmin"
 
 # Longer than a run (55 s) and the pause before the next one: whoever is alive has used its seat
 # since.
 SEAT_IS_STALE_AFTER = timedelta(minutes=3)
-
-# A state that a later PostgreSQL may bring cannot be told, like one that is hidden: such a session
-# is spared.
-KNOWN_STATES = frozenset(SessionState)
 
 
 def measure(
@@ -58,16 +53,13 @@ def measure(
             uses_reserved_connections=row.uses_reserved_connections,
             is_paused=row.is_paused,
         ),
-        capacity=Capacity(
-            max_connections=row.max_connections,
-            superuser_reserved_connections=row.superuser_reserved_connections,
-            reserved_connections=row.reserved_connections,
-            rds_superuser_reserved_connections=row.rds_superuser_reserved_connections,
-            rds_reserved_connections=row.rds_reserved_connections,
-        ),
+        capacity=capacity_of(row),
         used=row.sessions + row.logins_in_progress,
         logins_in_progress=row.logins_in_progress,
-        sessions_by_state=json.loads(row.sessions_by_state),
+        sessions_by_state={
+            STATES.get(literal, literal): sessions
+            for literal, sessions in json.loads(row.sessions_by_state).items()
+        },
         oldest_idle_in_transaction=timedelta(seconds=row.oldest_idle_in_transaction_seconds),
         limits=tuple(
             ConnectionLimit(LimitOwner(owner), name, limit, used)
@@ -120,6 +112,7 @@ def take_snapshot(
     clients = [row for row in rows if row.backend_type == "client backend"]
     texts = {row.query for row in clients}
     masked = {text: mask_query(text) for text in texts}
+    last_uses = {text: last_use(text) for text in set(masked.values())}
     listening = {text for text in texts if is_listen(text)}
     return Snapshot(
         measurement=measurement,
@@ -133,7 +126,9 @@ def take_snapshot(
                 database=row.database,
                 application_name=row.application_name,
                 client_address=row.client_address,
-                state=SessionState(row.state) if row.state in KNOWN_STATES else None,
+                # A later PostgreSQL may have states that are not known here. Such a session is
+                # spared, like one whose state is hidden.
+                state=STATES.get(row.state),
                 state_change=row.state_change,
                 transaction_start=row.xact_start,
                 query_start=row.query_start,
@@ -146,6 +141,8 @@ def take_snapshot(
                 is_owned_by_proxy=row.client_address in proxy_addresses
                 and row.role not in AMAZON_ROLES,
                 blocked_by=blocked_by.get(row.pid, ()),
+                is_owned_by_amazon=row.role in AMAZON_ROLES,
+                last_use=last_uses[masked[row.query]],
             )
             for row in clients
         ),

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from connection_guard.adapters.postgresql.guard_session import GuardSession, execute
+from connection_guard.adapters.postgresql.roles import AMAZON_ROLES
+from connection_guard.adapters.postgresql.states import LITERALS
 from connection_guard.core.database.snapshot import Server
 from connection_guard.core.decision.outcome import Outcome, Result
 from connection_guard.core.decision.plan import Verdict
@@ -142,9 +144,10 @@ def _signal(
             "pids": [each.pid for each in sessions],
             "backend_starts": [each.backend_start for each in sessions],
             "role_ids": [each.role_id for each in sessions],
-            "states": [str(each.state) for each in sessions],
+            "states": [each.state and LITERALS[each.state] for each in sessions],
             "state_changes": [each.state_change for each in sessions],
             "guard_roles": list(guard_roles),
+            "amazon_roles": list(AMAZON_ROLES),
             "server_started_at": server.started_at,
         },
         deadline + SECONDS_OF_GRACE,

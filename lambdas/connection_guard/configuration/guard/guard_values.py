@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 from botocore.loaders import Loader
 from botocore.regions import EndpointResolver
 
+from connection_guard.adapters.postgresql.names import LONGEST_NAME
+from connection_guard.adapters.postgresql.roles import AMAZON_ROLES
 from connection_guard.configuration.policy import values
-from connection_guard.configuration.policy.values import LONGEST_NAME, MistakeError, Reader, shown
-from connection_guard.core.decision.judge import AMAZON_ROLES
+from connection_guard.configuration.policy.values import MistakeError, Reader, shown
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from ipaddress import IPv4Network, IPv6Network
 from itertools import product
 from math import ceil
 
+from connection_guard.adapters.postgresql.roles import AMAZON_ROLES
 from connection_guard.configuration.policy.values import BRACKETS
 from connection_guard.core.database.session import SessionState
-from connection_guard.core.decision.judge import AMAZON_ROLES
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
 
 LONGEST_PAUSES = timedelta(

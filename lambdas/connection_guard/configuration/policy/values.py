@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from json import dumps
 from typing import TypeVar
 
+from connection_guard.adapters.postgresql.names import BEYOND_PRINTABLE_ASCII, LONGEST_NAME
 from connection_guard.core.database.session import SessionState
 from connection_guard.core.decision.judge import NEVER_VICTIMS
 
@@ -17,8 +18,6 @@ T = TypeVar("T")
 Reader = Callable[[object], T]
 
 VICTIM_STATES = tuple(state for state in SessionState if state not in NEVER_VICTIMS)
-# Bytes: PostgreSQL cuts what is longer (PostgreSQL manual, identifiers and application_name).
-LONGEST_NAME = 63
 
 
 class MistakeError(Exception):
@@ -123,7 +122,7 @@ def application_glob(value: object) -> str:
     application_name).
     """
     written = glob(value)
-    stored = _BEYOND_PRINTABLE_ASCII.sub("*", BRACKETS.sub(_any_text_if_beyond_ascii, written))
+    stored = BEYOND_PRINTABLE_ASCII.sub("*", BRACKETS.sub(_any_text_if_beyond_ascii, written))
     if stored != written:
         raise MistakeError(
             f"{shown(value)} is not plain ASCII, and PostgreSQL stores other characters of an "
@@ -134,12 +133,11 @@ def application_glob(value: object) -> str:
     return written
 
 
-_BEYOND_PRINTABLE_ASCII = re.compile("[^ -~]+")
 _STARS = re.compile(r"\*+")
 
 
 def _any_text_if_beyond_ascii(brackets: re.Match[str]) -> str:
-    return "*" if _BEYOND_PRINTABLE_ASCII.search(brackets[0]) else brackets[0]
+    return "*" if BEYOND_PRINTABLE_ASCII.search(brackets[0]) else brackets[0]
 
 
 def network(value: object) -> IPv4Network | IPv6Network:

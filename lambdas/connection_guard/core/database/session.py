@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class SessionState(StrEnum):
-    """PostgreSQL's own literals (PostgreSQL manual, pg_stat_activity.state)."""
+    """What a session is doing, in the words of policies, reports and metrics."""
 
     ACTIVE = "active"
     IDLE = "idle"
@@ -36,6 +36,20 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class LastUse:
+    """What the last statements of a session show of its use.
+
+    `only_opened`: the session has done no work since it was opened. `given_back`: its pool has it,
+    unused or reset. `says_nothing`: any application sends such statements, so that they do not show
+    what this one does.
+    """
+
+    only_opened: bool = False
+    given_back: bool = False
+    says_nothing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """A client backend. All times are the database's own.
 
@@ -44,6 +58,9 @@ class Session:
     while the session lives on. `client_address` is empty on a Unix socket. `query` is masked.
     `blocked_by` names the pids whose locks, or whose earlier place in a lock's queue, this session
     waits for.
+
+    `is_owned_by_amazon` marks the sessions of the roles that belong to the service itself. Evidence
+    holds neither that nor `last_use`: a session that is read from it has the defaults.
     """
 
     pid: int
@@ -65,6 +82,8 @@ class Session:
     holds_advisory_lock: bool
     is_owned_by_proxy: bool
     blocked_by: tuple[int, ...]
+    is_owned_by_amazon: bool = False
+    last_use: LastUse = LastUse()
 
     @property
     def identity(self) -> Identity:

@@ -5,59 +5,9 @@ Snapshot, one more).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from functools import cached_property
 
+from connection_guard.core.database.capacity import Capacity, ConnectionLimit
 from connection_guard.core.database.session import Session
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """max_connections and every reservation that keeps applications from it, each as the server
-    knows it.
-
-    The two `rds_` figures exist on Amazon RDS alone, `reserved_connections` from PostgreSQL 16 on;
-    0 where unknown.
-    """
-
-    max_connections: int
-    superuser_reserved_connections: int
-    reserved_connections: int = 0
-    rds_superuser_reserved_connections: int = 0
-    rds_reserved_connections: int = 0
-
-    @property
-    def usable(self) -> int:
-        """The connections that applications can really get."""
-        reserved = (
-            self.superuser_reserved_connections
-            + self.reserved_connections
-            + self.rds_superuser_reserved_connections
-            + self.rds_reserved_connections
-        )
-        return max(self.max_connections - reserved, 1)
-
-
-class LimitOwner(StrEnum):
-    """What a CONNECTION LIMIT was set on (PostgreSQL manual, ALTER ROLE and ALTER DATABASE)."""
-
-    ROLE = "role"
-    DATABASE = "database"
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimit:
-    """A role's or a database's own CONNECTION LIMIT and how many sessions count against it."""
-
-    owner: LimitOwner
-    name: str
-    limit: int
-    used: int
-
-    @property
-    def utilisation(self) -> float:
-        """Percent of the limit in use; a limit of 0 admits nobody and counts as full."""
-        return 100 * self.used / self.limit if self.limit else 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +91,7 @@ class Measurement:
         return max(100 * used / self.capacity.usable, 100.0 if self.refused_a_login else 0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A measurement and every client backend, both from the database's own clock; `taken_at` is the
     sessions' clock.
@@ -162,12 +112,3 @@ class Snapshot:
     def utilisation(self) -> float:
         """Percent of the usable connections in use."""
         return self.measurement.utilisation_by(self.used)
-
-    @cached_property
-    def blocks(self) -> Mapping[int, tuple[int, ...]]:
-        """The pids that each blocking session blocks directly."""
-        blocked: dict[int, list[int]] = {}
-        for session in self.sessions:
-            for blocker in session.blocked_by:
-                blocked.setdefault(blocker, []).append(session.pid)
-        return {pid: tuple(waiting) for pid, waiting in blocked.items()}

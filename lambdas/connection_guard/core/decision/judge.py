@@ -11,8 +11,6 @@ from connection_guard.core.decision.plan import PROTECTED, Verdict
 from connection_guard.core.decision.reason import Figure, Reason, ReasonCode
 from connection_guard.core.policy import Action, Policy, Protection, Rule, Tier
 
-# Amazon's own roles: RDS's agent, RDS Proxy's monitor, and replication.
-AMAZON_ROLES = frozenset({"rdsadmin", "rdsproxyadmin", "rdsrepladmin"})
 NEVER_VICTIMS = frozenset({None, SessionState.STARTING, SessionState.DISABLED})
 
 BUILT_IN = "built in"
@@ -51,7 +49,7 @@ def spared(session: Session, rule: str, code: ReasonCode) -> Verdict:
 def _never_a_victim(session: Session, guard_roles: Collection[str]) -> ReasonCode | None:
     if session.role in guard_roles:
         return ReasonCode.GUARDS_OWN
-    if session.role in AMAZON_ROLES:
+    if session.is_owned_by_amazon:
         return ReasonCode.AMAZONS_OWN
     if session.is_superuser:
         return ReasonCode.SUPERUSERS

@@ -1,6 +1,5 @@
 """What became of the sessions that a plan chose, and of the pools they belonged to."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,18 +14,6 @@ from connection_guard.core.decision.plan import Verdict
 # nothing. That two of two came back says little.
 REOPENED_PERCENT = 50
 FEWEST_TERMINATED = 3
-
-# The last statement of a session that has only been opened: none, a setting, a test of the
-# connection, or a driver's question about types. What ends in COMMIT or ROLLBACK has worked, and so
-# has what was reset (RESET ALL, DISCARD ALL).
-_OPENED_TO_KEEP = re.compile(
-    r"""\s* (?: $
-        | (?: SET | SHOW ) \b
-        | SELECT \s+ (?: \? ;? \s* $ | (?: pg_catalog \. )? (?: version | set_config | current_ ) )
-        | (?: SELECT | WITH ) \b .* \b pg_(?: type | catalog | namespace | range ) \b
-    )""",
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
-)
 
 
 class Result(StrEnum):
@@ -115,7 +102,7 @@ def reconnections(
         for session in after.sessions
         if session.backend_start > before.taken_at
         and session.state is SessionState.IDLE
-        and _OPENED_TO_KEEP.match(_last_statement(session.query))
+        and session.last_use.only_opened
     )
     return tuple(
         Reconnection(pool, terminated, opened[pool]) for pool, terminated in lost.most_common()
@@ -144,10 +131,6 @@ def vanished(
         and before.taken_at - session.backend_start > settled_after
     )
     return tuple(Vanished(pool, terminated[pool], count) for pool, count in gone.most_common())
-
-
-def _last_statement(masked_text: str) -> str:
-    return masked_text.rstrip("; ").rpartition(";")[2]
 
 
 def reopening_applications(

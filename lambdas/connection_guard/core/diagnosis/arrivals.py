@@ -1,24 +1,25 @@
-"""Sessions that were opened just now: all at once, or one for each use."""
+"""Detects sessions that were opened just now: all at once, or one for each use."""
 
 from collections.abc import Iterator
 
 from connection_guard.core.database.session import SessionState
-from connection_guard.core.diagnosis.application import application_of, clients, quoted, shown
+from connection_guard.core.diagnosis.application import application_of, clients
 from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS, Case, Cause, Diagnosis
-from connection_guard.core.words import spelled
+from connection_guard.core.diagnosis.remedy import Remedy, RemedyKind
+from connection_guard.core.words import quoted, shown, spelled
 
-# A pool that renews its sessions every 30 min (HikariCP's maxLifetime) renews 7 % of them in a
-# storm's two minutes: a third of the usable connections opened within that time is no renewal.
+# A pool that renews its sessions every 30 min (HikariCP's maxLifetime) renews 7 % of them within a
+# storm's two minutes. A third of the usable connections within that time is no renewal.
 STORM_PERCENT = 33
-# As many logins per minute as there are usable connections: each slot is given away anew every
-# minute. Pools, which keep theirs for half an hour, are far from it. On a tiny database, one per
-# second.
+# Churn is as many logins per minute as there are usable connections: each slot gets a new session
+# every minute. Pools, which keep their sessions for half an hour, are far below that. On a tiny
+# database it is one login per second.
 FEWEST_LOGINS = 60
 
 
 def storm(case: Case) -> Iterator[Diagnosis]:
-    """A large share of the usable connections was opened just now, and not because there is that
-    much to do.
+    """Yield a diagnosis where a large share of the usable connections was opened just now and is
+    not at work.
     """
     fresh = [
         session
@@ -33,7 +34,8 @@ def storm(case: Case) -> Iterator[Diagnosis]:
     own, openers = application.sessions, clients(application.addresses)
     if own < 2 * application.addresses:
         advice = (
-            f"Put RDS Proxy before {application}: {openers} opened {own} sessions, about one each"
+            f"Put RDS Proxy in front of the database for {application}: {openers} opened {own} "
+            "sessions, about one each"
         )
     else:
         advice = (
@@ -52,7 +54,7 @@ def storm(case: Case) -> Iterator[Diagnosis]:
 
 
 def churn(case: Case) -> Iterator[Diagnosis]:
-    """Clients log in for each use: far more logins per minute than sessions that stay."""
+    """Yield a diagnosis where clients log in for each use: far more log in than stay."""
     if case.logins is None:
         return
     logins = case.logins
@@ -67,8 +69,8 @@ def churn(case: Case) -> Iterator[Diagnosis]:
     }
     fresh = [session for session in case.sessions if case.is_fresh(session)]
     advice = (
-        "keep its sessions in a pool, or put RDS Proxy before it: each login costs a new server "
-        "process"
+        "keep its sessions in a pool, or put RDS Proxy in front of the database: each login "
+        "costs a new server process"
     )
     if not fresh:
         database, count = max(logins.by_database.items(), key=lambda item: item[1], default=("", 0))
@@ -83,7 +85,11 @@ def churn(case: Case) -> Iterator[Diagnosis]:
             None,
             f"{rate:,} logins per minute{where}, and none of these sessions stays",
             {**figures, "database": shown(database)},
-            f"Find who logs in for each use (log_connections shows it); {advice}",
+            (
+                "Find which application logs in for each use (",
+                Remedy(RemedyKind.LOG_LOGINS),
+                f" shows it); {advice}",
+            ),
         )
         return
     application = application_of(fresh)

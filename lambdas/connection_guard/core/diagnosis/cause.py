@@ -1,4 +1,4 @@
-"""What a diagnosis consists of, and what it goes by."""
+"""The facts that a diagnosis is made from, and what it consists of."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from connection_guard.core.database.session import Pool, Session, SessionState
 from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.database.trend import Logins
 from connection_guard.core.decision.outcome import Reconnection, Vanished
+from connection_guard.core.diagnosis.remedy import Advice
 
-# Below this share of the usable connections there is no shortage to explain. It is also what all
-# pools together are sized to: below the warning at 75 % that keeps room for deploys, jobs and
-# people.
+# Below this share of the usable connections there is no shortage to explain. All pools together are
+# sized to it, too: that is below the warning at 75 % and keeps room for deploys, jobs and people.
 COMFORTABLE_PERCENT = 60
-# Curing less than a tenth of the usable connections does not bring a full database below its
+# A remedy for less than a tenth of the usable connections does not bring a full database below its
 # critical alarm at 90 %.
 CONSIDERABLE_PERCENT = 10
 # On a tiny database a tenth is one session; fewer than three are a coincidence.
@@ -27,18 +27,18 @@ Figures = dict[str, str | int | float]
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisTimes:
-    """How long things last that tell one cause from another."""
+    """The durations that distinguish one cause from another."""
 
-    # A lull in the traffic leaves sessions unused for a minute or two; after five nobody is about
-    # to come back.
+    # A lull in the traffic leaves sessions unused for a minute or two. After five minutes no client
+    # is about to come back.
     unused_for: timedelta = timedelta(minutes=5)
-    # A pool that lends in turn goes through all of its sessions within minutes, even in light
-    # traffic. What fell out of use over more than this, bit by bit, was lost while the application
+    # A pool that lends its sessions in turn uses all of them within minutes, even in light traffic.
+    # Sessions that fell out of use one by one over a longer time were lost while the application
     # ran.
     leak_grows_over: timedelta = timedelta(minutes=5)
     storm_window: timedelta = timedelta(minutes=2)
     # No statement, network round trip or retry leaves a transaction idle for a whole minute: the
-    # client has forgotten it, or waits for something else meanwhile.
+    # client has forgotten the transaction, or is waiting for something else.
     idle_in_transaction_for: timedelta = timedelta(minutes=1)
 
 
@@ -46,8 +46,8 @@ TIMES = DiagnosisTimes()
 
 
 class Cause(StrEnum):
-    """What exhausts a database's connections; the last two are not causes, and say what is nearest
-    to one.
+    """What exhausts a database's connections. The last two are no causes: they are the facts
+    nearest to one.
     """
 
     LOGINS_IN_PROGRESS = "logins in progress"
@@ -66,8 +66,8 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One cause: how many sessions it explains, since when (None where not known), who in figures,
-    and what to change.
+    """One cause: how many sessions it explains, since when (None where that is not known), the
+    figures that show it, and what to change.
 
     `evidence` holds strings and numbers under names that a reader understands.
     """
@@ -77,12 +77,12 @@ class Diagnosis:
     since: datetime | None
     summary: str
     evidence: Mapping[str, str | int | float]
-    advice: str
+    advice: Advice
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is diagnosed: a snapshot, and what a run knows beside it (see `diagnose`)."""
+    """The snapshot to be diagnosed, and what else a run knows (see `diagnose`)."""
 
     snapshot: Snapshot
     times: DiagnosisTimes = TIMES
@@ -96,13 +96,13 @@ class Case:
 
     @cached_property
     def sessions(self) -> tuple[Session, ...]:
-        """The sessions without the guard's own, which are neither load nor anybody's mistake."""
+        """The sessions without the guard's own, which are neither load nor a mistake."""
         own = {self.snapshot.measurement.role, *self.guard_roles}
         return tuple(session for session in self.snapshot.sessions if session.role not in own)
 
     @property
     def at(self) -> datetime:
-        """When the sessions were looked at."""
+        """The time of the snapshot."""
         return self.snapshot.taken_at
 
     @property
@@ -112,16 +112,16 @@ class Case:
 
     @property
     def considerable(self) -> int:
-        """The fewest sessions whose loss would be felt."""
+        """The fewest sessions that it matters to explain."""
         return max(ceil(self.usable * CONSIDERABLE_PERCENT / 100), FEWEST_SESSIONS)
 
     def is_fresh(self, session: Session) -> bool:
-        """Whether it was opened just now."""
+        """Return whether the session was opened just now."""
         return self.at - session.backend_start <= self.times.storm_window
 
     def is_unused(self, session: Session) -> bool:
-        """Whether it is idle for nothing: a listener and the holder of an advisory lock serve their
-        purpose so.
+        """Return whether the session is idle to no purpose. A listener and the holder of an
+        advisory lock serve theirs by being idle.
         """
         is_free = (
             session.state is SessionState.IDLE

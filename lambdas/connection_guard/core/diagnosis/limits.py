@@ -1,21 +1,26 @@
-"""Slots that no session shows, and limits below the server's own."""
+"""Detects slots that no session shows, and limits below the server's own."""
 
 from collections.abc import Iterator
 
+from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.session import SessionState
-from connection_guard.core.database.snapshot import ConnectionLimit
-from connection_guard.core.diagnosis.application import quoted, shown
 from connection_guard.core.diagnosis.cause import Case, Cause, Diagnosis, idle
-from connection_guard.core.words import identifier
+from connection_guard.core.diagnosis.remedy import Advice, Remedy, RemedyKind
+from connection_guard.core.words import quoted, shown
 
-# A database with a role for each tenant can have hundreds of limits reached; the largest tell the
-# story.
+# A database with a role for each tenant can have hundreds of limits reached; the largest are enough
+# to act on.
 MOST_LIMITS = 3
+
+_RAISES = {
+    LimitOwner.ROLE: RemedyKind.LIMIT_ROLE,
+    LimitOwner.DATABASE: RemedyKind.LIMIT_DATABASE,
+}
 
 
 def logins_in_progress(case: Case) -> Iterator[Diagnosis]:
-    """Clients that connect and do not log in: a considerable part of the slots, or so many that
-    logins are refused.
+    """Yield a diagnosis where clients connect and do not log in: a considerable part of the slots,
+    or so many that logins are refused.
     """
     measurement, used = case.snapshot.measurement, case.snapshot.used
     starting = sum(session.state is SessionState.STARTING for session in case.sessions)
@@ -24,12 +29,12 @@ def logins_in_progress(case: Case) -> Iterator[Diagnosis]:
     if logins < case.considerable and not is_refusing:
         return
     summary = (
-        f"{logins} of {case.usable} slots are held by clients that have connected and not logged in"
+        f"{logins} of {case.usable} slots are held by clients that have connected but not logged in"
     )
     if is_refusing:
         summary += (
-            f"; a login was refused while {used} are in use, so more must be connected that say "
-            "nothing"
+            f"; a login was refused while only {used} are in use, so more clients must be "
+            "connected without logging in"
         )
     yield Diagnosis(
         Cause.LOGINS_IN_PROGRESS,
@@ -37,15 +42,18 @@ def logins_in_progress(case: Case) -> Iterator[Diagnosis]:
         None,
         summary,
         {"logins in progress": logins, "slots in use": used, "usable": case.usable},
-        "Find who connects and does not log in (a health check, a scanner, clients that stall; "
-        "log_connections shows their addresses), and lower authentication_timeout, 60 s by "
-        "default, after which PostgreSQL closes them",
+        (
+            "Find the clients that connect and do not log in (a health check or a scanner; ",
+            Remedy(RemedyKind.LOG_LOGINS),
+            " shows their addresses), and ",
+            Remedy(RemedyKind.SHORTEN_LOGINS),
+        ),
     )
 
 
 def reached_limits(case: Case) -> Iterator[Diagnosis]:
-    """A role or database that uses up its own CONNECTION LIMIT. A limit of 0 is somebody's decision
-    to shut it out.
+    """Yield a diagnosis for each role or database that uses up its own limit, the largest first. A
+    limit of 0 is a decision to shut it out.
     """
     reached = [limit for limit in case.snapshot.measurement.limits if 0 < limit.limit <= limit.used]
     free = max(case.usable - case.snapshot.used, 0)
@@ -61,8 +69,8 @@ def reached_limits(case: Case) -> Iterator[Diagnosis]:
             Cause.ROLE_OR_DATABASE_LIMIT,
             len(sessions),
             None,
-            f"{whose} uses {limit.used} of its CONNECTION LIMIT {limit.limit}: its next client is "
-            f"refused (too many connections for {whose}) while {free} slots are free",
+            f"{whose} uses {limit.used} of its connection limit of {limit.limit}: its next client "
+            f"is refused (too many connections for {whose}) while {free} slots are free",
             {
                 limit.owner.value: shown(limit.name),
                 "limit": limit.limit,
@@ -74,14 +82,14 @@ def reached_limits(case: Case) -> Iterator[Diagnosis]:
         )
 
 
-def _advice(limit: ConnectionLimit, idle_sessions: int, free: int) -> str:
-    owner = f"{limit.owner.upper()} {identifier(limit.name)}"
-    sizes = f"Size the pools that use {owner} to fewer than {limit.limit} together"
+def _advice(limit: ConnectionLimit, idle_sessions: int, free: int) -> Advice:
+    sizes = (
+        f"Size the pools that use {limit.owner} {quoted(limit.name)} to fewer than {limit.limit} "
+        "together"
+    )
     if 2 * idle_sessions > limit.used:
         return f"{sizes}: {idle_sessions} of its sessions are idle"
     if free < 2:
-        return f"{sizes}: no slots are free to raise it"
-    return (
-        f"ALTER {owner} CONNECTION LIMIT {limit.limit + free // 2} gives it half of the {free} "
-        "free slots"
-    )
+        return f"{sizes}: no slots are free to raise its limit"
+    raised = Remedy(_RAISES[limit.owner], limit.name, limit.limit + free // 2)
+    return raised, f" gives it half of the {free} free slots"

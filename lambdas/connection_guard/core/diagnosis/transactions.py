@@ -1,4 +1,4 @@
-"""Sessions that wait for locks, and transactions that were left open."""
+"""Detects sessions that wait for locks, and transactions that were left open."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -6,20 +6,18 @@ from collections.abc import Iterable, Iterator
 from connection_guard.core.database.session import IN_TRANSACTION_STATES, Session, SessionState
 from connection_guard.core.diagnosis.application import (
     application_of,
-    end_idle_transactions,
     most_common_query,
     oldest_state_change,
-    quoted,
     share_of,
-    shown,
 )
 from connection_guard.core.diagnosis.cause import Case, Cause, Diagnosis
-from connection_guard.core.words import spelled
+from connection_guard.core.diagnosis.remedy import Advice, Remedy, RemedyKind
+from connection_guard.core.words import quoted, shown, spelled
 
 
 def blocking_chain(case: Case) -> Iterator[Diagnosis]:
-    """A considerable part of the sessions waits, directly or behind others, for locks that a few
-    roots hold.
+    """Yield a diagnosis where a considerable part of the sessions waits, directly or behind others,
+    for locks that a few roots hold.
     """
     root_of = _root_of_each_waiter(case.sessions)
     if len(root_of) < case.considerable:
@@ -46,8 +44,8 @@ def blocking_chain(case: Case) -> Iterator[Diagnosis]:
 
 
 def forgotten_transactions(case: Case) -> Iterator[Diagnosis]:
-    """A role's transactions that were left open, where they and those that wait for them are a
-    considerable part.
+    """Yield a diagnosis for each role whose open transactions, with the sessions that wait for
+    them, are a considerable part.
     """
     held_up_by = Counter(_root_of_each_waiter(case.sessions).values())
     roles: dict[str, list[Session]] = {}
@@ -64,7 +62,7 @@ def forgotten_transactions(case: Case) -> Iterator[Diagnosis]:
             session.state is SessionState.IDLE_IN_TRANSACTION_ABORTED for session in sessions
         )
         whose = f"role {quoted(role)}" if role else "a role that was dropped"
-        timeout = end_idle_transactions(case, role)
+        timeout = _timeout(case, role)
         in_their_way = f"; {held_up} others wait for their locks" if held_up else ""
         yield Diagnosis(
             Cause.IDLE_IN_TRANSACTION,
@@ -74,7 +72,7 @@ def forgotten_transactions(case: Case) -> Iterator[Diagnosis]:
             f"{spelled(oldest)}, {share_of(application, sessions)}{in_their_way}",
             application.evidence
             | {"aborted": aborted, "held up": held_up, "last query": most_common_query(sessions)},
-            f"{timeout} ends them; let {application} commit or roll back before it waits"
+            (timeout, f" ends them; let {application} commit or roll back before it waits")
             if timeout
             else f"Let {application} commit or roll back before it waits",
         )
@@ -92,11 +90,10 @@ def waits_for_lock(session: Session) -> bool:
 
 
 def _root_of_each_waiter(sessions: Iterable[Session]) -> dict[int, int]:
-    """The pid at the head of the queue that each waiting session stands in.
+    """Return the pid at the head of the queue that each waiting session is in.
 
-    Of several blockers the first is followed, so that each session stands in one queue and is
-    counted once. A root that waits itself is part of a cycle: a deadlock that PostgreSQL has yet to
-    detect.
+    Of several blockers the first is followed, so that each session is in one queue and is counted
+    once. A root that waits itself is part of a cycle: a deadlock that the server has yet to detect.
     """
     waits_for = {session.pid: session.blocked_by[0] for session in sessions if session.blocked_by}
     root_of: dict[int, int] = {}
@@ -118,36 +115,35 @@ def _described(case: Case, root: Session | None) -> str:
     return f"{application_of([root])}, {root.state or 'its state hidden'}{transaction}"
 
 
-def _advice_on_root(case: Case, pid: int, root: Session | None, *, is_cycle: bool) -> str:
+def _timeout(case: Case, role: str) -> Remedy | None:
+    """Return the timeout that ends a role's idle transactions, None where it cannot be advised."""
+    if not role or role in case.protected_roles:
+        return None
+    return Remedy(RemedyKind.END_IDLE_TRANSACTIONS, role)
+
+
+def _advice_on_root(case: Case, pid: int, root: Session | None, *, is_cycle: bool) -> Advice:
     if root is None and pid == 0:
-        return (
-            "A prepared transaction holds the locks: find it in pg_prepared_xacts, COMMIT or "
-            "ROLLBACK PREPARED it"
-        )
+        end = Remedy(RemedyKind.END_PREPARED_TRANSACTION)
+        return "A prepared transaction holds the locks: ", end
     if root is None:
-        return (
-            f"Look up pid {pid} in pg_stat_activity: an autovacuum to prevent wraparound is to be "
-            "left to finish"
-        )
+        return (Remedy(RemedyKind.INSPECT_PROCESS, number=pid),)
     application = application_of([root])
     if is_cycle:
         return (
             f"Let the transactions of {application} lock in one order: pid {pid} is in a deadlock"
         )
     if root.state in IN_TRANSACTION_STATES:
-        timeout = end_idle_transactions(case, root.role)
-        next_time = (
-            f"{timeout} the next time"
-            if timeout
-            else f"then let {application} end its transactions"
-        )
-        return f"SELECT pg_terminate_backend({pid}) frees them now, {next_time}"
+        free = Remedy(RemedyKind.TERMINATE_SESSION, number=pid), " frees them now, "
+        if timeout := _timeout(case, root.role):
+            return *free, timeout, " the next time"
+        return *free, f"then let {application} end its transactions"
     if root.state is SessionState.IDLE:
         return (
             f"Let {application} unlock its session-level advisory lock: pid {pid} is idle and "
             "keeps it"
         )
     return (
-        f"SELECT pg_cancel_backend({pid}) frees them now; then do in small transactions: "
-        f"{shown(root.query, 120)}"
+        Remedy(RemedyKind.CANCEL_STATEMENT, number=pid),
+        f" frees them now; then run it in small transactions: {shown(root.query, 120)}",
     )

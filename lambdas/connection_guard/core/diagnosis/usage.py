@@ -1,4 +1,6 @@
-"""Who uses the connections where nothing else explains them, and who stopped."""
+"""Detects genuine load, names the largest user where no cause stands out, and reports sessions that
+ended by themselves.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,14 +13,16 @@ from connection_guard.core.diagnosis.application import (
     most_common_query,
     oldest_state_change,
     share_of,
-    shown,
 )
 from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS, Case, Cause, Diagnosis, idle
 from connection_guard.core.diagnosis.transactions import is_forgotten, waits_for_lock
+from connection_guard.core.words import shown
 
 
 def genuine_load(case: Case) -> Iterator[Diagnosis]:
-    """Most sessions work and few are left over: nothing here is anybody's mistake."""
+    """Yield a diagnosis where most sessions are at work and few are unused: nothing here is a
+    mistake.
+    """
     working = [session for session in case.sessions if _is_working(session)]
     left_over = sum(
         case.is_unused(session) or is_forgotten(case, session) for session in case.sessions
@@ -27,7 +31,7 @@ def genuine_load(case: Case) -> Iterator[Diagnosis]:
         return
     application, query = application_of(working), most_common_query(working)
     wait = Counter(session.wait_event_type or "CPU" for session in working).most_common(1)[0][0]
-    most_common = f", most common is: {shown(query, 120)}" if query else ""
+    most_common = f"; the most common statement is: {shown(query, 120)}" if query else ""
     yield Diagnosis(
         Cause.GENUINE_LOAD,
         len(working),
@@ -36,14 +40,14 @@ def genuine_load(case: Case) -> Iterator[Diagnosis]:
         f"{share_of(application, working)}; {left_over} are unused",
         application.evidence
         | {"unused": left_over, "most common wait": wait, "most common query": query},
-        f"Kill nothing: take a larger instance, or let {application} queue in smaller pools; its "
-        f"sessions wait most for {wait}{most_common}",
+        f"Terminate nothing: use a larger instance, or let {application} queue in smaller pools; "
+        f"its sessions wait most often for {wait}{most_common}",
     )
 
 
 def nearest_fact(case: Case) -> Iterator[Diagnosis]:
-    """Where no cause stands out: who has the most unused sessions, or holds the most where none are
-    unused.
+    """Yield the application with the most unused sessions, or with the most where none are unused:
+    the nearest fact where no cause stands out.
     """
     unused = [session for session in case.sessions if case.is_unused(session)]
     if not case.sessions:
@@ -82,7 +86,7 @@ def nearest_fact(case: Case) -> Iterator[Diagnosis]:
 
 
 def ended_by_themselves(case: Case) -> Iterator[Diagnosis]:
-    """More of an application's sessions are gone than were terminated."""
+    """Yield each application of which more sessions are gone than were terminated."""
     for role, name in dict.fromkeys(
         (each.pool.role, each.pool.application_name) for each in case.vanished
     ):
@@ -102,8 +106,8 @@ def ended_by_themselves(case: Case) -> Iterator[Diagnosis]:
             f"{gone} more of {application} ended by themselves while {terminated} were terminated: "
             "its process may have died",
             application.evidence | {"terminated": terminated, "gone": gone},
-            f"Look whether {application} runs: a process must survive the loss of a session "
-            "(node-postgres ends it unless pool.on('error') is handled)",
+            f"Check that {application} is running: a process must survive the loss of a session "
+            "(under node-postgres it ends unless pool.on('error') is handled)",
         )
 
 

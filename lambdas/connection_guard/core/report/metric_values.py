@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from connection_guard.core.database.capacity import LimitOwner
 from connection_guard.core.database.door import DoorName
 from connection_guard.core.database.session import SessionState
-from connection_guard.core.database.snapshot import LimitOwner, Measurement
+from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.metric_names import Metric

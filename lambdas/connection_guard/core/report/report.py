@@ -5,6 +5,7 @@ from typing import Any
 
 from connection_guard import __version__
 from connection_guard.core.decision.outcome import Result
+from connection_guard.core.diagnosis.remedy import Wording
 from connection_guard.core.report.evidence import pack_evidence
 from connection_guard.core.report.fitting import fitting, sentence, size_of
 from connection_guard.core.report.headline import headline_of
@@ -42,12 +43,12 @@ LIST_BYTES = {
 }
 
 
-def write_report(run: Run) -> dict[str, Any]:
-    """Return the Report of a run, JSON-ready.
+def write_report(run: Run, wording: Wording) -> dict[str, Any]:
+    """Return the Report of a run, JSON-ready; `wording` words the remedies of its diagnoses.
 
     It is at most 200,000 bytes, whichever way its characters beyond ASCII are spelled.
     """
-    rows = _rows(run)
+    rows = _rows(run, wording)
     lists = {name: fitting(rows[name], most_bytes) for name, most_bytes in LIST_BYTES.items()}
     looked, plan = run.round, run.round.plan if run.round else None
     first = looked.before.measurement if looked else run.measurement
@@ -91,7 +92,7 @@ def write_report(run: Run) -> dict[str, Any]:
     return report
 
 
-def _rows(run: Run) -> dict[str, Sequence[Any]]:
+def _rows(run: Run, wording: Wording) -> dict[str, Sequence[Any]]:
     """Return every list of the Report, however long."""
     looked = run.round
     outcomes = looked.outcomes if looked else ()
@@ -114,6 +115,6 @@ def _rows(run: Run) -> dict[str, Sequence[Any]]:
         "spared_of_proxy": spared_rows(looked, is_owned_by_proxy=True) if looked else [],
         "reconnections": reconnection_rows(looked) if looked else [],
         "doors": [door_row(attempt) for attempt in run.doors],
-        "diagnoses": [diagnosis_row(diagnosis) for diagnosis in run.diagnoses],
+        "diagnoses": [diagnosis_row(diagnosis, wording) for diagnosis in run.diagnoses],
         "problems": [sentence(worded(problem)) for problem in run.problems],
     }

@@ -5,19 +5,16 @@ from collections.abc import Mapping
 from heapq import nlargest
 from typing import Any
 
+from connection_guard.core.database.capacity import ConnectionLimit
 from connection_guard.core.database.door import DoorAttempt
 from connection_guard.core.database.session import Session
-from connection_guard.core.database.snapshot import (
-    ConnectionLimit,
-    Measurement,
-    Server,
-    Snapshot,
-)
+from connection_guard.core.database.snapshot import Measurement, Server, Snapshot
 from connection_guard.core.decision.outcome import Reconnection, reopening_applications
 from connection_guard.core.decision.plan import Verdict
 from connection_guard.core.decision.round import Round
 from connection_guard.core.deployment.alarm import AlarmNotification
-from connection_guard.core.diagnosis import Diagnosis
+from connection_guard.core.diagnosis.cause import Diagnosis
+from connection_guard.core.diagnosis.remedy import Wording, worded_advice
 from connection_guard.core.policy import Action
 from connection_guard.core.report.fitting import NAME_BYTES, cut, sentence
 from connection_guard.core.report.run import Run
@@ -87,10 +84,7 @@ def usage_row(measurement: Measurement, snapshot: Snapshot | None = None) -> Row
         "usable": capacity.usable,
         "utilisation": round(seen.utilisation, 1),
         "max_connections": capacity.max_connections,
-        "superuser_reserved_connections": capacity.superuser_reserved_connections,
-        "reserved_connections": capacity.reserved_connections,
-        "rds_superuser_reserved_connections": capacity.rds_superuser_reserved_connections,
-        "rds_reserved_connections": capacity.rds_reserved_connections,
+        **capacity.reservations,
         "logins_in_progress": measurement.logins_in_progress,
         "refused_a_login": measurement.refused_a_login,
         "sessions_by_state": dict(states),
@@ -202,8 +196,8 @@ def door_row(attempt: DoorAttempt) -> Row:
     }
 
 
-def diagnosis_row(diagnosis: Diagnosis) -> Row:
-    """Return a cause with its evidence and advice."""
+def diagnosis_row(diagnosis: Diagnosis, wording: Wording) -> Row:
+    """Return a cause with its evidence and advice, whose remedies `wording` puts into words."""
     figures = list(diagnosis.evidence.items())[:MOST_FIGURES]
     return {
         "cause": diagnosis.cause,
@@ -214,5 +208,5 @@ def diagnosis_row(diagnosis: Diagnosis) -> Row:
             cut(name, NAME_BYTES): cut(figure) if isinstance(figure, str) else figure
             for name, figure in figures
         },
-        "advice": sentence(diagnosis.advice),
+        "advice": sentence(worded_advice(diagnosis.advice, wording)),
     }

@@ -9,6 +9,7 @@
 --   \set states '{idle}'
 --   \set state_changes '{2026-11-20 03:00:00.123456+00}'
 --   \set guard_roles '{connection_guard}'
+--   \set amazon_roles '{rdsadmin}'
 --   \set server_started_at '2026-11-19 03:00:00.123456+00'
 
 SELECT requested.pid,
@@ -22,7 +23,7 @@ LEFT JOIN LATERAL (
                -- NULL where the role was dropped while its sessions live: then it is none of these.
                AND coalesce(NOT roles.rolsuper
                                 AND roles.rolname <> ALL (:'guard_roles'::text[])
-                                AND roles.rolname NOT IN ('rdsadmin', 'rdsproxyadmin', 'rdsrepladmin'),
+                                AND roles.rolname <> ALL (:'amazon_roles'::text[]),
                             true) AS may_be_signalled
     FROM pg_stat_get_activity(requested.pid) AS sessions
     LEFT JOIN pg_roles AS roles ON roles.oid = sessions.usesysid
