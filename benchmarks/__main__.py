@@ -17,8 +17,7 @@ from benchmarks.plan_growth import measure_plan
 from benchmarks.relief_time import measure_relief
 from benchmarks.snapshot_time import measure_snapshot
 from demo.terminal import captured_output
-from doubles.embedded_postgres import EmbeddedPostgresError
-from doubles.postgres_binaries import PostgresBinariesError
+from doubles.local_process import DoubleError
 
 
 class Benchmark(NamedTuple):
@@ -54,7 +53,7 @@ def main() -> int:
         try:
             with captured_output():  # the function's log
                 findings += benchmark.measure(1 if is_short else benchmark.rounds)
-        except (BenchmarkError, EmbeddedPostgresError, PostgresBinariesError) as error:
+        except (BenchmarkError, DoubleError) as error:
             print(error, file=sys.stderr)
             return 1
     print()

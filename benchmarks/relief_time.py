@@ -19,7 +19,8 @@ from connection_guard.core.decision.outcome import Result
 from connection_guard.core.policy import Policy, Tier
 from doubles import postgres_binaries
 from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from tests.support.guarded import GUARD, Guarded, create_guard_role
 
 STALE = FRESH = 1_000

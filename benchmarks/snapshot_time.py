@@ -10,7 +10,8 @@ from connection_guard.adapters.postgresql.guard_session import GuardSession, ope
 from connection_guard.adapters.postgresql.observe import measure, take_snapshot
 from doubles import postgres_binaries
 from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from tests.support.guarded import GUARD, Guarded, create_guard_role
 
 SESSIONS = 1_000

@@ -14,15 +14,16 @@ from typing import Any
 import psycopg2
 
 from clients.forwarder import Forwarder, Forwarders
-from clients.lab_errors import LabError
+from clients.lab_errors import LabError, UnavailableError
 from clients.libraries import SQLALCHEMY, Library
-from clients.pgbouncer import pgbouncer
 from clients.served_application import Answer, Application
 from clients.truth import Findings, Run, Uses, said
 from clients.turned_server import USABLE, Clock
 from connection_guard.configuration.policy.policy_file import parse_policy
 from connection_guard.core.decision.decide import most_sessions_below_target
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.pgbouncer import PgBouncer, PgBouncerError
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from tests.support.builders import a_heartbeat_event, an_alarm_event
 from tests.support.guarded import Guarded, create_guard_role
 
@@ -95,9 +96,21 @@ class Lab:
         return next(self._addresses)
 
     def start_pgbouncer(self, mode: str, pool_size: int) -> int:
-        """A PgBouncer in front of the server, at an address of its own; returns its port."""
+        """Start a PgBouncer in front of the server, at an address of its own, and return its port.
+        Raise UnavailableError where it is not installed.
+        """
         self._bouncer = self._forward(None)
-        return self._stack.enter_context(pgbouncer(self._bouncer.port, mode, pool_size))
+        settings: dict[str, str | int] = {
+            "pool_mode": mode,
+            "default_pool_size": pool_size,
+            "max_client_conn": 500,
+            "ignore_startup_parameters": "extra_float_digits",
+        }
+        try:
+            pooler = PgBouncer(self._bouncer.port, ["shop"], settings)
+        except PgBouncerError as error:
+            raise UnavailableError(str(error)) from error
+        return self._stack.enter_context(pooler).port
 
     def start_behind(self, port: int, name: str, library: Library, *, size: int) -> Application:
         """A process that logs in to a PgBouncer at this port."""

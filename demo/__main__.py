@@ -17,7 +17,7 @@ from demo.claims import Claim, claims_about
 from demo.demo_error import DemoError
 from demo.story import play
 from demo.terminal import Terminal
-from doubles.embedded_postgres import EmbeddedPostgresError
+from doubles.local_process import DoubleError
 
 
 def main() -> int:
@@ -28,7 +28,7 @@ def main() -> int:
     try:
         with ExitStack() as stack:
             claims = _checked(terminal, stack)
-    except (DemoError, EmbeddedPostgresError, ConnectionGuardError, psycopg2.Error) as error:
+    except (DemoError, DoubleError, ConnectionGuardError, psycopg2.Error) as error:
         terminal.not_true(" ".join(str(error).split()))
         return 1
     except KeyboardInterrupt:

@@ -41,7 +41,8 @@ from demo.local_reporter import LocalReporter
 from demo.local_responder import alarm_event, lambda_context, local_responder
 from demo.quick import DIVIDED_BY, quick_policy
 from demo.terminal import Terminal, captured_output, show_report
-from doubles.embedded_postgres import EmbeddedPostgres, packaged_postgres
+from doubles.embedded_postgres import EmbeddedPostgres
+from doubles.postgres_binaries import packaged_postgres
 from responder.respond import Responder
 
 POLICY = ROOT / "policy.toml"

@@ -5,7 +5,6 @@ all that it held.
 import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from typing import Any, Self
 
 import boto3
 
+from doubles.local_process import free_port
+from doubles.waiting import wait_until
 from tests.e2e import environments
 from tests.e2e.authority import Authority
-from tests.e2e.waiting import wait_until
 
 HOST = "127.0.0.1"  # a name would turn the bucket into a part of it, which nobody could resolve
 ACCOUNT = "000000000000"
@@ -49,7 +49,7 @@ class Emulator:
             prefix="connection-guard-aws-", ignore_cleanup_errors=True
         )
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"https://{HOST}:{self.port}"
 
     def __enter__(self) -> Self:
@@ -158,10 +158,3 @@ class Emulator:
         assert self._process is not None
         assert self._process.poll() is None, "LocalEmu ended while starting"
         return "Ready." in self.log.splitlines()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -26,6 +26,7 @@ from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.incident.incident import Progress
 from doubles.postgres_server import PostgresServer
 from doubles.slack_double import Posted, SlackDouble
+from doubles.waiting import wait_until
 from tests.e2e.applications import Applications
 from tests.e2e.authority import Authority
 from tests.e2e.conftest import POOL, SETTINGS, USERS
@@ -33,7 +34,6 @@ from tests.e2e.deployed_guard import CRITICAL_ALARM, DeployedGuard
 from tests.e2e.deployment import STACK, Deployment
 from tests.e2e.emulator import REGION, Emulator, FunctionProcess
 from tests.e2e.iam_gate import IamGate
-from tests.e2e.waiting import wait_until
 from tests.support.guarded import GUARD
 
 USABLE = (

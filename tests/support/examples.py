@@ -13,7 +13,8 @@ from connection_guard.configuration.policy.policy_file import parse_policy
 from demo.quick import quick_diagnosis_times, quick_policy
 from doubles import postgres_binaries
 from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from tests.support.builders import WARNING_ALARM, a_heartbeat_event, an_alarm_event
 from tests.support.guarded import GUARD, Guarded, create_guard_role
 

@@ -13,13 +13,10 @@ import psycopg2
 import pytest
 
 from doubles import postgres_binaries
-from doubles.embedded_postgres import (
-    EmbeddedPostgres,
-    EmbeddedPostgresError,
-    TlsFiles,
-    packaged_postgres,
-)
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, TlsFiles
+from doubles.postgres_binaries import packaged_postgres
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from tests.integration.conftest import OwnPostgres
 
 

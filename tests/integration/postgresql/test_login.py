@@ -23,7 +23,8 @@ from connection_guard.adapters.postgresql.login import (
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.errors import DoorShutError
 from doubles.embedded_postgres import TlsFiles
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from responder.respond import Responder
 from tests.integration.conftest import OwnPostgres
 from tests.support.builders import a_heartbeat_event, a_policy, some_settings
