@@ -1,8 +1,8 @@
-"""How fast the guard is against what one would do by hand: `make bench`.
+"""How fast the guard is, compared with what one would do by hand: `make bench`.
 
-Prints a table of ratios of medians from one run. A missed goal is no failure: the exit status says
-only whether everything could be measured. `--short` measures one round of each and judges none: it
-shows that they still run.
+It prints a table of ratios of medians from one run. A missed goal is no failure: the exit status
+shows only whether everything could be measured. `--short` measures one round of each benchmark and
+judges none: it shows that they still run.
 """
 
 import sys
@@ -21,7 +21,7 @@ from doubles.local_process import DoubleError
 
 
 class Benchmark(NamedTuple):
-    """`measure` takes the number of rounds."""
+    """What to measure; `measure` takes the number of rounds."""
 
     measure: Callable[[int], list[Finding]]
     rounds: int

@@ -15,8 +15,8 @@ AT_ONCE = 100
 
 
 def open_sessions(server: PostgresServer, count: int, **login: Any) -> list[cursor]:
-    """A cursor on each of so many new sessions of role `app`; none of them blocks. `login` are
-    libpq's parameters.
+    """Return a cursor on each of so many new sessions of role `app`; none of them blocks. `login`
+    are libpq's parameters.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(
@@ -39,17 +39,17 @@ def open_sessions(server: PostgresServer, count: int, **login: Any) -> list[curs
 
 
 def send(sessions: Sequence[cursor], statement: str) -> None:
-    """Starts the statement in every session."""
+    """Start the statement in every session."""
     for session in sessions:
         session.execute(statement)
 
 
 def wait_for_answers(sessions: Sequence[cursor]) -> None:
-    """Until every session's statement has ended."""
+    """Wait until every session's statement has ended."""
     wait_until(lambda: {session.connection.poll() for session in sessions} == {POLL_OK})
 
 
 def close(sessions: Sequence[cursor]) -> None:
-    """Ends them all."""
+    """Close every session."""
     for session in sessions:
         session.connection.close()

@@ -9,10 +9,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, Self
 
+from doubles.certificates import TlsFiles
 from doubles.local_process import HOST, DoubleError, free_port, give_to, run_as, unprivileged_user
 
 START_DEADLINE_SECONDS = 60
@@ -36,14 +36,6 @@ rm -rf "$0" || { sleep 1; rm -rf "$0"; }
 
 class EmbeddedPostgresError(DoubleError):
     """The server cannot be started or stopped; the message is one line that says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """The server's certificate (with its chain) and private key, both PEM."""
-
-    certificate: Path
-    key: Path
 
 
 class EmbeddedPostgres:

@@ -18,13 +18,13 @@ import pytest
 
 from connection_guard.core.database.door import DoorName
 from doubles import postgres_binaries
+from doubles.certificates import Authority, create_authority
 from doubles.embedded_postgres import EmbeddedPostgres
 from doubles.pgbouncer import PgBouncer
 from doubles.postgres_server import PostgresServer
 from doubles.slack_double import SlackDouble
 from doubles.waiting import wait_until
 from tests.e2e import applications as clients
-from tests.e2e.authority import Authority, create_authority
 from tests.e2e.deployed_guard import DeployedGuard
 from tests.e2e.deployment import Deployment
 from tests.e2e.emulator import ACCOUNT, REGION, Emulator

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from doubles.embedded_postgres import TlsFiles
+from doubles.certificates import TlsFiles
 from doubles.postgres_wire import SSL_REQUEST, fatal
 
 REQUEST_FOR_SSL = struct.pack("!II", 8, SSL_REQUEST)

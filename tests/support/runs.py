@@ -1,5 +1,5 @@
-"""Builders of whole runs: plausible ones for stories, and any at all for what must hold whatever
-the database holds.
+"""Builders of whole runs: plausible ones for stories, and arbitrary ones for what must hold for
+every database.
 """
 
 from datetime import UTC, timedelta
@@ -34,15 +34,15 @@ T = TypeVar("T")
 def an_alarm(
     *, state: AlarmState = AlarmState.ALARM, reason: str = "Threshold Crossed"
 ) -> AlarmNotification:
-    """The critical alarm of the database orders-prod."""
+    """Return the critical alarm of the database orders-prod."""
     name = "orders-prod-connections-critical"
     arn = f"arn:aws:cloudwatch:eu-central-1:123456789012:alarm:{name}"
     return AlarmNotification(arn, name, Tier.CRITICAL, state, NOW - timedelta(seconds=4), reason)
 
 
 def a_run(kind: Kind, **changes: Any) -> Run:
-    """A run on the database orders-prod: a heartbeat's where it is one, the critical alarm's
-    otherwise.
+    """Return a run on the database orders-prod, for a heartbeat where the kind is one, else for the
+    critical alarm.
     """
     event = Heartbeat(NOW) if kind is Kind.HEARTBEAT else an_alarm()
     facts = {"kind": kind, "database": "orders-prod", "event": event, "received_at": NOW}
@@ -50,7 +50,7 @@ def a_run(kind: Kind, **changes: Any) -> Run:
 
 
 def a_plan(snapshot: Snapshot, *, terminate: int, restraint: Restraint | None = None) -> Plan:
-    """The first `terminate` sessions are to go, the others are spared."""
+    """Return a plan by which the first `terminate` sessions go and the others are spared."""
     verdicts = tuple(
         Verdict(session, Action.TERMINATE, "forgotten", f"idle for {place} min")
         if place < terminate
@@ -67,8 +67,8 @@ def a_remediation(
     usable: int = 97,
     **changes: Any,
 ) -> Run:
-    """A run that set out to terminate the first of these sessions; `results` of the first, the
-    others went.
+    """Return a run that tried to terminate the first of these sessions; `results` are those of the
+    first, and the others were terminated.
     """
     before = a_snapshot(*sessions, usable=usable)
     plan = a_plan(before, terminate=terminate)
@@ -86,7 +86,7 @@ def a_remediation(
 
 
 def a_crowd(count: int) -> tuple[Session, ...]:
-    """Sessions as a large installation has them: 40 applications on 60 clients, 200 statements."""
+    """Return sessions as in a large installation: 40 applications, 60 clients, 200 statements."""
     random = Random(count)  # noqa: S311 - the same crowd every time
     pids = random.sample(range(300, 65_536), count)
     applications = [(f"app{n % 12}", f"service-{n}", f"shop{n % 5}") for n in range(40)]
@@ -143,7 +143,7 @@ _SECONDS = st.floats(0, 900)
 
 
 def _many(items: st.SearchStrategy[T]) -> st.SearchStrategy[tuple[T, ...]]:
-    """None, a few, or hundreds: a few over and over."""
+    """Return no item, a few, or hundreds (a few over and over)."""
     return st.builds(
         lambda few, times: tuple(few) * times,
         st.lists(items, max_size=3),
@@ -198,9 +198,7 @@ _MEASUREMENTS = st.builds(
 
 @st.composite
 def _judged(draw: st.DrawFn) -> tuple[Snapshot, Plan, tuple[Outcome, ...]]:
-    """Sessions, verdicts over them, and what became of those that were chosen, if anything was done
-    at all.
-    """
+    """Draw sessions, verdicts on them, and the outcomes of those that were chosen, if any."""
     verdicts = draw(_many(_VERDICTS))
     measurement = draw(_MEASUREMENTS)
     snapshot = Snapshot(
@@ -216,7 +214,7 @@ def _judged(draw: st.DrawFn) -> tuple[Snapshot, Plan, tuple[Outcome, ...]]:
 
 @st.composite
 def any_runs(draw: st.DrawFn) -> Run:
-    """Whatever a database, its clients and CloudWatch can bring about, and much that they
+    """Draw any run that a database, its clients and CloudWatch can cause, and many that they
     cannot.
     """
     alarm_text = _TEXTS | st.just("\ud800")  # JSON can spell half a character
