@@ -33,7 +33,7 @@ def open_sessions(server: PostgresServer, count: int, **login: Any) -> list[curs
     opened: list[connection] = []
     while len(opened) < count:
         batch = [opening() for _ in range(min(AT_ONCE, count - len(opened)))]
-        wait_until(lambda batch=batch: {each.poll() for each in batch} == {POLL_OK})  # type: ignore[misc]
+        _wait_for(batch)
         opened += batch
     return [each.cursor() for each in opened]
 
@@ -46,10 +46,14 @@ def send(sessions: Sequence[cursor], statement: str) -> None:
 
 def wait_for_answers(sessions: Sequence[cursor]) -> None:
     """Wait until every session's statement has ended."""
-    wait_until(lambda: {session.connection.poll() for session in sessions} == {POLL_OK})
+    _wait_for([session.connection for session in sessions])
 
 
 def close(sessions: Sequence[cursor]) -> None:
     """Close every session."""
     for session in sessions:
         session.connection.close()
+
+
+def _wait_for(connections: Sequence[connection]) -> None:
+    wait_until(lambda: {each.poll() for each in connections} == {POLL_OK})

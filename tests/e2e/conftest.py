@@ -29,7 +29,7 @@ from tests.e2e.deployed_guard import DeployedGuard
 from tests.e2e.deployment import Deployment
 from tests.e2e.emulator import ACCOUNT, REGION, Emulator
 from tests.e2e.iam_gate import Iam, IamGate, Signer, loopback, postgres_over_tls
-from tests.integration.postgresql.test_bootstrap import assert_silent_success, bootstrap
+from tests.support.bootstrapping import assert_silent_success, bootstrap
 from tests.support.guarded import GUARD
 
 SETTINGS = {"max_connections": 60, "superuser_reserved_connections": 3, "reserved_connections": 3}
