@@ -1,8 +1,8 @@
-"""How fast the guard is against what one would do by hand: `make bench`.
+"""How fast the guard is, compared with what one would do by hand: `make bench`.
 
-Prints a table of ratios of medians from one run. A missed goal is no failure: the exit status says
-only whether everything could be measured. `--short` measures one round of each and judges none: it
-shows that they still run.
+It prints a table of ratios of medians from one run. A missed goal is no failure: the exit status
+shows only whether everything could be measured. `--short` measures one round of each benchmark and
+judges none: it shows that they still run.
 """
 
 import sys
@@ -17,12 +17,11 @@ from benchmarks.plan_growth import measure_plan
 from benchmarks.relief_time import measure_relief
 from benchmarks.snapshot_time import measure_snapshot
 from demo.terminal import captured_output
-from doubles.embedded_postgres import EmbeddedPostgresError
-from doubles.postgres_binaries import PostgresBinariesError
+from doubles.local_process import DoubleError
 
 
 class Benchmark(NamedTuple):
-    """`measure` takes the number of rounds."""
+    """What to measure; `measure` takes the number of rounds."""
 
     measure: Callable[[int], list[Finding]]
     rounds: int
@@ -54,7 +53,7 @@ def main() -> int:
         try:
             with captured_output():  # the function's log
                 findings += benchmark.measure(1 if is_short else benchmark.rounds)
-        except (BenchmarkError, EmbeddedPostgresError, PostgresBinariesError) as error:
+        except (BenchmarkError, DoubleError) as error:
             print(error, file=sys.stderr)
             return 1
     print()

@@ -6,18 +6,16 @@ from benchmarks.finding import BenchmarkError, Finding, compared
 from benchmarks.functions import Functions, functions
 from tests.support.builders import a_heartbeat_event
 
-# A new process does not know that all is well, and says so at its first heartbeat, which is then an
-# observation.
+# A new process does not know yet that usage is below the target; its first heartbeat reports it as
+# an observation.
 KINDS = ("heartbeat", "observation")
 
 
 def measure_cold_start(rounds: int) -> list[Finding]:
-    """The responder's first heartbeat against a bare handler's `SELECT 1`, in turn."""
+    """Measure the responder's first heartbeat and a bare handler's `SELECT 1` in turn."""
     with functions() as deployed:
-        for handler in (
-            "guard",
-            "bare",
-        ):  # the first start of each writes bytecode and warms the page cache
+        # The first start of each writes bytecode and warms the page cache.
+        for handler in ("guard", "bare"):
             _cold_start(deployed, handler)
         pairs = [
             (_cold_start(deployed, "guard"), _cold_start(deployed, "bare")) for _ in range(rounds)

@@ -7,15 +7,16 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import POLL_OK, connection, cursor
 
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 
 FILES = 10_000
 AT_ONCE = 100
 
 
 def open_sessions(server: PostgresServer, count: int, **login: Any) -> list[cursor]:
-    """A cursor on each of so many new sessions of role `app`; none of them blocks. `login` are
-    libpq's parameters.
+    """Return a cursor on each of so many new sessions of role `app`; none of them blocks. `login`
+    are libpq's parameters.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(
@@ -32,23 +33,27 @@ def open_sessions(server: PostgresServer, count: int, **login: Any) -> list[curs
     opened: list[connection] = []
     while len(opened) < count:
         batch = [opening() for _ in range(min(AT_ONCE, count - len(opened)))]
-        wait_until(lambda batch=batch: {each.poll() for each in batch} == {POLL_OK})  # type: ignore[misc]
+        _wait_for(batch)
         opened += batch
     return [each.cursor() for each in opened]
 
 
 def send(sessions: Sequence[cursor], statement: str) -> None:
-    """Starts the statement in every session."""
+    """Start the statement in every session."""
     for session in sessions:
         session.execute(statement)
 
 
 def wait_for_answers(sessions: Sequence[cursor]) -> None:
-    """Until every session's statement has ended."""
-    wait_until(lambda: {session.connection.poll() for session in sessions} == {POLL_OK})
+    """Wait until every session's statement has ended."""
+    _wait_for([session.connection for session in sessions])
 
 
 def close(sessions: Sequence[cursor]) -> None:
-    """Ends them all."""
+    """Close every session."""
     for session in sessions:
         session.connection.close()
+
+
+def _wait_for(connections: Sequence[connection]) -> None:
+    wait_until(lambda: {each.poll() for each in connections} == {POLL_OK})

@@ -7,7 +7,7 @@ from time import perf_counter
 
 
 class BenchmarkError(Exception):
-    """What was to be measured did not happen; the message is one line that says what did."""
+    """What was to be measured did not happen; the message is one line that says what happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Finding:
 
 
 def compared(what: str, ours: Sequence[float], bare: Sequence[float], *, at_most: float) -> Finding:
-    """Compares the medians of durations in seconds."""
+    """Return a finding on the ratio of the medians of durations in seconds."""
     quotient = median(ours) / median(bare)
     return Finding(
         what,
@@ -36,14 +36,14 @@ def compared(what: str, ours: Sequence[float], bare: Sequence[float], *, at_most
 
 
 def absolute(what: str, measured: float, unit: str, *, at_most: float) -> Finding:
-    """Compares with the goal alone; `unit` follows the figures as it stands."""
+    """Return a finding on a figure of ours; `unit` follows the figures without a space."""
     return Finding(
         what, f"{measured:.0f}{unit}", "", "", f"<= {at_most}{unit}", measured <= at_most
     )
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long the work takes."""
+    """Return how long the work takes."""
     started = perf_counter()
     work()
     return perf_counter() - started

@@ -1,4 +1,4 @@
-"""A warm heartbeat: how often it asks the database."""
+"""The round trips of a warm heartbeat."""
 
 from benchmarks.finding import BenchmarkError, Finding, absolute
 from doubles import postgres_binaries
@@ -12,7 +12,7 @@ MOST_ROUND_TRIPS = 3
 
 
 def measure_heartbeat() -> list[Finding]:
-    """What RDS Proxy's double forwards of the second heartbeat."""
+    """Count what RDS Proxy's double forwards for the second heartbeat."""
     with EmbeddedPostgres(postgres_binaries.installed(18)) as postgres:
         server = PostgresServer(postgres)
         create_guard_role(server)

@@ -1,4 +1,4 @@
-"""Peak memory: the whole function's, on an alarm from a database with 5,000 sessions."""
+"""The peak memory of the whole function, on an alarm from a database with 5,000 sessions."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SESSIONS = 5_000
 MOST_MEGABYTES = 128
 
 # The server shows generated sessions beside its own, so that everything between its answer and the
-# Report is as real.
+# Report is real.
 SETUP = """
 SET allow_system_table_mods = on;
 CREATE TABLE generated AS SELECT * FROM pg_stat_activity WHERE false;
@@ -33,7 +33,7 @@ ROW = f"('client backend', {', '.join(['%s'] * 9)}, {', '.join(['now() - %s::int
 
 
 def measure_memory() -> list[Finding]:
-    """A remediation whose sessions move on, so that it looks at all of them twice."""
+    """Measure a remediation whose sessions move on, so that it looks at all of them twice."""
     with functions() as deployed:
         _generate_sessions(deployed.server)
         with deployed.start("guard") as environment:
@@ -53,7 +53,7 @@ def measure_memory() -> list[Finding]:
 
 
 def _generate_sessions(server: PostgresServer) -> None:
-    """Each statement with a literal of its own, as clients send them."""
+    """Write the sessions; each statement has a literal of its own, as clients send them."""
     rows = [
         (
             *(
@@ -77,10 +77,10 @@ def _generate_sessions(server: PostgresServer) -> None:
 
 
 def _peak_megabytes(pid: int) -> float:
-    """The process's alone: resource.getrusage counts its parent's from before it was started."""
+    """Return the peak of this process; resource.getrusage would include its parent's memory."""
     status = Path(f"/proc/{pid}/status")
     if not status.is_file():
-        raise BenchmarkError("memory: only Linux tells the peak of a running process")
+        raise BenchmarkError("memory: only Linux shows the peak of a running process")
     [kilobytes] = [
         line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")
     ]

@@ -1,4 +1,4 @@
-"""The plan and the diagnosis: their time per session must not grow with the number of sessions."""
+"""The time of the plan and the diagnosis per session must not grow with the number of sessions."""
 
 import gc
 from collections.abc import Callable
@@ -22,7 +22,7 @@ POLICY = Path(__file__).parent.parent / "policy.toml"
 
 
 def measure_plan(rounds: int) -> list[Finding]:
-    """Plans by the shipped policy, and diagnoses."""
+    """Measure the plan by the shipped policy, and the diagnosis."""
     policy = parse_policy(POLICY.read_text())
     return [
         _per_session("plan", lambda snapshot: decide(snapshot, policy, Tier.CRITICAL), rounds),
@@ -31,11 +31,10 @@ def measure_plan(rounds: int) -> list[Finding]:
 
 
 def _per_session(what: str, work: Callable[[Snapshot], object], rounds: int) -> Finding:
-    """The work over the same sessions: all of them at once, in tenths, and in hundredths.
+    """Measure the work on the same sessions: all of them at once, in tenths, and in hundredths.
 
-    So every size works on as many sessions, none of them still in the processor's caches. The
-    garbage collector waits: what it costs depends on what else the process holds. Times are the
-    processor's.
+    So every size covers as many sessions, none of them still in the processor's caches. The garbage
+    collector waits: its cost depends on what else the process holds. Times are processor times.
     """
     sessions = a_crowd(SIZES[-1])
 
@@ -60,8 +59,8 @@ def _per_session(what: str, work: Callable[[Snapshot], object], rounds: int) -> 
     worst = max(medians[1:]) / medians[0]
     smallest, *larger = [f"{1e6 * each:.2f} µs" for each in medians]
     return Finding(
-        f"{what} of {' and '.join(f'{size:,}' for size in SIZES[1:])} sessions, for each, against "
-        f"{SIZES[0]}",
+        f"{what} of {' and '.join(f'{size:,}' for size in SIZES[1:])} sessions, per session, "
+        f"against {SIZES[0]}",
         " and ".join(larger),
         smallest,
         f"{worst:.3f}",

@@ -1,4 +1,4 @@
-"""Relief: 1,000 of 2,000 real sessions are stale and go."""
+"""Relief: the time until the 1,000 stale ones of 2,000 real sessions are gone."""
 
 import time
 from collections import Counter
@@ -19,7 +19,8 @@ from connection_guard.core.decision.outcome import Result
 from connection_guard.core.policy import Policy, Tier
 from doubles import postgres_binaries
 from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from tests.support.guarded import GUARD, Guarded, create_guard_role
 
 STALE = FRESH = 1_000
@@ -39,7 +40,7 @@ REMAINING = (
 
 
 def measure_relief(rounds: int) -> list[Finding]:
-    """The guard against the statement that one would type, each until all are gone, in turn."""
+    """Measure the guard and the statement that one would type in turn, until all are gone."""
     policy = parse_policy(POLICY.read_text(), POLICY.name)
     with EmbeddedPostgres(
         postgres_binaries.installed(18), {"max_connections": STALE + FRESH + 100}
@@ -64,7 +65,7 @@ def measure_relief(rounds: int) -> list[Finding]:
 
 
 def _relief(server: PostgresServer, fresh: list[cursor], relieve: Callable[[], None]) -> float:
-    """How long it takes to be rid of exactly the stale sessions."""
+    """Return how long it takes until exactly the stale sessions are gone."""
     stale = open_sessions(server, STALE, application_name="stale")
     wait_until(lambda: server.execute(ARE_STALE) == [(STALE,)])
     send(fresh, "SELECT 1")
@@ -73,14 +74,12 @@ def _relief(server: PostgresServer, fresh: list[cursor], relieve: Callable[[], N
     remaining = server.execute(REMAINING)
     close(stale)
     if remaining != [("fresh", FRESH)]:
-        raise BenchmarkError(
-            f"relief: {FRESH} fresh sessions should remain, and these do: {remaining}"
-        )
+        raise BenchmarkError(f"relief: {FRESH} fresh sessions should remain; these do: {remaining}")
     return duration
 
 
 def _by_the_guard(guard: GuardSession, policy: Policy) -> None:
-    """Snapshot, plan, and termination in batches, each looked after until it is gone."""
+    """Take a snapshot, plan, and terminate in batches, each watched until it is gone."""
     before = take_snapshot(guard, measure(guard, [GUARD]))
     plan = decide(before, policy, Tier.CRITICAL, guard_roles=[GUARD])
     outcomes, _ = terminate(
@@ -96,12 +95,12 @@ def _by_the_guard(guard: GuardSession, policy: Policy) -> None:
     results = Counter(outcome.result for outcome in outcomes)
     if results != {Result.TERMINATED: STALE}:
         raise BenchmarkError(
-            f"relief: {STALE} sessions should be seen gone, and these are the results: {results}"
+            f"relief: {STALE} sessions should be gone; these are the results: {results}"
         )
 
 
 def _by_hand(person: connection) -> None:
-    """One statement, then looks at as short intervals as the guard's."""
+    """Run one statement, then look as often as the guard does until all are gone."""
     with person.cursor() as cursor:
         cursor.execute(BARE.read_text())
         pids = [pid for pid, _ in cursor.fetchall()]

@@ -1,4 +1,4 @@
--- What one types into psql to be rid of an application's idle sessions.
+-- What one types into psql to terminate an application's idle sessions.
 SELECT pid, pg_terminate_backend(pid)
 FROM pg_stat_activity
 WHERE usename = 'app'

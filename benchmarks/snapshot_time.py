@@ -10,14 +10,15 @@ from connection_guard.adapters.postgresql.guard_session import GuardSession, ope
 from connection_guard.adapters.postgresql.observe import measure, take_snapshot
 from doubles import postgres_binaries
 from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from tests.support.guarded import GUARD, Guarded, create_guard_role
 
 SESSIONS = 1_000
 MOST_KILOBYTES = 200
 
-# A thousand sessions that begin to wait at once look for a deadlock at once, too, one after the
-# other and with all locks locked: for many seconds the server does nothing else, whoever asks.
+# A thousand sessions that begin to wait at once also look for a deadlock at once, one after the
+# other and with all locks locked: for many seconds the server answers nobody.
 SETTINGS: dict[str, str | int] = {"max_connections": SESSIONS + 10, "deadlock_timeout": "10min"}
 
 SETUP = """
@@ -30,8 +31,8 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 def measure_snapshot(rounds: int) -> list[Finding]:
-    """The same sessions idle, then waiting for a row that another has locked; and the Report on
-    those that wait.
+    """Measure a snapshot of the same sessions idle, then waiting for a row that another session has
+    locked; and the size of the Report on those that wait.
     """
     with EmbeddedPostgres(postgres_binaries.installed(18), SETTINGS) as postgres:
         server = PostgresServer(postgres)
@@ -71,7 +72,7 @@ def _size(report: dict[str, Any]) -> Finding:
     cause, omitted = report["diagnoses"][0]["cause"], report["evidence"]["omitted"]
     if (cause, omitted) != ("blocking chain", 0):
         raise BenchmarkError(
-            f"snapshot: the report says {cause}, not blocking chain, or omits sessions: {omitted}"
+            f"snapshot: the report names {cause}, not blocking chain, or omits sessions: {omitted}"
         )
     kilobytes = len(json.dumps(report).encode()) / 1000
     return absolute(

@@ -15,7 +15,7 @@ VERSIONS = (14, 18)
 
 
 def tasks(arguments: argparse.Namespace) -> list[Task]:
-    """What was asked for: scenario by scenario."""
+    """Return the rows that were asked for, scenario by scenario."""
     clients = arguments.client or (SHORT if arguments.short else [each.name for each in LIBRARIES])
     versions = arguments.version or (VERSIONS[-1:] if arguments.short else VERSIONS)
     return [

@@ -21,7 +21,7 @@ BACK_OFF_SECONDS = 3.0
 
 
 def show_row(row: Row) -> None:
-    """As soon as it is measured: for whoever waits, and in a pipe as a line of JSON."""
+    """Show a row as soon as it is measured: on standard error, and in a pipe as a line of JSON."""
     mark = "not installed" if row.is_unavailable else "holds" if row.holds else "FAILS"
     print(
         f"{mark:13} {row.scenario}, {row.client}, PostgreSQL {row.version}",
@@ -33,7 +33,7 @@ def show_row(row: Row) -> None:
 
 
 def show(rows: Sequence[Row], seconds: float) -> None:
-    """All of them on a terminal, and what did not hold."""
+    """Show all rows on a terminal, and what did not hold."""
     console = Console(highlight=False)
     columns = (
         "scenario",
@@ -60,7 +60,7 @@ def show(rows: Sequence[Row], seconds: float) -> None:
     absent = sum(row.is_unavailable for row in rows)
     console.print(
         f"\n{len(rows)} rows in {seconds:.0f} s: {len(rows) - failing - absent} hold, {failing} "
-        f"do not"
+        "do not"
         + (f", {absent} could not be measured: something is not installed" if absent else "")
     )
 
@@ -70,7 +70,7 @@ def _cells(row: Row) -> Iterator[str]:
     if found is None:
         yield from ("", "", "", "", "", row.problem or "")
         return
-    yield ", ".join(f"{count} {name}" for name, count in sorted(found.ended.items())) or "nobody"
+    yield ", ".join(f"{count} {name}" for name, count in sorted(found.ended.items())) or "none"
     errors = f"{found.first.failed} first, {found.later.failed} later"
     yield errors + (f", crashed: {', '.join(found.crashed)}" if found.crashed else "")
     yield f"{found.seconds:.0f} s" if found.seconds is not None else "never"
@@ -81,7 +81,7 @@ def _cells(row: Row) -> Iterator[str]:
 
 
 def write_page(rows: Iterable[Row]) -> None:
-    """Replaces what stands between the two markers."""
+    """Replace the text between the two markers."""
     text = PAGE.read_text()
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
@@ -89,7 +89,7 @@ def write_page(rows: Iterable[Row]) -> None:
 
 
 def page_lines(rows: Iterable[Row]) -> Iterator[str]:
-    """The table in Markdown, a line for each library that was measured."""
+    """Yield the table in Markdown, one line per library that was measured."""
     measured = [row for row in rows if row.findings is not None]
     yield (
         "| client | checks before lending | errors at 16 ended sessions | after a leak | what to "
@@ -117,7 +117,7 @@ def page_lines(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _errors(idle: Sequence[Row], light: Sequence[Row]) -> str:
-    """Of a pool that is all used at once; of light traffic only how long a use waits."""
+    """Return the errors of a pool that is all used at once, and the longest wait of any use."""
     found = [row.findings for row in idle if row.findings is not None]
     if any(each.crashed for each in found):
         return "**the process crashes**"

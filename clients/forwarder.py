@@ -1,5 +1,4 @@
-"""Gives a process a client address of its own: forwards what it sends from an address of
-127.0.0.0/8.
+"""Client addresses for processes: what a process sends is forwarded from an address of 127.0.0.0/8.
 
 No library has to bind an address, and the server sees as many hosts as the scenario has.
 """
@@ -12,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 # Linux: the kernel chooses the port when it connects, as for any client that binds nothing, so that
-# ports follow upon one another as they do between two hosts (ip(7)).
+# ports are consecutive, as they are between two hosts (ip(7)).
 IP_BIND_ADDRESS_NO_PORT = 24
 
 
@@ -24,7 +23,7 @@ class Forwarders:
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
     def open(self, address: str, port: int) -> "Forwarder":
-        """Forwards to the server at this port, as a client at this address."""
+        """Return what forwards to the server at this port, as a client at this address."""
         forwarder = Forwarder(address, port)
         forwarder.port = self._wait(forwarder.start())
         return forwarder
@@ -37,7 +36,7 @@ class Forwarders:
 
 
 class Forwarder:
-    """Listens on 127.0.0.1; `client_ports` are those that the server has seen it use."""
+    """A listener on 127.0.0.1; `client_ports` are the ports that the server has seen."""
 
     def __init__(self, address: str, server_port: int) -> None:
         self.address = address
@@ -84,7 +83,7 @@ class Forwarder:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until its end, which is passed on, too: a client learns at once that its session was
+    """Copy until the end, and pass the end on: a client notices at once that its session has
     ended.
     """
     with suppress(OSError):

@@ -1,28 +1,26 @@
-"""What a scenario does: start applications, let time pass, call the guard, look at what became of
-all.
-"""
+"""What a scenario does: start applications, let time pass, run the guard, and note the results."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import psycopg2
-
 from clients.forwarder import Forwarder, Forwarders
-from clients.lab_errors import LabError
+from clients.lab_errors import LabError, UnavailableError
 from clients.libraries import SQLALCHEMY, Library
-from clients.pgbouncer import pgbouncer
+from clients.observer import Observer
 from clients.served_application import Answer, Application
 from clients.truth import Findings, Run, Uses, said
 from clients.turned_server import USABLE, Clock
 from connection_guard.configuration.policy.policy_file import parse_policy
 from connection_guard.core.decision.decide import most_sessions_below_target
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.pgbouncer import PgBouncer, PgBouncerError
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from tests.support.builders import a_heartbeat_event, an_alarm_event
 from tests.support.guarded import Guarded, create_guard_role
 
@@ -34,24 +32,22 @@ CREATE ROLE shop LOGIN;
 CREATE ROLE newcomer LOGIN;
 GRANT ALL ON orders TO shop;
 """
-SESSIONS = """
-SELECT pid::text || ' ' || backend_start, application_name, host(client_addr), client_port
-FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND usename = 'shop'
-"""
 MOST_RUNS = 12
-# Ending fifty takes milliseconds; the guard then watches for 3 s.
+# Terminating fifty takes milliseconds; the guard then watches for 3 s.
 SETTLED_SECONDS = 0.3
-FRESH = timedelta(seconds=45)
 
 
 class Lab:
-    """One row's: a guarded server, the applications on it, and what was seen of them."""
+    """The lab of one row: a guarded server, the applications on it, and what was seen of them.
+
+    `seen` is the superuser's view of the server.
+    """
 
     def __init__(
         self, server: PostgresServer, clock: Clock, forwarders: Forwarders, stack: ExitStack
     ) -> None:
         self.server = server
+        self.seen = Observer(server)
         self._clock = clock
         self._forwarders = forwarders
         self._stack = stack
@@ -70,8 +66,8 @@ class Lab:
         policy = parse_policy(POLICY.read_text())
         self._target = most_sessions_below_target(USABLE, policy.limits)
         self._guarded = Guarded(server, policy)
-        # As in quiet times: from here on it has its seat.
-        self._guarded.deliver(a_heartbeat_event(self.now()))
+        # As in quiet times: from now on the guard has its seat.
+        self._guarded.deliver(a_heartbeat_event(self.seen.now()))
 
     def start(
         self,
@@ -82,7 +78,7 @@ class Lab:
         address: str | None = None,
         **more: Any,
     ) -> Application:
-        """A process of this application, at this address of 127.0.0.0/8 or at one of its own."""
+        """Start a process of this application, at this address of 127.0.0.0/8 or at a new one."""
         forwarder = self._forward(address)
         application = Application(name, library, forwarder, size=size, **more)
         self._stack.callback(application.stop)
@@ -91,16 +87,28 @@ class Lab:
         return application
 
     def address(self) -> str:
-        """One that nobody has yet."""
+        """Return an address that no application has yet."""
         return next(self._addresses)
 
     def start_pgbouncer(self, mode: str, pool_size: int) -> int:
-        """A PgBouncer in front of the server, at an address of its own; returns its port."""
+        """Start a PgBouncer in front of the server, at an address of its own, and return its port.
+        Raise UnavailableError where it is not installed.
+        """
         self._bouncer = self._forward(None)
-        return self._stack.enter_context(pgbouncer(self._bouncer.port, mode, pool_size))
+        settings: dict[str, str | int] = {
+            "pool_mode": mode,
+            "default_pool_size": pool_size,
+            "max_client_conn": 500,
+            "ignore_startup_parameters": "extra_float_digits",
+        }
+        try:
+            pooler = PgBouncer(self._bouncer.port, ["shop"], settings)
+        except PgBouncerError as error:
+            raise UnavailableError(str(error)) from error
+        return self._stack.enter_context(pooler).port
 
     def start_behind(self, port: int, name: str, library: Library, *, size: int) -> Application:
-        """A process that logs in to a PgBouncer at this port."""
+        """Start a process that logs in to a PgBouncer at this port."""
         application = Application(name, library, self._bouncer, size=size, connect_to=port)
         self._stack.callback(application.stop)
         application.start()
@@ -112,66 +120,47 @@ class Lab:
         self._stack.callback(self._forwarders.close, forwarder)
         return forwarder
 
-    def now(self) -> datetime:
-        """The server's."""
-        [(now,)] = self.server.execute("SELECT clock_timestamp()")
-        assert isinstance(now, datetime)
-        return now
-
     def let_pass(self, *, minutes: float) -> None:
-        """Time, for the server."""
+        """Let so much time pass for the server."""
         self._clock.turn(timedelta(minutes=minutes))
 
-    def await_fresh(self, name: str, count: int) -> None:
-        """Until an application that works all the time has used so many sessions since time was let
-        pass.
-        """
-        statement = (
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND "
-            "clock_timestamp() - state_change < %s"
-        )
-        wait_until(lambda: self.server.execute(statement, (name, FRESH))[0][0] >= count)
-
-    def await_sessions(self, name: str, count: int) -> None:
-        """Until an application has opened this many."""
-        statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
-        wait_until(lambda: self.server.execute(statement, (name,))[0][0] >= count)
-
     def surplus(self) -> int:
-        """How many sessions are above the policy's target."""
-        return max(self._used() - self._target, 0)
+        """Return how many sessions exceed the policy's target."""
+        return max(self.seen.used() - self._target, 0)
 
     def guard(
         self, *, runs: int = MOST_RUNS, meanwhile: Callable[[], object] | None = None
     ) -> None:
-        """An alarm, then a heartbeat each minute while the guard is engaged; at most so many runs.
+        """Deliver an alarm, then a heartbeat per minute while the guard is engaged; at most so many
+        runs.
 
-        Called again it goes on with heartbeats. `meanwhile` happens once all that it ends are gone.
+        A second call goes on with heartbeats. `meanwhile` is called once all that the guard
+        terminates are gone.
         """
         if self._alarmed_at is None:
-            self._alarmed_at = self.now()
+            self._alarmed_at = self.seen.now()
             event = an_alarm_event()
         else:
-            event = a_heartbeat_event(self.now())
+            event = a_heartbeat_event(self.seen.now())
         for _ in range(runs):
             is_engaged = self._run(event, meanwhile)
             meanwhile = None
             if not is_engaged:
                 break
             self.let_pass(minutes=1)
-            event = a_heartbeat_event(self.now())
-        self._served = self._serves_new_client()
+            event = a_heartbeat_event(self.seen.now())
+        self._served = self.seen.serves_new_client()
 
     def _run(self, event: dict[str, Any], meanwhile: Callable[[], object] | None) -> bool:
-        before = self._sessions()
+        before = self.seen.sessions(self._applications)
         self._held |= before
         helper = Thread(target=self._once_they_are_gone, args=(before, meanwhile), daemon=True)
         if meanwhile is not None:
             helper.start()
         report = self._guarded.deliver(event)
         ended = {str(row["pid"]) for row in report["terminated"]}
-        there = self._sessions()
-        used = self._used()
+        there = self.seen.sessions(self._applications)
+        used = self.seen.used()
         if meanwhile is not None:
             helper.join()
         gone = before.keys() - there.keys()
@@ -191,18 +180,18 @@ class Lab:
         )
         if self._healthy_after is None and used <= self._target:
             assert self._alarmed_at is not None
-            self._healthy_after = (self.now() - self._alarmed_at).total_seconds()
+            self._healthy_after = (self.seen.now() - self._alarmed_at).total_seconds()
         return bool(report["engaged"])
 
     def _once_they_are_gone(
         self, before: dict[str, tuple[str, str]], meanwhile: Callable[[], object]
     ) -> None:
-        """Once some of them are gone and no more of them go: the guard watches now what becomes of
-        the rest.
+        """Call `meanwhile` once some sessions are gone and no more of them go: the guard then
+        watches whether pools reopen them.
         """
 
         def gone() -> int:
-            return len(before.keys() - self._sessions().keys())
+            return len(before.keys() - self.seen.sessions(self._applications).keys())
 
         def no_more_go() -> bool:
             first = gone()
@@ -212,55 +201,30 @@ class Lab:
         wait_until(no_more_go)
         meanwhile()
 
-    def _sessions(self) -> dict[str, tuple[str, str]]:
-        """Every session of an application, by pid and start: its application, and its process."""
-        owners = {
-            (each.forwarder.address, port): f"{each.name}@{place}"
-            for place, each in enumerate(self._applications)
-            for port in each.forwarder.client_ports
-        }
-        sessions = {}
-        for key, name, *client in self.server.execute(SESSIONS):
-            process = owners.get(tuple(client), f"{name}@elsewhere")
-            sessions[key] = (name or process.partition("@")[0], process)
-        return sessions
-
     def came_back(self) -> tuple[int, int]:
-        """How many sessions above the target there were when the first run ended, and at most at a
-        later one.
+        """Return how many sessions exceeded the target when the first run ended, and at most at a
+        later run.
         """
         first, *later = self._runs
         later_used = max((run.used for run in later), default=first.used_afterwards)
         return max(first.used_afterwards - self._target, 0), max(later_used - self._target, 0)
 
-    def _used(self) -> int:
-        [(used,)] = self.server.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-        )
-        return int(used)
-
-    def _serves_new_client(self) -> bool:
-        with suppress(psycopg2.OperationalError):
-            self.server.connect("newcomer", application_name="newcomer").close()
-            return True
-        return False
-
     def resume(self, application: Application, count: int) -> None:
-        """Its traffic comes back: as many uses at once, and then again."""
+        """Let its traffic come back: as many uses at once, and then again."""
         self.use_first(application, count)
         if application.is_running:
             self._later += self._use(application, count)
 
     def use_first(self, application: Application, count: int) -> None:
-        """As many uses at once, and no more."""
+        """Let an application use as many sessions at once, once."""
         self._first += self._use(application, count)
 
     def resume_after_leak(self, application: Application) -> None:
-        """Whether its pool lends once more, although it never got back what it had lent."""
+        """Note whether its pool lends again, although it never got back what it had lent."""
         self._restart = self._use(application, 1).failed > 0 or not application.is_running
 
     def note_work(self, application: Application) -> None:
-        """Ends its work, and counts what came of it."""
+        """End its work, and note the result."""
         if application.is_running:
             self._at_work += _uses(application.rest())
 
@@ -271,7 +235,7 @@ class Lab:
             return Uses(count, count, str(error))
 
     def findings(self) -> Findings:
-        """All that was seen."""
+        """Return all that was seen."""
         for application in self._applications:
             if not application.is_running:
                 self._crashed.append(application.name)
@@ -301,7 +265,7 @@ class Lab:
 
 @contextmanager
 def lab_on(server: PostgresServer, clock: Clock, forwarders: Forwarders) -> Iterator[Lab]:
-    """A lab on a server that is empty before and after."""
+    """Yield a lab on a server that is empty before and after."""
     create_guard_role(server)
     server.execute(SCHEMA)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What can go wrong in the lab itself."""
+"""Errors of the lab itself."""
 
 
 class LabError(Exception):

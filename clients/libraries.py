@@ -1,6 +1,4 @@
-"""The client libraries of the lab: how each is run, what is known of it, and what its users are to
-set.
-"""
+"""The client libraries of the lab: how each is run, what it does, and what its users should set."""
 
 import shutil
 import subprocess
@@ -30,10 +28,10 @@ JARS = (
 
 
 class Check(StrEnum):
-    """What a library does to lend no session that was ended, as the page words it.
+    """How a library avoids lending a session that has ended, in the words of the page.
 
-    One that hears of it has dropped the session by the time that it is lent, but for one that ends
-    just then.
+    A library that is notified has dropped the session before it would be lent, unless it ends just
+    then.
     """
 
     ASKS = "yes"
@@ -43,11 +41,11 @@ class Check(StrEnum):
 
 @dataclass(frozen=True)
 class Library:
-    """One library in one configuration, and what its users are to set (`advice`).
+    """One library in one configuration, and what its users should set (`advice`).
 
-    `in_turn` says whether it lends the session that was unused for longest, `crashes` whether its
-    process dies of a session that is ended while unused, `backs_off` whether replacing those that
-    were ended can take longer than its users wait.
+    With `in_turn`, it lends the session that was unused for longest. With `crashes`, its process
+    dies of a session that ends while unused. With `backs_off`, replacing ended sessions can take
+    longer than its users wait.
     """
 
     name: str
@@ -188,7 +186,7 @@ SHORT = ("SQLAlchemy", "psycopg_pool, check", "node-postgres", "HikariCP")
 
 
 def missing(library: Library) -> str | None:
-    """What has to be installed before the library can be used, None where nothing has to."""
+    """Return what has to be installed before the library can be used, None where nothing has to."""
     try:
         match library.program.rpartition(".")[2]:
             case "py":
@@ -223,7 +221,7 @@ def _ruby_has_active_record() -> None:
 
 @cache
 def _compile_java() -> None:
-    """Into .cache, anew where the program is newer."""
+    """Compile into .cache where the program is newer than its class. Raise UnavailableError."""
     _needs(shutil.which("javac") is not None, "javac (Debian: default-jdk-headless)")
     absent = [jar for jar in JARS if not Path(f"/usr/share/java/{jar}.jar").is_file()]
     _needs(

@@ -1,6 +1,4 @@
-"""Measures rows, several at once: each worker process has a server of each version, one after
-another.
-"""
+"""Measuring rows, several at once: each worker process has one server per version."""
 
 import os
 import sys
@@ -32,7 +30,7 @@ class Task:
 
 
 class _Worker:
-    """The servers of one worker process, started when first needed."""
+    """A worker process with its servers, each started when first needed."""
 
     def __init__(self) -> None:
         self._forwarders = Forwarders()
@@ -40,8 +38,8 @@ class _Worker:
         self._stacks: dict[int, ExitStack] = {}
 
     def measure(self, task: Task, *, may_try_again: bool = True) -> Row:
-        """The row; on a new server once more where the scenario could not be set up: that says
-        nothing of the guard.
+        """Return the row. Where the scenario could not be set up, which says nothing about the
+        guard, try once more on a new server.
         """
         library = library_named(task.client)
         if problem := libraries.missing(library):
@@ -56,7 +54,7 @@ class _Worker:
             if may_try_again:
                 return self.measure(task, may_try_again=False)
             return _row(task, problem=str(error))
-        except Exception as error:  # noqa: BLE001 - one row's trouble is not the others'
+        except Exception as error:  # noqa: BLE001 - one row's failure must not end the others
             self._discard(task.version)
             traceback.print_exc(file=sys.stderr)
             return _row(
@@ -80,7 +78,7 @@ class _Worker:
         return self._servers[version]
 
     def _discard(self, version: int) -> None:
-        """What a failed row left behind is not the next one's."""
+        """Discard the server with all that a failed row has left on it."""
         if version in self._servers:
             del self._servers[version]
             self._stacks.pop(version).close()
@@ -90,7 +88,7 @@ _workers: list[_Worker] = []
 
 
 def _begin() -> None:
-    """In a worker process: the responder's log lines are not the lab's output."""
+    """Begin a worker process; the responder's log lines are not the lab's output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     _workers.append(_Worker())
 
@@ -100,7 +98,7 @@ def _measure(task: Task) -> Row:
 
 
 def measured(tasks: Sequence[Task], at_once: int) -> Iterator[Row]:
-    """Each row as soon as it is measured."""
+    """Yield each row as soon as it is measured."""
     with ProcessPoolExecutor(at_once, get_context("spawn"), _begin) as executor:
         futures = [executor.submit(_measure, task) for task in tasks]
         for future in as_completed(futures):
@@ -108,7 +106,7 @@ def measured(tasks: Sequence[Task], at_once: int) -> Iterator[Row]:
 
 
 def library_named(name: str) -> Library:
-    """The library of this name."""
+    """Return the library of this name."""
     return next(each for each in (*LIBRARIES, SPECIAL) if each.name == name)
 
 

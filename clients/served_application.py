@@ -1,4 +1,4 @@
-"""An application of the lab: a process that uses one library, and does what a scenario says."""
+"""An application of the lab: a process that uses one library and does what a scenario asks."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ANSWER_SECONDS = 90
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a command: how many uses were served, how many failed, with the first error."""
+    """The result of a command: how many uses were served, how many failed, and the first error."""
 
     served: int
     failed: int
@@ -28,9 +28,7 @@ class Answer:
 
 
 class Application:
-    """A running process; `name` is its application_name. It is `crashed` where it ended by
-    itself.
-    """
+    """A process; `name` is its application_name."""
 
     def __init__(
         self,
@@ -65,7 +63,7 @@ class Application:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Returns once the process is ready."""
+        """Start the process and return once it is ready. Raise LabError."""
         self._process = subprocess.Popen(
             self.library.command,
             env=self._environment,
@@ -83,35 +81,35 @@ class Application:
         return self._process is not None and self._process.poll() is None
 
     def use(self, count: int) -> None:
-        """Uses as many sessions at once, and gives them back."""
+        """Use as many sessions at once, and give them back."""
         self._have_done(f"use {count}")
 
     def try_to_use(self, count: int) -> Answer:
-        """The same, and what came of it, also where some uses fail."""
+        """Do the same and return the result, even if some uses fail."""
         return self._do(f"use {count}")
 
     def hold(self, count: int) -> None:
-        """Uses as many sessions and never gives them back: a leak."""
+        """Use as many sessions and never give them back: a leak."""
         self._have_done(f"hold {count}")
 
     def begin(self, count: int) -> None:
-        """Leaves a transaction open in each of as many sessions."""
+        """Leave a transaction open in each of as many sessions."""
         self._have_done(f"begin {count}")
 
     def release(self) -> None:
-        """Gives back what it held, and rolls back what it began."""
+        """Give back what it held, and roll back what it began."""
         self._have_done("release")
 
     def run(self, count: int) -> None:
-        """Lets as many sessions work on one statement for hours; for applications in Python."""
+        """Let as many sessions run one statement for hours; for applications in Python."""
         self._have_done(f"run {count}")
 
     def work(self, workers: int, per_second: float) -> None:
-        """Lets as many workers use one session each, again and again, until `rest`."""
+        """Let as many workers use one session each, again and again, until `rest`."""
         self._have_done(f"work {workers} {per_second}")
 
     def rest(self) -> Answer:
-        """Ends the work; the answer is what came of it."""
+        """End the work and return its result."""
         return self._do("rest")
 
     def stop(self) -> None:
@@ -120,9 +118,7 @@ class Application:
             self._process.wait()
 
     def _have_done(self, command: str) -> None:
-        """A scenario that is not what it says proves nothing: raises LabError where a use of it
-        fails.
-        """
+        """Raise LabError where a use fails: a scenario that was not set up proves nothing."""
         answer = self._do(command)
         if answer.failed:
             raise LabError(f"{self.name}: {command}: {answer.failed} failed: {answer.error}")
@@ -164,7 +160,7 @@ class _Tail:
 
     @property
     def text(self) -> str:
-        """One line of it."""
+        """The last lines as one."""
         return " | ".join(self._lines[-6:])[-400:] or "it printed nothing"
 
     def _read(self) -> None:

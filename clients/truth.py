@@ -10,9 +10,7 @@ from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS
 
 @dataclass(frozen=True, slots=True)
 class Uses:
-    """What came of an application's uses: how many, how many failed, and the slowest one's
-    seconds.
-    """
+    """The uses of an application: how many, how many failed, and the seconds of the slowest."""
 
     count: int = 0
     failed: int = 0
@@ -30,7 +28,7 @@ class Uses:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One cause of a diagnosis: whose it is (an application_name), and what people read of it."""
+    """One cause of a diagnosis: its owner (an application_name), and what people read about it."""
 
     cause: str
     owner: str
@@ -40,7 +38,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the responder: what it did, and what it said."""
+    """One run of the responder: what it did, and what it reported."""
 
     used: int
     ended: int
@@ -53,14 +51,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """A row as it was measured. Sessions are counted by the superuser, not by the guard's reports.
+    """A row as it was measured. The superuser counts the sessions; the guard's reports do not.
 
     `held` and `ended` count sessions by application, `lost` those that went while the guard ran and
-    that its report does not name. `left` is what the run left to each process that had sessions.
-    `seconds` pass by the server's clock until usage is below the target, None where it never is.
-    `first` and `later` are the first and the second use of everything afterwards, `at_work` what
-    went on all the time; `restart` says of a leak whether its process needed one, None where it was
-    no leak. `versions` are the releases that were measured, by library.
+    that its report does not name. `left` counts what each process with sessions kept. `seconds`
+    pass by the server's clock until usage is below the target, None where it never is. `first` and
+    `later` are the first and the second use of everything afterwards, `at_work` the work that went
+    on all the time. `restart` is whether a leak's process needed a restart, None where nothing
+    leaked. `versions` are the releases that were measured, by library.
     """
 
     held: Mapping[str, int]
@@ -80,16 +78,16 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is true of a scenario, written down with it.
+    """What is true of a scenario.
 
-    `ended` gives, by application, the fewest and the most sessions that may go: of an application
-    that it does not name, none. `causes` are those that may come first, `owner` whose they are;
-    `none_of` are causes that are wrong wherever they stand, `sooner_or_later` such as some report
-    has to name. `all_keep_one` asks that no process loses its last session, `even` that no process
-    of an application gives more than one more than another. `served` is whether a new client gets
-    in, None where that may be either; `heard` is the run whose report escalates. `first_errors`
-    bounds the errors of the first use, None where they are the library's own. `says` and
-    `never_says` are regular expressions over what people read.
+    `ended` gives, by application, the fewest and the most sessions that may go; no session of an
+    unnamed application may go. `causes` are those that may come first, `owner` is their
+    application; `none_of` are causes that are wrong in any place, `sooner_or_later` those that some
+    report has to name. With `all_keep_one`, no process loses its last session; with `even`, no
+    process of these applications loses more than one session more than another. `served` is whether
+    a new client can log in, None where either is right; `heard` is the run whose report escalates.
+    `first_errors` limits the errors of the first use, None where they are the library's own. `says`
+    and `never_says` are regular expressions for what people read.
     """
 
     ended: Mapping[str, tuple[int, int]]
@@ -108,19 +106,19 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One thing that is to be true, and what was found instead where it is not."""
+    """One thing that must be true, and what was found instead where it is not."""
 
     claim: str
     holds: bool
     found: str
 
 
-# Advice and reasons that help nobody, wherever they stand.
+# Advice and reasons that never help.
 NEVER_SAID = (r"most often after: (COMMIT|BEGIN|ROLLBACK)\b",)
 
 
 def judge(truth: Truth, found: Findings) -> tuple[Claim, ...]:
-    """Every claim of the truth, with whether it holds."""
+    """Return every claim of the truth, and whether it holds."""
     return tuple(_claims(truth, found))
 
 
@@ -143,7 +141,7 @@ def _spread(truth: Truth, found: Findings) -> Iterator[Claim]:
     for application in truth.even:
         left = [n for process, n in found.left.items() if process.partition("@")[0] == application]
         yield Claim(
-            f"the processes of {application} give alike",
+            f"the processes of {application} lose evenly",
             max(left) - min(left) <= 1,
             f"left with {', '.join(map(str, sorted(left)))}",
         )
@@ -156,9 +154,9 @@ def _reachable(truth: Truth, found: Findings) -> Iterator[Claim]:
     heard = next((place for place, run in enumerate(found.runs, 1) if run.escalation), None)
     with_report = f"with report {heard}" if heard else "never"
     if truth.heard is not None:
-        yield Claim(f"people hear with report {truth.heard}", heard == truth.heard, with_report)
+        yield Claim(f"action required with report {truth.heard}", heard == truth.heard, with_report)
     elif truth.served:
-        yield Claim("people are not called", heard is None, with_report)
+        yield Claim("no action required", heard is None, with_report)
 
 
 def _diagnosed(truth: Truth, found: Findings) -> Iterator[Claim]:
@@ -171,12 +169,12 @@ def _diagnosed(truth: Truth, found: Findings) -> Iterator[Claim]:
             f"it is {truth.owner}'s", owner == truth.owner, owner or "an unnamed application"
         )
     worst = max(run.used for run in found.runs)
-    told = {run.diagnoses[0].cause for run in found.runs if run.used == worst and run.diagnoses}
+    named = {run.diagnoses[0].cause for run in found.runs if run.used == worst and run.diagnoses}
     steady = {*truth.causes, *truth.sooner_or_later}
     yield Claim(
-        "the same cause as long as nothing changes",
-        told <= steady or len(told) == 1,
-        ", then ".join(sorted(told)),
+        "the same cause while nothing changes",
+        named <= steady or len(named) == 1,
+        ", then ".join(sorted(named)),
     )
     causes = {each.cause for run in found.runs for each in run.diagnoses}
     for wrong in truth.none_of:
@@ -203,7 +201,7 @@ def _read_by_people(found: Findings) -> Iterator[str]:
 def _undisturbed(truth: Truth, found: Findings) -> Iterator[Claim]:
     work = found.at_work
     yield Claim(
-        "who works sees no error", work.failed == 0, f"{work.failed} of {work.count}: {work.error}"
+        "no errors at work", work.failed == 0, f"{work.failed} of {work.count}: {work.error}"
     )
     if truth.first_errors is not None:
         first = found.first
@@ -216,14 +214,14 @@ def _undisturbed(truth: Truth, found: Findings) -> Iterator[Claim]:
     )
     for application, gone in found.lost.items():
         if application in found.crashed and gone < FEWEST_SESSIONS:
-            continue  # so few are a coincidence, and the report does not remark on them
+            continue  # so few are a coincidence; the report does not mention them
         if application in found.crashed:
             text = "\n".join(_read_by_people(found))
             holds = bool(re.search(r"process may have died", text))
             yield Claim(
                 "says that a process may have died",
                 holds,
-                f"{gone} more of {application} are gone, unsaid",
+                f"{gone} more of {application} are gone, unmentioned",
             )
         else:
             yield Claim(
@@ -247,8 +245,8 @@ class Row:
 
     @property
     def holds(self) -> bool:
-        """Whether all that is to be true is; what could not be measured is not, unless it is not
-        installed.
+        """Whether all that must be true is. What could not be measured is not, unless something is
+        not installed.
         """
         if self.findings is None:
             return self.is_unavailable
@@ -260,7 +258,7 @@ class Row:
 
 
 def said(diagnosis: Mapping[str, Any]) -> Said:
-    """A diagnosis of a Report."""
+    """Return what a diagnosis of a Report says."""
     return Said(
         str(diagnosis["cause"]),
         str(diagnosis["evidence"].get("application", "")),

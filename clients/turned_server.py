@@ -1,10 +1,10 @@
 """A real server whose clock can be turned forward: ten idle minutes take no time, and ages are
 real.
 
-libfaketime adds an offset to the wall clock of the server's processes; the clients' clocks are left
-alone, and so is the monotonic clock, on which PostgreSQL waits. A process asleep in epoll_wait is
-shown the true time by libfaketime, so PostgreSQL's own timeouts (statement_timeout and its like) do
-not fire once the clock was turned: no scenario may depend on one.
+libfaketime adds an offset to the wall clock of the server's processes. It does not change the
+clients' clocks, nor the monotonic clock, by which PostgreSQL waits. A process that sleeps in
+epoll_wait sees the true time, so PostgreSQL's own timeouts (such as statement_timeout) do not fire
+once the clock was turned: no scenario may depend on one.
 """
 
 import shutil
@@ -23,7 +23,7 @@ USABLE = 50
 
 
 class Clock:
-    """The server's, as far ahead of the true time as it was turned."""
+    """The server's clock, which is ahead of the true time by what it was turned."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -31,16 +31,16 @@ class Clock:
         self.turn(timedelta())
 
     def turn(self, by: timedelta) -> None:
-        """Lets this much time pass for the server."""
+        """Let this much time pass for the server."""
         self._ahead += by
         new = self._file.with_suffix(".new")
         new.write_text(f"+{self._ahead.total_seconds():.0f}s\n")
-        new.replace(self._file)  # in one step: each look at the time reads it
+        new.replace(self._file)  # in one step: the server may read it at any time
 
 
 @contextmanager
 def turned_server(version: int) -> Iterator[tuple[PostgresServer, Clock]]:
-    """A server of this version with USABLE connections for applications, and its clock."""
+    """Yield a server of this version with USABLE connections for applications, and its clock."""
     folder = Path(tempfile.mkdtemp(prefix="connection-guard-clock-"))
     folder.chmod(0o755)  # the server runs as another user where the starter is root
     clock = Clock(folder / "offset")
@@ -71,7 +71,7 @@ def turned_server(version: int) -> Iterator[tuple[PostgresServer, Clock]]:
 
 
 def library() -> Path:
-    """libfaketime's shared library. Raises UnavailableError."""
+    """Return the path of libfaketime's shared library. Raise UnavailableError."""
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
     if not found:
         raise UnavailableError("libfaketime is not installed (Debian: libfaketime)")

@@ -1,206 +1,63 @@
-"""The reporter's part of the demo: the real Reporter, a store in memory, a Slack on this machine,
-and an outbox.
-"""
+"""How the conversation in Slack and the e-mails look: in the terminal, and on a page."""
 
-import gzip
-import json
-import math
-import secrets
-import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
-from connection_guard.adapters.aws.store import Store
-from connection_guard.adapters.slack.client import parse_slack_secret
-from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
-from connection_guard.core.incident.circumstances import Context, trend_of
-from connection_guard.core.incident.incident import Incident
-from connection_guard.core.incident.item import attributes_of, incident_of
-from demo.slack_page import spans
-from demo.terminal import Terminal, captured_output
-from doubles.slack_double import Posted, SlackDouble
-from reporter.reporter import Reporter, World
+from demo.applications import ROOT
+from demo.local_reporter import LocalReporter
+from demo.quick import DIVIDED_BY
+from demo.slack_page import conversation_page, spans
+from demo.terminal import Terminal
 
-REGION = "eu-central-1"
-ACCOUNT = "123456789012"
-RESPONDER = "connection-guard-shop-production"
-SETTINGS = ReporterSettings(
-    table="connection-guard-incidents",
-    bucket="connection-guard-evidence",
-    incidents_topic=f"arn:aws:sns:{REGION}:{ACCOUNT}:connection-guard-incidents",
-    slack_secret="connection-guard/slack",  # noqa: S106 the name of the secret
-    dashboard="ConnectionGuard",
+PAGE = ROOT / ".cache" / "demo" / "conversation.html"
+CHANNEL = "database-incidents"
+MADE_UP = (
+    "The links and the usage of the last hours are made up: there is no AWS here. All else "
+    f"happened in make demo, with every time that the guard uses divided by {DIVIDED_BY}."
 )
-
-HOURS_BEFORE = 3
+# The headline, the overview, and what was done.
+PARTS_OF_EMAIL = 3
 
 STYLES = {"text": "", "bold": "bold", "code": "cyan", "link": "blue"}
 
 
-@dataclass(frozen=True, slots=True)
-class LambdaContext:
-    """What the handler needs of Lambda's context object."""
-
-    aws_request_id: str
-
-
-class MemoryStore(Store):
-    """What the reporter keeps, in the form in which AWS would, until the demo ends."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self._bodies: dict[str, bytes] = {}
-
-    def put_evidence(self, key: str, body: bytes, content_type: str = "application/json") -> None:
-        self.objects[key] = gzip.decompress(body) if content_type == "application/gzip" else body
-
-    def latest_incident(self, database: str) -> Incident | None:
-        return incident_of(self._bodies[database]) if database in self._bodies else None
-
-    def put_incident(self, incident: Incident, *, replaces: int | None) -> bool:
-        latest = self.latest_incident(incident.database)
-        if (latest.version if latest else None) != replaces:
-            return False
-        body = attributes_of(incident)["body"]
-        assert isinstance(body, bytes)
-        self._bodies[incident.database] = body
-        return True
-
-    def claim(self, database: str, holder: str, *, now: datetime, until: datetime) -> bool:  # noqa: ARG002 nobody else tells
-        return True
-
-    def release(self, database: str, holder: str, *, told: int) -> bool:  # noqa: ARG002 nobody else tells
-        latest = self.latest_incident(database)
-        return latest is not None and latest.version == told
-
-
-class Outbox:
-    """Keeps what SNS would send."""
-
-    def __init__(self) -> None:
-        self.messages: list[dict[str, Any]] = []
-
-    def publish(self, **message: Any) -> Mapping[str, Any]:
-        self.messages.append(message)
-        return {"MessageId": str(uuid.uuid4())}
-
-    @property
-    def emails(self) -> list[tuple[str, str]]:
-        """The subject and the text of each."""
-        return [
-            (message["Subject"], json.loads(message["Message"])["email"])
-            for message in self.messages
-        ]
-
-
-class LocalReporter:
-    """The reporter of one database, and everybody that it tells. `slack` is entered and left by the
-    caller.
-    """
-
-    def __init__(self, database: str) -> None:
-        self.token = f"xoxb-{secrets.token_hex(16)}"
-        self.slack = SlackDouble(token=self.token)
-        self.store = MemoryStore()
-        self.outbox = Outbox()
-        self.log: list[str] = []
-        watched = WatchedDatabase(database, is_cluster=False, function_name=RESPONDER)
-        secret = {
-            "token": self.token,
-            "channel": self.slack.channel,
-            "base_url": self.slack.base_url,
-        }
-        world = World(
-            store=self.store,
-            sns=self.outbox,
-            slack_secret=partial(parse_slack_secret, json.dumps(secret)),
-            look=lambda _database, now: _made_up_context(now),
-            now=partial(datetime.now, UTC),
-        )
-        self._reporter = Reporter(SETTINGS, {RESPONDER: watched}, REGION, world)
-
-    def deliver(self, event: Mapping[str, Any], report: Mapping[str, Any]) -> None:
-        """As Lambda's destination does: its record of the responder's run, by SNS."""
-        with captured_output() as log:
-            self._reporter(_notification(event, report), LambdaContext(str(uuid.uuid4())))
-        self.log += log
-
-    @property
-    def posted(self) -> Posted:
-        """The first message in the channel."""
-        return self.slack.channel_view[0]
-
-    @property
-    def everything_told(self) -> str:
-        """Whatever people or machines can get to see, in one text."""
-        told = [[message.content, *message.edits] for message in self.slack.messages]
-        return "\n".join(
-            [
-                json.dumps([told, self.outbox.messages], ensure_ascii=False),
-                *self.log,
-                *(body.decode() for body in self.store.objects.values()),
-            ]
-        )
-
-
-def _notification(event: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html, in an SNS
-    record.
-    """
-    record = {
-        "version": "1.0",
-        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "requestContext": {
-            "requestId": str(uuid.uuid4()),
-            "functionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{RESPONDER}:$LATEST",
-            "condition": "Success",
-            "approximateInvokeCount": 1,
-        },
-        "requestPayload": event,
-        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST"},
-        "responsePayload": report,
-    }
-    return {
-        "Records": [
-            {
-                "EventSource": "aws:sns",
-                "EventVersion": "1.0",
-                "Sns": {"Message": json.dumps(record)},
-            }
-        ]
-    }
-
-
-def _made_up_context(now: datetime) -> Context:
-    """Return hours in which a pool leaks, as CloudWatch would show them: there is none here to
-    ask.
-    """
-    minutes = 60 * HOURS_BEFORE
-    figures = [
-        min(36 + 64 * minute / minutes + 3 * math.sin(minute / 4), 100)
-        for minute in range(1, minutes + 1)
-    ]
-    usage = tuple(
-        (now - timedelta(minutes=minutes - minute), figure)
-        for minute, figure in enumerate(figures, start=1)
+def show_conversation(terminal: Terminal, reporter: LocalReporter) -> None:
+    """Show the message with its thread, and the e-mails."""
+    message = reporter.posted
+    terminal.say(
+        f"[bold]In Slack[/], the same message, edited in place (edit {len(message.edits)}):\n"
     )
-    return Context(events=(), usage=usage, trend=trend_of(usage), problems=())
+    show_message(terminal, message.content)
+    terminal.say("\n[bold]In its thread[/]")
+    for reply in reporter.slack.thread_of(message):
+        show_message(terminal, reply.content)
+    emails = reporter.outbox.emails
+    for number, (subject, _) in enumerate(emails, start=1):
+        terminal.say(Text(f"\nE-mail {number}: {subject}", style="bold"))
+    terminal.say(Text("\n\n".join(emails[-1][1].split("\n\n")[:PARTS_OF_EMAIL])))
+    terminal.say(
+        "\n... and, as in Slack, the spared sessions, the cause, the timeline and the links."
+    )
+
+
+def write_page(reporter: LocalReporter) -> Path:
+    """Write the conversation as it looks in Slack, and return the page's path."""
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(conversation_page(CHANNEL, reporter.slack.messages, MADE_UP), encoding="utf-8")
+    return PAGE
 
 
 def show_message(terminal: Terminal, content: Mapping[str, Any], *, in_short: bool = False) -> None:
-    """A message as Slack received it; in short, nothing below its fields."""
+    """Show a message as Slack received it; in short, nothing below its fields."""
     terminal.say(_styled(content["text"]))
     for attachment in content["attachments"]:
         blocks = attachment["blocks"]
         if in_short:
-            blocks = blocks[
-                : 1 + next(number for number, block in enumerate(blocks) if "fields" in block)
-            ]
+            last = next(number for number, block in enumerate(blocks) if "fields" in block)
+            blocks = blocks[: last + 1]
         lines = (_styled(line) for block in blocks for line in _lines(block))
         terminal.say_beside_bar(attachment["color"], lines)
 
@@ -218,5 +75,5 @@ def _lines(block: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _styled(mrkdwn: str) -> Text:
-    """A link as its text, as Slack shows it."""
+    """Style a line as Slack does; a link is shown as its text."""
     return Text.assemble(*((span.text, STYLES[span.kind]) for span in spans(mrkdwn)))

@@ -2,8 +2,8 @@
 DSN SESSIONS`.
 
 A client prints the pids of its sessions, the least recently used first, as one line of JSON, and
-then keeps them until its standard input ends. The healthy pool then prints, as another such line,
-what came of its work.
+then keeps them until its standard input ends. The healthy pool then prints a second such line with
+the results of its work.
 """
 
 import contextlib
@@ -28,8 +28,8 @@ Client = Callable[[str, int], Iterator[object]]
 
 
 def leaking_pool(dsn: str, sessions: int) -> Iterator[object]:
-    """A SQLAlchemy pool whose connections are checked out, used and never given back, one request
-    after another.
+    """Check connections of a SQLAlchemy pool out, one request after another, use them and never
+    give them back.
     """
     engine = _engine(dsn, sessions)
     forgotten = []
@@ -42,7 +42,7 @@ def leaking_pool(dsn: str, sessions: int) -> Iterator[object]:
 
 
 def idle_in_transaction(dsn: str, sessions: int) -> Iterator[object]:
-    """Each has changed a row of its own and neither commits nor rolls back."""
+    """Change one row in each session, and neither commit nor roll back."""
     connections = _connections(dsn, sessions)
     for order, connection in enumerate(connections, start=1):
         connection.cursor().execute("UPDATE orders SET total = total + 1 WHERE id = %s", (order,))
@@ -50,7 +50,7 @@ def idle_in_transaction(dsn: str, sessions: int) -> Iterator[object]:
 
 
 def aborted(dsn: str, sessions: int) -> Iterator[object]:
-    """Each has met an error within a transaction and does not roll back."""
+    """Cause an error within a transaction in each session, and do not roll back."""
     connections = _connections(dsn, sessions)
     for connection in connections:
         with contextlib.suppress(psycopg2.errors.DivisionByZero):
@@ -59,7 +59,7 @@ def aborted(dsn: str, sessions: int) -> Iterator[object]:
 
 
 def quiet_pool(dsn: str, sessions: int) -> Iterator[object]:
-    """Each was used once and has had nothing to do since."""
+    """Use each session once and never again."""
     connections = _connections(dsn, sessions)
     for connection in connections:
         connection.cursor().execute("SELECT count(*) FROM orders")
@@ -68,7 +68,7 @@ def quiet_pool(dsn: str, sessions: int) -> Iterator[object]:
 
 
 def advisory_lock(dsn: str, sessions: int) -> Iterator[object]:
-    """Each holds an advisory lock, the way schedulers elect a leader, and is idle meanwhile."""
+    """Hold an advisory lock in each idle session, as schedulers do to elect a leader."""
     connections = _connections(dsn, sessions)
     for key, connection in enumerate(connections):
         connection.autocommit = True
@@ -77,7 +77,7 @@ def advisory_lock(dsn: str, sessions: int) -> Iterator[object]:
 
 
 def listener(dsn: str, sessions: int) -> Iterator[object]:
-    """Each waits for notifications."""
+    """Wait for notifications in each session."""
     connections = _connections(dsn, sessions)
     for connection in connections:
         connection.autocommit = True
@@ -86,8 +86,8 @@ def listener(dsn: str, sessions: int) -> Iterator[object]:
 
 
 def backup(dsn: str, sessions: int) -> Iterator[object]:
-    """Each sits in a transaction that pins a snapshot, as pg_dump's leader does while its workers
-    copy.
+    """Keep a transaction with its snapshot open in each session, as pg_dump's leader does while its
+    workers copy.
     """
     connections = _connections(dsn, sessions)
     for connection in connections:
@@ -97,7 +97,7 @@ def backup(dsn: str, sessions: int) -> Iterator[object]:
 
 
 def long_query(dsn: str, sessions: int) -> Iterator[object]:
-    """Each runs one statement that takes ten minutes."""
+    """Run one statement of ten minutes in each session."""
     connections = _connections(dsn, sessions)
     for connection in connections:
         query = connection.cursor().execute
@@ -108,8 +108,8 @@ def long_query(dsn: str, sessions: int) -> Iterator[object]:
 
 
 def healthy_pool(dsn: str, sessions: int) -> Iterator[object]:
-    """A SQLAlchemy pool that takes its connections in turn, with short pauses, so that all are
-    always recently used.
+    """Use the connections of a SQLAlchemy pool in turn, with short pauses, so that each was used
+    recently.
     """
     engine = _engine(dsn, sessions)
     opened = [engine.connect() for _ in range(sessions)]
@@ -183,7 +183,7 @@ def _pid(pooled: PoolProxiedConnection) -> int:
 
 def main() -> None:
     client, dsn, sessions = sys.argv[1:]
-    with contextlib.suppress(BrokenPipeError):  # the demo was killed: there is nobody left to tell
+    with contextlib.suppress(BrokenPipeError):  # the demo was killed: nothing reads this any more
         for message in CLIENTS[client](dsn, int(sessions)):
             print(json.dumps(message), flush=True)
             sys.stdin.read()

@@ -1,4 +1,4 @@
-"""The times that the guard goes by, divided: nobody waits ten minutes for a demo or an example."""
+"""The guard's times, divided, so that a demo or an example takes seconds instead of minutes."""
 
 from dataclasses import fields, replace
 
@@ -15,7 +15,7 @@ def quick_policy(policy: Policy) -> Policy:
 
 
 def quick_diagnosis_times() -> DiagnosisTimes:
-    """Return the times that causes are told apart by, divided."""
+    """Return the times by which causes are distinguished, divided."""
     return DiagnosisTimes(
         **{each.name: getattr(TIMES, each.name) / DIVIDED_BY for each in fields(TIMES)}
     )

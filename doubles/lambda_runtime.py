@@ -1,8 +1,9 @@
 """A Lambda execution environment: the Runtime API on loopback, driving the real runtime client,
 `awslambdaric`.
 
-https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html It needs the standard library alone:
-the emulator of AWS that the end-to-end test runs imports it into its own process.
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+
+It uses only the standard library: the emulator of AWS in the end-to-end test imports it.
 """
 
 import json
@@ -44,7 +45,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of an invocation: the function's result, or its error, and what it wrote to its log
+    """The result of an invocation: the function's answer or its error, and what it logged
     meanwhile.
     """
 
@@ -54,7 +55,7 @@ class Answer:
 
 
 def package_responder(folder: Path) -> None:
-    """Puts into the folder what the responder's deployment package holds beside its libraries."""
+    """Copy into the folder what the responder's deployment package holds beside its libraries."""
     root = Path(__file__).parent.parent
     for package in ("connection_guard", "responder"):
         shutil.copytree(
@@ -66,12 +67,12 @@ def package_responder(folder: Path) -> None:
 
 
 class ExecutionEnvironment:
-    """One process of the function whose package lies in `task_root`; `environment` are the
+    """One process of the function whose package is in `task_root`; `environment` holds the
     function's own variables.
 
-    `python` is an interpreter that has awslambdaric and whatever else Lambda's runtime brings. Like
-    Lambda's it starts from nothing (the first invocation waits for that, or gets the error that it
-    ended with), serves one event at a time, and is never used again once it has ended.
+    `python` is an interpreter with awslambdaric and all else that Lambda's runtime brings. As in
+    Lambda, the process starts cold (the first invocation waits for that, or gets the error with
+    which it ended), serves one event at a time, and is never used again once it has ended.
     """
 
     def __init__(
@@ -112,12 +113,12 @@ class ExecutionEnvironment:
 
     @property
     def pid(self) -> int:
-        """The function's process."""
+        """The id of the function's process."""
         return self._process.pid
 
     @property
     def has_ended(self) -> bool:
-        """Whether the process is gone: it serves no further event."""
+        """Whether the process has ended and serves no further event."""
         return self._process.poll() is not None
 
     def invoke(
@@ -128,7 +129,7 @@ class ExecutionEnvironment:
         request_id: str | None = None,
         function_arn: str = FUNCTION_ARN,
     ) -> Answer:
-        """The function's answer to the event; after `timeout` seconds the process is killed, as
+        """Return the function's answer to the event; after `timeout` seconds, kill the process, as
         Lambda does.
         """
         deadline = time.time() + timeout
@@ -153,7 +154,7 @@ class ExecutionEnvironment:
                 return Answer(json.loads(payload), is_error, self._new_log())
 
     def stop(self) -> None:
-        """Ends the process; does nothing where that has happened."""
+        """End the process; do nothing where that has happened."""
         self._process.kill()
         self._process.wait()
         self._api.invocations.put(None)
@@ -167,8 +168,8 @@ class ExecutionEnvironment:
         )
 
     def _new_log(self) -> str:
-        """What was logged since the last look: the client writes a log line before it posts what
-        follows it.
+        """Return what was logged since the last call. The client logs before it posts its
+        answer.
         """
         self._log.seek(self._read_from)
         log = self._log.read()
@@ -189,12 +190,11 @@ class _RuntimeApi(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.invocations: Queue[_Invocation | None] = Queue()  # None: there will be no other
-        self.results: Queue[tuple[bytes, bool]] = (
-            Queue()
-        )  # the payload, and whether it tells of an error
+        # The payload, and whether it is an error.
+        self.results: Queue[tuple[bytes, bool]] = Queue()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A process that is killed resets its connections: no news. Everything else is shown."""
+        """Show an error, unless a killed process has reset its connection."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -207,7 +207,7 @@ class _Request(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self) -> None:
-        """/runtime/invocation/next"""
+        """Serve /runtime/invocation/next."""
         invocation = self.server.invocations.get()
         if invocation is None:
             self.close_connection = True
@@ -224,15 +224,15 @@ class _Request(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
-        """/runtime/invocation/REQUEST_ID/response, /runtime/invocation/REQUEST_ID/error, or
-        /runtime/init/error
+        """Serve /runtime/invocation/REQUEST_ID/response, /runtime/invocation/REQUEST_ID/error and
+        /runtime/init/error.
         """
         payload = self.rfile.read(int(self.headers["Content-Length"]))
         self._answer(HTTPStatus.ACCEPTED, b"{}", {})
         self.server.results.put((payload, self.path.endswith("/error")))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the overridden method's name for it
-        """Requests are no news."""
+        """Keep requests out of standard error."""
 
     def _answer(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
         self.send_response(status)

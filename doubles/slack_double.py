@@ -1,4 +1,4 @@
-"""Slack, as far as Connection Guard speaks with it: a real HTTP server that keeps the conversation.
+"""Slack, as far as Connection Guard uses it: a real HTTP server that keeps the conversation.
 
 It refuses what Slack refuses, by the limits that Slack documents:
 https://docs.slack.dev/reference/block-kit/blocks
@@ -48,7 +48,7 @@ class Posted:
 
 @dataclass(frozen=True)
 class Answer:
-    """Instead of doing what it is asked, once: answers with this, after so many seconds."""
+    """An answer that Slack gives once instead of doing what it is asked, after so many seconds."""
 
     status: int = 200
     body: str = ""
@@ -82,7 +82,7 @@ class SlackDouble:
         self.close()
 
     def close(self) -> None:
-        """From now on connections are refused."""
+        """Refuse connections from now on."""
         if not self._is_closing.is_set():
             self._is_closing.set()
             self._server.shutdown()
@@ -99,7 +99,7 @@ class SlackDouble:
 
     @property
     def channel_view(self) -> list[Posted]:
-        """What stands in the channel itself, the oldest first."""
+        """The messages in the channel itself, the oldest first."""
         return [message for message in self.messages if message.thread is None]
 
     def thread_of(self, message: Posted) -> list[Posted]:
@@ -117,15 +117,15 @@ class SlackDouble:
         self._answers.extend([Answer(200, _json(ok=False, error=error))] * times)
 
     def be_slow(self, seconds: float, times: int = 1) -> None:
-        """It then does not do what it was asked, either."""
+        """Answer late and with an error; what was asked is not done, either."""
         self._answers.extend([Answer(500, seconds=seconds)] * times)
 
     def let_pass(self, times: int = 1) -> None:
-        """Serves so many requests as usual, before what is asked of it next."""
+        """Serve so many requests as usual before the next answer that was ordered."""
         self._answers.extend([_AS_USUAL] * times)
 
     def recover(self) -> None:
-        """From now on it does what it is asked."""
+        """Do what is asked from now on."""
         self._answers.clear()
 
     def delete(self, message: Posted) -> None:
@@ -151,10 +151,10 @@ class SlackDouble:
                     self.end_headers()
                     self.wfile.write(answer.body.encode())
                 except ConnectionError:
-                    pass  # who asked did not wait
+                    pass  # the client did not wait
 
             def log_message(self, *_: object) -> None:
-                """Quiet."""
+                """Keep requests out of standard error."""
 
         return Handler
 
@@ -228,7 +228,7 @@ def _blocks(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def error_in(content: dict[str, Any]) -> str | None:
-    """Slack's word for what is wrong with a message."""
+    """Return Slack's code for what is wrong with a message, None where nothing is."""
     blocks = list(_blocks(content))
     if not content.get("text") and not blocks:
         return "no_text"
@@ -284,5 +284,5 @@ def _texts(block: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _length(text: str) -> int:
-    """In UTF-16 code units, the largest of the ways in which Slack may count."""
+    """Return the length in UTF-16 code units, the largest of the ways in which Slack may count."""
     return len(text.encode("utf-16-le")) // 2

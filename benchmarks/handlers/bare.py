@@ -1,5 +1,5 @@
-"""The least that gets into the database with an IAM token and asks it something, as one would write
-it with boto3.
+"""The least that logs in to the database with an IAM token and runs a statement, as one would
+write it with boto3.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""As responder/handler.py, but for the root certificates: the benchmark's server has a certificate
-of its own.
+"""responder/handler.py with other root certificates: the benchmark's server has a certificate of
+its own.
 """
 
 import os

@@ -43,12 +43,13 @@ public final class Application {
         config.setUsername(System.getenv("PGUSER"));
         config.setMaximumPoolSize(number("POOL_SIZE"));
         config.setMinimumIdle(number("POOL_MINIMUM"));
-        config.setConnectionTimeout((long) (1000 * Double.parseDouble(System.getenv("BORROW_SECONDS"))));
+        double seconds = Double.parseDouble(System.getenv("BORROW_SECONDS"));
+        config.setConnectionTimeout((long) (1000 * seconds));
         return new com.zaxxer.hikari.HikariDataSource(config);
     }
 
     private static DataSource dbcp2() throws Exception {
-        org.apache.commons.dbcp2.BasicDataSource pool = new org.apache.commons.dbcp2.BasicDataSource();
+        var pool = new org.apache.commons.dbcp2.BasicDataSource();
         pool.setUrl(url());
         pool.setUsername(System.getenv("PGUSER"));
         pool.setMaxTotal(number("POOL_SIZE"));

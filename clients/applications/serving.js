@@ -1,4 +1,4 @@
-// What every application of the lab that is written for Node.js does; serving.py describes it.
+// What each of the lab's applications for Node.js does; serving.py describes it.
 
 'use strict';
 
@@ -7,7 +7,7 @@ const readline = require('node:readline');
 const READ = 'SELECT count(*) FROM orders';
 const WRITE = 'UPDATE orders SET total = total + 1 WHERE id = (SELECT pg_backend_pid() % 1000)';
 
-// Standard output is the protocol's: what a library prints goes where errors go.
+// Only the protocol uses standard output: what a library prints goes to standard error.
 const print = (answer) => { process.stdout.write(`${JSON.stringify(answer)}\n`); };
 console.log = console.error;
 console.info = console.error;

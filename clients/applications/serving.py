@@ -1,17 +1,18 @@
-"""What every application of the lab that is written in Python does with its library's pool.
+"""What each of the lab's applications in Python does with its library's pool.
 
-A line on standard input is a command, and each is answered with one line of JSON:
+Each line on standard input is a command, and is answered with one line of JSON:
 
-    use COUNT              borrow as many sessions at once, query with each, give them back hold
-    COUNT             the same, but never give them back begin COUNT            the same, but leave
-    a transaction open, too run COUNT              let as many sessions work on one statement each
-    for hours release                give back what is held work WORKERS RATE      use one session
-    again and again, RATE times per second, by as many WORKERS rest                   end that work,
-    and answer with what came of it
+    use COUNT          borrow as many sessions at once, query with each, give them back
+    hold COUNT         the same, but never give them back
+    begin COUNT        the same, and leave a transaction open
+    run COUNT          let as many sessions run one statement each for hours
+    release            give back what is held
+    work WORKERS RATE  let as many WORKERS use one session each, RATE times per second in all
+    rest               end that work, and answer with its result
 
 The answer has how many uses were `served`, how many `failed`, the first `error`, and the `seconds`
-that the slowest use took. The process ends with its standard input. The pool is described by the
-environment: POOL_SIZE, POOL_MINIMUM, POOL_CHECK, BORROW_SECONDS and libpq's variables (PGHOST ...).
+that the slowest use took. The process ends with its standard input. The environment describes the
+pool: POOL_SIZE, POOL_MINIMUM, POOL_CHECK, BORROW_SECONDS and libpq's variables (PGHOST ...).
 """
 
 import json
@@ -36,24 +37,24 @@ BORROW_SECONDS = float(os.environ["BORROW_SECONDS"])
 
 
 class Pool(Protocol):
-    """A library's pool, the way its manual says to use it. A session is whatever the pool lends."""
+    """A library's pool, used as its manual says. A session is what the pool lends."""
 
     def borrow(self) -> Any:
-        """A session from the pool."""
+        """Return a session from the pool."""
 
     def execute(self, session: Any, statement: str) -> None:
-        """Runs the statement and commits."""
+        """Run the statement and commit."""
 
     def begin(self, session: Any, statement: str) -> None:
-        """Runs the statement in a transaction and leaves that open."""
+        """Run the statement in a transaction and leave it open."""
 
     def give_back(self, session: Any) -> None:
-        """Ends what is open and returns the session, whatever became of it."""
+        """End what is open and give the session back, even if it is broken."""
 
 
 @dataclass
 class Tally:
-    """What came of some uses."""
+    """The results of some uses."""
 
     served: int = 0
     errors: list[str] = field(default_factory=list)
@@ -70,12 +71,12 @@ class Tally:
 
 
 def release(package: str) -> str:
-    """Its name and version."""
+    """Return the package's name and version."""
     return f"{package} {metadata.version(package)}"
 
 
 class Application:
-    """Carries out the commands."""
+    """An application that executes the commands."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -86,7 +87,7 @@ class Application:
         self._work = Tally()
 
     def use(self, count: int) -> Tally:
-        """All borrow before any gives back: that many sessions are needed at once."""
+        """Use so many sessions at once: all are borrowed before any is given back."""
         borrowed = threading.Barrier(count)
         tally = Tally()
 
@@ -170,7 +171,7 @@ class Application:
 
 
 class _Noted:
-    """One use: counted as served unless a step of it failed, and then with the first error."""
+    """One use, counted as served unless a step failed, and then with its first error."""
 
     def __init__(self, tally: Tally, lock: threading.Lock) -> None:
         self._tally = tally
@@ -202,7 +203,7 @@ class _Noted:
 
 
 def serve(pool: Pool, package: str) -> None:
-    """Answers commands until standard input ends; `package` is what pip calls the library."""
+    """Answer commands until standard input ends; `package` is pip's name of the library."""
     application = Application(pool)
     print(json.dumps({"ready": release(package)}), flush=True)
     for line in sys.stdin:

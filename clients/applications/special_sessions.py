@@ -1,7 +1,7 @@
-"""Sessions that are idle on purpose, with what each of them would lose: psycopg2 without a pool.
+"""Sessions that are idle on purpose, and what each of them would lose: psycopg2 without a pool.
 
-SPECIAL says which. Each of POOL_SIZE sessions is made so, and `use` then asks whether all still
-serve their purpose.
+SPECIAL is their kind. There are POOL_SIZE sessions; `use` checks whether all still serve their
+purpose.
 """
 
 import contextlib
@@ -17,20 +17,20 @@ from clients.applications.serving import LONG, POOL_SIZE, READ, release
 
 
 def listen_then_work(session: Any) -> None:
-    """A worker that waits for notifications, and queries in between."""
+    """Wait for notifications as a worker does, and query in between."""
     session.autocommit = True
     session.cursor().execute("LISTEN orders")
     session.cursor().execute(READ)
 
 
 def foreign_table(session: Any) -> None:
-    """A transaction that has read a foreign table and goes on working: its remote session waits."""
+    """Read a foreign table in a transaction that goes on working: its remote session waits."""
     session.cursor().execute("SELECT count(*) FROM elsewhere.orders")
     threading.Thread(target=session.cursor().execute, args=(LONG,), daemon=True).start()
 
 
 def with_hold(session: Any) -> None:
-    """A cursor that outlives its transaction."""
+    """Open a cursor that outlives its transaction."""
     session.cursor().execute(
         "DECLARE pages CURSOR WITH HOLD FOR SELECT generate_series(1, 1000); FETCH 10 FROM pages"
     )
@@ -38,14 +38,14 @@ def with_hold(session: Any) -> None:
 
 
 def dump(session: Any) -> None:
-    """What the leader of pg_dump --jobs does while its workers copy."""
+    """Do what the leader of pg_dump --jobs does while its workers copy."""
     session.set_session(isolation_level="REPEATABLE READ", readonly=True)
     session.cursor().execute("SELECT pg_export_snapshot()")
     session.cursor().execute("LOCK TABLE orders IN ACCESS SHARE MODE")
 
 
 def copy(session: Any) -> None:
-    """A COPY whose client has yet to send the next rows."""
+    """Begin a COPY whose client has yet to send the next rows."""
     more, _ = os.pipe()
     rows = os.fdopen(more)
     arguments = ("COPY orders FROM STDIN", rows)

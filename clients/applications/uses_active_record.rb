@@ -43,7 +43,7 @@ def at_once(count, &use)
   found
 end
 
-# All borrow before any gives back.
+# All are borrowed before any is given back.
 def use(count)
   missing = count
   all_borrowed = ConditionVariable.new
@@ -63,7 +63,7 @@ def use(count)
   end
 end
 
-# Each in a thread that lives on: the pool takes back what a thread that died had borrowed.
+# Each in a thread that stays alive: the pool takes back what a dead thread had borrowed.
 def hold(count)
   found = tally
   done = Queue.new

@@ -1,4 +1,5 @@
-// node-postgres' pool. Without ERROR_LISTENER=1 it lacks what its manual asks for, as many applications do.
+// node-postgres' pool. Without ERROR_LISTENER=1 it lacks the listener that its manual asks for, as
+// many applications do.
 
 'use strict';
 

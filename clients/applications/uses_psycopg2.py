@@ -1,6 +1,4 @@
-"""psycopg2 without a pool: each worker opens a connection when it first needs one and then keeps
-it.
-"""
+"""psycopg2 without a pool: each worker opens a connection when it first needs one, and keeps it."""
 
 import threading
 from typing import Any

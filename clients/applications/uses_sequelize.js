@@ -27,6 +27,8 @@ const { connectionManager } = sequelize;
 serve({
   borrow: () => connectionManager.getConnection({ type: 'read' }),
   // A transaction is how Sequelize binds queries to one session; this is what it does inside.
-  execute: (session, statement) => sequelize.query(statement, { transaction: { connection: session } }),
+  execute: (session, statement) => sequelize.query(
+    statement, { transaction: { connection: session } },
+  ),
   giveBack: async (session) => connectionManager.releaseConnection(session),
 }, `Sequelize ${version}`);

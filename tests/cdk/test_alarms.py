@@ -6,7 +6,8 @@ import pytest
 
 from connection_guard.configuration.max_connections.estimate import Estimate, estimate_serverless
 from connection_guard.core.policy import Mode, Tier
-from doubles.cloudwatch_alarms import Metric, MetricStat, Series, datapoints, state_of
+from doubles.cloudwatch_alarms import datapoints, state_of
+from doubles.cloudwatch_metric_math import Metric, MetricStat, Series
 from responder.respond import MINUTES_BETWEEN_SECOND_DOOR_TESTS
 from tests.cdk.template import Properties, Template, referred, synthesized
 from tests.support.builders import a_policy

@@ -1,4 +1,4 @@
-"""What fills a database: clients over TLS, on a host of their own, each with a session."""
+"""What fills a database: clients over TLS, on a host of their own, each with one session."""
 
 import contextlib
 import ssl
@@ -8,10 +8,12 @@ from pathlib import Path
 from pg8000.exceptions import DatabaseError
 from pg8000.native import Connection
 
+from doubles.local_process import HOST
+
 ROLE = "app"
 DATABASE = "postgres"
-# The guard takes whoever comes from the proxy's address, which is loopback's first here, for the
-# proxy's.
+# The guard takes every session from the proxy's address, here the first of loopback, as the
+# proxy's own.
 ADDRESS = "127.0.0.9"
 TOO_MANY_CONNECTIONS = "53300"
 
@@ -21,16 +23,16 @@ class RefusedError(Exception):
 
 
 class Applications:
-    """Whatever they opened is closed in the end."""
+    """Sessions that `close` ends."""
 
-    def __init__(self, port: int, authority: Path, pooler: Path) -> None:
+    def __init__(self, port: int, authority: Path, pooler_port: int) -> None:
         self._port = port
         self._tls = ssl.create_default_context(cafile=authority)
-        self._pooler = pooler
+        self._pooler_port = pooler_port
         self._connections: list[Connection] = []
 
     def connect(self) -> Connection:
-        """A session straight on the server. Raises RefusedError."""
+        """Return a session directly on the server. Raise RefusedError."""
         try:
             connection = Connection(
                 ROLE,
@@ -48,9 +50,7 @@ class Applications:
         return connection
 
     def leak(self, sessions: int) -> None:
-        """A service whose transactions failed and were never rolled back: each keeps its
-        session.
-        """
+        """Open sessions as of a service whose transactions failed and were never rolled back."""
         for _ in range(sessions):
             connection = self.connect()
             connection.run("BEGIN")
@@ -58,23 +58,25 @@ class Applications:
                 connection.run("SELECT 1 / 0")
 
     def hold_pool(self, transactions: int) -> None:
-        """Clients of the pooler that keep their transactions open, and the server connections with
-        them.
+        """Open clients of the pooler whose transactions stay open and keep its server
+        connections.
         """
         for _ in range(transactions):
-            connection = Connection(ROLE, unix_sock=str(self._pooler), database=DATABASE)
+            connection = Connection(
+                ROLE, host=HOST, port=self._pooler_port, database=DATABASE, ssl_context=None
+            )
             self._connections.append(connection)
             connection.run("BEGIN")
             connection.run("SELECT 1")
 
     def fill(self) -> None:
-        """Connects until the server refuses."""
+        """Open sessions until the server refuses one."""
         with contextlib.suppress(RefusedError):
             while True:
                 self.connect()
 
     def are_served(self) -> bool:
-        """Whether a new client gets in."""
+        """Return whether a new client is served."""
         try:
             connection = self.connect()
         except RefusedError:
@@ -90,9 +92,9 @@ class Applications:
 
 
 @contextlib.contextmanager
-def applications(port: int, authority: Path, pooler: Path) -> Iterator[Applications]:
-    """Closed in the end."""
-    opened = Applications(port, authority, pooler)
+def applications(port: int, authority: Path, pooler_port: int) -> Iterator[Applications]:
+    """Yield applications; their sessions are closed in the end."""
+    opened = Applications(port, authority, pooler_port)
     try:
         yield opened
     finally:

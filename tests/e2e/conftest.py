@@ -1,4 +1,4 @@
-"""The stage of the end-to-end test: what stands in for AWS and RDS, and the guard deployed to it.
+"""The stage of the end-to-end test: the doubles of AWS and RDS, and the guard deployed to them.
 
     responder -> proxy gate  -> PgBouncer -> PostgreSQL
     responder -> direct gate -> PostgreSQL
@@ -18,18 +18,18 @@ import pytest
 
 from connection_guard.core.database.door import DoorName
 from doubles import postgres_binaries
+from doubles.certificates import Authority, create_authority
 from doubles.embedded_postgres import EmbeddedPostgres
+from doubles.pgbouncer import PgBouncer
 from doubles.postgres_server import PostgresServer
 from doubles.slack_double import SlackDouble
+from doubles.waiting import wait_until
 from tests.e2e import applications as clients
-from tests.e2e.authority import Authority, create_authority
 from tests.e2e.deployed_guard import DeployedGuard
 from tests.e2e.deployment import Deployment
 from tests.e2e.emulator import ACCOUNT, REGION, Emulator
-from tests.e2e.iam_gate import Iam, IamGate, Signer, postgres_over_tls, unix_socket
-from tests.e2e.pgbouncer import PgBouncer
-from tests.e2e.waiting import wait_until
-from tests.integration.postgresql.test_bootstrap import assert_silent_success, bootstrap
+from tests.e2e.iam_gate import Iam, IamGate, Signer, loopback, postgres_over_tls
+from tests.support.bootstrapping import assert_silent_success, bootstrap
 from tests.support.guarded import GUARD
 
 SETTINGS = {"max_connections": 60, "superuser_reserved_connections": 3, "reserved_connections": 3}
@@ -43,8 +43,8 @@ USERS = {
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """Everything that the test writes goes below it, and every process that it starts can be told
-    by it.
+    """Yield a folder for everything that the test writes; the command or the environment of each
+    process that it starts names the folder.
     """
     folder = Path(tempfile.mkdtemp(prefix="connection-guard-e2e-"))
     folder.chmod(0o755)
@@ -56,14 +56,12 @@ def folder() -> Iterator[Path]:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """The command of each process that was started with anything in the folder."""
+    """Return the command of each process that was started with anything in the folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command, environment = (
-                (process / "cmdline").read_bytes(),
-                (process / "environ").read_bytes(),
-            )
+            command = (process / "cmdline").read_bytes()
+            environment = (process / "environ").read_bytes()
         except OSError:
             continue  # it has ended, or is somebody else's
         if str(folder).encode() in command + environment:
@@ -75,7 +73,7 @@ def processes_of(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def ports() -> Iterator[list[int]]:
-    """Whoever listens adds the port: in the end nobody does."""
+    """Yield a list to which every listener adds its port; in the end nothing may listen there."""
     ports: list[int] = []
     yield ports
     for port in ports:
@@ -87,7 +85,9 @@ def ports() -> Iterator[list[int]]:
 
 @pytest.fixture(scope="session")
 def authorities(folder: Path) -> dict[DoorName, Authority]:
-    """Amazon Trust Services vouches for RDS Proxy, and RDS's own authority for the instance."""
+    """Return the doubles of Amazon Trust Services, which signs for RDS Proxy, and of RDS's own
+    authority, which signs for the instance.
+    """
     return {door: create_authority(folder, door) for door in DoorName}
 
 
@@ -100,7 +100,7 @@ def emulator(authorities: Mapping[DoorName, Authority], ports: list[int]) -> Ite
 
 @pytest.fixture(scope="session")
 def server(authorities: Mapping[DoorName, Authority], ports: list[int]) -> Iterator[PostgresServer]:
-    """A server that takes clients over TLS alone, with the guard's roles on it."""
+    """Yield a server that takes clients over TLS only, with the guard's roles on it."""
     tls = authorities[DoorName.DIRECT].server
     hba = [f"hostssl all {user} 127.0.0.0/8 trust" for user in (GUARD, clients.ROLE)]
     with EmbeddedPostgres(postgres_binaries.installed(18), SETTINGS, hba=hba, tls=tls) as postgres:
@@ -116,19 +116,23 @@ def server(authorities: Mapping[DoorName, Authority], ports: list[int]) -> Itera
 def pooler(
     server: PostgresServer, authorities: Mapping[DoorName, Authority]
 ) -> Iterator[PgBouncer]:
-    """It gives up before the guard does, who waits for 2 s."""
-    authority = authorities[DoorName.DIRECT].certificate
-    users = (GUARD, clients.ROLE)
+    """Yield PgBouncer in place of RDS Proxy. It lets the guard, which uses SET, keep its server
+    connection, as RDS Proxy does, and gives up before the guard, which waits for 2 s.
+    """
     with PgBouncer(
-        server.port, authority, users, pinned=GUARD, server_connections=POOL, query_wait_timeout=1
+        server.port,
+        (GUARD, clients.ROLE),
+        {"pool_mode": "transaction", "max_db_connections": POOL, "query_wait_timeout": 1},
+        pinned=GUARD,
+        authority=authorities[DoorName.DIRECT].certificate,
     ) as pooler:
         yield pooler
 
 
 @pytest.fixture(scope="session")
 def iam(emulator: Emulator) -> Iam:
-    """The emulator's: the credentials that it gave to functions, and the policies of their
-    roles.
+    """Return the emulator's IAM: the credentials that it gave to functions, and the policies of
+    their roles.
     """
     client = emulator.client("iam")
 
@@ -155,12 +159,15 @@ def gates(
     authorities: Mapping[DoorName, Authority],
     ports: list[int],
 ) -> Iterator[dict[DoorName, IamGate]]:
-    """The doors: RDS itself, too, checks a token before PostgreSQL sees the login."""
+    """Yield the doors; RDS itself, too, checks a token before PostgreSQL sees the login."""
     to_server = postgres_over_tls(
         "localhost", server.port, authorities[DoorName.DIRECT].certificate
     )
     proxy = IamGate(
-        unix_socket(pooler.socket), USERS[DoorName.PROXY], iam, authorities[DoorName.PROXY].server
+        loopback(pooler.host, pooler.port),
+        USERS[DoorName.PROXY],
+        iam,
+        authorities[DoorName.PROXY].server,
     )
     direct = IamGate(to_server, USERS[DoorName.DIRECT], iam, authorities[DoorName.DIRECT].server)
     with proxy, direct:
@@ -170,7 +177,7 @@ def gates(
 
 @pytest.fixture(scope="session")
 def slack(emulator: Emulator, ports: list[int]) -> Iterator[SlackDouble]:
-    """A workspace, and the secret by which the reporter knows it."""
+    """Yield a workspace; the secret by which the reporter knows it exists then."""
     with SlackDouble() as slack:
         ports.append(int(slack.base_url.split(":")[2].partition("/")[0]))
         secret = {"token": slack.token, "channel": slack.channel, "base_url": slack.base_url}
@@ -211,7 +218,7 @@ def applications(
     server: PostgresServer, authorities: Mapping[DoorName, Authority], pooler: PgBouncer
 ) -> Iterator[clients.Applications]:
     with clients.applications(
-        server.port, authorities[DoorName.DIRECT].certificate, pooler.socket
+        server.port, authorities[DoorName.DIRECT].certificate, pooler.port
     ) as applications:
         yield applications
 
@@ -220,7 +227,7 @@ def applications(
 def pytest_runtest_makereport(
     item: pytest.Function,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failure shows what happened on the other side."""
+    """Show what happened on the other side where a test fails."""
     report = yield
     if report.failed:
         stage: Mapping[str, Any] = item.funcargs

@@ -1,6 +1,4 @@
-"""The deployed guard as an operator sees it: its logs and metrics, its alarms, and what it has
-stored.
-"""
+"""The deployed guard as an operator sees it: its logs, metrics, alarms and stored objects."""
 
 import gzip
 import json
@@ -11,9 +9,10 @@ from typing import Any
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.item import incident_of, latest_key
 from connection_guard.core.report.metric_names import NAMESPACE
-from doubles.cloudwatch_alarms import MetricStat, Series, state_of
+from doubles.cloudwatch_alarms import state_of
+from doubles.cloudwatch_metric_math import MetricStat, Series
+from doubles.waiting import wait_until
 from tests.e2e.emulator import Emulator, FunctionProcess
-from tests.e2e.waiting import wait_until
 
 DATABASE = "orders"
 CRITICAL_ALARM = f"connection-guard-{DATABASE}-critical"
@@ -49,15 +48,15 @@ class DeployedGuard:
     # What the functions wrote
 
     def log(self, function: str) -> list[dict[str, Any]]:
-        """Every line of JSON that the "responder" or the "reporter" logged, the oldest first."""
+        """Return each JSON line that the "responder" or "reporter" logged, the oldest first."""
         logs = self._emulator.client("logs")
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=self._logs[function])
         messages = [event["message"] for page in pages for event in page["events"]]
         return [json.loads(message) for message in messages if message.startswith("{")]
 
     def published(self, name: str, statistic: str = "Maximum") -> Series:
-        """A metric of the guard's own by the minute, as CloudWatch takes it out of the responder's
-        log.
+        """Return a metric of the guard's own by minute, as CloudWatch extracts it from the
+        responder's log.
         """
         values: dict[int, list[float]] = {}
         for document in self.log("responder"):
@@ -78,7 +77,7 @@ class DeployedGuard:
         return time.time() - max(stamps, default=0) / 1000
 
     def responder_process(self) -> FunctionProcess:
-        """The latest; the first is started for the first event."""
+        """Return the latest process; the first one is started for the first event."""
         return wait_until(
             lambda: [each for each in self._emulator.processes if each.function == self.responder]
         )[-1]
@@ -86,8 +85,8 @@ class DeployedGuard:
     # CloudWatch's part, which the emulator leaves out for alarms on expressions
 
     def evaluate_critical_alarm(self) -> str:
-        """The alarm's state by its own expression, in this minute; a change of it is told to whom
-        the alarm names.
+        """Return the alarm's state by its own expression in this minute; where it has changed, the
+        alarm's actions run.
         """
         cloudwatch = self._emulator.client("cloudwatch")
         (alarm,) = cloudwatch.describe_alarms(AlarmNames=[CRITICAL_ALARM])["MetricAlarms"]
@@ -97,7 +96,7 @@ class DeployedGuard:
         return state
 
     def set_critical_alarm(self, state: str) -> None:
-        """As if the alarm had changed to this state."""
+        """Change the alarm to this state, which runs its actions."""
         reason = f"the end-to-end test's evaluation of {CRITICAL_ALARM}"
         cloudwatch = self._emulator.client("cloudwatch")
         cloudwatch.set_alarm_state(AlarmName=CRITICAL_ALARM, StateValue=state, StateReason=reason)
@@ -109,28 +108,28 @@ class DeployedGuard:
                 return {int(time.time()) // 60: float(self._count_connections())}
             case MetricStat("ConnectionGuard", name, {"Database": "orders"}):
                 return self.published(name, metric.statistic)
-        raise AssertionError(f"nobody publishes {metric}")
+        raise AssertionError(f"no double publishes {metric}")
 
     # What the reporter stored
 
     def reports(self) -> list[dict[str, Any]]:
-        """The Reports in the evidence bucket, the oldest first."""
+        """Return the Reports in the evidence bucket, the oldest first."""
         return [json.loads(body) for body in self._objects(f"reports/database={DATABASE}/")]
 
     def reports_of_kind(self, kind: str) -> list[dict[str, Any]]:
         return [report for report in self.reports() if report["kind"] == kind]
 
     def failures(self) -> list[dict[str, Any]]:
-        """Lambda's records of the invocations that came to no Report."""
+        """Return Lambda's records of the invocations that ended without a Report."""
         return [json.loads(body) for body in self._objects(f"failures/{self.responder}/")]
 
     def sessions_in_evidence(self) -> list[dict[str, Any]]:
-        """Every line of the evidence."""
+        """Return every line of the evidence."""
         objects = self._objects(f"evidence/database={DATABASE}/")
         return [json.loads(line) for body in objects for line in gzip.decompress(body).splitlines()]
 
     def incident(self) -> Incident | None:
-        """The latest."""
+        """Return the latest incident."""
         key = {name: {"S": value} for name, value in latest_key(DATABASE).items()}
         answer = self._emulator.client("dynamodb").get_item(
             TableName=self.table, Key=key, ConsistentRead=True

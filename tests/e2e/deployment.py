@@ -1,9 +1,9 @@
-"""The application as a person deploys it, with `cdk deploy`, from a copy of the project with this
-test's guard.toml.
+"""The application deployed with `cdk deploy`, from a copy of the project with this test's
+guard.toml.
 
-No setting of the product weakens TLS or trusts another authority than Amazon's. So the copy differs
-from the project in two more files: the root certificates of either door are those of the test's own
-authorities.
+No setting of the product weakens TLS or trusts another authority than Amazon's. Hence the copy
+differs from the project in two more files: the root certificates of each door are those of the
+test's own authorities.
 """
 
 import json
@@ -23,7 +23,7 @@ from tests.e2e.emulator import ACCOUNT, REGION, Emulator
 
 GUARD_FILE = Path(__file__).with_name("guard.toml")
 STACK = "ConnectionGuard"
-# Where the CDK puts packages before they are deployed. `cdk bootstrap` makes it in a real account.
+# The CDK uploads packages here. In a real account, `cdk bootstrap` creates it.
 ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
 SYNTHESIZED = "synthesized"
 DEADLINE_SECONDS = 300
@@ -59,15 +59,15 @@ class Deployment:
         emulator.client("s3").create_bucket(Bucket=ASSETS, CreateBucketConfiguration=where)
 
     def deploy(self) -> dict[str, str]:
-        """The stack's outputs."""
+        """Deploy the stack and return its outputs."""
         outputs = self._folder / "outputs.json"
         application = ("--app", f"{sys.executable} app.py", "--output", SYNTHESIZED)
-        what_is_told = ("--outputs-file", str(outputs), "--progress", "events")
-        self._cdk("deploy", *application, *what_is_told, "--require-approval", "never")
+        shown = ("--outputs-file", str(outputs), "--progress", "events")
+        self._cdk("deploy", *application, *shown, "--require-approval", "never")
         return dict(json.loads(outputs.read_text())[STACK])
 
     def destroy(self) -> None:
-        """What is to outlive the stack stays in the account."""
+        """Destroy the stack; what is to be retained stays in the account."""
         self._cdk("destroy", "--app", SYNTHESIZED, "--force")
 
     def _cdk(self, *command: str) -> None:
@@ -93,7 +93,7 @@ class Deployment:
 
 
 def _create_network(ec2: Any) -> dict[str, str]:
-    """The VPC that the database would be in: the ids of what guard.toml names."""
+    """Create the database's VPC, and return the ids that guard.toml needs."""
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
 
     def subnet(block: str, zone: str) -> str:

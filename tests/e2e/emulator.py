@@ -1,11 +1,10 @@
-"""LocalEmu in place of AWS: every service that the stack needs, on one port of loopback, gone with
-all that it held.
+"""LocalEmu in place of AWS: every service that the stack needs on one port of loopback, gone
+without a trace at the end.
 """
 
 import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from typing import Any, Self
 
 import boto3
 
+from doubles.certificates import Authority
+from doubles.local_process import free_port
+from doubles.waiting import wait_until
 from tests.e2e import environments
-from tests.e2e.authority import Authority
-from tests.e2e.waiting import wait_until
 
-HOST = "127.0.0.1"  # a name would turn the bucket into a part of it, which nobody could resolve
+HOST = "127.0.0.1"  # the bucket would become part of a name, which does not resolve
 ACCOUNT = "000000000000"
 REGION = "eu-central-1"
 ROOT_ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
@@ -26,8 +26,8 @@ ROOT_ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 
 @dataclass(frozen=True, slots=True)
 class FunctionProcess:
-    """A process that runs or ran a function, and the credentials of the function's role that it was
-    given.
+    """A process that runs or ran a function, and the credentials of the function's role that it
+    got.
     """
 
     function: str
@@ -49,7 +49,7 @@ class Emulator:
             prefix="connection-guard-aws-", ignore_cleanup_errors=True
         )
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"https://{HOST}:{self.port}"
 
     def __enter__(self) -> Self:
@@ -74,7 +74,7 @@ class Emulator:
 
     @property
     def log(self) -> str:
-        """What the emulator logged, and in it what each function did."""
+        """All that the emulator and the functions logged."""
         return (Path(self._folder.name) / "log").read_text(errors="replace")
 
     @property
@@ -85,7 +85,7 @@ class Emulator:
         return [FunctionProcess(**json.loads(line)) for line in lines]
 
     def client(self, service: str, credentials: FunctionProcess | None = None) -> Any:
-        """A client with the root user's permissions, or with those of a function's role."""
+        """Return a client with the root user's permissions, or with those of a function's role."""
         create: Any = boto3.client  # its types are by the service's name, as a literal
         return create(
             service,
@@ -98,7 +98,7 @@ class Emulator:
         )
 
     def start(self) -> None:
-        """Returns as soon as it answers."""
+        """Start it and return as soon as it answers."""
         folder = Path(self._folder.name)
         home = folder / "home"
         home.mkdir()
@@ -144,13 +144,12 @@ class Emulator:
             raise
 
     def stop(self) -> None:
-        """Ends it and every function's process; does nothing where that has happened."""
+        """End it and every function's process; do nothing where that has happened."""
         if self._process is None:
             return
         with self._process as process:
-            os.killpg(
-                process.pid, signal.SIGKILL
-            )  # it takes half a minute to leave, and has nothing to save
+            # It takes half a minute to end by itself, and has nothing to save.
+            os.killpg(process.pid, signal.SIGKILL)
         self._process = None
         self._folder.cleanup()
 
@@ -158,10 +157,3 @@ class Emulator:
         assert self._process is not None
         assert self._process.poll() is None, "LocalEmu ended while starting"
         return "Ready." in self.log.splitlines()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,6 +1,6 @@
 """What the end-to-end test installs for itself, once, below `.cache` in the checkout.
 
-`python -m tests.e2e.environments` does it beforehand, as `make e2e` does: it takes a minute.
+`make e2e` does so beforehand, with `python -m tests.e2e.environments`; it takes a minute.
 """
 
 import fcntl
@@ -20,29 +20,29 @@ CACHE = ROOT / ".cache"
 
 
 def localemu() -> Path:
-    """The Python of an environment that holds LocalEmu: it would change the versions of the
+    """Return the Python of an environment with LocalEmu, whose dependencies differ from the
     project's own.
     """
     return _virtual_environment("localemu", Path(__file__).with_name("requirements-localemu.txt"))
 
 
 def lambda_runtime() -> Path:
-    """The Python that runs functions, of their runtime's version."""
+    """Return the Python that runs functions, of their runtime's version."""
     return _virtual_environment(
         "lambda-runtime", Path(__file__).with_name("requirements-lambda.txt")
     )
 
 
 def cdk() -> Path:
-    """The CDK's command, which the Makefile installs."""
+    """Return the CDK's command, which the Makefile installs."""
     command = CACHE / "cdk" / "node_modules" / ".bin" / "cdk"
     assert command.exists(), f"{command} is missing: run `make e2e`"
     return command
 
 
 def _python_of_the_functions() -> str:
-    """An interpreter of the functions' own version. LocalEmu, which says that 3.10 will do, needs
-    3.12 at least.
+    """Return an interpreter of the functions' own version. LocalEmu claims to run on 3.10, but
+    needs at least 3.12.
     """
     # pyenv's commands of this name are there, but do nothing unless the version is asked for.
     environment = {**os.environ, "PYENV_VERSION": PYTHON}
@@ -71,8 +71,8 @@ def _virtual_environment(name: str, requirements: Path) -> Path:
 
 
 def _make_once(folder: Path, inputs: str, make: Callable[[], None]) -> None:
-    """Anew where the inputs have changed or the last attempt was interrupted; a second run waits
-    for the first's.
+    """Make the folder where the inputs have changed or the last attempt was interrupted; a second
+    run waits for the first.
     """
     stamp = folder / "made-from"
     digest = hashlib.sha256(inputs.encode()).hexdigest()

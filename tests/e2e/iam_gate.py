@@ -1,5 +1,5 @@
-"""What RDS and RDS Proxy do with a login before PostgreSQL sees it: TLS, and an IAM token in place
-of a password.
+"""What RDS and RDS Proxy do with a login before PostgreSQL sees it: they ask for TLS, and for an
+IAM token in place of a password.
 
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html
 """
@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from doubles.embedded_postgres import TlsFiles
+from doubles.certificates import TlsFiles
+from doubles.postgres_wire import SSL_REQUEST, fatal
 
-SSL_REQUEST = struct.pack("!II", 8, 80877103)
+REQUEST_FOR_SSL = struct.pack("!II", 8, SSL_REQUEST)
 ASK_FOR_PASSWORD = b"R" + struct.pack("!II", 8, 3)
 TOKEN_LIFETIME = timedelta(minutes=15)
 CLOCK_SKEW = timedelta(minutes=5)
@@ -31,7 +32,7 @@ Target = Callable[[], Awaitable[Streams]]
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Whose access key it is: a role, and the temporary credentials that go with the key."""
+    """The owner of an access key: a role, and the temporary credentials that belong to the key."""
 
     role: str
     secret_key: str
@@ -40,8 +41,8 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Iam:
-    """What a gate asks IAM: who signs with an access key, and whether a role may connect as a
-    database user's ARN.
+    """What a gate asks IAM: which signer owns an access key, and whether a role may connect as the
+    database user with this ARN.
     """
 
     signer_of: Callable[[str], Signer | None]
@@ -53,12 +54,12 @@ class RefusedError(Exception):
 
 
 class IamGate:
-    """A context manager; within it, whoever proves itself at `host` and `port` is connected with
-    the target.
+    """A context manager; within it, a client with a valid token reaches the target at `host` and
+    `port`.
 
-    `target` opens a connection to what stands behind the gate and trusts it. `users` is what the
-    ARN of each database user begins with: "arn:aws:rds-db:REGION:ACCOUNT:dbuser:RESOURCE_ID".
-    `refusals` and `logins` tell what came of every login so far: the reason, and the ARN.
+    `target` opens a connection to the server behind the gate, which trusts the gate. `users` is
+    what the ARN of each database user begins with: "arn:aws:rds-db:REGION:ACCOUNT:dbuser:ID".
+    `refusals` holds the reason of each refused login so far, `logins` the ARN of each other one.
     """
 
     host = "localhost"
@@ -90,8 +91,8 @@ class IamGate:
 
     @contextlib.contextmanager
     def closed(self) -> Iterator[threading.Event]:
-        """Within it nothing passes to the target any more; the event tells that something would
-        have.
+        """Let nothing pass to the target within the block; the event is set once something would
+        have passed.
         """
         self._holds_up.clear()
         self._loop.call_soon_threadsafe(self._is_open.clear)
@@ -127,15 +128,15 @@ class IamGate:
             )
         except RefusedError as refusal:
             self.refusals.append(str(refusal))
-            writer.write(_fatal("28P01", "IAM authentication failed"))  # as little as AWS says
+            writer.write(fatal("IAM authentication failed", "28P01"))  # as little as AWS says
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # either side is gone, or the gate
         finally:
             writer.close()
 
     async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        """The startup message of a client that may pass."""
-        if await reader.readexactly(len(SSL_REQUEST)) != SSL_REQUEST:
+        """Return the startup message of a client that may pass. Raise RefusedError."""
+        if await reader.readexactly(len(REQUEST_FOR_SSL)) != REQUEST_FOR_SSL:
             raise RefusedError("a login without TLS")
         writer.write(b"S")
         await writer.start_tls(self._tls)
@@ -150,7 +151,7 @@ class IamGate:
             token, user, f"{self.host}:{self.port}", self._iam.signer_of, datetime.now(UTC)
         )
         arn = f"{self._users}/{user}"
-        # It may ask somebody else.
+        # It may call a service.
         if not await asyncio.to_thread(self._iam.may_connect, signer.role, arn):
             raise RefusedError(f"{signer.role} may not connect as {arn}")
         self.logins.append(arn)
@@ -168,7 +169,8 @@ class IamGate:
 def verify_token(
     token: str, user: str, address: str, signer_of: Callable[[str], Signer | None], now: datetime
 ) -> Signer:
-    """Who signed the token, which lets this user in at this "host:port" alone. Raises RefusedError.
+    """Return the signer of the token. Raise RefusedError where the token is not valid for this user
+    at this "host:port".
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html, here without the
     signer's library.
@@ -187,7 +189,7 @@ def verify_token(
     if url.netloc != address:
         raise RefusedError(f"the token is for {url.netloc}, not for {address}")
     if not signed_at - CLOCK_SKEW <= now <= signed_at + lifetime:
-        raise RefusedError(f"the token was signed at {signed_at}, and it is {now}")
+        raise RefusedError(f"the token was signed at {signed_at}; now it is {now}")
     signer = signer_of(access_key)
     if signer is None or query.get("X-Amz-Security-Token") != signer.session_token:
         raise RefusedError(f"nobody has the credentials of {access_key}")
@@ -217,18 +219,18 @@ def _hmac(key: bytes, message: str) -> bytes:
     return hmac.digest(key, message.encode(), "sha256")
 
 
-def unix_socket(path: Path) -> Target:
-    """A target on this machine's own."""
-    return lambda: asyncio.open_unix_connection(path)
+def loopback(host: str, port: int) -> Target:
+    """Return a target on this machine, reached without TLS."""
+    return lambda: asyncio.open_connection(host, port)
 
 
 def postgres_over_tls(host: str, port: int, authority: Path) -> Target:
-    """A PostgreSQL server whose certificate this authority vouches for."""
+    """Return a PostgreSQL server whose certificate this authority has signed."""
     tls = ssl.create_default_context(cafile=authority)
 
     async def connect() -> Streams:
         reader, writer = await asyncio.open_connection(host, port)
-        writer.write(SSL_REQUEST)
+        writer.write(REQUEST_FOR_SSL)
         if await reader.readexactly(1) != b"S":
             raise ConnectionError("the server has no TLS")
         await writer.start_tls(tls, server_hostname=host)
@@ -252,8 +254,3 @@ async def _pipe(
             await writer.drain()
     finally:
         writer.close()
-
-
-def _fatal(sqlstate: str, message: str) -> bytes:
-    fields = f"SFATAL\0VFATAL\0C{sqlstate}\0M{message}\0\0".encode()
-    return b"E" + struct.pack("!I", len(fields) + 4) + fields

@@ -1,14 +1,15 @@
-"""LocalEmu on loopback, its Lambda functions run as local processes under the real runtime client
-instead of Docker.
+"""LocalEmu on loopback; Lambda functions run as local processes under the real runtime client
+instead of in Docker.
 
 `emulator.py` runs this inside LocalEmu's own environment, with LocalEmu's settings and these:
 
-  LAMBDA_PYTHON       the interpreter that runs functions LAMBDA_ENDPOINT     the URL at which
-  functions reach AWS LAMBDA_AUTHORITY    the certificate that vouches for it LAMBDA_PROCESSES    a
-  file that gets a line of JSON for each process of a function: see `emulator.FunctionProcess`
+    LAMBDA_PYTHON     the interpreter that runs functions
+    LAMBDA_ENDPOINT   the URL at which functions reach AWS
+    LAMBDA_AUTHORITY  the certificate that signs for it
+    LAMBDA_PROCESSES  a file that gets a line of JSON per process of a function:
+                      see `emulator.FunctionProcess`
 
-It leads a process group, and ends with it when its standard input does: it never outlives whoever
-started it.
+It leads a process group that ends when its standard input does, so it never outlives its starter.
 """
 
 import json
@@ -32,14 +33,14 @@ from twisted.internet import endpoints
 
 from doubles.lambda_runtime import ExecutionEnvironment
 
-# What LocalEmu's own containers need to know, or what holds in them alone.
+# What only LocalEmu's own containers need, or what is true only there.
 NOT_FOR_PROCESSES = {"AWS_EXECUTION_ENV", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"}
 
 _write_lock = threading.Lock()
 
 
-class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc] # known in LocalEmu's own environment alone
-    """One execution environment; its process is replaced once it has ended, as Lambda does."""
+class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc] # LocalEmu has no types
+    """One execution environment; as in Lambda, its process is replaced once it has ended."""
 
     _environment: ExecutionEnvironment | None = None
     _variables: dict[str, str]
@@ -106,9 +107,9 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc] # known in LocalEm
         )
 
     def get_logs(self) -> str:
-        return ""  # `invoke` has given them all
+        return ""  # `invoke` has returned them all
 
-    # Addresses that only a container asks for
+    # Addresses that only containers use
 
     def get_address(self) -> str:
         return "127.0.0.1"
@@ -125,7 +126,7 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc] # known in LocalEm
 
     @classmethod
     def cleanup_version(cls, function_version: Any) -> None:
-        """Its package goes with the emulator's folder."""
+        """Do nothing: its package is removed with the emulator's folder."""
 
 
 def end_with_standard_input() -> None:
@@ -134,7 +135,7 @@ def end_with_standard_input() -> None:
 
 
 def listen_on_loopback() -> None:
-    """LocalEmu takes the port alone of GATEWAY_LISTEN, and would open it to the network."""
+    """Make LocalEmu listen on loopback: it uses only the port of GATEWAY_LISTEN."""
     everywhere = endpoints.TCP4ServerEndpoint
 
     def on_loopback(reactor: Any, port: int, **options: Any) -> Any:
@@ -144,7 +145,7 @@ def listen_on_loopback() -> None:
 
 
 def take_numbers_in_conditions() -> None:
-    """IAM takes {"s3:TlsVersion": 1.2}, which the CDK writes, for "1.2"; LocalEmu fails on it."""
+    """Read {"s3:TlsVersion": 1.2}, which the CDK writes, as "1.2", as IAM does; LocalEmu fails."""
     matches = evaluator.matches_conditions
 
     def matches_with_text(statement: dict[str, Any], context: dict[str, Any]) -> bool:
@@ -161,7 +162,7 @@ def take_numbers_in_conditions() -> None:
 
 
 def keep_what_is_to_be_retained() -> None:
-    """LocalEmu knows the deletion policy RetainExceptOnCreate, but goes by Retain alone."""
+    """Make LocalEmu treat the deletion policy RetainExceptOnCreate as Retain."""
     initialize = PreprocResource.__init__
 
     def initialize_retained(resource: PreprocResource, *arguments: Any, **options: Any) -> None:
@@ -173,10 +174,10 @@ def keep_what_is_to_be_retained() -> None:
 
 
 def judge_transactions_by_their_items() -> None:
-    """IAM asks for the action of each item on its own table; LocalEmu would ask for all there are,
-    on every table.
+    """Ask for the action of each item on its own table, as IAM does; LocalEmu would ask for all
+    actions on every table.
 
-    The only transactions here are of updates to one table.
+    The only transactions here are updates of one table.
     """
     service_action_map.ACTION_MAP["dynamodb", "TransactWriteItems"] = ["dynamodb:UpdateItem"]
     arn_of_table = arn_builder._SERVICE_ARN_BUILDERS["dynamodb"]
@@ -189,8 +190,8 @@ def judge_transactions_by_their_items() -> None:
 
 
 def know_secrets_by_their_whole_names() -> None:
-    """Secrets Manager ends each ARN with six characters of its own, also where it is asked for a
-    secret by its name.
+    """End the ARN of each secret with six random characters, as Secrets Manager does, also where a
+    secret is asked for by name.
     """
     arn_of_secret = arn_builder._SERVICE_ARN_BUILDERS["secretsmanager"]
 

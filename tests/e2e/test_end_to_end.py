@@ -1,12 +1,12 @@
 """The application, deployed as it is by the CDK's own command, on a database that is really full.
 
-AWS is LocalEmu, with its IAM enforced. Functions are their deployment packages, each in a process
-under Lambda's real runtime client. PostgreSQL is real and speaks TLS; PgBouncer plays RDS Proxy;
-and before either a gate takes nothing but IAM tokens. Of what is deployed only guard.toml differs
-from production (see there), and the certificate authorities: see `deployment`. CloudWatch's part is
-the test's: LocalEmu stores alarms on expressions, but does not evaluate them.
+AWS is LocalEmu with IAM enforced. Functions run from their deployment packages, each in a process
+under Lambda's real runtime client. PostgreSQL is real and uses TLS; PgBouncer serves as RDS Proxy;
+in front of both, a gate accepts only IAM tokens. Of what is deployed, only guard.toml (see there)
+and the certificate authorities (see `deployment`) differ from production. The test evaluates the
+alarms on expressions: LocalEmu stores them, but does not evaluate them.
 
-One story, told in the order of these tests.
+The tests are one story, in this order.
 """
 
 import json
@@ -24,16 +24,17 @@ from botocore.exceptions import ClientError
 from connection_guard.adapters.postgresql.login import sign_token
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.incident.incident import Progress
+from connection_guard.core.notification.slack_message import GREEN
+from doubles.certificates import Authority
 from doubles.postgres_server import PostgresServer
 from doubles.slack_double import Posted, SlackDouble
+from doubles.waiting import wait_until
 from tests.e2e.applications import Applications
-from tests.e2e.authority import Authority
 from tests.e2e.conftest import POOL, SETTINGS, USERS
 from tests.e2e.deployed_guard import CRITICAL_ALARM, DeployedGuard
 from tests.e2e.deployment import STACK, Deployment
 from tests.e2e.emulator import REGION, Emulator, FunctionProcess
 from tests.e2e.iam_gate import IamGate
-from tests.e2e.waiting import wait_until
 from tests.support.guarded import GUARD
 
 USABLE = (
@@ -50,15 +51,15 @@ ARE_STALE = (
 def test_a_full_database_is_freed_and_what_was_done_is_stored(
     guard: DeployedGuard, server: PostgresServer, applications: Applications, slack: SlackDouble
 ) -> None:
-    # A leak, as yet no emergency. Nobody has called the guard: its own heartbeat makes it look.
+    # A leak, but no emergency yet. No alarm has started the guard: its own heartbeat makes it look.
     applications.leak(USABLE * 6 // 10)
     assert wait_until(lambda: guard.published("Heartbeat"))
     assert set(guard.published("Usable").values()) == {USABLE}
     assert guard.evaluate_critical_alarm() == "OK"
 
-    # The leak grows stale, and then more clients come than there are connections: neither the proxy
-    # nor the server has any left. No heartbeat comes between, and the guard has lost its seat: only
-    # the second door is left.
+    # The leak becomes stale, and then more clients come than there are connections: neither the
+    # proxy nor the server has any left. No heartbeat comes in between, and the guard has lost its
+    # seat: only the second door is left.
     wait_until(
         lambda: server.execute(ARE_STALE) == [(True,)] and guard.seconds_since_heartbeat() < 30
     )
@@ -93,8 +94,8 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
         ("observation", "OK")
     ]
 
-    # It is one incident, which is over, and one message in Slack, edited and with the attempt in
-    # its thread.
+    # It is one incident, which is resolved, and one message in Slack, edited and with the attempt
+    # in its thread.
     wait_until(
         lambda: (
             (incident := guard.incident())
@@ -103,7 +104,7 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
         )
     )
     (message,) = incidents_in(slack)
-    wait_until(lambda: message.edits and "over after" in json.dumps(message.content))
+    wait_until(lambda: message.edits and message.content["attachments"][0]["color"] == GREEN)
     assert f"{len(remediation['terminated'])} of" in json.dumps(message.content)
     wait_until(
         lambda: ["Attempt 1" in reply.text for reply in slack.thread_of(message)] == [True, False]
@@ -115,7 +116,7 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
     ]
     assert [each["result"] for each in seen].count("terminated") == len(remediation["terminated"])
 
-    # People are told of what was done, and not every minute that all is well.
+    # The reporter gets what was done, but not every heartbeat.
     wait_until(lambda: ends[0]["headline"] in messages(guard.log("reporter")))
     assert remediation["headline"] in messages(guard.log("reporter"))
     assert "heartbeat" not in {line.get("kind") for line in guard.log("reporter")}
@@ -123,7 +124,7 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
 
 
 def incidents_in(slack: SlackDouble) -> list[Posted]:
-    """What the channel shows, without the alarms on the guard itself."""
+    """Return what the channel shows, without the alarms on the guard itself."""
     return [
         message for message in slack.channel_view if "Connection Guard: alarm" not in message.text
     ]
@@ -133,7 +134,7 @@ def messages(log: list[dict[str, Any]]) -> list[str]:
     return [line["message"] for line in log if "message" in line]
 
 
-def test_a_token_opens_the_one_door_that_it_was_signed_for(
+def test_a_token_opens_only_the_door_that_it_was_signed_for(
     guard: DeployedGuard,
     gates: Mapping[DoorName, IamGate],
     authorities: Mapping[DoorName, Authority],
@@ -166,7 +167,7 @@ def test_a_token_opens_the_one_door_that_it_was_signed_for(
 
 
 def token_of(process: FunctionProcess, door: Door) -> str:
-    """The token that the function would sign."""
+    """Return the token that the function would sign."""
     credentials = {
         "AWS_ACCESS_KEY_ID": process.access_key,
         "AWS_SECRET_ACCESS_KEY": process.secret_key,
@@ -216,7 +217,7 @@ def test_a_responder_that_is_killed_at_work_is_reported_as_a_failure_and_replace
     assert guard.responder_process().pid != killed.pid
 
 
-def test_the_responder_may_do_nothing_in_aws_but_hand_over_its_report(
+def test_the_responder_has_no_permission_in_aws_but_to_hand_over_its_report(
     guard: DeployedGuard, emulator: Emulator
 ) -> None:
     responder = guard.responder_process()
@@ -236,7 +237,7 @@ def test_the_responder_may_do_nothing_in_aws_but_hand_over_its_report(
             getattr(emulator.client(service, responder), call)(**arguments)
 
 
-def test_removal_keeps_what_was_stored(
+def test_destroying_the_stack_keeps_what_was_stored(
     guard: DeployedGuard, deployment: Deployment, emulator: Emulator
 ) -> None:
     reports, failures = guard.reports(), guard.failures()

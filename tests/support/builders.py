@@ -1,4 +1,4 @@
-"""Builders: each gives a plausible value, so that a test names only what its story is about."""
+"""Builders: each returns a plausible value, so that a test names only what it is about."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ def a_session(
     wait_event_type: str | None = "Client",
     wait_event: str | None = "ClientRead",
 ) -> Session:
-    """A session that has been in its state for `idle_for`."""
+    """Return a session that has been in its state for `idle_for`."""
     in_transaction = state not in (None, SessionState.IDLE)
     return Session(
         pid=next(_pids) if pid is None else pid,
@@ -67,7 +67,7 @@ def a_session(
 
 
 def a_server(**changes: object) -> Server:
-    """A writer that has been up for a day."""
+    """Return a writer that has been running for a day."""
     facts: dict[str, object] = {
         "address": "10.0.0.5",
         "port": 5432,
@@ -108,7 +108,7 @@ def a_measurement(
     privileges: Privileges | None = None,
     server: Server | None = None,
 ) -> Measurement:
-    """A measurement of a database with 97 usable connections."""
+    """Return a measurement of a database with 97 usable connections."""
     return Measurement(
         taken_at=NOW,
         server=server or a_server(),
@@ -129,7 +129,7 @@ def a_snapshot(
     limits: tuple[ConnectionLimit, ...] = (),
     privileges: Privileges | None = None,
 ) -> Snapshot:
-    """A snapshot of these sessions on a database with `usable` connections."""
+    """Return a snapshot of these sessions on a database with `usable` connections."""
     states: dict[str, int] = {}
     for session in sessions:
         state = session.state or "hidden"
@@ -158,7 +158,7 @@ def a_rule(
     even_with_advisory_lock: bool = False,
     even_if_listening: bool = False,
 ) -> Rule:
-    """A rule that terminates any idle session, unless told otherwise."""
+    """Return a rule that terminates any idle session unless the arguments say otherwise."""
     networks = tuple(ip_network(client) for client in clients)
     return Rule(
         name=name,
@@ -192,8 +192,8 @@ def a_policy(
     watch: timedelta = timedelta(),
     attempts: int = 10,
 ) -> Policy:
-    """A policy without caution: observes at warning, enforces at critical, and no limit but the
-    target binds.
+    """Return a policy without caution: it observes at warning, enforces at critical, and has no
+    limit that matters but the target.
     """
     return Policy(
         modes=modes or {Tier.WARNING: Mode.OBSERVE, Tier.CRITICAL: Mode.ENFORCE},
@@ -227,7 +227,7 @@ WARNING_ALARM = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:orders-prod 
 def some_settings(
     *, direct: Door | None = None, proxy: Door | None = None, database_name: str = "postgres"
 ) -> Settings:
-    """The settings of a guarded database named orders-prod."""
+    """Return the settings of a guarded database named orders-prod."""
     return Settings(
         database="orders-prod",
         database_name=database_name,
@@ -249,7 +249,7 @@ def an_alarm_event(
     database: str = "orders-prod",
     **more: object,
 ) -> dict[str, Any]:
-    """What SNS delivers of a metric-math alarm; `more` are further fields of the alarm's
+    """Return what SNS delivers for a metric-math alarm; `more` are further fields of the alarm's
     message.
     """
     threshold = 75.0 if arn == WARNING_ALARM else 90.0
@@ -303,7 +303,7 @@ def an_alarm_event(
 
 
 def a_heartbeat_event(at: datetime = NOW + timedelta(minutes=1)) -> dict[str, Any]:
-    """What EventBridge delivers every minute."""
+    """Return what EventBridge delivers every minute."""
     return {
         "version": "0",
         "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",

@@ -1,6 +1,4 @@
-"""Writes docs/examples anew: one Report of each kind, from a real server. Run `python -m
-tests.support.examples`.
-"""
+"""Write docs/examples anew, one Report of each kind from a real server: `make examples`."""
 
 import json
 import time
@@ -13,7 +11,8 @@ from connection_guard.configuration.policy.policy_file import parse_policy
 from demo.quick import quick_diagnosis_times, quick_policy
 from doubles import postgres_binaries
 from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from tests.support.builders import WARNING_ALARM, a_heartbeat_event, an_alarm_event
 from tests.support.guarded import GUARD, Guarded, create_guard_role
 
@@ -21,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 SETTINGS: dict[str, str | int] = {"max_connections": 105, "reserved_connections": 5}
 
-# A pool that leaks fills the server within some seconds, and then nobody uses what it leaked.
+# A pool that leaks fills the server within seconds; what it leaked is not used any more.
 SECONDS_BETWEEN_LEAKS = 0.05
 UNUSED = """
 SELECT bool_and(clock_timestamp() - state_change > make_interval(secs => %s))
@@ -37,9 +36,8 @@ def main() -> None:
         create_guard_role(server)
         server.execute("CREATE ROLE shop LOGIN")
         guarded = Guarded(server, policy, diagnosis_times=quick_diagnosis_times())
-        guarded.deliver(
-            a_heartbeat_event()
-        )  # the first of a process reports that usage is below the target
+        # The first heartbeat of a process reports that usage is below the target.
+        guarded.deliver(a_heartbeat_event())
         write(guarded.deliver(a_heartbeat_event()))
         server.connect("shop", application_name="pg_dump").cursor().execute("BEGIN")
         for _ in range(6):
@@ -74,7 +72,7 @@ def leak(server: PostgresServer) -> None:
 
 
 def blaming_the_leak(report: dict[str, Any]) -> dict[str, Any]:
-    """Return the report. Raise AssertionError where it does not say what exhausted the database
+    """Return the report. Raise AssertionError where it does not name what exhausted the database
     here.
     """
     causes = [
@@ -82,13 +80,13 @@ def blaming_the_leak(report: dict[str, Any]) -> dict[str, Any]:
         for diagnosis in report["diagnoses"]
     ]
     assert causes == [("leak", "checkout")], (
-        f"the leak of checkout exhausted the database, and these are named: {causes}"
+        f"the leak of checkout exhausted the database; the report names {causes}"
     )
     return report
 
 
 def write(report: dict[str, Any]) -> None:
-    """Where it belongs by its kind."""
+    """Write the Report to the file of its kind."""
     path = EXAMPLES / f"report-{report['kind']}.json"
     path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 

@@ -21,7 +21,7 @@ GUARD = "connection_guard"
 
 @dataclass(frozen=True)
 class Lambda:
-    """Lambda's context object, as far as the responder asks it."""
+    """What the responder needs of Lambda's context object."""
 
     seconds_left: float = 55.0
 
@@ -30,7 +30,7 @@ class Lambda:
 
 
 class Guarded:
-    """The guard of one server. Everything but the login is what runs in production."""
+    """The guard of one server. All but the login is as in production."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Guarded:
     def deliver(
         self, event: Mapping[str, Any] | None = None, *, seconds_left: float = 55.0
     ) -> dict[str, Any]:
-        """The Report on this event, or on a critical alarm."""
+        """Return the Report on this event, or on a critical alarm."""
         return self.responder(event or an_alarm_event(), Lambda(seconds_left))
 
     def connect(self, door: Door) -> connection:
@@ -71,7 +71,7 @@ class Guarded:
 
 
 def create_guard_role(server: PostgresServer) -> None:
-    """The guard's role with what it needs, as on RDS but for rds_iam."""
+    """Create the guard's role with the privileges that it needs, as on RDS but for rds_iam."""
     server.execute(f"CREATE ROLE {GUARD} LOGIN")
     server.execute(f"GRANT pg_monitor, pg_signal_backend TO {GUARD}")
     if server.execute("SELECT 1 FROM pg_roles WHERE rolname = 'pg_use_reserved_connections'"):
@@ -79,7 +79,7 @@ def create_guard_role(server: PostgresServer) -> None:
 
 
 def fill(server: PostgresServer, **session: Any) -> list[connection]:
-    """Opens sessions until the server refuses a further one."""
+    """Open sessions until the server refuses a further one, and return them."""
     opened = []
     while True:
         try:
@@ -89,7 +89,7 @@ def fill(server: PostgresServer, **session: Any) -> list[connection]:
 
 
 def can_log_in(server: PostgresServer, role: str = "app") -> bool:
-    """Whether a new client is served."""
+    """Return whether a new client is served."""
     try:
         server.connect(role=role).close()
     except psycopg2.OperationalError:

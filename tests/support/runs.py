@@ -1,5 +1,5 @@
-"""Builders of whole runs: plausible ones for stories, and any at all for what must hold whatever
-the database holds.
+"""Builders of whole runs: plausible ones for stories, and arbitrary ones for what must hold for
+every database.
 """
 
 from dataclasses import fields
@@ -30,15 +30,15 @@ T = TypeVar("T")
 def an_alarm(
     *, state: AlarmState = AlarmState.ALARM, reason: str = "Threshold Crossed"
 ) -> AlarmNotification:
-    """The critical alarm of the database orders-prod."""
+    """Return the critical alarm of the database orders-prod."""
     name = "orders-prod-connections-critical"
     arn = f"arn:aws:cloudwatch:eu-central-1:123456789012:alarm:{name}"
     return AlarmNotification(arn, name, Tier.CRITICAL, state, NOW - timedelta(seconds=4), reason)
 
 
 def a_run(kind: Kind, **changes: Any) -> Run:
-    """A run on the database orders-prod: a heartbeat's where it is one, the critical alarm's
-    otherwise.
+    """Return a run on the database orders-prod, for a heartbeat where the kind is one, else for the
+    critical alarm.
     """
     event = Heartbeat(NOW) if kind is Kind.HEARTBEAT else an_alarm()
     facts: dict[str, Any] = {
@@ -54,7 +54,7 @@ def a_run(kind: Kind, **changes: Any) -> Run:
 
 
 def a_plan(snapshot: Snapshot, *, terminate: int, restraint: Restraint | None = None) -> Plan:
-    """The first `terminate` sessions are to go, the others are spared."""
+    """Return a plan by which the first `terminate` sessions go and the others are spared."""
     verdicts = tuple(
         Verdict(session, Action.TERMINATE, "forgotten", idle_for(timedelta(minutes=place)))
         if place < terminate
@@ -78,8 +78,8 @@ def a_remediation(
     usable: int = 97,
     **changes: Any,
 ) -> Run:
-    """A run that set out to terminate the first of these sessions; `results` of the first, the
-    others went.
+    """Return a run that tried to terminate the first of these sessions; `results` are those of the
+    first, and the others were terminated.
     """
     before = a_snapshot(*sessions, usable=usable)
     plan = a_plan(before, terminate=terminate)
@@ -97,7 +97,7 @@ def a_remediation(
 
 
 def a_crowd(count: int) -> tuple[Session, ...]:
-    """Sessions as a large installation has them: 40 applications on 60 clients, 200 statements."""
+    """Return sessions as in a large installation: 40 applications, 60 clients, 200 statements."""
     random = Random(count)  # noqa: S311 - the same crowd every time
     pids = random.sample(range(300, 65_536), count)
     applications = [(f"app{n % 12}", f"service-{n}", f"shop{n % 5}") for n in range(40)]
@@ -154,7 +154,7 @@ _SECONDS = st.floats(0, 900)
 
 
 def _many(items: st.SearchStrategy[T]) -> st.SearchStrategy[tuple[T, ...]]:
-    """None, a few, or hundreds: a few over and over."""
+    """Return no item, a few, or hundreds (a few over and over)."""
     return st.builds(
         lambda few, times: tuple(few) * times,
         st.lists(items, max_size=3),
@@ -228,9 +228,7 @@ _MEASUREMENTS = st.builds(
 
 @st.composite
 def _rounds(draw: st.DrawFn) -> Round:
-    """Sessions, verdicts over them, and what became of those that were chosen, if anything was done
-    at all.
-    """
+    """Draw sessions, verdicts on them, and the outcomes of those that were chosen, if any."""
     verdicts = draw(_many(_VERDICTS))
     measurement = draw(_MEASUREMENTS)
     snapshot = Snapshot(
@@ -253,7 +251,7 @@ def _rounds(draw: st.DrawFn) -> Round:
 
 @st.composite
 def any_runs(draw: st.DrawFn) -> Run:
-    """Whatever a database, its clients and CloudWatch can bring about, and much that they
+    """Draw any run that a database, its clients and CloudWatch can cause, and many that they
     cannot.
     """
     alarm_text = _TEXTS | st.just("\ud800")  # JSON can spell half a character

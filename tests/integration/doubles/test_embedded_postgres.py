@@ -13,13 +13,11 @@ import psycopg2
 import pytest
 
 from doubles import postgres_binaries
-from doubles.embedded_postgres import (
-    EmbeddedPostgres,
-    EmbeddedPostgresError,
-    TlsFiles,
-    packaged_postgres,
-)
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.certificates import self_signed
+from doubles.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from doubles.postgres_binaries import packaged_postgres
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from tests.integration.conftest import OwnPostgres
 
 
@@ -153,39 +151,11 @@ def test_a_setting_the_server_refuses_is_quoted_in_one_line_and_nothing_is_left(
 def test_the_server_offers_tls_with_the_certificate_it_is_given(
     own_postgres: OwnPostgres, tmp_path: Path
 ) -> None:
-    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-days",
-                "1",
-                "-subj",
-                "/CN=localhost",
-            ),
-            *(
-                "-addext",
-                "subjectAltName=IP:127.0.0.1",
-                "-keyout",
-                str(key),
-                "-out",
-                str(certificate),
-            ),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    server = own_postgres(
-        tls=TlsFiles(certificate, key), hba=["hostssl all app 127.0.0.1/32 trust"]
-    )
+    tls = self_signed(tmp_path, "IP:127.0.0.1")
+    server = own_postgres(tls=tls, hba=["hostssl all app 127.0.0.1/32 trust"])
     server.execute("CREATE ROLE app LOGIN")
 
-    secured = server.connect("app", sslmode="verify-full", sslrootcert=str(certificate))
+    secured = server.connect("app", sslmode="verify-full", sslrootcert=str(tls.certificate))
 
     assert secured.info.ssl_in_use
     with pytest.raises(psycopg2.OperationalError, match="no encryption"):

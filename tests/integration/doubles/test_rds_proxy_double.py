@@ -15,8 +15,10 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
-from doubles.postgres_server import WAIT_SECONDS, PostgresServer, wait_until
-from doubles.rds_proxy_double import RdsProxyDouble, pins
+from doubles.postgres_server import PostgresServer
+from doubles.rds_proxy_double import RdsProxyDouble
+from doubles.rds_proxy_pinning import pins
+from doubles.waiting import WAIT_SECONDS, wait_until
 from tests.integration.conftest import OwnPostgres
 
 PROXY_ADDRESS = "127.0.0.2"

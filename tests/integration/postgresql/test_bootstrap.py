@@ -2,43 +2,18 @@
 without.
 """
 
-import shutil
-import subprocess
-from pathlib import Path
-
 import psycopg2
 import pytest
 
 from connection_guard.adapters.postgresql.names import identifier
 from doubles.postgres_server import PostgresServer
+from tests.support.bootstrapping import assert_silent_success, bootstrap
 
-BOOTSTRAP = Path(__file__).parents[3] / "bootstrap" / "bootstrap.sql"
 ROLES = "SELECT oid, rolname, rolcanlogin, rolsuper, rolcreaterole FROM pg_roles ORDER BY oid"
 MEMBERSHIPS = (
     "SELECT role.rolname, member.rolname FROM pg_auth_members JOIN pg_roles AS role ON role.oid = "
     "roleid JOIN pg_roles AS member ON member.oid = pg_auth_members.member ORDER BY 1, 2"
 )
-
-
-def bootstrap(
-    server: PostgresServer, *, user: str = "postgres", **variables: str
-) -> subprocess.CompletedProcess[str]:
-    psql = shutil.which("psql")
-    assert psql, "psql is missing: install PostgreSQL's client programs"
-    return subprocess.run(
-        [
-            *(psql, "--no-psqlrc", "--quiet", "--file", BOOTSTRAP),
-            *(f"--set={name}={value}" for name, value in variables.items()),
-            f"host={server.host} port={server.port} user={user} dbname=postgres",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def assert_silent_success(run: subprocess.CompletedProcess[str]) -> None:
-    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
 def granted_to(server: PostgresServer, role: str) -> set[str]:

@@ -12,8 +12,9 @@ import pytest
 
 from connection_guard.adapters.postgresql.doors import DOOR_SECONDS, SECONDS_BETWEEN_TRIES
 from connection_guard.core.database.door import Door, DoorName
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
 from doubles.rds_proxy_double import RdsProxyDouble
+from doubles.waiting import wait_until
 from responder.respond import Responder
 from tests.integration.conftest import OwnPostgres
 from tests.support.builders import NOW, a_heartbeat_event, a_policy, a_rule, an_alarm_event

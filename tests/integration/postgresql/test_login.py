@@ -4,7 +4,6 @@ leak.
 
 import json
 import ssl
-import subprocess
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +21,9 @@ from connection_guard.adapters.postgresql.login import (
 )
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.errors import DoorShutError
-from doubles.embedded_postgres import TlsFiles
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.certificates import self_signed
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from responder.respond import Responder
 from tests.integration.conftest import OwnPostgres
 from tests.support.builders import a_heartbeat_event, a_policy, some_settings
@@ -39,7 +39,7 @@ CREDENTIALS = {
 
 @dataclass(frozen=True)
 class TlsServer:
-    """A server that takes TLS logins alone, known as `localhost` to whoever trusts `authority`."""
+    """A server that takes only TLS logins; its name is `localhost` by the `authority`."""
 
     server: PostgresServer
     authority: Path
@@ -55,39 +55,11 @@ class TlsServer:
 
 @pytest.fixture
 def tls_server(own_postgres: OwnPostgres, tmp_path: Path) -> TlsServer:
-    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-days",
-                "1",
-                "-subj",
-                "/CN=localhost",
-            ),
-            *(
-                "-addext",
-                "subjectAltName=DNS:localhost",
-                "-keyout",
-                str(key),
-                "-out",
-                str(certificate),
-            ),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    server = own_postgres(
-        tls=TlsFiles(certificate, key), hba=[f"hostssl all {GUARD} 127.0.0.1/32 password"]
-    )
+    tls = self_signed(tmp_path, "DNS:localhost")
+    server = own_postgres(tls=tls, hba=[f"hostssl all {GUARD} 127.0.0.1/32 password"])
     create_guard_role(server)
     server.execute(f"ALTER ROLE {GUARD} PASSWORD '{TOKEN}'")
-    return TlsServer(server, certificate)
+    return TlsServer(server, tls.certificate)
 
 
 def test_a_server_that_proves_who_it_is_is_logged_in_to_over_tls(tls_server: TlsServer) -> None:
@@ -165,9 +137,9 @@ def test_a_refused_login_tells_why_and_never_the_token(
     report = responder(a_heartbeat_event(), Lambda(5))
     assert report["kind"] == "locked_out"
     assert "certificate verify failed" in report["doors"][0]["error"]
-    told = json.dumps(report) + capsys.readouterr().out + tls_server.server.postgres.log
+    shown = json.dumps(report) + capsys.readouterr().out + tls_server.server.postgres.log
     for secret in ("X-Amz-Signature", *CREDENTIALS.values()):
-        assert secret not in told
+        assert secret not in shown
 
 
 def test_without_credentials_the_door_is_shut_and_says_so(tls_server: TlsServer) -> None:
@@ -190,7 +162,7 @@ def test_a_wrong_password_is_named_and_not_shown(tls_server: TlsServer) -> None:
 
 
 def test_the_guards_session_is_bound_by_what_it_sets(tls_server: TlsServer) -> None:
-    """It cannot write, and a search_path that somebody else set cannot lead it astray."""
+    """It cannot write, and a search_path that others have set cannot mislead it."""
     run_sql(tls_server, f"ALTER ROLE {GUARD} SET search_path = evil")
     session = tls_server.enter(tls_server.door(), tls_server.authority)
     cursor = session.connection.cursor()

@@ -9,7 +9,8 @@ import pytest
 
 from connection_guard.core.diagnosis.cause import Cause
 from doubles.embedded_postgres import TRUST
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from tests.integration.conftest import OwnPostgres
 from tests.support.builders import a_heartbeat_event, a_policy, a_rule
 from tests.support.guarded import GUARD, Guarded, can_log_in, create_guard_role

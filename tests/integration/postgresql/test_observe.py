@@ -18,8 +18,9 @@ from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.decide import decide
 from connection_guard.core.policy import Tier
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
 from doubles.rds_proxy_double import RdsProxyDouble
+from doubles.waiting import wait_until
 from tests.integration.conftest import OwnPostgres
 from tests.support.builders import a_policy
 from tests.support.guarded import GUARD, Guarded, create_guard_role

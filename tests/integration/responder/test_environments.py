@@ -20,7 +20,8 @@ from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.engagement import Engagement, ready_to_save, to_text
 from connection_guard.core.policy import Mode, Policy, Tier
 from connection_guard.errors import StatementError
-from doubles.postgres_server import PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import wait_until
 from responder import respond, rounds
 from responder.respond import Responder
 from tests.support.builders import (

@@ -20,7 +20,8 @@ from connection_guard.core.database.door import Door
 from connection_guard.core.diagnosis.cause import DiagnosisTimes
 from connection_guard.core.policy import Mode, Policy, Tier
 from connection_guard.errors import ConfigurationError, ForeignEventError
-from doubles.postgres_server import WAIT_SECONDS, PostgresServer, wait_until
+from doubles.postgres_server import PostgresServer
+from doubles.waiting import WAIT_SECONDS, wait_until
 from responder.respond import Responder
 from tests.integration.conftest import OwnPostgres
 from tests.support.builders import (

@@ -1,4 +1,4 @@
-"""The lab of real clients must not say that all is true where something is not."""
+"""The lab of real clients must not claim that all is true where something is not."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,12 +12,12 @@ from clients.truth import Findings, Row, Run, Said, Truth, Uses, judge
 def a_run(
     *, cause: str = "leak", owner: str = "shop", escalation: str | None = None, advice: str = ""
 ) -> Run:
-    """A run that ended 16 of 50 sessions and found one cause."""
+    """Return a run that terminated 16 of 50 sessions and found one cause."""
     return Run(50, 16, 34, "50 of 50 in use", None, escalation, (Said(cause, owner, "", advice),))
 
 
 def some_findings(**changes: Any) -> Findings:
-    """What is found where all is well: of 32 sessions of shop, which leaks, 16 were ended."""
+    """Return what is found where all is right: of 32 sessions of shop, which leaks, 16 are gone."""
     found = Findings(
         held={"shop": 32, "quiet": 4},
         ended={"shop": 16},
@@ -48,7 +48,7 @@ def broken(truth: Truth, found: Findings) -> list[str]:
     return [claim.claim for claim in judge(truth, found) if not claim.holds]
 
 
-def test_a_row_holds_where_all_is_as_it_is_to_be() -> None:
+def test_a_row_holds_where_every_claim_is_true() -> None:
     row = Row("leak", "psycopg2", 18, some_findings(), judge(TRUTH, some_findings()))
 
     assert row.holds
@@ -63,36 +63,36 @@ def test_a_row_holds_where_all_is_as_it_is_to_be() -> None:
         ({"ended": {"shop": 16, "quiet": 1}}, "quiet loses 0"),
         ({"ended": {"shop": 16, "stranger": 1}}, "stranger loses 0"),
         ({"left": {"shop@0": 0, "shop@1": 1}}, "no process loses its last session"),
-        ({"left": {"shop@0": 1, "shop@1": 3}}, "the processes of shop give alike"),
+        ({"left": {"shop@0": 1, "shop@1": 3}}, "the processes of shop lose evenly"),
         ({"served": False}, "a new client is served"),
-        ({"runs": (a_run(escalation="10 attempts"),)}, "people are not called"),
+        ({"runs": (a_run(escalation="10 attempts"),)}, "no action required"),
         ({"runs": (a_run(cause="oversized pools"),)}, "first cause: leak"),
         ({"runs": (replace(a_run(), diagnoses=()),)}, "first cause: leak"),
         ({"runs": (a_run(owner="quiet"),)}, "it is shop's"),
         ({"runs": (a_run(), replace(a_run(cause="genuine load"), used=40))}, "never: genuine load"),
         (
             {"runs": (a_run(), a_run(cause="oversized pools"))},
-            "the same cause as long as nothing changes",
+            "the same cause while nothing changes",
         ),
-        ({"at_work": Uses(100, 1)}, "who works sees no error"),
+        ({"at_work": Uses(100, 1)}, "no errors at work"),
         ({"first": Uses(8, 1)}, "at most 0 errors on first use"),
         ({"later": Uses(8, 1)}, "no errors later"),
         ({"crashed": ("shop",), "lost": {"shop": 16}}, "says that a process may have died"),
         ({"lost": {"quiet": 1}}, "the report names all of quiet that went"),
     ],
 )
-def test_a_row_fails_where_one_thing_is_not(changes: dict[str, Any], claim: str) -> None:
+def test_a_row_fails_where_one_claim_is_not_true(changes: dict[str, Any], claim: str) -> None:
     found = some_findings(**changes)
 
     assert broken(TRUTH, found) == [claim]
     assert not Row("leak", "psycopg2", 18, found, judge(TRUTH, found)).holds
 
 
-def test_a_row_fails_where_people_hear_too_late_or_read_what_is_wrong() -> None:
+def test_a_row_fails_where_people_are_notified_too_late_or_wrongly() -> None:
     late = some_findings(runs=(a_run(), a_run(escalation="10 attempts")))
     helpless = some_findings(runs=(a_run(advice="most often after: COMMIT"),))
 
-    assert broken(replace(TRUTH, heard=1), late) == ["people hear with report 1"]
+    assert broken(replace(TRUTH, heard=1), late) == ["action required with report 1"]
     assert len(broken(TRUTH, helpless)) == 1
     assert broken(replace(TRUTH, says=("[Rr]estart",)), some_findings()) == ["says: [Rr]estart"]
     assert broken(replace(TRUTH, sooner_or_later=("storm",)), some_findings()) == [
@@ -106,7 +106,7 @@ def test_a_row_that_could_not_be_measured_fails_unless_its_library_is_not_instal
     assert Row("leak", "ActiveRecord", 18, problem="not installed: ruby", is_unavailable=True).holds
 
 
-def test_the_page_says_of_a_client_what_was_measured_at_its_worst() -> None:
+def test_the_page_shows_the_worst_that_was_measured_of_a_client() -> None:
     rows = [
         Row("idle pool", "SQLAlchemy", 14, some_findings(first=Uses(48, 0))),
         Row("idle pool", "SQLAlchemy", 18, some_findings(first=Uses(48, 3))),

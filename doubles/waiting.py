@@ -6,16 +6,18 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
-# The heartbeat is due once a minute.
+# Longer than the minute between two heartbeats.
 WAIT_SECONDS = 90
+SECONDS_BETWEEN_LOOKS = 0.02
 
 
 def wait_until(condition: Callable[[], Result], *, seconds: float = WAIT_SECONDS) -> Result:
-    """The first true result of the condition, asked for again and again; fails the test when the
-    time is over.
+    """Return the first true result of the condition, which is asked again and again. Raise
+    AssertionError after that many seconds.
     """
     deadline = time.monotonic() + seconds
     while not (result := condition()):
-        assert time.monotonic() < deadline, f"not true within {seconds} s; last result: {result!r}"
-        time.sleep(0.05)
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not true within {seconds} s; last result: {result!r}")
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     return result

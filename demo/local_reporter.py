@@ -1,0 +1,199 @@
+"""The reporter's part of the demo: the real Reporter with a store in memory, a Slack on this
+machine, and an outbox.
+"""
+
+import gzip
+import json
+import math
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from connection_guard.adapters.aws.store import Store
+from connection_guard.adapters.slack.client import parse_slack_secret
+from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
+from connection_guard.core.incident.circumstances import Context, trend_of
+from connection_guard.core.incident.incident import Incident
+from connection_guard.core.incident.item import attributes_of, incident_of
+from demo.terminal import captured_output
+from doubles.slack_double import Posted, SlackDouble
+from reporter.reporter import Reporter, World
+
+REGION = "eu-central-1"
+ACCOUNT = "123456789012"
+RESPONDER = "connection-guard-shop-production"
+SETTINGS = ReporterSettings(
+    table="connection-guard-incidents",
+    bucket="connection-guard-evidence",
+    incidents_topic=f"arn:aws:sns:{REGION}:{ACCOUNT}:connection-guard-incidents",
+    slack_secret="connection-guard/slack",  # noqa: S106 the name of the secret
+    dashboard="ConnectionGuard",
+)
+
+HOURS_BEFORE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaContext:
+    """What the handler needs of Lambda's context object."""
+
+    aws_request_id: str
+
+
+class MemoryStore(Store):
+    """Keeps until the demo ends what the reporter stores, in the form in which AWS would."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self._bodies: dict[str, bytes] = {}
+
+    def put_evidence(self, key: str, body: bytes, content_type: str = "application/json") -> None:
+        self.objects[key] = gzip.decompress(body) if content_type == "application/gzip" else body
+
+    def latest_incident(self, database: str) -> Incident | None:
+        return incident_of(self._bodies[database]) if database in self._bodies else None
+
+    def put_incident(self, incident: Incident, *, replaces: int | None) -> bool:
+        latest = self.latest_incident(incident.database)
+        if (latest.version if latest else None) != replaces:
+            return False
+        body = attributes_of(incident)["body"]
+        assert isinstance(body, bytes)
+        self._bodies[incident.database] = body
+        return True
+
+    def claim(self, *_: object, **__: object) -> bool:
+        """Return True: there is no other reporter."""
+        return True
+
+    def release(self, database: str, holder: str, *, told: int) -> bool:  # noqa: ARG002
+        latest = self.latest_incident(database)
+        return latest is not None and latest.version == told
+
+
+class Outbox:
+    """Keeps what SNS would send."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def publish(self, **message: Any) -> Mapping[str, Any]:
+        self.messages.append(message)
+        return {"MessageId": str(uuid.uuid4())}
+
+    @property
+    def emails(self) -> list[tuple[str, str]]:
+        """The subject and the text of each e-mail."""
+        return [
+            (message["Subject"], json.loads(message["Message"])["email"])
+            for message in self.messages
+        ]
+
+
+class LocalReporter:
+    """The reporter of one database, and everything that it notifies. The caller enters and leaves
+    `slack`.
+    """
+
+    def __init__(self, database: str) -> None:
+        self.token = f"xoxb-{secrets.token_hex(16)}"
+        self.slack = SlackDouble(token=self.token)
+        self.store = MemoryStore()
+        self.outbox = Outbox()
+        self.log: list[str] = []
+        watched = WatchedDatabase(database, is_cluster=False, function_name=RESPONDER)
+        secret = {
+            "token": self.token,
+            "channel": self.slack.channel,
+            "base_url": self.slack.base_url,
+        }
+        world = World(
+            store=self.store,
+            sns=self.outbox,
+            slack_secret=partial(parse_slack_secret, json.dumps(secret)),
+            look=lambda _database, now: _made_up_context(now),
+            now=partial(datetime.now, UTC),
+        )
+        self._reporter = Reporter(SETTINGS, {RESPONDER: watched}, REGION, world)
+
+    def deliver(self, event: Mapping[str, Any], report: Mapping[str, Any]) -> None:
+        """Deliver the record of the responder's run as Lambda's destination does, by SNS."""
+        with captured_output() as log:
+            self._reporter(_notification(event, report), LambdaContext(str(uuid.uuid4())))
+        self.log += log
+
+    @property
+    def posted(self) -> Posted:
+        """The first message in the channel."""
+        return self.slack.channel_view[0]
+
+    @property
+    def posted_lines(self) -> list[str]:
+        """The lines of that message below its fields, as mrkdwn."""
+        texts = [block["text"]["text"] for block in self.posted.blocks if "text" in block]
+        return [line for text in texts for line in text.split("\n")]
+
+    @property
+    def incidents(self) -> list[dict[str, Any]]:
+        """The incident as machines got it with each e-mail (docs/incident.schema.json)."""
+        documents = [json.loads(message["Message"])["default"] for message in self.outbox.messages]
+        return [json.loads(document) for document in documents]
+
+    @property
+    def everything_shown(self) -> str:
+        """All that people or machines can see, in one text."""
+        shown = [[message.content, *message.edits] for message in self.slack.messages]
+        return "\n".join(
+            [
+                json.dumps([shown, self.outbox.messages], ensure_ascii=False),
+                *self.log,
+                *(body.decode() for body in self.store.objects.values()),
+            ]
+        )
+
+
+def _notification(event: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Lambda's record of the run in an SNS event.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    """
+    record = {
+        "version": "1.0",
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "requestContext": {
+            "requestId": str(uuid.uuid4()),
+            "functionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{RESPONDER}:$LATEST",
+            "condition": "Success",
+            "approximateInvokeCount": 1,
+        },
+        "requestPayload": event,
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST"},
+        "responsePayload": report,
+    }
+    return {
+        "Records": [
+            {
+                "EventSource": "aws:sns",
+                "EventVersion": "1.0",
+                "Sns": {"Message": json.dumps(record)},
+            }
+        ]
+    }
+
+
+def _made_up_context(now: datetime) -> Context:
+    """Return hours in which a pool leaks, as CloudWatch would show them."""
+    minutes = 60 * HOURS_BEFORE
+    figures = [
+        min(36 + 64 * minute / minutes + 3 * math.sin(minute / 4), 100)
+        for minute in range(1, minutes + 1)
+    ]
+    usage = tuple(
+        (now - timedelta(minutes=minutes - minute), figure)
+        for minute, figure in enumerate(figures, start=1)
+    )
+    return Context(events=(), usage=usage, trend=trend_of(usage), problems=())
