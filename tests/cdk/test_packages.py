@@ -35,8 +35,8 @@ from connection_guard.core.deployment.reporter_settings import (
     write_databases,
 )
 from connection_guard.errors import ConfigurationError
-from connection_guard_cdk import packages
-from connection_guard_cdk.packages import LAMBDAS, ROOT, build_package
+from connection_guard_cdk.shared import packages
+from connection_guard_cdk.shared.packages import LAMBDAS, ROOT, build_package
 from doubles.lambda_runtime import ExecutionEnvironment
 from tests.support.builders import a_heartbeat_event, an_alarm_event, some_settings
 
@@ -267,9 +267,10 @@ def colleagues_package(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / folder, checkout / folder, copy_function=shutil.copyfile)
     shutil.copyfile(POLICY, checkout / "policy.toml")
     program = (
-        "import os; os.umask(0o077); from pathlib import Path; from connection_guard_cdk.packages "
-        "import *; print(build_package('responder', Architecture.ARM64, {'policy.toml': "
-        "Path('policy.toml').read_bytes()}))"
+        "import os; os.umask(0o077); from pathlib import Path; "
+        "from connection_guard_cdk.shared.packages import *; "
+        "print(build_package('responder', Architecture.ARM64, "
+        "{'policy.toml': Path('policy.toml').read_bytes()}))"
     )
     process = subprocess.run(
         [sys.executable, "-c", program],
@@ -389,7 +390,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 BUILD = (
-    "from connection_guard_cdk.packages import *; print(build_package('greeter', "
+    "from connection_guard_cdk.shared.packages import *; print(build_package('greeter', "
     "Architecture.ARM64, {}))"
 )
 
@@ -490,7 +491,7 @@ def test_a_package_is_built_once_until_something_in_it_changes(
 
 
 BUILD_IN_TWO_STEPS = """
-from connection_guard_cdk import packages
+from connection_guard_cdk.shared import packages
 
 def build(folder):
     folder.mkdir()

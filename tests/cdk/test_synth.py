@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from connection_guard.configuration.guard.guard_configuration import Architecture, Synthesizer
-from connection_guard_cdk.packages import build_package
+from connection_guard_cdk.shared.packages import build_package
 from tests.cdk.template import CONTEXT, ROOT, synthesize
 from tests.support.configurations import POLICY_FILE, REGION, a_configuration, a_target
 

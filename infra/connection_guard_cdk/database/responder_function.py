@@ -16,8 +16,8 @@ from connection_guard.core.deployment.responder_settings import Settings
 from connection_guard_cdk.database.login_permission import may_log_in
 from connection_guard_cdk.database.network import ClosedSecurityGroup
 from connection_guard_cdk.database.usage_alarms import tiers_by_alarm
-from connection_guard_cdk.packages import PYTHON, build_package
 from connection_guard_cdk.shared.messaging import Messaging
+from connection_guard_cdk.shared.packages import PYTHON, build_package
 
 # Lambda's own work on network interfaces. The actions to describe know no resources, and the
 # interfaces have no names beforehand:

@@ -7,7 +7,7 @@ from constructs import Construct
 from connection_guard.configuration.guard.guard_configuration import Database
 from connection_guard.core.report.metric_names import Metric
 from connection_guard_cdk.database.usage_alarms import alarm_name
-from connection_guard_cdk.database.utilisation import MINUTE, guard_metric
+from connection_guard_cdk.shared.alarm_metrics import MINUTE, guard_metric
 from connection_guard_cdk.shared.messaging import Messaging
 
 AT_LEAST = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD

@@ -12,7 +12,7 @@ from constructs import Construct
 from connection_guard.configuration.guard.guard_configuration import Database
 from connection_guard.core.policy import Mode, Tier
 from connection_guard.core.report.metric_names import Metric
-from connection_guard_cdk.database.utilisation import guard_metric, utilisation
+from connection_guard_cdk.shared.alarm_metrics import guard_metric, utilisation
 from connection_guard_cdk.shared.messaging import Messaging
 
 # The names are explicit: they are what people see, and make ARNs known before there are alarms. The

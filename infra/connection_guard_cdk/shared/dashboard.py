@@ -11,7 +11,7 @@ from constructs import Construct
 from connection_guard.configuration.guard.guard_configuration import Database
 from connection_guard.core.notification.links import dashboard_page
 from connection_guard.core.report.metric_names import Metric
-from connection_guard_cdk.database.utilisation import guard_metric, utilisation
+from connection_guard_cdk.shared.alarm_metrics import guard_metric, utilisation
 
 SESSIONS = [metric for metric in Metric if metric.startswith("Sessions")]
 

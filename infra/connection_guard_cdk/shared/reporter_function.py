@@ -21,9 +21,9 @@ from connection_guard.core.deployment.reporter_settings import (
     write_databases,
 )
 from connection_guard.core.report.kind import Kind
-from connection_guard_cdk.packages import PYTHON, build_package
 from connection_guard_cdk.shared.dashboard import Dashboard
 from connection_guard_cdk.shared.messaging import Messaging
+from connection_guard_cdk.shared.packages import PYTHON, build_package
 from connection_guard_cdk.shared.records import Records
 
 # The names that Lambda gives in the message to a destination, and the Report its own.

@@ -30,7 +30,7 @@ from connection_guard.errors import ConfigurationError
 # The Python version of the functions' runtime.
 PYTHON = "3.13"
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LAMBDAS = ROOT / "lambdas"
 CACHE = ROOT / ".cache" / "packages"
 
