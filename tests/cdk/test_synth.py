@@ -109,7 +109,7 @@ def test_what_a_person_wants_to_know_of_it_is_four_lines(shipped: Path) -> None:
     resources = len(json.loads(template.read_text())["Resources"])
     headline, counted, price, place = run.stdout.strip().splitlines()
     assert headline == "ConnectionGuard guards 1 database in eu-central-1: orders"
-    assert counted == f"  {resources} of the 500 resources that CloudFormation takes in one stack"
+    assert counted == f"  {resources} of the 500 resources that CloudFormation allows in one stack"
     assert re.match(r"  about \d+ dollars per month", price)
     assert place == f"  template: {template}"
 
