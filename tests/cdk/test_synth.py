@@ -187,7 +187,7 @@ def test_more_databases_than_a_stack_holds_are_a_line_and_no_traceback(tmp_path:
     )
     run = app(tmp_path / "assembly", guard_file=many)
     assert run.returncode == 1
-    assert "many.toml: its databases make more than the 500 resources" in run.stderr
+    assert "many.toml: its databases need more than the 500 resources" in run.stderr
     assert "Traceback" not in run.stderr
 
 
