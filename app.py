@@ -1,6 +1,6 @@
-"""The CDK application: `cdk deploy` runs it, and so deploys what guard.toml says.
+"""The CDK application: `cdk deploy` runs it, and deploys what guard.toml describes.
 
-`cdk deploy -c guard=FILE` names another file than the guard.toml beside this one.
+`cdk deploy -c guard=FILE` takes another file than the guard.toml beside this one.
 """
 
 import sys
@@ -31,9 +31,9 @@ def main() -> None:
     except RuntimeError as error:
         if "TooManyResourcesInStack" in str(error):
             sys.exit(
-                f"{guard_file.name}: its databases make more than the 500 resources that "
-                "CloudFormation takes in one stack; move some of them into a second file with a "
-                "stack_name of its own, and name it to make: make deploy GUARD=second.toml"
+                f"{guard_file.name}: its databases need more than the 500 resources that "
+                "CloudFormation allows in one stack; move some of them into a second file with a "
+                "stack_name of its own, and deploy that with: make deploy GUARD=second.toml"
             )
         if "ValidationFailed" in str(error):  # each finding is on standard error already
             sys.exit(str(error))

@@ -1,5 +1,5 @@
-"""What a stack costs per month, in dollars at the list prices of us-east-1 in 2026, which
-README.md's table shows.
+"""The price of a stack per month, in dollars at the list prices of us-east-1 in 2026, which the
+documentation's table shows.
 """
 
 from collections.abc import Mapping
@@ -10,21 +10,21 @@ from connection_guard.core.report.metric_names import Metric
 
 METRIC = 0.30
 METRIC_OF_AN_ALARM = 0.10
-HEARTBEATS = 0.05 + 0.07 + 0.10  # of one database: Lambda, their log, their way through SNS
+HEARTBEATS = 0.05 + 0.07 + 0.10  # of one database: Lambda, its log, SNS
 KEY = 1.00
 SECRET = 0.40
-# 0.015 per hour and vCPU, of which RDS counts two at least, and more for most databases.
+# 0.015 per hour and vCPU. RDS counts at least two vCPUs, and more for most databases.
 SMALLEST_PROXY = 21.90
 
 Resources = Mapping[str, Mapping[str, Any]]
 
 
 def dollars_per_month(resources: Resources, configuration: Configuration) -> float:
-    """Return what the resources of the configuration's template cost, all proxies at the smallest
-    one's price.
+    """Return the price of the resources of the configuration's template, with every proxy at the
+    smallest one's price.
 
-    A dashboard beyond the account's first three, at 3 dollars, is not counted: a template does not
-    know of the others.
+    A dashboard beyond the account's first three costs 3 dollars, which are not counted: a template
+    does not show the account's other dashboards.
     """
     alarms = _of("AWS::CloudWatch::Alarm", resources)
     return (
@@ -42,7 +42,7 @@ def proxies(resources: Resources) -> int:
 
 
 def _metrics_of_alarm(alarm: Mapping[str, Any]) -> int:
-    """An alarm costs as much as the metrics that it reads; expressions over them are free."""
+    """Return how many metrics an alarm reads, which are its price: expressions are free."""
     return sum("MetricStat" in each for each in alarm["Metrics"]) if "Metrics" in alarm else 1
 
 

@@ -1,4 +1,4 @@
-"""The stack: it only composes, and tells the person who deployed it what to do next."""
+"""The stack: it composes the constructs, and its outputs say what to do next."""
 
 from collections.abc import Mapping
 
@@ -43,14 +43,14 @@ class ConnectionGuardStack(Stack):
         )
         key = None if target.kms_key is None else kms.Key.from_key_arn(self, "Key", target.kms_key)
         messaging = Messaging(self, "Messaging")
-        messaging.tell_by_email(configuration.notifications.emails)
+        messaging.notify_by_email(configuration.notifications.emails)
         records = Records(self, "Records", key)
         dashboard = Dashboard(self, "Dashboard", configuration.databases)
         CfnOutput(
             self,
             "IncidentsTopic",
             value=messaging.incidents.topic_arn,
-            description="Subscribe whoever is on duty",
+            description="Subscribe the people who are on duty",
         )
         CfnOutput(
             self, "DashboardAddress", value=dashboard.url, description="How full the databases are"
@@ -71,7 +71,7 @@ class ConnectionGuardStack(Stack):
         for database in configuration.databases:
             guarded = GuardedDatabase(self, database, target, key, messaging)
             watched.append(guarded.watched)
-            _tell_next_steps(guarded)
+            _output_next_steps(guarded)
         secret = configuration.notifications.slack_secret
         Reporter(
             self,
@@ -87,14 +87,14 @@ class ConnectionGuardStack(Stack):
         if not configuration.notifications.emails:
             Annotations.of(self).add_warning_v2(
                 "connection-guard:slack-only",
-                "Only Slack is notified, by the reporter: if that fails as a whole, nobody hears "
-                "of it. Name at least one e-mail address in guard.toml.",
+                "Only Slack is notified, by the reporter: if the reporter fails completely, nobody "
+                "is notified. Name at least one e-mail address in guard.toml.",
             )
 
 
 def _tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Give the guard's own tag, too, unless somebody uses its key, for which IAM takes that in
-    capitals as well.
+    """Return the tags with the guard's own, unless its key is among them: to IAM a key in capitals
+    is the same key.
     """
     own = {} if "application" in map(str.lower, tags) else {"application": "connection-guard"}
     return {**own, **tags}
@@ -108,24 +108,28 @@ def _synthesizer(synthesizer: Synthesizer) -> IStackSynthesizer:
             return CliCredentialsStackSynthesizer()
 
 
-def _tell_next_steps(guarded: GuardedDatabase) -> None:
+def _output_next_steps(guarded: GuardedDatabase) -> None:
     name = guarded.database.identifier
     outputs = (
         (
             "BootstrapCommand",
-            f"Run once, before {name} is guarded",
+            f"Run this once, before {name} is guarded",
             bootstrap_command(guarded.database),
         ),
         ("ResponderName", f"The function that guards {name}", guarded.responder.function_name),
-        ("ResponderLogName", f"Each run on {name}", guarded.responder.log_group.log_group_name),
+        (
+            "ResponderLogName",
+            f"The log of every run on {name}",
+            guarded.responder.log_group.log_group_name,
+        ),
     )
     for output, description, value in outputs:
         CfnOutput(guarded, output, value=value, description=description)
 
 
 def bootstrap_command(database: Database) -> str:
-    """How a person gives the server the guard's roles, with its master user in the place of
-    <master>.
+    """Return the command that creates the guard's roles on the server; a person writes the master
+    user for <master>.
     """
     roles = f"-v guard_role={database.role}"
     if database.proxy is not None and database.proxy.authentication is ProxyAuthentication.SECRETS:

@@ -1,4 +1,4 @@
-"""What the stack that was just synthesized comes to, for whoever decides to deploy it: `make synth`
+"""A summary of the stack that was just synthesized, to decide whether to deploy it: `make synth`
 ends with it.
 """
 
@@ -16,7 +16,7 @@ MOST_RESOURCES = 500
 
 
 def main() -> None:
-    """Print the databases, the resources, the estimated price, and where the template is."""
+    """Print the databases, the resources, the estimated price, and the path of the template."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("guard_file")
     parser.add_argument(
@@ -36,12 +36,12 @@ def main() -> None:
     price = f"about {dollars_per_month(resources, configuration):.0f} dollars per month"
     if created := proxies(resources):
         price += (
-            f", at least {created * SMALLEST_PROXY:.0f} of them for {created} RDS Proxy that it "
-            "creates"
+            f", at least {created * SMALLEST_PROXY:.0f} of them for the {created} RDS "
+            f"{'Proxy' if created == 1 else 'Proxies'} that it creates"
         )
     print(f"\n{target.stack_name} guards {databases} in {target.region}: {', '.join(names)}")
     print(
-        f"  {len(resources)} of the {MOST_RESOURCES} resources that CloudFormation takes in one "
+        f"  {len(resources)} of the {MOST_RESOURCES} resources that CloudFormation allows in one "
         "stack"
     )
     print(f'  {price}: see "What it costs" in README.md')

@@ -1,4 +1,4 @@
-"""One stack for every test that only reads: synthesized once a session."""
+"""One stack for all tests that only read, synthesized once per session."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from connection_guard.configuration.guard.guard_configuration import (
     Notifications,
     ProxyAuthentication,
 )
-from tests.cdk.template import Template, synthesize, synthesized
+from tests.cdk.template import Template, referred, synthesize, synthesized
 from tests.support.configurations import (
     a_cluster,
     a_configuration,
@@ -21,7 +21,7 @@ from tests.support.configurations import (
 
 @pytest.fixture(scope="session")
 def configuration() -> Configuration:
-    """Databases of each sort, Slack and e-mail."""
+    """Return a configuration with databases of each sort, Slack and e-mail."""
     return a_configuration(
         a_database(identifier="orders", proxy=a_new_proxy(ProxyAuthentication.SECRETS)),
         a_cluster(
@@ -37,17 +37,60 @@ def configuration() -> Configuration:
 
 @pytest.fixture(scope="session")
 def template_file(configuration: Configuration, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stack of that configuration, as CloudFormation gets it."""
+    """Return the template of that configuration, as CloudFormation gets it."""
     return synthesize(configuration, tmp_path_factory.mktemp("assembly"))
 
 
 @pytest.fixture(scope="session")
 def template(template_file: Path) -> Template:
-    """The stack of that configuration, to read."""
+    """Return the template of that configuration, to read."""
     return Template.read(template_file)
 
 
 @pytest.fixture(scope="session")
 def smallest() -> Template:
-    """The stack of one database, and of one address."""
+    """Return the template of one database and one address."""
     return synthesized(a_configuration())
+
+
+@pytest.fixture(scope="session")
+def reporter(template: Template) -> str:
+    """Return the logical id of the only function that is not in a VPC."""
+    [function] = [
+        name
+        for name, each in template.of("AWS::Lambda::Function").items()
+        if "VpcConfig" not in each
+    ]
+    return function
+
+
+@pytest.fixture(scope="session")
+def responders(template: Template, reporter: str) -> set[str]:
+    return set(template.of("AWS::Lambda::Function")) - {reporter}
+
+
+@pytest.fixture(scope="session")
+def incidents(template: Template) -> str:
+    return referred(template.outputs["IncidentsTopic"]["Value"])
+
+
+@pytest.fixture(scope="session")
+def destinations(template: Template, responders: set[str]) -> dict[str, str]:
+    """Return the topics "OnSuccess" and "OnFailure", which are the same for every responder."""
+    found = [
+        {what: referred(each["Destination"]) for what, each in config["DestinationConfig"].items()}
+        for config in template.of("AWS::Lambda::EventInvokeConfig").values()
+        if referred(config["FunctionName"]) in responders
+    ]
+    assert len(found) == len(responders)
+    assert all(each == found[0] for each in found)
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def alarm_topics(template: Template, responders: set[str]) -> set[str]:
+    return {
+        referred(each["TopicArn"])
+        for each in template.of("AWS::SNS::Subscription").values()
+        if each["Protocol"] == "lambda" and referred(each["Endpoint"]) in responders
+    }

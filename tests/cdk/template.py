@@ -1,4 +1,4 @@
-"""Synthesizes a stack and reads its template: what there is, and who may do what to whom."""
+"""The template of a synthesized stack: its resources, and who may do what to which of them."""
 
 import json
 import re
@@ -44,14 +44,14 @@ class Statement:
     condition: Mapping[str, Mapping[str, Any]]
 
     def names(self, action: str) -> bool:
-        """Whether the action is one of its own, by name or by a pattern."""
+        """Return whether the action is one of its own, by name or by a pattern."""
         return any(fnmatchcase(action.lower(), each.lower()) for each in self.actions)
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template in which "${Key.Arn}" stands for {"Fn::GetAtt": ["Key", "Arn"]}, and so on: all is
-    plain text.
+    """A template as plain text: "${Key.Arn}" is written for {"Fn::GetAtt": ["Key", "Arn"]}, and so
+    on.
     """
 
     resources: Mapping[str, Mapping[str, Any]]
@@ -63,7 +63,7 @@ class Template:
         return cls(plain(body["Resources"]), plain(body.get("Outputs", {})))
 
     def of(self, resource_type: str) -> dict[str, Properties]:
-        """The properties of each resource of the type, by logical id."""
+        """Return the properties of each resource of the type, by logical id."""
         return {
             name: resource.get("Properties", {})
             for name, resource in self.resources.items()
@@ -71,7 +71,7 @@ class Template:
         }
 
     def statements(self) -> Iterator[Statement]:
-        """Every statement of every policy: on roles, and on resources."""
+        """Yield every statement of every policy: on roles, and on resources."""
         for resource_type, holders in POLICIES.items():
             for policy in self.of(resource_type).values():
                 for holder in _texts(policy[holders]):
@@ -83,7 +83,7 @@ class Template:
             yield from _statements(key, properties["KeyPolicy"])
 
     def allowing(self, action: str, resource: str) -> list[Statement]:
-        """What allows the action on the resource (a logical id), whatever the condition."""
+        """Return what allows the action on the resource (a logical id), under any condition."""
         roles = self.of("AWS::IAM::Role")
 
         def covers(pattern: str, holder: str) -> bool:
@@ -100,8 +100,8 @@ class Template:
         ]
 
     def who_may(self, action: str, resource: str) -> set[str]:
-        """Roles by their logical ids, services by their names, and "root": the account, whose IAM
-        policies decide.
+        """Return who may do that: roles by their logical ids, services by their names, and "root",
+        which is the account, whose IAM policies decide.
         """
         return {
             "root" if principal.endswith(":root") else principal
@@ -110,14 +110,12 @@ class Template:
         }
 
     def role_of(self, function: str) -> str:
-        """The logical id of a function's role."""
+        """Return the logical id of a function's role."""
         return referred(self.resources[function]["Properties"]["Role"])
 
 
 def synthesize(configuration: Configuration, folder: Path) -> Path:
-    """The template of the stack, which cdk-nag has looked at, in the folder of its cloud
-    assembly.
-    """
+    """Return the template of the stack, checked by cdk-nag, in the folder of its cloud assembly."""
     app = App(outdir=str(folder), context=CONTEXT, analytics_reporting=False)
     ConnectionGuardStack(app, configuration)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
@@ -126,7 +124,7 @@ def synthesize(configuration: Configuration, folder: Path) -> Path:
 
 
 def template_of(build: Callable[[Stack], None]) -> Template:
-    """The template of a stack with what is built in it, without the checks of a whole one."""
+    """Return the template of a stack with what is built in it, not checked by cdk-nag."""
     with TemporaryDirectory() as folder:
         app = App(outdir=folder, context=CONTEXT, analytics_reporting=False)
         stack = Stack(app, "stack", env=Environment(account=ACCOUNT, region=REGION))
@@ -136,13 +134,13 @@ def template_of(build: Callable[[Stack], None]) -> Template:
 
 
 def synthesized(configuration: Configuration) -> Template:
-    """The template of the stack, to read."""
+    """Return the template of the stack, to read."""
     with TemporaryDirectory() as folder:
         return Template.read(synthesize(configuration, Path(folder)))
 
 
 def plain(value: Any) -> Any:
-    """The value with every intrinsic function written out in the style of Fn::Sub."""
+    """Return the value with every intrinsic function written out in the style of Fn::Sub."""
     match value:
         case {"Ref": name}:
             return f"${{{name}}}"
@@ -162,7 +160,7 @@ def plain(value: Any) -> Any:
 
 
 def referred(value: str) -> str:
-    """The logical id in a reference."""
+    """Return the logical id in a reference."""
     found = re.fullmatch(r"\$\{(\w+)(?:\.\w+)?\}", value)
     assert found, value
     return found[1]

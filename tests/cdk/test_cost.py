@@ -1,4 +1,4 @@
-"""What a stack is said to cost."""
+"""The price of a stack."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What `make` says where a prerequisite is missing, and what it hands on."""
+"""The messages of `make` where a prerequisite is missing, and the arguments that it passes on."""
 
 import os
 import shutil
@@ -55,7 +55,7 @@ def test_a_node_that_is_too_old_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("node", ["v20.20.2", "v22.1.0", "v24.0.0"])
-def test_a_node_that_works_is_not_spoken_of(tmp_path: Path, node: str) -> None:
+def test_a_node_that_works_is_not_mentioned(tmp_path: Path, node: str) -> None:
     run = make(tmp_path, "node", node=node)
 
     assert (run.returncode, run.stderr) == (0, "")
@@ -131,7 +131,7 @@ def test_a_profile_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
     )
 
 
-def test_credentials_that_are_there_are_not_spoken_of(tmp_path: Path) -> None:
+def test_credentials_that_exist_are_not_mentioned(tmp_path: Path) -> None:
     run = credentials(
         tmp_path, AWS_ACCESS_KEY_ID="AKIAIOSFODNN7EXAMPLE", AWS_SECRET_ACCESS_KEY="of nobody"
     )

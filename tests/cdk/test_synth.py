@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from connection_guard.configuration.guard.guard_configuration import Architecture, Synthesizer
-from connection_guard_cdk.packages import build_package
+from connection_guard_cdk.shared.packages import build_package
 from tests.cdk.template import CONTEXT, ROOT, synthesize
 from tests.support.configurations import POLICY_FILE, REGION, a_configuration, a_target
 
@@ -109,7 +109,7 @@ def test_what_a_person_wants_to_know_of_it_is_four_lines(shipped: Path) -> None:
     resources = len(json.loads(template.read_text())["Resources"])
     headline, counted, price, place = run.stdout.strip().splitlines()
     assert headline == "ConnectionGuard guards 1 database in eu-central-1: orders"
-    assert counted == f"  {resources} of the 500 resources that CloudFormation takes in one stack"
+    assert counted == f"  {resources} of the 500 resources that CloudFormation allows in one stack"
     assert re.match(r"  about \d+ dollars per month", price)
     assert place == f"  template: {template}"
 
@@ -187,7 +187,7 @@ def test_more_databases_than_a_stack_holds_are_a_line_and_no_traceback(tmp_path:
     )
     run = app(tmp_path / "assembly", guard_file=many)
     assert run.returncode == 1
-    assert "many.toml: its databases make more than the 500 resources" in run.stderr
+    assert "many.toml: its databases need more than the 500 resources" in run.stderr
     assert "Traceback" not in run.stderr
 
 

@@ -1,4 +1,4 @@
-"""One guarded database: its alarms, its responder, its heartbeat, and what watches them."""
+"""One guarded database: its alarms, its responder, its heartbeat, and the alarms on them."""
 
 from aws_cdk import Acknowledgment, Validations
 from aws_cdk import aws_ec2 as ec2
@@ -18,8 +18,8 @@ from connection_guard_cdk.shared.messaging import Messaging
 class GuardedDatabase(Construct):
     """Everything that belongs to one database.
 
-    `key` is the customer's, None where AWS's own serve. `warning` and `critical` are the alarms on
-    its DatabaseConnections, `watched` is what the reporter is told of it.
+    `key` is the customer's, None where AWS's own keys are used. `warning` and `critical` are the
+    alarms on its DatabaseConnections, `watched` is what the reporter knows about it.
     """
 
     def __init__(
@@ -57,6 +57,6 @@ class GuardedDatabase(Construct):
         self.watched = WatchedDatabase(database.identifier, database.is_cluster, responder.name)
         alarms = UtilisationAlarms(self, "Alarms", database, self.responder, messaging)
         self.warning, self.critical = alarms.warning, alarms.critical
-        # The first heartbeat finds the way in, and the last one is over before it is closed.
+        # The first heartbeat comes after the way in is open, the last one before it is closed.
         Heartbeat(self, "Pulse", self.responder).node.add_dependency(*way_in)
         SelfWatch(self, "SelfWatch", database, self.responder, messaging)

@@ -1,4 +1,4 @@
-"""The heartbeat: what makes the responder look at its database every minute."""
+"""The heartbeat: the rule by which the responder looks at its database every minute."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
@@ -15,9 +15,9 @@ class Heartbeat(Construct):
         events.Rule(
             self,
             "EveryMinute",
-            description="Connection Guard measures, and carries on while the pressure lasts",
+            description="Connection Guard: measures, and continues while the pressure lasts",
             schedule=events.Schedule.rate(Duration.minutes(1)),
-            # One that could not be delivered within its minute is the next one's business.
+            # A heartbeat that could not be delivered within its minute is replaced by the next one.
             targets=[
                 targets.LambdaFunction(
                     responder, retry_attempts=0, max_event_age=Duration.seconds(60)

@@ -8,8 +8,8 @@ from constructs import Construct
 
 
 def may_log_in(scope: Construct, roles: Iterable[tuple[str, str]]) -> iam.PolicyStatement:
-    """The permission to log in as each (resource ID of a DB instance, cluster or proxy, database
-    role).
+    """Return the permission to log in as each of (resource ID of a DB instance, cluster or proxy,
+    database role).
 
     https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html
     """

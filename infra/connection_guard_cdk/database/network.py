@@ -1,4 +1,4 @@
-"""Who may connect to whom inside the VPC."""
+"""The connections that are allowed inside the VPC."""
 
 from collections.abc import Iterable
 
@@ -8,10 +8,9 @@ from constructs import Construct
 
 
 class ClosedSecurityGroup(ec2.SecurityGroup):
-    """A security group that lets its members connect to nobody, and nobody to them, but for what is
-    let.
+    """A security group that allows no traffic except what `let_reach` adds.
 
-    Names resolve all the same: security groups do not filter traffic to the DNS server that Amazon
+    Names resolve nevertheless: security groups do not filter traffic to the DNS server that Amazon
     provides (https://docs.aws.amazon.com/vpc/latest/userguide/vpc-security-groups.html).
     """
 
@@ -25,11 +24,12 @@ class ClosedSecurityGroup(ec2.SecurityGroup):
         self._ways_out: list[IResolvable | ec2.CfnSecurityGroup.EgressProperty] = []
 
     def let_reach(self, groups: Iterable[str], port: int) -> None:
-        """Let its members connect to those of the security groups, by a rule on either side.
+        """Allow its members to connect to the members of the security groups, by a rule on each
+        side.
 
-        Groups and port may be tokens: of a group of this stack, of a database that another
-        construct creates. A proxy and its database may share a group, and EC2 refuses the same rule
-        twice.
+        The groups and the port may be tokens: of a group in this stack, or of a database that
+        another construct creates. A proxy and its database may share a group, and EC2 rejects a
+        rule that exists already.
         """
         for group in groups:
             reached = Stack.of(self).resolve([group, port])
@@ -48,8 +48,8 @@ class ClosedSecurityGroup(ec2.SecurityGroup):
                 description=description,
             )
         )
-        # In the group itself they are sure to replace EC2's default, everywhere. The CDK would put
-        # a rule with a port that is a token beside the group, and leave the default in it.
+        # Rules in the group itself replace EC2's default rule in every case. The CDK would put a
+        # rule whose port is a token beside the group, and leave the default rule in it.
         resource = self.node.default_child
         assert isinstance(resource, ec2.CfnSecurityGroup)
         resource.security_group_egress = self._ways_out
@@ -65,7 +65,9 @@ class ClosedSecurityGroup(ec2.SecurityGroup):
         )
 
     def _name_of_rule(self, group: str, port: int) -> str:
-        """A token has no name before it is deployed: such rules are counted."""
+        """Return a name that no other rule has: a token has no value yet, so that such rules are
+        numbered.
+        """
         shown_group = "created" if Token.is_unresolved(group) else group
         name = f"{shown_group}:{'port' if Token.is_unresolved(port) else port}"
         same = sum(

@@ -1,4 +1,4 @@
-"""The RDS Proxy before a database that has none."""
+"""The RDS Proxy that the stack puts in front of a database that has none."""
 
 from hashlib import sha256
 
@@ -17,16 +17,18 @@ from connection_guard.configuration.guard.guard_configuration import (
 from connection_guard_cdk.database.login_permission import may_log_in
 from connection_guard_cdk.database.network import ClosedSecurityGroup
 
-# A proxy listens on its engine's own port, whatever the database listens on.
+Pool = rds.CfnDBProxyTargetGroup.ConnectionPoolConfigurationInfoFormatProperty
+
+# A proxy listens on its engine's default port, even if the database listens on another one.
 PORT = 5432
 
-# The guard gives a proxy 2 seconds and goes through the other door. Applications that wait longer
-# for a connection have mostly given up, and would only lengthen the queue: RDS lets them wait for
-# 120 seconds by default.
+# The guard gives a proxy 2 seconds, then uses the other door. Most applications that wait longer
+# for a connection have given up, and would only lengthen the queue: by default RDS lets them wait
+# for 120 seconds.
 CONNECTION_BORROW_TIMEOUT_SECONDS = 5
 
-# Of max_connections. The guard spares what a proxy owns: this one must not be able to fill the
-# database by itself, nor keep much that nobody uses.
+# Of max_connections. The guard spares the sessions of a proxy: this one must not be able to fill
+# the database by itself, or keep many sessions that no client uses.
 MAX_CONNECTIONS_PERCENT = 50
 MAX_IDLE_CONNECTIONS_PERCENT = 5
 
@@ -34,7 +36,7 @@ MAX_IDLE_CONNECTIONS_PERCENT = 5
 class Proxy(Construct):
     """An RDS Proxy that its clients log in to with IAM tokens, over TLS.
 
-    `created` is what guard.toml would say of it, were it there already.
+    `created` describes it as guard.toml describes an existing proxy.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Proxy(Construct):
             self,
             "Role",
             assumed_by=iam.ServicePrincipal("rds.amazonaws.com"),
-            # Inline, so that the proxy never finds the role without it.
+            # Inline, so that the role has the permission before the proxy uses it.
             inline_policies={"LogIn": iam.PolicyDocument(statements=log_in)},
         )
         secret = rds.CfnDBProxy.AuthFormatProperty(
@@ -82,10 +84,10 @@ class Proxy(Construct):
             self,
             "Targets",
             db_proxy_name=proxy.ref,
-            target_group_name="default",  # the only one that there can be
+            target_group_name="default",  # a proxy has no other
             db_cluster_identifiers=targets if database.is_cluster else None,
             db_instance_identifiers=None if database.is_cluster else targets,
-            connection_pool_configuration_info=rds.CfnDBProxyTargetGroup.ConnectionPoolConfigurationInfoFormatProperty(
+            connection_pool_configuration_info=Pool(
                 connection_borrow_timeout=CONNECTION_BORROW_TIMEOUT_SECONDS,
                 max_connections_percent=MAX_CONNECTIONS_PERCENT,
                 max_idle_connections_percent=MAX_IDLE_CONNECTIONS_PERCENT,
@@ -107,15 +109,19 @@ class Proxy(Construct):
         )
 
     def _name(self, database: Database) -> str:
-        """Another one for other subnets, with which the proxy is made anew before the old one goes.
+        """Return another name for other subnets, since CloudFormation then creates the new proxy
+        before it deletes the old one.
 
-        RDS keeps names in lower case, and wants no more than 60 letters, digits and single hyphens.
+        RDS keeps names in lower case, and allows at most 60 letters, digits and single hyphens.
         """
         subnets = sha256(" ".join(database.network.subnets).encode()).hexdigest()[:8]
         return f"{Names.unique_resource_name(self, max_length=51, separator='-').lower()}-{subnets}"
 
     def _with_tokens(self, database: Database, settings: NewProxy) -> list[iam.PolicyStatement]:
-        """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-iam-setup.html"""
+        """Return what a proxy with IAM needs.
+
+        https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-iam-setup.html
+        """
         return [may_log_in(self, [(database.resource_id, settings.role)])]
 
     def _with_secret(self, settings: NewProxy) -> list[iam.PolicyStatement]:
@@ -124,7 +130,7 @@ class Proxy(Construct):
             actions=["secretsmanager:GetSecretValue"], resources=[settings.secret]
         )
         if settings.secret_key is None:
-            return [read]  # AWS's own key serves whoever may read the secret
+            return [read]  # AWS's own key decrypts for every role that may read the secret
         decrypt = iam.PolicyStatement(
             actions=["kms:Decrypt"],
             resources=[settings.secret_key],

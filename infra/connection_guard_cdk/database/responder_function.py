@@ -1,4 +1,4 @@
-"""The function inside the VPC that frees slots, and everything that it may do."""
+"""The responder: the function inside the VPC that frees slots, with everything that it may do."""
 
 from aws_cdk import Acknowledgment, ArnFormat, Duration, Names, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_ec2 as ec2
@@ -16,11 +16,11 @@ from connection_guard.core.deployment.responder_settings import Settings
 from connection_guard_cdk.database.login_permission import may_log_in
 from connection_guard_cdk.database.network import ClosedSecurityGroup
 from connection_guard_cdk.database.usage_alarms import tiers_by_alarm
-from connection_guard_cdk.packages import PYTHON, build_package
 from connection_guard_cdk.shared.messaging import Messaging
+from connection_guard_cdk.shared.packages import PYTHON, build_package
 
-# Lambda's own work on network interfaces. The actions to describe know no resources, and the
-# interfaces have no names beforehand:
+# Lambda's own work on network interfaces. The actions that describe have no resource-level
+# permissions, and the interfaces have no names beforehand:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
 NETWORK_INTERFACE_ACTIONS = (
     "ec2:CreateNetworkInterface",
@@ -33,10 +33,10 @@ NETWORK_INTERFACE_ACTIONS = (
 
 
 class Responder(Construct):
-    """The responder of one database. `proxy` is the RDS Proxy before it, None where there is none.
+    """The responder of one database. `proxy` is the RDS Proxy in front of it, None without one.
 
-    `key` is the customer's, for its log and its environment, None where AWS's own serve. `name` is
-    the function's in plain text, where `function.function_name` is a reference.
+    `key` is the customer's, for the log and the environment, None where AWS's own keys are used.
+    `name` is the function's name in plain text, whereas `function.function_name` is a reference.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class Responder(Construct):
     ) -> None:
         super().__init__(scope, identifier)
         self.security_group = self._security_group(database, proxy, vpc)
-        # Known beforehand, so that the role can name the function that has it, and the reporter
-        # whom it hears of.
+        # The name is known beforehand, so that the role can name the function that has it, and the
+        # reporter the function that a failure is about.
         self.name = name = Names.unique_resource_name(
             self, max_length=64, separator="-", allowed_special_characters="-"
         )
@@ -70,7 +70,7 @@ class Responder(Construct):
         if key is not None:
             key.grant(role, "kms:Decrypt")
         role.add_to_policy(may_log_in(self, _logins(database, proxy)))
-        _let_lambda_alone_manage_network_interfaces(role, name)
+        _let_only_lambda_manage_network_interfaces(role, name)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -91,18 +91,18 @@ class Responder(Construct):
             handler="responder.handler.lambda_handler",
             environment=_settings(self, database, proxy, target).to_environment(),
             environment_encryption=key,
-            # Before the heartbeat of the next minute, so that a remediation does not hold it up.
+            # A remediation ends before the heartbeat of the next minute, and does not delay it.
             timeout=Duration.seconds(55),
-            # It needs 128 MB for 5,000 sessions. Lambda gives processor time in proportion: the
-            # rest is for a cold start and for signing and TLS when every tenth of a second counts.
+            # It needs 128 MB for 5,000 sessions. Lambda gives processor time in proportion to
+            # memory: the rest shortens a cold start, signing and TLS.
             memory_size=512,
             role=role,
             log_group=log_group,
             vpc=vpc,
             security_groups=[self.security_group],
-            # Runs exclude each other in the database; this keeps a second one from starting at all.
+            # Runs exclude each other in the database; this keeps a second run from starting at all.
             reserved_concurrent_executions=1 if database.reserve_concurrency else None,
-            # Late is worse than never, and a run that failed may have acted.
+            # A late run would act on an old alarm, and a run that failed may have acted.
             retry_attempts=0,
             max_event_age=Duration.seconds(MAXIMUM_EVENT_AGE.total_seconds()),
             on_success=destinations.SnsDestination(messaging.reports),
@@ -126,6 +126,9 @@ class Responder(Construct):
     def _security_group(
         self, database: Database, proxy: ExistingProxy | None, vpc: ec2.IVpc
     ) -> ClosedSecurityGroup:
+        """Its security group allows no inbound traffic, and outbound traffic only to the database
+        and proxy ports.
+        """
         group = ClosedSecurityGroup(
             self,
             "SecurityGroup",
@@ -138,9 +141,11 @@ class Responder(Construct):
         return group
 
 
-def _let_lambda_alone_manage_network_interfaces(role: iam.Role, function: str) -> None:
-    """As AWS advises, on the page above: what Lambda may do by the role, the code may as well
-    unless that is denied.
+def _let_only_lambda_manage_network_interfaces(role: iam.Role, function: str) -> None:
+    """Allow Lambda to manage network interfaces, and deny that to the function's code.
+
+    The code has every permission of the role that is not denied to it. AWS advises this on the page
+    above.
     """
     arn = Stack.of(role).format_arn(
         service="lambda",

@@ -1,4 +1,4 @@
-"""The guard watches itself: what keeps it from its work goes straight to people."""
+"""Alarms on the guard itself: what keeps it from its work is reported to people directly."""
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
@@ -7,19 +7,28 @@ from constructs import Construct
 from connection_guard.configuration.guard.guard_configuration import Database
 from connection_guard.core.report.metric_names import Metric
 from connection_guard_cdk.database.usage_alarms import alarm_name
-from connection_guard_cdk.database.utilisation import MINUTE, guard_metric
+from connection_guard_cdk.shared.alarm_metrics import MINUTE, guard_metric
 from connection_guard_cdk.shared.messaging import Messaging
 
 AT_LEAST = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
 
-# Where the guard comes in through a proxy it looks behind the second door once in 15 minutes,
-# sometimes a minute late, and only then sees what is missing there.
-MINUTES_OF_A_LOST_PRIVILEGE = 16
+# Lambda counts nothing while nothing runs, which the missing heartbeat reports.
+IDLE = cloudwatch.TreatMissingData.NOT_BREACHING
+# The guard measures only when it looks; between two looks nothing is known to have changed.
+AS_LAST_SEEN = cloudwatch.TreatMissingData.IGNORE
+
+# A guard that logs in through a proxy tests the direct door once in 15 minutes, sometimes a minute
+# late, and sees only then what is missing there.
+MINUTES_OF_A_MISSING_PRIVILEGE = 16
 
 
 class SelfWatch(Construct):
-    """Alarms on the guard of one database, to `incidents`."""
+    """Alarms on the guard of one database, to `incidents`.
+
+    Each description says what happened, what it means, and what to do. Some identifiers differ from
+    the names: a changed identifier would be another resource to CloudFormation.
+    """
 
     def __init__(
         self,
@@ -31,151 +40,167 @@ class SelfWatch(Construct):
     ) -> None:
         super().__init__(scope, identifier)
         self._database = database
-        log = f"Its log: {responder.log_group.log_group_name}"
-        messaging.tell_people(
-            self._no_heartbeat(log),
-            self._failure(
-                "errors",
-                responder.metric_errors(statistic="Sum", period=MINUTE),
-                "The responder failed or ran out of time, and what it left undone is not known. "
-                f"{log}",
-            ),
-            self._failure(
-                "losses",
-                responder.metric("DestinationDeliveryFailures", statistic="Sum", period=MINUTE),
-                "A report was lost: Lambda could not publish it. See whether the responder's role "
-                f"may still publish to the topics and use their key. {log}",
-            ),
-            self._measured(
-                "direct-door-shut",
-                guard_metric(database, Metric.DIRECT_DOOR_OPEN, "Minimum"),
-                BELOW,
-                1,
-                f"The guard could not log in to {database.host}:{database.port} as "
-                f"{database.role}: its way in is shut when the server is full. See that it is the "
-                "writer's endpoint, that the role has rds_iam, that IAM authentication is on, and "
-                f"that the security groups let the responder in. {log}",
-            ),
-            *self._proxy_door(log),
-            self._measured(
-                "locked-out",
-                guard_metric(database, Metric.LOCKED_OUT),
-                AT_LEAST,
-                1,
-                "No door opened: nobody frees slots. Log in as the master user, for whom Amazon "
-                f"RDS reserves connections, and end idle sessions by hand. {log}",
-            ),
-            self._measured(
-                "privilege-lost",
-                guard_metric(database, Metric.PREFLIGHT_FAILED),
-                AT_LEAST,
-                1,
-                "The guard's role lacks a privilege and terminates nothing. Run "
-                "bootstrap/bootstrap.sql again, as the master user; the reports name the GRANT. "
-                f"{log}",
-                minutes=MINUTES_OF_A_LOST_PRIVILEGE,
-            ),
-            self._limit(
-                "role-limit",
-                Metric.HIGHEST_ROLE_LIMIT_UTILISATION,
-                'A role is about to hit its own CONNECTION LIMIT ("too many connections for '
-                'role"), '
-                "whatever the server has left. Raise it with ALTER ROLE, or make its pools "
-                "smaller.",
-            ),
-            self._limit(
-                "database-limit",
-                Metric.HIGHEST_DATABASE_LIMIT_UTILISATION,
-                'A PostgreSQL database is about to hit its own CONNECTION LIMIT ("too many '
-                'connections for database"), '
-                "whatever the server has left. Raise it with ALTER DATABASE, or make pools "
-                "smaller.",
-            ),
-        )
-
-    def _proxy_door(self, log: str) -> list[cloudwatch.Alarm]:
-        """5 of 5: on a full database it is shut while the responder frees slots, and that is no
-        news.
-        """
-        if self._database.proxy is None:
-            return []
-        return [
-            self._measured(
-                "proxy-door-shut",
-                guard_metric(self._database, Metric.PROXY_DOOR_OPEN, "Minimum"),
-                BELOW,
-                1,
-                "For 5 minutes the guard could not log in through RDS Proxy, so it keeps no seat "
-                "there: on a full database the direct door alone is left. See that the proxy's "
-                "targets are available, that it may log in as the guard's role, or has that role's "
-                f"secret, and that the responder may connect to it. {log}",
-                minutes=5,
-                to_alarm=5,
-            )
+        self._responder = responder
+        self._log = f"Its log: {responder.log_group.log_group_name}"
+        alarms = [
+            self._no_heartbeat(),
+            self._responder_failed(),
+            self._report_lost(),
+            self._direct_login_failed(),
+            self._locked_out(),
+            self._missing_privilege(),
+            self._role_limit(),
+            self._database_limit(),
         ]
+        if database.proxy is not None:
+            alarms.append(self._proxy_login_failed())
+        messaging.notify_people_of(*alarms)
 
-    def _no_heartbeat(self, log: str) -> cloudwatch.Alarm:
-        """3 of 3: a remediation may take a minute and hold up the heartbeat behind it, and the
-        newest datapoint be late.
+    def _no_heartbeat(self) -> cloudwatch.Alarm:
+        """3 of 3: a remediation may take a minute and delay the heartbeat behind it, and the newest
+        datapoint may be late.
         """
         return self._alarm(
             "no-heartbeat",
-            # Missing datapoints alone make an alarm wait until the last real one has left all that
-            # it retrieves.
-            cloudwatch.MathExpression(
+            name="no-heartbeat",
+            # Without FILL, missing datapoints would keep the alarm waiting until the last real one
+            # has left the range that it retrieves.
+            metric=cloudwatch.MathExpression(
                 expression="FILL(heartbeat, 0)",
                 using_metrics={"heartbeat": guard_metric(self._database, Metric.HEARTBEAT)},
                 label="heartbeat",
                 period=MINUTE,
             ),
-            BELOW,
-            1,
-            "For 3 minutes nobody has looked at this database: the responder does not run, or does "
-            f"not get in. The alarm is also on for the first minutes after it is deployed. {log}",
+            comparison=BELOW,
+            threshold=1,
+            description="No heartbeat for 3 minutes: the responder is not running or cannot log "
+            "in. This database is unprotected. See the responder's log for the error. (The alarm "
+            f"is also on for the first minutes after a deployment.) {self._log}",
             missing=cloudwatch.TreatMissingData.BREACHING,
             minutes=3,
             to_alarm=3,
         )
 
-    def _failure(self, what: str, metric: cloudwatch.IMetric, description: str) -> cloudwatch.Alarm:
+    def _responder_failed(self) -> cloudwatch.Alarm:
         return self._alarm(
-            # Lambda counts nothing while nothing runs, which the missing heartbeat tells.
-            *(what, metric, AT_LEAST, 1, description),
-            missing=cloudwatch.TreatMissingData.NOT_BREACHING,
+            "errors",
+            name="responder-failed",
+            metric=self._responder.metric_errors(statistic="Sum", period=MINUTE),
+            comparison=AT_LEAST,
+            threshold=1,
+            description="The responder failed or ran out of time: it may have left its work "
+            "unfinished. See its log for the error, and check that the next heartbeats arrive. "
+            f"{self._log}",
+            missing=IDLE,
         )
 
-    def _measured(
-        self,
-        what: str,
-        metric: cloudwatch.IMetric,
-        operator: cloudwatch.ComparisonOperator,
-        threshold: float,
-        description: str,
-        *,
-        minutes: int = 1,
-        to_alarm: int = 1,
-    ) -> cloudwatch.Alarm:
-        """On what the guard sees only when it looks: what it did not look at is as it was."""
+    def _report_lost(self) -> cloudwatch.Alarm:
         return self._alarm(
-            *(what, metric, operator, threshold, description),
-            missing=cloudwatch.TreatMissingData.IGNORE,
-            minutes=minutes,
-            to_alarm=to_alarm,
+            "losses",
+            name="report-lost",
+            metric=self._responder.metric(
+                "DestinationDeliveryFailures", statistic="Sum", period=MINUTE
+            ),
+            comparison=AT_LEAST,
+            threshold=1,
+            description="Lambda could not publish a report of the responder: nobody is notified of "
+            "that run. Check that the responder's role may publish to the topics and use their "
+            f"key. {self._log}",
+            missing=IDLE,
         )
 
-    def _limit(self, what: str, metric: Metric, description: str) -> cloudwatch.Alarm:
-        """2 of 3, as the warning: nothing is done about it, and a pool may touch its limit for a
-        moment.
+    def _direct_login_failed(self) -> cloudwatch.Alarm:
+        database = self._database
+        return self._alarm(
+            "direct-door-shut",
+            name="direct-login-failed",
+            metric=guard_metric(database, Metric.DIRECT_DOOR_OPEN, "Minimum"),
+            comparison=BELOW,
+            threshold=1,
+            description=f"The guard could not log in directly to {database.host}:{database.port} "
+            f"as {database.role}: it has no way in when the server is full. Check that this is the "
+            "writer's endpoint, that the role has rds_iam, that IAM authentication is enabled, and "
+            f"that the security groups admit the responder. {self._log}",
+            missing=AS_LAST_SEEN,
+        )
+
+    def _proxy_login_failed(self) -> cloudwatch.Alarm:
+        """5 of 5: it is expected that the proxy of a full database refuses logins while the
+        responder frees slots.
         """
         return self._alarm(
-            *(
-                what,
-                guard_metric(self._database, metric),
-                AT_LEAST,
-                self._database.critical_percent,
-                description,
-            ),
-            # Without any limit there is no datapoint: an alarm that held its state would never end.
+            "proxy-door-shut",
+            name="proxy-login-failed",
+            metric=guard_metric(self._database, Metric.PROXY_DOOR_OPEN, "Minimum"),
+            comparison=BELOW,
+            threshold=1,
+            description="For 5 minutes the guard could not log in through RDS Proxy, so it keeps "
+            "no seat there: when the database is full, only the direct door is left. Check that "
+            "the proxy's targets are available, that the proxy may log in as the guard's role or "
+            "has that role's secret, and that the responder may connect to the proxy. "
+            f"{self._log}",
+            missing=AS_LAST_SEEN,
+            minutes=5,
+            to_alarm=5,
+        )
+
+    def _locked_out(self) -> cloudwatch.Alarm:
+        return self._alarm(
+            "locked-out",
+            name="locked-out",
+            metric=guard_metric(self._database, Metric.LOCKED_OUT),
+            comparison=AT_LEAST,
+            threshold=1,
+            description="The guard could not log in through any door: it cannot free slots. Log in "
+            "as the master user, for whom Amazon RDS reserves connections, and terminate idle "
+            f"sessions by hand. {self._log}",
+            missing=AS_LAST_SEEN,
+        )
+
+    def _missing_privilege(self) -> cloudwatch.Alarm:
+        return self._alarm(
+            "privilege-lost",
+            name="missing-privilege",
+            metric=guard_metric(self._database, Metric.PREFLIGHT_FAILED),
+            comparison=AT_LEAST,
+            threshold=1,
+            description="The guard's role lacks a privilege: the guard terminates nothing. Run "
+            "bootstrap/bootstrap.sql again as the master user; the reports name the missing GRANT. "
+            f"{self._log}",
+            missing=AS_LAST_SEEN,
+            minutes=MINUTES_OF_A_MISSING_PRIVILEGE,
+        )
+
+    def _role_limit(self) -> cloudwatch.Alarm:
+        return self._limit(
+            "role-limit",
+            Metric.HIGHEST_ROLE_LIMIT_UTILISATION,
+            "A role has nearly reached its own CONNECTION LIMIT: its clients will be refused "
+            '("too many connections for role") although the server has connections left. Raise the '
+            "limit with ALTER ROLE, or make the role's pools smaller.",
+        )
+
+    def _database_limit(self) -> cloudwatch.Alarm:
+        return self._limit(
+            "database-limit",
+            Metric.HIGHEST_DATABASE_LIMIT_UTILISATION,
+            "A PostgreSQL database has nearly reached its own CONNECTION LIMIT: its clients will "
+            'be refused ("too many connections for database") although the server has connections '
+            "left. Raise the limit with ALTER DATABASE, or make the pools smaller.",
+        )
+
+    def _limit(self, name: str, metric: Metric, description: str) -> cloudwatch.Alarm:
+        """2 of 3, as the warning: the guard does not act on it, and a pool may touch its limit for
+        a moment.
+        """
+        return self._alarm(
+            name,
+            name=name,
+            metric=guard_metric(self._database, metric),
+            comparison=AT_LEAST,
+            threshold=self._database.critical_percent,
+            description=description,
+            # Without any limit there is no datapoint: an alarm that kept its state would never end.
             missing=cloudwatch.TreatMissingData.MISSING,
             minutes=3,
             to_alarm=2,
@@ -183,23 +208,24 @@ class SelfWatch(Construct):
 
     def _alarm(
         self,
-        what: str,
+        identifier: str,
+        *,
+        name: str,
         metric: cloudwatch.IMetric,
-        operator: cloudwatch.ComparisonOperator,
+        comparison: cloudwatch.ComparisonOperator,
         threshold: float,
         description: str,
-        *,
         missing: cloudwatch.TreatMissingData,
         minutes: int = 1,
         to_alarm: int = 1,
     ) -> cloudwatch.Alarm:
         return cloudwatch.Alarm(
             self,
-            what,
-            alarm_name=alarm_name(self._database, what),
+            identifier,
+            alarm_name=alarm_name(self._database, name),
             alarm_description=f"{self._database.identifier}: {description}",
             metric=metric,
-            comparison_operator=operator,
+            comparison_operator=comparison,
             threshold=threshold,
             treat_missing_data=missing,
             evaluation_periods=minutes,

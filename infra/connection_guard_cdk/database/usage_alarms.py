@@ -1,5 +1,5 @@
-"""The alarms that engage the responder: 75 and 90 percent, or what guard.toml says, of the usable
-connections.
+"""The alarms that engage the responder: at 75 and 90 percent of the usable connections, or at the
+percentages in guard.toml.
 """
 
 from aws_cdk import ArnFormat, Stack
@@ -12,21 +12,21 @@ from constructs import Construct
 from connection_guard.configuration.guard.guard_configuration import Database
 from connection_guard.core.policy import Mode, Tier
 from connection_guard.core.report.metric_names import Metric
-from connection_guard_cdk.database.utilisation import guard_metric, utilisation
+from connection_guard_cdk.shared.alarm_metrics import guard_metric, utilisation
 from connection_guard_cdk.shared.messaging import Messaging
 
-# The names are explicit: they are what people see, and make ARNs known before there are alarms. The
-# responder is told of its alarms, and they of it.
+# The names are explicit: people see them, and they make the ARNs known before the alarms exist. The
+# responder's settings name its alarms, and the alarms name the responder's topic.
 TIERS = {"warning": Tier.WARNING, "critical": Tier.CRITICAL, "critical-measured": Tier.CRITICAL}
 
 
 def alarm_name(database: Database, what: str) -> str:
-    """The name of an alarm on the database."""
+    """Return the name of an alarm on the database."""
     return f"connection-guard-{database.identifier}-{what}"
 
 
 def tiers_by_alarm(scope: Construct, database: Database) -> dict[str, Tier]:
-    """The ARN of each alarm that engages the responder, and the tier that it stands for."""
+    """Return the tier of each alarm that engages the responder, by the alarm's ARN."""
     stack = Stack.of(scope)
     return {
         stack.format_arn(
@@ -40,8 +40,8 @@ def tiers_by_alarm(scope: Construct, database: Database) -> dict[str, Tier]:
 
 
 class UtilisationAlarms(Construct):
-    """The alarms on how many of the usable connections are in use, and the topic through which the
-    responder hears.
+    """The alarms on how many of the usable connections are in use, and the topic that carries them
+    to the responder.
     """
 
     def __init__(
@@ -57,7 +57,14 @@ class UtilisationAlarms(Construct):
         self._topic = messaging.topic_for_alarms(self, "Topic")
         self._topic.add_subscription(
             subscriptions.LambdaSubscription(
-                responder, dead_letter_queue=messaging.dead_letter_queue(self, "Undelivered")
+                responder,
+                dead_letter_queue=messaging.dead_letter_queue(
+                    self,
+                    "Undelivered",
+                    alarm_name=alarm_name(database, "undelivered-alarms"),
+                    problem=f"{database.identifier}: An alarm did not reach the responder, which "
+                    "may not have engaged.",
+                ),
             )
         )
         self.warning = self._of_database_connections(
@@ -69,9 +76,9 @@ class UtilisationAlarms(Construct):
         self._alarm(
             "critical-measured",
             f"{database.critical_percent:g} % or more of the connections that applications can get "
-            f"are in use, as the guard counts them. Where {alarm_name(database, 'critical')} is "
-            "silent, sessions hold slots whose clients are gone: DatabaseConnections leaves them "
-            "out.",
+            "are in use, as the guard counts them. If "
+            f"{alarm_name(database, 'critical')} is not on, sessions whose clients are gone hold "
+            "slots: DatabaseConnections does not count them.",
             guard_metric(database, Metric.UTILISATION),
             database.critical_percent,
         )
@@ -82,14 +89,15 @@ class UtilisationAlarms(Construct):
         limit = self._database.max_connections
         alarm = self._alarm(
             what,
-            f"{percent:g} % or more of the connections that applications can get are in use. While "
-            f"the guard is silent, that is of {limit.usable}. {limit.explanation}",
+            f"{percent:g} % or more of the connections that applications can get are in use. "
+            f"Without a recent heartbeat the alarm uses an estimate: {limit.usable} connections. "
+            f"{limit.explanation}",
             utilisation(self._database),
             percent,
             minutes=minutes,
             to_alarm=to_alarm,
         )
-        # CDK numbers the expression that an alarm returns; people read its name in the
+        # The CDK numbers the expression that an alarm returns; people read its name in the
         # notification.
         resource = alarm.node.default_child
         assert isinstance(resource, cloudwatch.CfnAlarm)
@@ -117,8 +125,8 @@ class UtilisationAlarms(Construct):
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             evaluation_periods=minutes,
             datapoints_to_alarm=to_alarm,
-            # Nothing seen is no recovery and no emergency. INSUFFICIENT_DATA it is, and ALARM fires
-            # anew from there.
+            # A missing datapoint is neither a recovery nor an emergency: the state becomes
+            # INSUFFICIENT_DATA, from which ALARM fires again.
             treat_missing_data=cloudwatch.TreatMissingData.MISSING,
         )
         alarm.add_alarm_action(actions.SnsAction(self._topic))
@@ -128,11 +136,11 @@ class UtilisationAlarms(Construct):
     def _what_the_guard_does(self, tier: Tier) -> str:
         if self._database.policy.modes[tier] is Mode.OBSERVE:
             return (
-                f"At {tier} the policy lets Connection Guard observe and report, not terminate "
-                "sessions."
+                f"At {tier} the policy has Connection Guard observe and report, without "
+                "terminating sessions."
             )
         return (
-            "Connection Guard frees slots by itself, as its policy says, and reports what it did. "
-            "If this alarm stays on, they say why: genuine load, a limit of the policy, or no way "
-            "in."
+            "Connection Guard frees slots by itself, as its policy permits, and reports what it "
+            "did. If this alarm stays on, the reports say why: genuine load, a limit of the "
+            "policy, or no way in."
         )

@@ -1,5 +1,5 @@
-"""One page a stack: for each database how full it is, with which sessions, what the guard did, and
-that it is awake.
+"""The dashboard, one per stack: for each database the utilisation, the sessions by state, the
+terminations, and the heartbeat.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,16 @@ from constructs import Construct
 from connection_guard.configuration.guard.guard_configuration import Database
 from connection_guard.core.notification.links import dashboard_page
 from connection_guard.core.report.metric_names import Metric
-from connection_guard_cdk.database.utilisation import guard_metric, utilisation
+from connection_guard_cdk.shared.alarm_metrics import guard_metric, utilisation
 
 SESSIONS = [metric for metric in Metric if metric.startswith("Sessions")]
 
 
 class Dashboard(Construct):
-    """A dashboard by the name of `name`, with one row per database. `url` is where a browser shows
-    it.
+    """A dashboard called `name`, with one row per database. `url` opens it in a browser.
 
-    The names of dashboards are those of the whole account, and stacks in two regions may have the
-    same.
+    The name contains the region: dashboards of all regions of an account share their names, and
+    stacks in two regions may have the same name.
     """
 
     def __init__(self, scope: Construct, identifier: str, databases: Sequence[Database]) -> None:
@@ -47,8 +46,8 @@ def _row(database: Database) -> list[cloudwatch.IWidget]:
     return [
         cloudwatch.GraphWidget(
             title=f"{database.identifier}: percent of the usable connections",
-            # What the alarms go by, and what the guard counts: the latter is missing while it
-            # cannot get in.
+            # The alarms use the first; the second, which the guard counts, is missing while the
+            # guard cannot log in.
             left=[utilisation(database), *measured([Metric.UTILISATION])],
             left_annotations=[
                 cloudwatch.HorizontalAnnotation(

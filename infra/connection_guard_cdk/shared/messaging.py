@@ -1,5 +1,5 @@
-"""How the parts tell each other and people: SNS topics under one key, and queues for what could not
-be delivered.
+"""How the functions notify each other and people: SNS topics under one key, and queues for messages
+that could not be delivered.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,11 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from connection_guard_cdk.shared.topic import EncryptedTopic
+
 
 class Messaging(Construct):
-    """The topics that every database shares, their key, and what else a database needs to be heard.
+    """The topics that all databases share, their key, and the making of further topics and queues.
 
     `reports` and `failures` are the destinations of the responders' asynchronous invocations;
     people subscribe to `incidents`, and the guard's own alarms publish there.
@@ -24,8 +26,8 @@ class Messaging(Construct):
 
     def __init__(self, scope: Construct, identifier: str) -> None:
         super().__init__(scope, identifier)
-        # Alarms cannot publish under alias/aws/sns, whose policy knows nothing of CloudWatch.
-        # Nothing that is kept is encrypted with this key: it goes with the stack.
+        # Alarms cannot publish under alias/aws/sns, whose policy does not admit CloudWatch. This
+        # key is deleted with the stack, and encrypts nothing that outlives it.
         self.key = kms.Key(
             self,
             "Key",
@@ -43,13 +45,13 @@ class Messaging(Construct):
                 conditions=self._from_alarms_of_this_account(),
             )
         )
-        self.reports = self._topic(self, "Reports")
-        self.failures = self._topic(self, "Failures")
+        self.reports = EncryptedTopic(self, "Reports", self.key)
+        self.failures = EncryptedTopic(self, "Failures", self.key)
         self.incidents = self.topic_for_alarms(self, "Incidents")
 
     def topic_for_alarms(self, scope: Construct, identifier: str) -> sns.Topic:
-        """A topic that CloudWatch alarms of this account may publish to."""
-        topic = self._topic(scope, identifier)
+        """Return a new topic that CloudWatch alarms of this account may publish to."""
+        topic = EncryptedTopic(scope, identifier, self.key)
         topic.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="AlarmsOfThisAccountPublish",
@@ -61,11 +63,13 @@ class Messaging(Construct):
         )
         return topic
 
-    def dead_letter_queue(self, scope: Construct, identifier: str) -> sqs.Queue:
-        """A queue for what could not be delivered, with an alarm to people as soon as anything is
-        in it.
+    def dead_letter_queue(
+        self, scope: Construct, identifier: str, *, alarm_name: str, problem: str
+    ) -> sqs.Queue:
+        """Return a new queue for messages that could not be delivered, with an alarm to people as
+        soon as it holds any. `problem` says what it means that it does.
 
-        Whoever writes to it is granted that by the construct that uses the queue.
+        The construct that uses the queue grants the permission to write to it.
         """
         queue = sqs.Queue(
             scope,
@@ -82,8 +86,9 @@ class Messaging(Construct):
         alarm = cloudwatch.Alarm(
             queue,
             "NotEmpty",
-            alarm_description=f"What could not be delivered is in {queue.queue_name}: read it, "
-            "then purge the queue.",
+            alarm_name=alarm_name,
+            alarm_description=f"{problem} The message is in the queue {queue.queue_name} for 14 "
+            "days: read it, remove the cause, then purge the queue.",
             metric=queue.metric_approximate_number_of_messages_visible(statistic="Maximum"),
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
@@ -91,27 +96,30 @@ class Messaging(Construct):
             # An idle queue has no metrics.
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        self.tell_people(alarm)
+        self.notify_people_of(alarm)
         return queue
 
-    def tell_people(self, *alarms: cloudwatch.Alarm) -> None:
-        """The alarms, and their recoveries, go to `incidents`."""
+    def notify_people_of(self, *alarms: cloudwatch.Alarm) -> None:
+        """Send the alarms and their recoveries to `incidents`."""
         for alarm in alarms:
             alarm.add_alarm_action(actions.SnsAction(self.incidents))
             alarm.add_ok_action(actions.SnsAction(self.incidents))
 
-    def tell_by_email(self, addresses: Sequence[str]) -> None:
-        """Each address is asked by Amazon SNS to confirm first."""
+    def notify_by_email(self, addresses: Sequence[str]) -> None:
+        """Subscribe the addresses to `incidents`; Amazon SNS asks each to confirm first."""
         if not addresses:
             return
-        undelivered = self.dead_letter_queue(self, "UndeliveredEmails")
+        undelivered = self.dead_letter_queue(
+            self,
+            "UndeliveredEmails",
+            alarm_name=f"{Stack.of(self).stack_name}-undelivered-emails",
+            problem="An e-mail could not be delivered: people may not have been notified of an "
+            "incident.",
+        )
         for address in addresses:
             self.incidents.add_subscription(
                 subscriptions.EmailSubscription(address, dead_letter_queue=undelivered)
             )
-
-    def _topic(self, scope: Construct, identifier: str) -> sns.Topic:
-        return _Topic(scope, identifier, master_key=self.key, enforce_ssl=True)
 
     def _from_alarms_of_this_account(self) -> dict[str, dict[str, str]]:
         stack = Stack.of(self)
@@ -125,16 +133,3 @@ class Messaging(Construct):
             "StringEquals": {"aws:SourceAccount": stack.account},
             "ArnLike": {"aws:SourceArn": alarms},
         }
-
-
-class _Topic(sns.Topic):
-    """A topic whose grant to publish names the two actions on the key that it takes, without CDK's
-    wildcard.
-    """
-
-    def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
-        assert self.master_key is not None
-        on_key = self.master_key.grant(grantee, "kms:Decrypt", "kms:GenerateDataKey")
-        return iam.Grant.add_to_principal(
-            grantee=grantee, actions=["sns:Publish"], resource_arns=[self.topic_arn]
-        ).combine(on_key)

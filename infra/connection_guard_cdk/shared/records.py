@@ -1,4 +1,4 @@
-"""What outlives the stack: incidents in a table, evidence in a bucket."""
+"""The records that outlive the stack: incidents in a table, evidence in a bucket."""
 
 from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
 from aws_cdk import aws_dynamodb as dynamodb
@@ -8,21 +8,22 @@ from constructs import Construct
 
 from connection_guard.core.incident.item import EXPIRY, KEPT_FOR, PARTITION_KEY, SORT_KEY
 
-# `cdk destroy` and a replacement keep both; a first deployment that fails leaves nothing behind.
+# `cdk destroy` and a replacement keep both; a first deployment that fails leaves neither behind.
 KEEP = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
 
 class Records(Construct):
     """`table` holds the incidents, `bucket` the evidence.
 
-    Their names are generated, so that a stack that is deployed again does not meet what an earlier
-    one left. Neither is encrypted with the key of the topics, which goes with the stack and would
-    make them unreadable: `key` is the customer's, None where AWS's own serve.
+    Their names are generated, so that a stack that is deployed again does not collide with the
+    records that an earlier one left. Neither is encrypted with the key of the topics, which is
+    deleted with the stack and would leave them unreadable: `key` is the customer's, None where
+    AWS's own keys are used.
     """
 
     def __init__(self, scope: Construct, identifier: str, key: kms.IKey | None) -> None:
         super().__init__(scope, identifier)
-        # Without deletion protection, over which the rollback of a first deployment would stumble:
+        # There is no deletion protection, since it would block the rollback of a first deployment:
         # DynamoDB keeps a last backup of a table with point-in-time recovery for 35 days after its
         # deletion.
         self.table = dynamodb.Table(
@@ -40,8 +41,8 @@ class Records(Construct):
             ),
             removal_policy=KEEP,
         )
-        # No move to infrequent access: S3 charges for at least 128 KB an object there, and evidence
-        # is mostly smaller.
+        # Evidence does not move to infrequent access: S3 charges for at least 128 KB per object
+        # there, and most evidence is smaller.
         self.bucket = s3.Bucket(
             self,
             "Evidence",
@@ -50,7 +51,7 @@ class Records(Construct):
             bucket_key_enabled=None if key is None else True,  # one request to KMS for many objects
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
-            versioned=True,  # whoever may write evidence may write over it: the first version stays
+            versioned=True,  # a role that may write evidence may overwrite it: versions stay
             lifecycle_rules=[
                 s3.LifecycleRule(
                     expiration=Duration.days(KEPT_FOR.days),
@@ -61,14 +62,13 @@ class Records(Construct):
             removal_policy=KEEP,
         )
         assert self.bucket.policy is not None
-        self.bucket.policy.apply_removal_policy(
-            KEEP
-        )  # a bucket that is kept stays closed to what is not TLS
+        # A bucket that is kept continues to refuse requests without TLS.
+        self.bucket.policy.apply_removal_policy(KEEP)
         Validations.of(self.bucket).acknowledge(
             Acknowledgment(
                 id="AwsSolutions-S1",
                 reason="Server access logs need a second bucket that outlives the stack, too. Only "
-                "the reporter writes here; who reads is for CloudTrail's data events to record, "
-                "where an account wants them.",
+                "the reporter writes here; CloudTrail's data events record who reads, where an "
+                "account enables them.",
             )
         )

@@ -1,4 +1,4 @@
-"""The reporter: the function outside the VPC that stores every report and tells people."""
+"""The reporter: the function outside the VPC that stores every report and notifies people."""
 
 from collections.abc import Sequence
 
@@ -21,12 +21,12 @@ from connection_guard.core.deployment.reporter_settings import (
     write_databases,
 )
 from connection_guard.core.report.kind import Kind
-from connection_guard_cdk.packages import PYTHON, build_package
 from connection_guard_cdk.shared.dashboard import Dashboard
 from connection_guard_cdk.shared.messaging import Messaging
+from connection_guard_cdk.shared.packages import PYTHON, build_package
 from connection_guard_cdk.shared.records import Records
 
-# The names that Lambda gives in the message to a destination, and the Report its own.
+# `responsePayload` is Lambda's name in the message to a destination, `kind` the report's own.
 EVERY_KIND_BUT_HEARTBEAT = {
     "responsePayload": sns.FilterOrPolicy.policy(
         {
@@ -37,12 +37,10 @@ EVERY_KIND_BUT_HEARTBEAT = {
     )
 }
 
-
-# Not what the reporter itself publishes there.
+# The reporter's own messages to that topic have no such key.
 ALARMS_ONLY = {"AlarmArn": sns.FilterOrPolicy.filter(sns.SubscriptionFilter([{"exists": True}]))}
 
-# What the customer's key is used for on the reporter's behalf: its environment, the table, the
-# bucket.
+# The customer's key encrypts the reporter's environment, the table and the bucket.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
 KEY_ACTIONS = (
@@ -60,8 +58,8 @@ class Reporter(Construct):
     """One function for all databases, subscribed to their reports, except heartbeats, and to their
     failures.
 
-    Slack, where it is notified, hears of the guard's own alarms, too. `key` is the customer's, None
-    where AWS's serve.
+    Where Slack is notified, it is also notified of the guard's own alarms. `key` is the customer's,
+    None where AWS's own keys are used.
     """
 
     def __init__(
@@ -83,12 +81,18 @@ class Reporter(Construct):
         package = build_package(
             "reporter", architecture, {DATABASES_FILE: write_databases(databases).encode()}
         )
-        undelivered = messaging.dead_letter_queue(self, "Undelivered")
+        undelivered = messaging.dead_letter_queue(
+            self,
+            "Undelivered",
+            alarm_name=f"{Stack.of(self).stack_name}-undelivered-reports",
+            problem="The reporter could not handle a report or an alarm: an incident may be "
+            "incomplete, and people may not have been notified of it.",
+        )
         self.function = lambda_.Function(
             self,
             "Function",
             function_name=name,
-            description="Connection Guard: stores the responders' reports and tells people of them",
+            description="Connection Guard: stores the responders' reports and notifies people",
             runtime=lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON),
             architecture=lambda_.Architecture.custom(architecture.value),
             code=lambda_.Code.from_asset(str(package)),
@@ -101,7 +105,7 @@ class Reporter(Construct):
                 dashboard=dashboard.name,
             ).to_environment(),
             environment_encryption=key,
-            # Storing takes a second. The rest is for a slow Slack, which may ask for a pause, too.
+            # Storing takes a second. The rest is for Slack, which may be slow or ask for a pause.
             timeout=Duration.seconds(60),
             memory_size=256,
             role=self._role(slack_secret, key, messaging, records),
@@ -114,8 +118,8 @@ class Reporter(Construct):
                 # The table and the bucket keep the reports themselves.
                 removal_policy=RemovalPolicy.DESTROY,
             ),
-            # Unlike the responder's, its work is worth doing late: a report tells what was done,
-            # however old it is.
+            # Unlike the responder's, its work is useful late: an old report still says what was
+            # done.
             retry_attempts=2,
             max_event_age=Duration.hours(6),
             on_failure=destinations.SqsDestination(undelivered),
@@ -147,13 +151,13 @@ class Reporter(Construct):
                     filter_policy_with_message_body=ALARMS_ONLY,
                 )
             )
-        messaging.tell_people(*self._alarms())
+        messaging.notify_people_of(self._failed(), self._lost_a_report())
 
     def _role(
         self, slack_secret: str | None, key: kms.IKey | None, messaging: Messaging, records: Records
     ) -> iam.Role:
-        """May write, not read, the evidence, which names people's sessions; incidents are read to
-        go on with them.
+        """Return a role that may write the evidence, which names people's sessions, but not read
+        it; an incident is read to be continued.
 
         https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html
         https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
@@ -171,13 +175,13 @@ class Reporter(Construct):
         Validations.of(role).acknowledge(
             Acknowledgment(
                 id=f"AwsSolutions-IAM5[Resource::<{bucket}.Arn>/*]",
-                reason="A report's key is known when it comes; the bucket holds nothing else, and "
-                "keeps every version.",
+                reason="A report's key is known only when the report arrives; the bucket holds "
+                "nothing else, and keeps every version.",
             ),
             Acknowledgment(
                 id="AwsSolutions-IAM5[Resource::*]",
-                reason="Neither rds:DescribeEvents nor cloudwatch:GetMetricData knows "
-                "resource-level permissions; both only read, events and figures.",
+                reason="Neither rds:DescribeEvents nor cloudwatch:GetMetricData supports "
+                "resource-level permissions; both only read events and figures.",
             ),
         )
         messaging.incidents.grant_publish(role)
@@ -188,7 +192,9 @@ class Reporter(Construct):
         return role
 
     def _read(self, secret: str) -> iam.PolicyStatement:
-        """Secrets Manager ends each ARN with six characters of its own choice."""
+        """Return the permission to read the secret, whose ARN Secrets Manager ends with six
+        characters of its own.
+        """
         arn = Stack.of(self).format_arn(
             service="secretsmanager",
             resource="secret",
@@ -197,31 +203,31 @@ class Reporter(Construct):
         )
         return iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[arn])
 
-    def _alarms(self) -> list[cloudwatch.Alarm]:
-        """That it failed, and that what it failed on could not be put into its dead-letter
-        queue.
-        """
-        return [
-            self.function.metric(metric, statistic="Sum").create_alarm(
-                self,
-                metric,
-                alarm_name=f"{Stack.of(self).stack_name}-reporter-{wording}",
-                alarm_description=f"{what} Its log: {self.function.log_group.log_group_name}",
-                threshold=1,
-                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-                evaluation_periods=1,
-                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # it did not run
-            )
-            for metric, wording, what in (
-                (
-                    "Errors",
-                    "errors",
-                    "The reporter failed: an incident may not have been told to people.",
-                ),
-                (
-                    "DestinationDeliveryFailures",
-                    "losses",
-                    "A report was lost that the reporter could not handle.",
-                ),
-            )
-        ]
+    def _failed(self) -> cloudwatch.Alarm:
+        return self._alarm(
+            "Errors",
+            name="failed",
+            description="The reporter failed: people may not have been notified of an incident. "
+            "Lambda tries again twice; see the reporter's log for the error.",
+        )
+
+    def _lost_a_report(self) -> cloudwatch.Alarm:
+        return self._alarm(
+            "DestinationDeliveryFailures",
+            name="lost-a-report",
+            description="The reporter could not handle a report, and Lambda could not put it into "
+            "the dead-letter queue: nobody is notified of that run. Check that the reporter's role "
+            "may send to the queue; the responder's log still has the run.",
+        )
+
+    def _alarm(self, metric: str, *, name: str, description: str) -> cloudwatch.Alarm:
+        return self.function.metric(metric, statistic="Sum").create_alarm(
+            self,
+            metric,
+            alarm_name=f"{Stack.of(self).stack_name}-reporter-{name}",
+            alarm_description=f"{description} Its log: {self.function.log_group.log_group_name}",
+            threshold=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            evaluation_periods=1,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # it did not run
+        )

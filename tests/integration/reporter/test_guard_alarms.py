@@ -44,14 +44,14 @@ def test_slack_hears_of_an_alarm_and_of_its_end(slack: SlackDouble, notify: Noti
     notify(
         an_alarm_event(
             NO_HEARTBEAT,
-            AlarmDescription="orders: For 3 minutes nobody has looked at this database.",
+            AlarmDescription="orders: No heartbeat for 3 minutes. This database is unprotected.",
         )
     )
     notify(an_alarm_event(NO_HEARTBEAT, state="OK", OldStateValue="ALARM"))
 
     on, over = slack.channel_view
     assert on.text == "🔴 Connection Guard: alarm connection-guard-orders-no-heartbeat is on"
-    assert "nobody has looked at this database" in json.dumps(on.content)
+    assert "This database is unprotected." in json.dumps(on.content)
     assert over.text == "🟢 Connection Guard: alarm connection-guard-orders-no-heartbeat is over"
 
 

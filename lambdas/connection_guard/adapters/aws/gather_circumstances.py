@@ -88,7 +88,7 @@ def _figures(
     figure at all.
 
     The metrics and their statistics are those of the alarms:
-    connection_guard_cdk/database/utilisation.py says why.
+    connection_guard_cdk/shared/alarm_metrics.py says why.
     """
     if database.is_cluster:
         dimensions = {"DBClusterIdentifier": database.identifier, "Role": "WRITER"}

@@ -1,17 +1,16 @@
-"""The functions' deployment packages, built without Docker: what a function imports and nothing
-else, unzipped.
+"""The functions' deployment packages, built without Docker: only what a function imports, unzipped.
 
-Libraries are wheels that pip picks for Lambda's platform, as pinned in
-`lambdas/FUNCTION/requirements.txt`. Of the project's own modules those are packed that the handler
-imports, at once or later, and the data that they read.
+Libraries are wheels that pip selects for Lambda's platform, as pinned in
+`lambdas/FUNCTION/requirements.txt`. The project's own modules are those that the handler imports,
+at once or later, with the data that they read.
 
-The same inputs give the same bytes, on whichever machine and at whatever time, so that an unchanged
-function is not deployed again. For that reason they hold no bytecode: only an interpreter of the
+The same inputs give the same bytes, on any machine and at any time, so that an unchanged function
+is not deployed again. For that reason a package holds no bytecode: only an interpreter of the
 function's own version can compile it, and even two of the same version need not agree on its bytes
-(https://github.com/python/cpython/issues/98819). It would save 0.06 s of a cold start of 0.2 s, and
-the heartbeat keeps the responder warm.
+(https://github.com/python/cpython/issues/98819). Bytecode would save 0.06 s of a cold start of
+0.2 s, and the heartbeat keeps the responder warm.
 
-A package is never run in place, which would write bytecode into it: copy it first.
+Copy a package before you run it: running it would write bytecode into it.
 """
 
 import hashlib
@@ -30,11 +29,11 @@ from connection_guard.errors import ConfigurationError
 # The Python version of the functions' runtime.
 PYTHON = "3.13"
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LAMBDAS = ROOT / "lambdas"
 CACHE = ROOT / ".cache" / "packages"
 
-# Folders of data, each by the module that reads it.
+# The folder of data that a module reads.
 POSTGRESQL = "connection_guard.adapters.postgresql"
 DATA = {
     f"{POSTGRESQL}.login": f"{POSTGRESQL}.roots",
@@ -46,10 +45,10 @@ DATA = {
 GLIBC = ("manylinux_2_28", "manylinux2014")
 MACHINES = {Architecture.ARM64: "aarch64", Architecture.X86_64: "x86_64"}
 
-# What pip notes of an installation, with absolute paths in it; and scripts, which name pip's own
-# interpreter. The rest of *.dist-info stays: Amazon Inspector knows libraries by its METADATA, and
-# licences have to come along.
-NOTES = (
+# What pip records about an installation contains absolute paths, and scripts contain the path of
+# pip's own interpreter. The rest of *.dist-info stays: Amazon Inspector identifies libraries by
+# their METADATA, and licences have to be distributed with them.
+RECORDS = (
     "*.dist-info/RECORD",
     "*.dist-info/INSTALLER",
     "*.dist-info/REQUESTED",
@@ -61,12 +60,12 @@ NOTES = (
 def build_package(
     function: str, architecture: Architecture, data: Mapping[str, bytes], *, python: str = PYTHON
 ) -> Path:
-    """The folder that holds the unzipped package of `function` (a folder in `lambdas`); built where
-    it is not there.
+    """Return the folder that holds the unzipped package of `function` (a folder in `lambdas`), and
+    build it if it does not exist.
 
-    `data` are the files that this deployment adds, by the names that they have in the package's
-    root. `python` is the version that it is to run under: psycopg2 is compiled for each. Raises
-    ConfigurationError where its libraries cannot be had.
+    `data` are the files that this deployment adds, by their names in the package's root. `python`
+    is the version that it is to run under: psycopg2 is compiled for each. Raises ConfigurationError
+    where its libraries cannot be installed.
     """
     files = {
         path.relative_to(LAMBDAS).as_posix(): path.read_bytes() for path in _own_files(function)
@@ -84,7 +83,9 @@ def build_package(
 
 
 def _own_files(function: str) -> Iterator[Path]:
-    """Also imports inside functions count, and those for type checkers alone."""
+    """Yield the files that the handler needs, also for imports inside functions and for type
+    checkers only.
+    """
     finder = ModuleFinder(path=[str(LAMBDAS)])
     finder.import_hook(f"{function}.handler")
     for name, module in finder.modules.items():
@@ -96,14 +97,14 @@ def _own_files(function: str) -> Iterator[Path]:
 
 
 def _libraries(function: str, machine: str, python: str) -> Path:
-    """Kept apart from what is packed with them, so that a changed line or other data need no
-    package index.
+    """Return the folder of the libraries, which is built separately from the package, so that a
+    changed line or other data need no package index.
     """
     requirements = LAMBDAS / function / "requirements.txt"
 
     def build(folder: Path) -> None:
         _install(requirements, folder, machine, python)
-        for pattern in NOTES:
+        for pattern in RECORDS:
             for path in folder.glob(pattern):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -126,35 +127,14 @@ def _install(requirements: Path, folder: Path, machine: str, python: str) -> Non
             f"{place}: pip is missing from the environment of {sys.executable}: run `python -m "
             "ensurepip` in it (`uv venv` leaves pip out unless it is called with --seed)"
         )
-    pip = subprocess.run(  # noqa: S603 - nobody's input
-        [
-            *(
-                sys.executable,
-                "-m",
-                "pip",
-                "install",
-                "--disable-pip-version-check",
-                "--no-input",
-                "--no-compile",
-            ),
-            *(
-                "--target",
-                str(folder),
-                "--requirement",
-                str(requirements),
-                "--no-deps",
-                "--only-binary=:all:",
-            ),
-            *(
-                "--implementation",
-                "cp",
-                "--python-version",
-                python,
-                "--abi",
-                f"cp{python.replace('.', '')}",
-            ),
-            *(f"--platform={glibc}_{machine}" for glibc in GLIBC),
-        ],
+    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    command += ["--no-compile", "--no-deps", "--only-binary=:all:"]
+    command += [f"--target={folder}", f"--requirement={requirements}"]
+    command += ["--implementation=cp", f"--python-version={python}"]
+    command += [f"--abi=cp{python.replace('.', '')}"]
+    command += [f"--platform={glibc}_{machine}" for glibc in GLIBC]
+    pip = subprocess.run(  # noqa: S603 - no argument is a user's input
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -167,16 +147,17 @@ def _install(requirements: Path, folder: Path, machine: str, python: str) -> Non
         )[-1]
         problem = last_line.removeprefix("ERROR: ")
         raise ConfigurationError(
-            f"{place}: {problem}; pin what exists, and see that pip reaches its package index"
+            f"{place}: {problem}; pin versions that exist, and check that pip can reach its "
+            "package index"
         )
 
 
 def _built_once(build: Callable[[Path], None], inputs: Mapping[str, bytes]) -> Path:
-    """What `build` puts into a folder, in the folder that the inputs, and how this module goes
-    about it, give its name.
+    """Return a folder with what `build` puts into it; its name is a digest of the inputs and of
+    this module.
 
-    It is built beside, and takes its name when it is whole: an interrupted build or another at work
-    does no harm.
+    It is built under another name and renamed when it is complete: neither an interrupted build nor
+    a concurrent one does any harm.
     """
     digest = hashlib.sha256()
     for name, content in sorted({"built by": Path(__file__).read_bytes(), **inputs}.items()):
@@ -191,12 +172,12 @@ def _built_once(build: Callable[[Path], None], inputs: Mapping[str, bytes]) -> P
             try:
                 folder.rename(built)
             except OSError:
-                if not built.is_dir():  # else another build was faster, with the same result
+                if not built.is_dir():  # otherwise another build was faster, with the same result
                     raise
     return built
 
 
 def _make_readable(folder: Path) -> None:
-    """By Lambda's own user, whatever umask the builder has."""
+    """Make the files readable for Lambda's own user, independent of the builder's umask."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)

@@ -1,4 +1,4 @@
-"""The metrics that alarms and the dashboard look at, a minute a datapoint."""
+"""The metrics that the alarms and the dashboard use, with one datapoint per minute."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -12,7 +12,7 @@ MINUTE = Duration.minutes(1)
 def guard_metric(
     database: Database, metric: Metric, statistic: str = "Maximum"
 ) -> cloudwatch.Metric:
-    """One of the guard's own metrics of the database."""
+    """Return one of the guard's own metrics of the database."""
     return cloudwatch.Metric(
         namespace=NAMESPACE,
         metric_name=metric.value,
@@ -23,16 +23,16 @@ def guard_metric(
 
 
 def utilisation(database: Database) -> cloudwatch.MathExpression:
-    """DatabaseConnections in percent of the connections that applications can really get; missing
-    where it is missing.
+    """Return DatabaseConnections in percent of the usable connections; it has no datapoint in a
+    minute in which DatabaseConnections has none.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
     """
     return cloudwatch.MathExpression(
         # Arithmetic takes a missing value for 0, and 0 % would be a recovery that nobody saw. The
-        # comparison is false then, and IF without an else drops the datapoint. Whether FILL fills
-        # what never had a datapoint is not documented: were `usable` missing, too, there would be
-        # no datapoint either, instead of 0.
+        # comparison is false then, and IF without an else drops the datapoint. Whether FILL fills a
+        # metric that never had a datapoint is not documented: if `usable` were missing, too, there
+        # would be no datapoint, instead of 0.
         expression="IF(connections * usable > 0, 100 * connections / usable)",
         using_metrics={"connections": _database_connections(database), "usable": _usable(database)},
         label="utilisation, % of usable connections",
@@ -41,7 +41,7 @@ def utilisation(database: Database) -> cloudwatch.MathExpression:
 
 
 def _database_connections(database: Database) -> cloudwatch.Metric:
-    """A cluster's metric without a role is of its readers, too: the guard minds the writer."""
+    """Return the metric of the writer: a cluster's metric without a role includes its readers."""
     if database.is_cluster:
         dimensions = {"DBClusterIdentifier": database.identifier, "Role": "WRITER"}
     else:
@@ -56,11 +56,11 @@ def _database_connections(database: Database) -> cloudwatch.Metric:
 
 
 def _usable(database: Database) -> cloudwatch.MathExpression:
-    """What the guard published last, so that a resize needs no deploy; what was computed at synth
-    while it is silent.
+    """Return the usable connections that the guard published last, so that a resize needs no
+    deployment, or else the estimate made at synthesis.
 
-    REPEAT reaches back no further than the few datapoints that an alarm retrieves. A silent guard
-    has an alarm of its own, and the computed figure errs low.
+    REPEAT reaches back no further than the few datapoints that an alarm retrieves. A missing
+    heartbeat has an alarm of its own, and the estimate is conservative.
     """
     return cloudwatch.MathExpression(
         expression=f"FILL(FILL(published, REPEAT), {database.max_connections.usable})",

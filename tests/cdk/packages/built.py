@@ -1,0 +1,61 @@
+"""The packages of both functions, as the tests build them."""
+
+import platform
+import shutil
+from pathlib import Path
+
+import pytest
+
+from connection_guard.configuration.guard.guard_configuration import Architecture
+from connection_guard.core.database.door import Door, DoorName
+from connection_guard.core.deployment.reporter_settings import (
+    DATABASES_FILE,
+    ReporterSettings,
+    WatchedDatabase,
+    write_databases,
+)
+from connection_guard_cdk.shared.packages import ROOT, build_package
+from tests.support.builders import some_settings
+
+POLICY = ROOT / "policy.toml"
+FUNCTIONS = ("responder", "reporter")
+THIS_PYTHON = ".".join(platform.python_version_tuple()[:2])
+REPORTER_SETTINGS = ReporterSettings(
+    "incidents",
+    "evidence",
+    "arn:aws:sns:eu-central-1:123456789012:incidents",
+    None,
+    "ConnectionGuard",
+)
+
+
+DATABASES = write_databases([WatchedDatabase("orders", False, "guard-orders")])
+DATA = {
+    "responder": {"policy.toml": POLICY.read_bytes()},
+    "reporter": {DATABASES_FILE: DATABASES.encode()},
+}
+
+
+SETTINGS = {
+    # Nobody listens at the responder's door.
+    "responder": some_settings(
+        direct=Door(DoorName.DIRECT, "127.0.0.1", 1, "connection_guard")
+    ).to_environment(),
+    "reporter": REPORTER_SETTINGS.to_environment(),
+}
+
+
+only_where_it_runs = pytest.mark.skipif(
+    (platform.system(), platform.machine()) != ("Linux", "x86_64"),
+    reason="runs the package for the local machine, which is for Linux on x86_64",
+)
+
+
+def build(function: str, architecture: Architecture) -> Path:
+    return build_package(function, architecture, DATA[function])
+
+
+def unpacked(function: str, folder: Path) -> Path:
+    """Return the package as it is in Lambda: a copy, since running it leaves bytecode behind."""
+    package = build_package(function, Architecture.X86_64, DATA[function], python=THIS_PYTHON)
+    return shutil.copytree(package, folder / function)

@@ -1,0 +1,70 @@
+"""Who may publish to a topic, and use its key."""
+
+from tests.cdk.deployed import ALARMS_OF_THIS_ACCOUNT, CLOUDWATCH
+from tests.cdk.template import (
+    Template,
+    referred,
+)
+
+
+def test_only_responders_publish_their_reports_and_failures(
+    template: Template, responders: set[str], destinations: dict[str, str]
+) -> None:
+    roles = {template.role_of(each) for each in responders}
+    assert len(roles) == len(responders)
+    for topic in destinations.values():
+        assert template.who_may("sns:Publish", topic) == roles
+
+
+def test_only_alarms_of_this_account_engage_the_responders(
+    template: Template, responders: set[str], alarm_topics: set[str]
+) -> None:
+    assert len(alarm_topics) == len(responders)
+    for topic in alarm_topics:
+        [statement] = template.allowing("sns:Publish", topic)
+        assert statement.principals == {CLOUDWATCH}
+        assert statement.condition == ALARMS_OF_THIS_ACCOUNT
+
+
+def test_only_the_reporter_and_alarms_of_this_account_notify_people(
+    template: Template, reporter: str, incidents: str
+) -> None:
+    role = template.role_of(reporter)
+    assert template.who_may("sns:Publish", incidents) == {role, CLOUDWATCH}
+    [from_alarms] = [
+        each for each in template.allowing("sns:Publish", incidents) if each.holder != role
+    ]
+    assert from_alarms.condition == ALARMS_OF_THIS_ACCOUNT
+
+
+def test_nobody_else_may_do_anything_to_a_topic(template: Template) -> None:
+    for topic in template.of("AWS::SNS::Topic"):
+        allowed = [
+            each
+            for each in template.statements()
+            if each.holder == topic and each.effect == "Allow"
+        ]
+        assert all(each.actions == {"sns:Publish"} for each in allowed)
+
+
+def test_every_topic_is_encrypted_with_the_one_key_which_rotates(template: Template) -> None:
+    [(key, properties)] = template.of("AWS::KMS::Key").items()
+    assert properties["EnableKeyRotation"]
+    topics = template.of("AWS::SNS::Topic").values()
+    assert {referred(each["KmsMasterKeyId"]) for each in topics} == {key}
+
+
+def test_who_may_publish_may_use_the_key_and_nobody_else(template: Template) -> None:
+    [key] = template.of("AWS::KMS::Key")
+    publishers = {
+        who
+        for topic in template.of("AWS::SNS::Topic")
+        for who in template.who_may("sns:Publish", topic)
+    }
+    for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+        assert template.who_may(action, key) == publishers | {"root"}
+        [for_alarms] = [
+            each for each in template.allowing(action, key) if CLOUDWATCH in each.principals
+        ]
+        assert for_alarms.condition == ALARMS_OF_THIS_ACCOUNT
+    assert template.who_may("kms:CreateGrant", key) == {"root"}

@@ -1,0 +1,89 @@
+"""The stack as a whole: tags, logs, outputs and warnings."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from connection_guard.configuration.guard.guard_configuration import (
+    Notifications,
+)
+from tests.cdk.template import (
+    ROOT,
+    Template,
+    referred,
+    synthesize,
+    synthesized,
+)
+from tests.support.configurations import (
+    a_configuration,
+    a_target,
+)
+
+
+@pytest.mark.parametrize(("emails", "warned"), [((), True), (("on-call@example.com",), False)])
+def test_synthesis_warns_where_only_slack_is_notified(
+    emails: tuple[str, ...], warned: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    synthesized(a_configuration(notifications=Notifications("guard/slack", emails)))
+    assert ("Name at least one e-mail address" in capfd.readouterr().err) is warned
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({}, {"application": "connection-guard"}),
+        ({"team": "platform"}, {"application": "connection-guard", "team": "platform"}),
+        ({"application": "databases"}, {"application": "databases"}),
+        ({"Application": "databases"}, {"Application": "databases"}),  # IAM takes both for one
+    ],
+)
+def test_the_stack_has_the_tags_that_cloudformation_puts_on_all_that_it_creates(
+    tags: dict[str, str], expected: dict[str, str], tmp_path: Path
+) -> None:
+    synthesize(a_configuration(target=a_target(tags=tags)), tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["artifacts"]["connection-guard"]["properties"]["tags"] == expected
+
+
+def test_no_log_is_kept_forever_and_each_function_writes_to_its_own(template: Template) -> None:
+    groups = template.of("AWS::Logs::LogGroup")
+    assert all(0 < group["RetentionInDays"] <= 365 for group in groups.values())
+    functions = template.of("AWS::Lambda::Function")
+    logs = {name: referred(each["LoggingConfig"]["LogGroup"]) for name, each in functions.items()}
+    assert set(logs.values()) == set(groups)
+    for name, group in logs.items():
+        assert template.who_may("logs:PutLogEvents", group) == {template.role_of(name)}
+
+
+def test_the_outputs_say_where_to_look_and_what_to_do_next(template: Template) -> None:
+    outputs = {name: each["Value"] for name, each in template.outputs.items()}
+    [dashboard] = template.of("AWS::CloudWatch::Dashboard").values()
+    assert outputs["DashboardAddress"].endswith(
+        f"#dashboards/dashboard/{dashboard['DashboardName']}"
+    )
+    for function, properties in template.of("AWS::Lambda::Function").items():
+        if "VpcConfig" in properties:
+            assert f"${{{function}}}" in outputs.values()
+            assert properties["LoggingConfig"]["LogGroup"] in outputs.values()
+
+
+def test_the_outputs_give_the_command_for_the_roles_with_those_of_the_database(
+    template: Template,
+) -> None:
+    commands = [
+        each["Value"] for each in template.outputs.values() if each["Value"].startswith("psql ")
+    ]
+    orders, payments, _ = commands
+    assert orders == (
+        'psql "host=orders.c0ffee.eu-central-1.rds.amazonaws.com port=5432 dbname=postgres '
+        'user=<master>" '
+        "-v guard_role=connection_guard -v proxy_role=connection_guard_proxy -f "
+        "bootstrap/bootstrap.sql"
+    )
+    assert payments == (
+        'psql "host=orders.cluster-c0ffee.eu-central-1.rds.amazonaws.com port=5432 '
+        'dbname=postgres user=<master>" '
+        "-v guard_role=connection_guard -f bootstrap/bootstrap.sql"
+    )
+    assert (ROOT / "bootstrap/bootstrap.sql").is_file()
