@@ -797,7 +797,7 @@ def test_stacks_in_two_regions_have_dashboards_of_their_own() -> None:
 def test_the_dashboard_of_so_many_databases_costs_nothing(
     databases: int, proxy: ExistingProxy | None
 ) -> None:
-    """CloudWatch's free ones have 50 metrics each; README.md says from which database on it
+    """CloudWatch's free ones have 50 metrics each; docs/deploying.md says from which database on it
     costs.
     """
 
