@@ -1,5 +1,5 @@
 """What a stack costs per month, in dollars at the list prices of us-east-1 in 2026, which
-the table in docs/deploying.md shows.
+README.md's table shows.
 """
 
 from collections.abc import Mapping
