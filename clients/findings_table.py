@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import fill
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from clients.truth import Row
 PAGE = Path(__file__).parent.parent / "docs" / "clients.md"
 BEGIN = "<!-- written by make clients ARGS=--readme -->"
 END = "<!-- until here -->"
+LONGEST_LINE = 98
 # A pool that pauses ever longer between its tries lets a use wait for this long; a busy machine
 # does not.
 BACK_OFF_SECONDS = 3.0
@@ -113,7 +115,8 @@ def page_lines(rows: Iterable[Row]) -> Iterator[str]:
     versions = {
         version for row in measured if row.findings for version in row.findings.versions.values()
     }
-    yield f"\nMeasured with {', '.join(sorted(versions, key=str.lower))}."
+    measured_with = f"Measured with {', '.join(sorted(versions, key=str.lower))}."
+    yield f"\n{fill(measured_with, LONGEST_LINE)}"
 
 
 def _errors(idle: Sequence[Row], light: Sequence[Row]) -> str:

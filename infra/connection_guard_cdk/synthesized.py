@@ -44,7 +44,7 @@ def main() -> None:
         f"  {len(resources)} of the {MOST_RESOURCES} resources that CloudFormation allows in one "
         "stack"
     )
-    print(f'  {price}: see "What it costs" in README.md')
+    print(f'  {price}: see "Cost" in docs/deploying.md')
     print(f"  template: {template}")
 
 
