@@ -53,7 +53,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """Sessions that match any of these are spared whatever a rule says."""
+    """Sessions that match any of these are spared, even if a rule matches them."""
 
     roles: tuple[str, ...]
     databases: tuple[str, ...]

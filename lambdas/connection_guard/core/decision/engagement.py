@@ -105,7 +105,7 @@ def at_present(engagement: Engagement, now: datetime) -> Engagement:
 
 
 def has_to_be_saved(engagement: Engagement, stored: Engagement, now: datetime) -> bool:
-    """Whether the next run has to know of a change, or that the engagement still lasts."""
+    """Return whether the next run has to know of a change, or that the engagement still lasts."""
     if engagement != stored:
         return True
     return (
@@ -160,8 +160,10 @@ def with_usage(
     critical_percent: float,
     observes_critical: bool,
 ) -> Engagement:
-    """Usage below the target ends it; two heartbeats in a row at or above critical engage it
-    without an alarm.
+    """Return the engagement after a measurement.
+
+    Usage below the target ends it. Two heartbeats in a row at or above critical engage it without
+    an alarm.
 
     They do not where people have been notified of this pressure already, or where the policy only
     observes at critical (`observes_critical`) and has done so.
@@ -183,9 +185,7 @@ def with_usage(
 
 
 def with_attempt(engagement: Engagement, now: datetime, chosen: int) -> Engagement:
-    """One attempt more that is about to terminate `chosen` sessions, counted before it does: it may
-    not live to say.
-    """
+    """Count an attempt that is about to terminate `chosen` sessions, in case the run is killed."""
     terminations = (*engagement.terminations, (now, chosen)) if chosen else engagement.terminations
     return replace(engagement, attempts=engagement.attempts + 1, terminations=terminations)
 
@@ -196,7 +196,7 @@ def with_outcomes(
     outcomes: Iterable[Outcome],
     reconnections: tuple[Reconnection, ...],
 ) -> Engagement:
-    """The attempt begun at `now` as it ended: what it signalled, whom it could not move, which
+    """Record how the attempt begun at `now` ended: what it signalled, whom it could not move, which
     pools reopened.
     """
     outcomes = tuple(outcomes)
@@ -221,7 +221,7 @@ def with_outcomes(
 
 
 def below_target(engagement: Engagement) -> Engagement:
-    """Usage is down: over, until another alarm."""
+    """Return the engagement once usage is down: resolved, until another alarm."""
     return replace(
         disengaged(engagement),
         has_escalated=False,
@@ -232,17 +232,17 @@ def below_target(engagement: Engagement) -> Engagement:
 
 
 def after_escalation(engagement: Engagement) -> Engagement:
-    """People have been notified: nothing more is done about this pressure."""
+    """Return the engagement once people are notified: the guard does no more about it."""
     return replace(disengaged(engagement), has_escalated=True)
 
 
 def after_observation(engagement: Engagement) -> Engagement:
-    """The policy only observes: one report of this pressure is enough."""
+    """Return the engagement of a policy that only observes: one report per pressure is enough."""
     return replace(disengaged(engagement), has_observed=True)
 
 
 def disengaged(engagement: Engagement) -> Engagement:
-    """Nothing more is done until the next alarm or the next two critical heartbeats."""
+    """Return the engagement at rest until the next alarm or the next two critical heartbeats."""
     return replace(engagement, tier=None, attempts=0)
 
 

@@ -20,9 +20,9 @@ class Result(StrEnum):
     """What became of one chosen session.
 
     TERMINATED was signalled and seen gone; SURVIVED was signalled and is still there; MOVED_ON had
-    changed or ended before it could be signalled, and was left alone; DENIED may not be signalled
-    by the guard's role; UNKNOWN was in hand when the database was lost, and nobody has looked
-    since; LEFT was not attempted.
+    changed or ended before it could be signalled, and was not signalled; DENIED may not be
+    signalled by the guard's role; UNKNOWN was in hand when the database was lost, and nobody has
+    looked since; LEFT was not attempted.
     """
 
     TERMINATED = "terminated"
@@ -63,7 +63,7 @@ class Reconnection:
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """How many of a pool's sessions ended by themselves while `terminated` others were."""
+    """The counts of a pool: its sessions that ended by themselves while others were terminated."""
 
     pool: Pool
     terminated: int
@@ -136,7 +136,10 @@ def vanished(
 def reopening_applications(
     each_pool: Iterable[Reconnection],
 ) -> dict[tuple[str, str], list[Reconnection]]:
-    """The pools, by role and application, whose sessions it frees next to nothing to terminate."""
+    """Return, by role and application, the pools that reopen what is terminated.
+
+    Terminating more of their sessions frees next to nothing.
+    """
     applications: dict[tuple[str, str], list[Reconnection]] = {}
     for each in each_pool:
         applications.setdefault((each.pool.role, each.pool.application_name), []).append(each)

@@ -1,6 +1,4 @@
-"""The events that the responder serves: an alarm notification and the heartbeat of every
-minute.
-"""
+"""The events that the responder serves: alarm notifications, and a heartbeat per minute."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +11,7 @@ from connection_guard.core.deployment.responder_settings import Settings
 from connection_guard.core.policy import Tier
 from connection_guard.errors import ForeignEventError
 
-# An alarm that comes later than this tells of the past: it counts as a heartbeat. Late is worse
+# An alarm that comes later than this is about the past and counts as a heartbeat. Late is worse
 # than never.
 MAXIMUM_EVENT_AGE = timedelta(minutes=5)
 
@@ -42,19 +40,19 @@ class AlarmNotification:
 
     @property
     def key(self) -> str:
-        """Names the event: the same state change has the same key however often it is delivered."""
+        """The name of the event: a state change has the same key each time it is delivered."""
         return f"{self.alarm_arn}@{self.changed_at.isoformat()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The scheduled event of every minute."""
+    """The scheduled event, one per minute."""
 
     at: datetime
 
     @property
     def key(self) -> str:
-        """Names the event."""
+        """The name of the event."""
         return f"heartbeat@{self.at.isoformat()}"
 
 
@@ -84,8 +82,7 @@ def to_be_served(
 
 
 def read_event(event: object, settings: Settings) -> Event:
-    """The alarm notification or heartbeat that Lambda delivered; fields it does not know are let
-    be.
+    """Return the alarm notification or heartbeat that Lambda delivered; unknown fields are ignored.
 
     Raises ForeignEventError for anything else, and for the alarm of another database.
     """
@@ -125,7 +122,7 @@ def _notification(message: Mapping[str, Any], settings: Settings) -> AlarmNotifi
 
 
 def _database_dimensions(trigger: Mapping[str, Any]) -> Iterator[str]:
-    """The databases that a single-metric or a metric-math alarm looks at."""
+    """Yield the databases that a single-metric or a metric-math alarm watches."""
     metrics = [
         trigger,
         *(query.get("MetricStat", {}).get("Metric", {}) for query in trigger.get("Metrics", [])),

@@ -1,6 +1,4 @@
-"""What the reporter is told at deploy: spelled here once, written by infra, read by the function.
-Holds no secret.
-"""
+"""The settings of the reporter: written at deployment, without a secret."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,8 +18,8 @@ class ReporterSettings:
     """Where reports go.
 
     `table` and `bucket` are names, `incidents_topic` is an ARN. `slack_secret` is the name of a
-    secret in AWS Secrets Manager, never its value, and None where Slack is not told. `dashboard` is
-    the name of the stack's.
+    secret in AWS Secrets Manager, never its value, and None where Slack is not notified.
+    `dashboard` is the name of the stack's.
     """
 
     table: str
@@ -31,13 +29,14 @@ class ReporterSettings:
     dashboard: str
 
     def to_environment(self) -> dict[str, str]:
-        """The environment variable that infra gives the function."""
+        """Return the environment variable for the function."""
         return {ENVIRONMENT_VARIABLE: json.dumps(asdict(self))}
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "ReporterSettings":
-        """Reads what `to_environment` wrote; raises ConfigurationError where it is missing or
-        malformed.
+        """Return what `to_environment` wrote.
+
+        Raises ConfigurationError where it is missing or malformed.
         """
         try:
             return cls(**json.loads(environment[ENVIRONMENT_VARIABLE]))
@@ -62,17 +61,17 @@ class WatchedDatabase:
 
     @property
     def log_group(self) -> str:
-        """Where its responder logs."""
+        """The log group of its responder."""
         return f"/aws/lambda/{self.function_name}"
 
 
 def write_databases(databases: Sequence[WatchedDatabase]) -> str:
-    """What infra puts into DATABASES_FILE."""
+    """Return the content of DATABASES_FILE."""
     return json.dumps([asdict(database) for database in databases], indent=1)
 
 
 def read_databases(written: str) -> tuple[WatchedDatabase, ...]:
-    """Reads what `write_databases` wrote; raises ConfigurationError where it is malformed."""
+    """Return what `write_databases` wrote; raise ConfigurationError where it is malformed."""
     try:
         return tuple(WatchedDatabase(**each) for each in json.loads(written))
     except (ValueError, TypeError) as wrong:

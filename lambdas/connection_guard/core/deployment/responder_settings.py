@@ -1,6 +1,4 @@
-"""What the responder is told at deploy: spelled here once, written by infra, read by the function.
-Holds no secret.
-"""
+"""The settings of the responder: written at deployment, without a secret."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +17,7 @@ class Settings:
     """One guarded database.
 
     `database` is the identifier of the DB instance or cluster, `database_name` the PostgreSQL
-    database to log in to. `proxy` is None where no RDS Proxy stands before it. The percentages are
+    database to log in to. `proxy` is None where it has no RDS Proxy. The percentages are
     of the usable connections. `alarms` maps the ARN of each alarm to its tier.
     """
 
@@ -43,13 +41,14 @@ class Settings:
         return tuple(dict.fromkeys(door.role for door in self.doors))
 
     def to_environment(self) -> dict[str, str]:
-        """The environment variable that infra gives the function."""
+        """Return the environment variable for the function."""
         return {ENVIRONMENT_VARIABLE: json.dumps(asdict(self))}
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Reads what `to_environment` wrote; raises ConfigurationError where it is missing or
-        malformed.
+        """Return what `to_environment` wrote.
+
+        Raises ConfigurationError where it is missing or malformed.
         """
         try:
             written = json.loads(environment[ENVIRONMENT_VARIABLE])

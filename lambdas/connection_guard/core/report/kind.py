@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a Report tells. The reporter's subscription lets through every kind but `heartbeat`."""
+    """What a Report is about. The reporter is sent every kind but `heartbeat`."""
 
     REMEDIATION = "remediation"
     OBSERVATION = "observation"

@@ -28,7 +28,7 @@ _OF_DOOR = {DoorName.PROXY: Metric.PROXY_DOOR_OPEN, DoorName.DIRECT: Metric.DIRE
 
 
 def metrics_of(run: Run) -> dict[Metric, float]:
-    """The value of each metric that the run knows; what it does not know is left out, never 0.
+    """Return the value of each metric that the run knows; others are left out, never 0.
 
     The database's figures are the latest that the run saw. `Heartbeat` is 1 wherever it measured at
     all: its absence is what an alarm goes by.
