@@ -25,7 +25,7 @@ from connection_guard.core.decision.outcome import Result
 from connection_guard.core.decision.plan import Verdict
 from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.policy import Action, Limits
-from connection_guard.errors import ConnectionLostError
+from connection_guard.errors import ConnectionLostError, StatementError
 from doubles.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.integration.conftest import OwnPostgres
@@ -318,6 +318,18 @@ def test_a_late_answer_is_never_taken_for_the_answer_to_another_statement(guard:
     assert guard.session.connection.closed
     with pytest.raises(ConnectionLostError):
         measure(guard.session, [GUARD])
+
+
+@pytest.mark.parametrize("postgres", [18], indirect=True)
+def test_an_error_of_the_server_keeps_its_code_and_the_drivers_error(guard: Guard) -> None:
+    guard.server.execute("REVOKE EXECUTE ON FUNCTION pg_stat_get_activity(int) FROM PUBLIC")
+    try:
+        with pytest.raises(StatementError) as refused:
+            take_snapshot(guard.session, measure(guard.session, [GUARD]))
+    finally:
+        guard.server.execute("GRANT EXECUTE ON FUNCTION pg_stat_get_activity(int) TO PUBLIC")
+    assert refused.value.sqlstate == "42501"  # insufficient_privilege
+    assert isinstance(refused.value.__cause__, psycopg2.Error)
 
 
 @pytest.mark.parametrize("postgres", [18], indirect=True)
