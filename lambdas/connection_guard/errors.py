@@ -21,7 +21,7 @@ class Refusal(StrEnum):
 
 
 class ConnectionGuardError(Exception):
-    """The root: whatever Connection Guard itself raises."""
+    """The root of every error that Connection Guard itself raises."""
 
 
 class ConfigurationError(ConnectionGuardError):

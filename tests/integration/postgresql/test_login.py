@@ -131,7 +131,7 @@ def test_the_token_is_the_one_that_rds_gives() -> None:
     wait_until(both_in_one_second)
 
 
-def test_a_refused_login_tells_why_and_never_the_token(
+def test_a_refused_login_says_why_and_never_shows_the_token(
     tls_server: TlsServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = some_settings(direct=tls_server.door())

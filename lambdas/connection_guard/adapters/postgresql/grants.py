@@ -1,7 +1,7 @@
 """The privileges that the guard's role needs before what it sees can be trusted."""
 
 from connection_guard.adapters.postgresql.names import identifier
-from connection_guard.adapters.postgresql.reservations import RESERVED_CONNECTIONS
+from connection_guard.adapters.postgresql.rows.reservations import RESERVED_CONNECTIONS
 from connection_guard.core.database.snapshot import Measurement
 
 

@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 from connection_guard.adapters.postgresql.guard_session import GuardSession, execute
-from connection_guard.adapters.postgresql.locks import Hold, Wait, blockers
-from connection_guard.adapters.postgresql.masking import is_listen, mask_query
-from connection_guard.adapters.postgresql.reservations import capacity_of
 from connection_guard.adapters.postgresql.roles import AMAZON_ROLES, PROXY_MONITOR
-from connection_guard.adapters.postgresql.statements import last_use
-from connection_guard.adapters.postgresql.states import STATES
+from connection_guard.adapters.postgresql.rows.locks import Hold, Wait, blockers
+from connection_guard.adapters.postgresql.rows.masking import is_listen, mask_query
+from connection_guard.adapters.postgresql.rows.reservations import capacity_of
+from connection_guard.adapters.postgresql.rows.statements import last_use
+from connection_guard.adapters.postgresql.rows.states import STATES
 from connection_guard.adapters.postgresql.turn import MEMORY
 from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import Door

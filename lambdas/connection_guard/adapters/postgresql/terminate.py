@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from connection_guard.adapters.postgresql.guard_session import GuardSession, execute
 from connection_guard.adapters.postgresql.roles import AMAZON_ROLES
-from connection_guard.adapters.postgresql.states import LITERALS
+from connection_guard.adapters.postgresql.rows.states import LITERALS
 from connection_guard.core.database.snapshot import Server
 from connection_guard.core.decision.outcome import Outcome, Result
 from connection_guard.core.decision.plan import Verdict
