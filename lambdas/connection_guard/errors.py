@@ -21,7 +21,7 @@ class Refusal(StrEnum):
 
 
 class ConnectionGuardError(Exception):
-    """The root: whatever Connection Guard itself raises."""
+    """The root of every error that Connection Guard itself raises."""
 
 
 class ConfigurationError(ConnectionGuardError):
@@ -45,23 +45,35 @@ class TellingError(ConnectionGuardError):
 
 
 class DatabaseError(ConnectionGuardError):
-    """The database refused, vanished, or answered with an error."""
+    """The database refused, vanished, or answered with an error; `sqlstate` is the server's code
+    for it, None where it gave none.
+    """
+
+    def __init__(self, message: str, *, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
 
 
 class DoorShutError(DatabaseError):
-    """No session could be opened through a door; `refusal` says why where the guard knows what
-    follows from it.
+    """No session could be opened through a door, None where that is no single one; `refusal` says
+    why where the guard knows what follows from it.
     """
 
-    def __init__(self, message: str, refusal: Refusal | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        refusal: Refusal | None = None,
+        *,
+        door: str | None = None,
+        sqlstate: str | None = None,
+    ) -> None:
+        super().__init__(message, sqlstate=sqlstate)
         self.refusal = refusal
+        self.door = door
 
 
 class ConnectionLostError(DatabaseError):
-    """An open session died or missed its deadline: whatever it was doing may or may not have
-    happened.
-    """
+    """An open session died or missed its deadline: its statement may or may not have run."""
 
 
 class StatementError(DatabaseError):

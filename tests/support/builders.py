@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from connection_guard.adapters.postgresql.roles import AMAZON_ROLES
-from connection_guard.adapters.postgresql.statements import last_use
+from connection_guard.adapters.postgresql.rows.statements import last_use
 from connection_guard.core.database.capacity import Capacity, ConnectionLimit
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.database.session import Session, SessionState

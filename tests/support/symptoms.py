@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from connection_guard.adapters.postgresql.remedies import statement
-from connection_guard.adapters.postgresql.statements import last_use
+from connection_guard.adapters.postgresql.rows.statements import last_use
 from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.diagnosis.cause import Cause, Diagnosis
 from connection_guard.core.diagnosis.remedy import worded_advice

@@ -89,9 +89,6 @@ SHARED_NAMES = frozenset({"__init__.py", "handler.py"})
 
 # What is still to be mended: each importer with what it may not import. Nothing is added here.
 STILL_IMPORTED: Mapping[str, frozenset[str]] = {
-    "connection_guard.adapters.postgresql.guard_session": frozenset(
-        {"connection_guard.configuration.policy.values"}
-    ),
     "connection_guard.configuration.toml.tables": frozenset(
         {"connection_guard.configuration.policy.values"}
     ),

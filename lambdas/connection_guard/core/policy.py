@@ -1,6 +1,4 @@
-"""The policy: who may be terminated, when, and how many. Read from TOML at synth and at run time by
-one parser.
-"""
+"""The policy: which sessions may be terminated, when, and how many."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from connection_guard.core.database.session import SessionState
 
 
 class Tier(StrEnum):
-    """How pressing it is: which alarm fired."""
+    """How urgent it is: which alarm fired."""
 
     WARNING = "warning"
     CRITICAL = "critical"
@@ -53,7 +51,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """Sessions that match any of these are spared, even if a rule matches them."""
+    """Sessions that match any of these are spared, even if a rule would terminate them."""
 
     roles: tuple[str, ...]
     databases: tuple[str, ...]
@@ -63,8 +61,8 @@ class Protection:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far a run may go. Percentages are of the usable connections (target) and of all sessions
-    (refusal).
+    """How far a run may go. The target is a percentage of the usable connections, the refusal one
+    of all sessions.
     """
 
     target_percent: float
@@ -80,7 +78,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The whole policy, every mistake in it already refused."""
+    """The whole policy, which was checked for mistakes."""
 
     modes: Mapping[Tier, Mode]
     protection: Protection

@@ -118,12 +118,12 @@ def test_roles_may_have_any_name(server: PostgresServer, name: str) -> None:
     ) == [(1,)]
 
 
-def test_whoever_may_not_grant_it_all_changes_nothing_and_is_told(server: PostgresServer) -> None:
+def test_a_user_who_may_not_grant_it_all_changes_nothing_and_gets_an_error(
+    server: PostgresServer,
+) -> None:
     server.execute("CREATE ROLE developer LOGIN CREATEROLE")
     if version_of(server) < 16:
-        server.execute(
-            "ALTER ROLE developer NOCREATEROLE"
-        )  # with it, it could grant whatever it likes
+        server.execute("ALTER ROLE developer NOCREATEROLE")  # with it, it could grant anything
 
     run = bootstrap(server, user="developer")
 

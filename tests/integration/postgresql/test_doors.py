@@ -359,7 +359,7 @@ def test_a_role_that_cannot_see_does_not_take_a_full_database_for_an_empty_one(
 
 
 @NEWEST
-def test_the_proxys_own_idle_sessions_are_spared_and_told_apart(
+def test_the_proxys_own_idle_sessions_are_spared_and_listed_apart(
     database: PostgresServer, proxy: RdsProxyDouble
 ) -> None:
     guarded = behind(proxy, database)

@@ -97,7 +97,7 @@ def test_idle_sessions_make_room_beside_logins_in_progress_and_no_more_than_the_
 
 
 @pytest.mark.parametrize("version", [14, 16, 18])
-def test_a_refused_login_says_that_the_server_is_full_whatever_can_be_seen(
+def test_a_refused_login_says_that_the_server_is_full_even_if_fewer_sessions_are_seen(
     own_postgres: OwnPostgres, stall: Stall, version: int
 ) -> None:
     """Clients that send nothing at all hold no slot; but PostgreSQL starts no more than so many

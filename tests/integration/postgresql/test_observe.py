@@ -50,7 +50,7 @@ def seen(guard: GuardSession, client: "psycopg2.extensions.connection") -> Sessi
 def test_what_a_session_is_and_does(server: PostgresServer, guard: GuardSession) -> None:
     client = server.connect("app", application_name="check-out")
     client.cursor().execute("BEGIN; SELECT 'secret' AS name, 42")
-    # The state is told a moment before the wait event.
+    # The server shows the state a moment before the wait event.
     session = wait_until(
         lambda: next((each for each in [seen(guard, client)] if each.wait_event), None)
     )
@@ -84,7 +84,7 @@ def test_what_a_session_is_and_does(server: PostgresServer, guard: GuardSession)
     )
 
 
-def test_each_state_is_told_apart(server: PostgresServer, guard: GuardSession) -> None:
+def test_each_state_is_distinguished(server: PostgresServer, guard: GuardSession) -> None:
     idle, open_transaction, aborted = (server.connect("app") for _ in range(3))
     open_transaction.cursor().execute("BEGIN")
     with pytest.raises(psycopg2.errors.DivisionByZero):
@@ -227,7 +227,7 @@ def test_pausing_one_of_the_guards_roles_pauses_it(
 
 @NEWEST
 @pytest.mark.parametrize("has_monitor", [True, False])
-def test_sessions_of_the_proxy_are_told_by_its_address_or_by_its_monitors(
+def test_sessions_of_the_proxy_are_recognised_by_its_address_or_its_monitors(
     server: PostgresServer, guard: GuardSession, has_monitor: bool
 ) -> None:
     if has_monitor:
@@ -237,13 +237,13 @@ def test_sessions_of_the_proxy_are_told_by_its_address_or_by_its_monitors(
         proxied = psycopg2.connect(host=proxy.host, port=proxy.port, user="app", dbname="postgres")
         proxied.cursor().execute("SELECT 1")
         endpoint = addresses_of(Door(DoorName.PROXY, proxy.host, proxy.port, GUARD))
-        for known, is_told in ((endpoint, True), ((), has_monitor)):
+        for known, is_known in ((endpoint, True), ((), has_monitor)):
             owned = {
                 session.client_address
                 for session in look(guard, known).sessions
                 if session.is_owned_by_proxy
             }
-            assert owned == ({proxy.host} if is_told else set())
+            assert owned == ({proxy.host} if is_known else set())
         assert not seen(guard, direct).is_owned_by_proxy
         proxied.close()
 
@@ -276,7 +276,7 @@ def test_a_name_that_does_not_resolve_has_no_addresses() -> None:
 def test_texts_in_another_databases_encoding_do_no_harm(
     server: PostgresServer, guard: GuardSession, encoding: str, statement: bytes, shown: str
 ) -> None:
-    """pg_stat_activity shows the bytes that the client sent, whatever the reader's encoding is."""
+    """pg_stat_activity shows the bytes that the client sent, not the reader's encoding."""
     server.execute(f"CREATE DATABASE other ENCODING '{encoding}' TEMPLATE template0")
     client = server.connect("app", database="other")
     client.set_client_encoding(encoding)
@@ -441,7 +441,7 @@ def test_no_secret_survives_however_long_its_statement_is(own_postgres: OwnPostg
 def test_logins_are_counted_since_postgresql_15(
     server: PostgresServer, guard: GuardSession
 ) -> None:
-    """Before that, whoever asks waits for the statistics collector."""
+    """Before that, the query would wait for the statistics collector."""
     before = measure(guard, [GUARD]).logins
     for _ in range(5):
         server.connect("app").close()

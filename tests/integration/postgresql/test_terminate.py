@@ -25,7 +25,7 @@ from connection_guard.core.decision.outcome import Result
 from connection_guard.core.decision.plan import Verdict
 from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.policy import Action, Limits
-from connection_guard.errors import ConnectionLostError
+from connection_guard.errors import ConnectionLostError, StatementError
 from doubles.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.integration.conftest import OwnPostgres
@@ -109,7 +109,7 @@ def test_what_still_is_what_the_snapshot_showed_is_terminated_and_seen_gone(guar
     assert [guard.server.has_session(pid) for pid in pids] == [False] * 4 + [True]
 
 
-def test_a_session_that_moved_on_since_the_snapshot_is_left_alone(guard: Guard) -> None:
+def test_a_session_that_moved_on_since_the_snapshot_gets_no_signal(guard: Guard) -> None:
     """Worked meanwhile; works now; ended; its pid, its role or its state is another than was
     seen.
     """
@@ -177,7 +177,7 @@ def test_superusers_amazons_and_the_guards_own_sessions_are_denied_even_if_a_pla
 def test_after_an_error_in_a_batch_the_others_outcomes_are_known_and_the_rest_go_on(
     guard: Guard,
 ) -> None:
-    """The guard may signal its own role's members alone: the others raise an ERROR in the middle of
+    """The guard may signal only its own role's members: the others raise an ERROR in the middle of
     the batch.
     """
     server = guard.server
@@ -194,7 +194,9 @@ def test_after_an_error_in_a_batch_the_others_outcomes_are_known_and_the_rest_go
     assert server.has_session(stranger)
 
 
-def test_each_batch_is_told_before_the_next_and_none_is_larger_than_the_limit(guard: Guard) -> None:
+def test_each_batch_is_reported_before_the_next_and_none_is_larger_than_the_limit(
+    guard: Guard,
+) -> None:
     pids = [pid_of(guard.server.connect("app")) for _ in range(5)]
     guard.terminate(guard.look(), pids, replace(LIMITS, batch_size=2))
     assert guard.batches == [
@@ -226,14 +228,14 @@ def test_a_session_whose_state_is_not_tracked_is_denied(guard: Guard) -> None:
     snapshot = guard.look()
     ((state,),) = [(session.state,) for session in snapshot.sessions if session.pid == untracked]
     assert state is SessionState.DISABLED
-    # Its times are hidden as well: without them it could not even be named, and is left alone for
+    # Its times are hidden as well: without them it could not even be named, and gets no signal for
     # that.
     results, _ = guard.terminate(snapshot, [untracked])
     assert results[untracked] in (Result.DENIED, Result.MOVED_ON)
     assert guard.server.has_session(untracked)
 
 
-def test_a_walsender_is_left_alone_even_if_a_plan_names_it(own_postgres: OwnPostgres) -> None:
+def test_a_walsender_gets_no_signal_even_if_a_plan_names_it(own_postgres: OwnPostgres) -> None:
     server = own_postgres(
         hba=["host all all 127.0.0.0/8 trust", "host replication all 127.0.0.0/8 trust"]
     )
@@ -318,6 +320,18 @@ def test_a_late_answer_is_never_taken_for_the_answer_to_another_statement(guard:
     assert guard.session.connection.closed
     with pytest.raises(ConnectionLostError):
         measure(guard.session, [GUARD])
+
+
+@pytest.mark.parametrize("postgres", [18], indirect=True)
+def test_an_error_of_the_server_keeps_its_code_and_the_drivers_error(guard: Guard) -> None:
+    guard.server.execute("REVOKE EXECUTE ON FUNCTION pg_stat_get_activity(int) FROM PUBLIC")
+    try:
+        with pytest.raises(StatementError) as refused:
+            take_snapshot(guard.session, measure(guard.session, [GUARD]))
+    finally:
+        guard.server.execute("GRANT EXECUTE ON FUNCTION pg_stat_get_activity(int) TO PUBLIC")
+    assert refused.value.sqlstate == "42501"  # insufficient_privilege
+    assert isinstance(refused.value.__cause__, psycopg2.Error)
 
 
 @pytest.mark.parametrize("postgres", [18], indirect=True)

@@ -40,8 +40,8 @@ def test_few_clients_that_open_many_sessions_need_back_off() -> None:
 
 
 def test_a_pool_freshly_opened_on_one_of_many_clients_is_nothing() -> None:
-    """A deploy replaces one client of several: its sessions are new and unused, and nobody's
-    fault.
+    """A deploy replaces one client of several: its sessions are new and unused, which
+    is no fault.
     """
     opened = [
         a_session(client="10.0.2.1", connected_for=MINUTE, idle_for=MINUTE) for _ in range(20)

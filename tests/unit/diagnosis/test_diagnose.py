@@ -45,7 +45,7 @@ def test_a_calm_database_needs_no_diagnosis() -> None:
     assert diagnose(a_snapshot()) == ()
 
 
-def test_causes_are_told_by_how_much_they_explain() -> None:
+def test_causes_are_in_the_order_of_how_much_they_explain() -> None:
     sessions = [
         *leaked(40),
         *(forgotten_transaction() for _ in range(12)),

@@ -51,12 +51,12 @@ def test_the_sessions_that_a_leaking_pool_still_uses_are_not_counted_as_leaked()
     assert (found.cause, found.sessions, found.evidence["others"]) == (Cause.LEAK, 60, 20)
 
 
-def test_a_pool_filled_at_once_and_left_alone_is_too_large_but_no_leak() -> None:
+def test_a_pool_filled_at_once_and_not_used_since_is_too_large_but_no_leak() -> None:
     """One session that the pool replaced later does not make it grow."""
-    left_alone = idle_pool(79, client="10.0.1.10", idle_for=50 * MINUTE)
+    untouched = idle_pool(79, client="10.0.1.10", idle_for=50 * MINUTE)
     replaced = a_session(idle_for=6 * MINUTE, connected_for=7 * MINUTE)
 
-    assert causes(diagnose(a_snapshot(*left_alone, replaced))) == [Cause.OVERSIZED_POOLS]
+    assert causes(diagnose(a_snapshot(*untouched, replaced))) == [Cause.OVERSIZED_POOLS]
 
 
 def test_a_pool_that_uses_more_than_it_leaves_unused_does_not_leak() -> None:
@@ -128,7 +128,9 @@ def a_minute_later(session: Session) -> Session:
 
 @pytest.mark.parametrize("size", [12, 20, 28, 64])
 @pytest.mark.parametrize("leak", [leak_on_demand, leak_from_full_pool])
-def test_a_leak_is_told_among_quiet_pools(leak: Callable[[int], list[Session]], size: int) -> None:
+def test_a_leak_is_recognised_among_quiet_pools(
+    leak: Callable[[int], list[Session]], size: int
+) -> None:
     """Five healthy pools, last used before it began."""
     lost = leak(size)
     quiet = [
@@ -143,7 +145,7 @@ def test_a_leak_is_told_among_quiet_pools(leak: Callable[[int], list[Session]], 
 
 
 @pytest.mark.parametrize("leak", [leak_on_demand, leak_from_full_pool])
-def test_a_leak_is_told_by_its_last_uses_however_its_pool_was_opened(
+def test_a_leak_is_recognised_by_its_last_uses_however_its_pool_was_opened(
     leak: Callable[[], list[Session]],
 ) -> None:
     found = diagnose(
@@ -275,7 +277,7 @@ def test_nothing_is_set_for_a_role_that_was_dropped() -> None:
 @pytest.mark.parametrize(
     "last", ["COMMIT", "ROLLBACK", "BEGIN", "END;", "SELECT ?", "DISCARD ALL", "SET a = ?", ""]
 )
-def test_transaction_control_is_nobodys_last_query(last: str) -> None:
+def test_transaction_control_is_never_named_as_the_last_query(last: str) -> None:
     only_that = [forgotten_transaction(query=last) for _ in range(12)]
     others_too = [forgotten_transaction(query="SELECT ? FROM carts") for _ in range(3)]
 

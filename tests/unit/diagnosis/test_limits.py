@@ -45,11 +45,11 @@ def test_a_limit_is_not_raised_where_the_database_is_full() -> None:
     )
 
 
-def test_a_limit_of_none_at_all_is_somebodys_decision() -> None:
+def test_a_limit_of_0_is_a_decision_and_no_cause() -> None:
     assert diagnose(a_snapshot(limits=(ConnectionLimit(LimitOwner.ROLE, "former", 0, 0),))) == ()
 
 
-def test_of_hundreds_of_limits_the_largest_are_told() -> None:
+def test_of_hundreds_of_limits_the_largest_are_reported() -> None:
     limits = tuple(ConnectionLimit(LimitOwner.ROLE, f"tenant {n}", n, n) for n in range(1, 300))
 
     found = diagnose(a_snapshot(limits=limits))

@@ -21,7 +21,7 @@ from tests.support.symptoms import (
 )
 
 
-def test_transactions_left_open_are_told_with_the_timeout_that_ends_them() -> None:
+def test_transactions_left_open_are_named_with_the_timeout_that_ends_them() -> None:
     sessions = [
         *(forgotten_transaction() for _ in range(12)),
         *(forgotten_transaction(state=SessionState.IDLE_IN_TRANSACTION_ABORTED) for _ in range(5)),
@@ -55,7 +55,7 @@ def test_a_few_open_transactions_count_when_they_hold_up_others() -> None:
     assert found.summary.endswith("; 6 others wait for their locks")
 
 
-def test_an_application_without_a_name_is_told_by_its_role() -> None:
+def test_an_application_without_a_name_is_identified_by_its_role() -> None:
     found = the_only(
         diagnose(a_snapshot(*(forgotten_transaction(application="") for _ in range(12))))
     )

@@ -21,7 +21,7 @@ from tests.support.symptoms import (
 )
 
 
-def test_when_all_sessions_work_nothing_is_to_be_killed() -> None:
+def test_when_all_sessions_work_none_is_to_be_terminated() -> None:
     found = the_only(diagnose(a_snapshot(*working(95))))
 
     assert (found.cause, found.sessions, found.since) == (Cause.GENUINE_LOAD, 95, NOW - SECOND)
@@ -71,7 +71,7 @@ def test_load_comes_behind_a_cause_that_explains_a_considerable_part() -> None:
     ]
 
 
-def test_a_full_server_has_a_diagnosis_where_no_cause_stands_out() -> None:
+def test_a_full_server_has_a_diagnosis_even_without_a_single_cause() -> None:
     pools = [
         s
         for n in range(12)

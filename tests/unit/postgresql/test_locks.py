@@ -1,4 +1,4 @@
-"""Who blocks whom, from lock rows alone; test_observe.py holds the same against
+"""Which session blocks which, from lock rows only; test_observe.py holds the same against
 pg_blocking_pids().
 """
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connection_guard.adapters.postgresql.locks import (
+from connection_guard.adapters.postgresql.rows.locks import (
     CONFLICTS,
     MOST_BLOCKERS,
     Hold,
@@ -24,12 +24,12 @@ def at(second: int) -> datetime:
     return NOW + timedelta(seconds=second)
 
 
-def test_a_waiter_is_blocked_by_whoever_holds_a_conflicting_lock_on_the_same_target() -> None:
+def test_a_waiter_is_blocked_by_the_holders_of_a_conflicting_lock_on_the_same_target() -> None:
     holds = [Hold(1, "stock", EXCLUSIVE), Hold(2, "prices", EXCLUSIVE), Hold(3, "stock", SHARE)]
     assert blockers([Wait(9, "stock", SHARE, NOW)], holds) == {9: (1,)}
 
 
-def test_behind_a_lock_that_waits_everybody_queues() -> None:
+def test_all_others_queue_behind_a_lock_that_waits() -> None:
     """ALTER TABLE waits for a reader, and new readers wait for ALTER TABLE, though the first does
     not block them.
     """

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connection_guard.adapters.postgresql.masking import is_listen, mask_query
+from connection_guard.adapters.postgresql.rows.masking import is_listen, mask_query
 
 # Whatever could end a literal or comment too early, and Ω, which is written nowhere else: where it
 # comes out, a literal's content did.
@@ -39,7 +39,7 @@ def line_comment(content: str) -> str:
 
 
 def statements(*literals: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """SQL text of these literals, comments, and what stands between them; cut off somewhere."""
+    """SQL text of these literals, comments, and text between them, cut off somewhere."""
     always = (
         CONTENT.map(lambda content: "E" + escaped(content)),
         CONTENT.map(lambda content: "U&" + plain(content)),
@@ -148,7 +148,7 @@ def test_names_keywords_and_structure_stay(text: str, masked: str) -> None:
     assert mask_query(text) == masked
 
 
-def test_statements_that_differ_in_their_values_alone_become_equal() -> None:
+def test_statements_that_differ_only_in_their_values_become_equal() -> None:
     one = mask_query("/* request 1 */ SELECT * FROM t WHERE a = 'x' AND b IN (1, 2, 3)")
     another = mask_query("/* request 2 */ SELECT *\nFROM t WHERE a = 'yyy' AND b IN (4)")
     assert one == another == "SELECT * FROM t WHERE a = ? AND b IN (?)"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connection_guard.adapters.postgresql.statements import last_use
+from connection_guard.adapters.postgresql.rows.statements import last_use
 from connection_guard.core.database.session import LastUse
 
 OPENED, GIVEN_BACK, NOTHING = "only_opened", "given_back", "says_nothing"

@@ -1,4 +1,4 @@
-"""The two doors and the seat: how the guard gets in, also when nobody else can."""
+"""The two doors and the seat: how the guard logs in, also when no one else can."""
 
 import time
 from contextlib import suppress
@@ -18,24 +18,24 @@ from connection_guard.errors import (
     StatementError,
 )
 
-# A frozen execution environment may wake up to a connection that nobody answers on any more.
+# A frozen execution environment may wake up with a connection that no server answers any more.
 SEAT_SECONDS = 2.0
-# A full database makes the proxy queue its client for ConnectionBorrowTimeout, 120 s by default: do
-# not wait with it. At the direct door others fight for the same slots: try again until the
+# On a full database the proxy queues a client for ConnectionBorrowTimeout, 120 s by default, which
+# is too long to wait. At the direct door others compete for the same slots: try again until the
 # deadline.
 DOOR_SECONDS = {DoorName.PROXY: 2.0, DoorName.DIRECT: 8.0}
 SECONDS_BETWEEN_TRIES = 0.1
-# How long it is known of a server that refused a login that it was full: looks that follow at once
-# look at the same.
+# How long a server that refused a login counts as full. Looks that follow at once see the same
+# state.
 REFUSAL_SECONDS = 2.0
-# A login with less time left than this would only be cut off, and hide what the server said before.
+# A login with less time left than this would only be cut off, and hide the server's last answer.
 SHORTEST_TRY_SECONDS = 0.5
 
 
 class Doors:
-    """Gets the guard in and keeps its seat between runs. One a process.
+    """Opens the guard's sessions, and keeps its seat between runs. There is one per process.
 
-    `attempts` and `reconnected` tell of the present run alone, from `enter` on.
+    `attempts` and `reconnected` describe only the present run, from `enter` on.
     """
 
     def __init__(self, settings: Settings, connect: Connect) -> None:
@@ -47,10 +47,10 @@ class Doors:
         self.reconnected = 0
 
     def enter(self, deadline: float) -> tuple[GuardSession, Measurement]:
-        """A session on the writer and what it measures, by the deadline (of time.monotonic).
+        """Return a session on the writer and what it measures, by the deadline (of time.monotonic).
 
-        It is the seat of the run before if that still answers, else a fresh login through the first
-        door that opens. Raises DoorShutError when none does; `attempts` then holds each door's
+        It is the seat of the previous run if that still answers, else a fresh login through the
+        first door that opens. Raise DoorShutError when none does; `attempts` then holds each door's
         error.
         """
         self.attempts, self.reconnected, self._refused_at = [], 0, -inf
@@ -61,8 +61,8 @@ class Doors:
         return session, measurement
 
     def enter_again(self, deadline: float) -> tuple[GuardSession, Measurement]:
-        """As `enter`, in the middle of a run: the same session where it lives on, else a fresh one,
-        counted.
+        """Do as `enter` does in the middle of a run: return the same session where it lives on,
+        else a fresh one, which `reconnected` counts.
         """
         if self._seat is not None:
             started = time.monotonic()
@@ -74,13 +74,16 @@ class Doors:
                 self.reconnected += 1
             else:
                 return self._seat, measurement
+        reason: DoorShutError | None = None
         for door in self._settings.doors:
             try:
                 self._seat, measurement = self._try_door(door, deadline)
-            except DoorShutError:
+            except DoorShutError as error:
+                reason = error
                 continue
             return self._seat, measurement
-        raise DoorShutError("; ".join(f"{each.door} door: {each.error}" for each in self.attempts))
+        errors = "; ".join(f"{each.door} door: {each.error}" for each in self.attempts)
+        raise DoorShutError(errors) from reason
 
     @property
     def holds_seat(self) -> bool:
@@ -93,10 +96,10 @@ class Doors:
         return self._seat
 
     def try_second_door(self, deadline: float) -> Measurement | None:
-        """What is measured through the direct door, opened and closed where the seat is the
-        proxy's; None if shut.
+        """Return what the direct door measures, opened and closed where the seat is the proxy's;
+        None where it is shut.
 
-        It must not be first tried in the outage.
+        An outage must not be the first time that it is tried.
         """
         if self._seat is None or self._seat.door == self._settings.direct:
             return None
@@ -108,15 +111,13 @@ class Doors:
         return measurement
 
     def leave(self) -> None:
-        """Gives the seat up."""
+        """Give up the seat."""
         if self._seat is not None:
             self._seat.close()
             self._seat = None
 
     def settle(self) -> None:
-        """Keeps the seat for the next run unless it is the second door's: that one is for the
-        outage.
-        """
+        """Keep the seat for the next run unless it is the second door's, which is for outages."""
         if self._seat is not None and self._seat.door != self._settings.doors[0]:
             self.leave()
 
@@ -135,15 +136,17 @@ class Doors:
                 is_late = time.monotonic() + SHORTEST_TRY_SECONDS >= latest
                 if is_late or door.name is DoorName.PROXY:
                     self._note(door, started, tries, error)
-                    raise DoorShutError(str(error), refusal) from None
+                    raise DoorShutError(
+                        str(error), refusal, door=door.name, sqlstate=error.sqlstate
+                    ) from error
                 time.sleep(SECONDS_BETWEEN_TRIES)
             else:
                 self._note(door, started, tries)
                 return session, measurement
 
     def _look_around(self, session: GuardSession, deadline: float) -> Measurement:
-        """Measures, and makes sure that this is the server that was asked for; closes the session
-        where it is not.
+        """Return what the session measures. Close it, and raise DatabaseError, where its server is
+        not the writer of the guarded database.
         """
         try:
             measurement = measure(session, self._settings.roles, deadline)
@@ -157,6 +160,7 @@ class Doors:
                 f"{server.address}:{server.port} is in recovery: not the writer, but a standby or "
                 "reader",
                 Refusal.NOT_THE_WRITER,
+                door=session.door.name,
             )
         if server.database != self._settings.database_name:
             session.close()
@@ -164,7 +168,7 @@ class Doors:
                 f"this is database {server.database}, not {self._settings.database_name}"
             )
         if measurement.has_stale_seats:
-            with suppress(StatementError):  # they cost slots, no more
+            with suppress(StatementError):  # they only cost slots
                 clear_seats(session, self._settings.roles, deadline)
         return replace(
             measurement, refused_a_login=time.monotonic() - self._refused_at < REFUSAL_SECONDS

@@ -1,15 +1,15 @@
-"""What the guard's role must be granted before anything it sees can be trusted."""
+"""The privileges that the guard's role needs before what it sees can be trusted."""
 
 from connection_guard.adapters.postgresql.names import identifier
-from connection_guard.adapters.postgresql.reservations import RESERVED_CONNECTIONS
+from connection_guard.adapters.postgresql.rows.reservations import RESERVED_CONNECTIONS
 from connection_guard.core.database.snapshot import Measurement
 
 
 def missing_grants(measurement: Measurement) -> tuple[str, ...]:
-    """The GRANT that mends each privilege without which the guard is blind or powerless.
+    """Return the GRANT for each missing privilege without which the guard is blind or powerless.
 
-    Without pg_read_all_stats every stranger's state is NULL, and there would seem to be nothing to
-    terminate.
+    Without pg_read_all_stats the state of every other role's session is NULL, and nothing would
+    seem to be there to terminate.
     """
     privileges = measurement.privileges
     return tuple(
@@ -23,11 +23,11 @@ def missing_grants(measurement: Measurement) -> tuple[str, ...]:
 
 
 def shortcomings(measurement: Measurement) -> tuple[str, ...]:
-    """What keeps the second door shut on a full database, and what mends it, where the server can
-    have a reserve.
+    """Return what keeps the second door shut on a full database, with its remedy, where the server
+    can have a reserve.
 
-    Before PostgreSQL 16 it cannot (PostgreSQL manual, reserved_connections): only the seat gets the
-    guard in then.
+    Before PostgreSQL 16 it cannot (PostgreSQL manual, reserved_connections): the guard then depends
+    on its seat.
     """
     may_use_reserve = measurement.privileges.uses_reserved_connections
     if may_use_reserve is None:

@@ -1,10 +1,10 @@
-"""One session of the guard's own: named statements over a non-blocking psycopg2 connection, each
-with a deadline.
+"""The guard's own session: named statements over a non-blocking psycopg2 connection, each with a
+deadline.
 
 A non-blocking connection is always in autocommit, which the guard needs: pg_stat_activity is cached
-per transaction, so every look must be a transaction of its own. And its deadline is the client's
-own, whatever RDS Proxy queues: psycopg2 ignores connect_timeout here (psycopg2 manual,
-"Asynchronous support").
+per transaction, so every look must be a transaction of its own. The deadline is the client's, also
+while RDS Proxy queues: psycopg2 ignores connect_timeout here (psycopg2 manual, "Asynchronous
+support").
 """
 
 import re
@@ -42,7 +42,7 @@ STATEMENT_SECONDS = 5.0
 
 Connect = Callable[[Door], connection]
 """Starts a non-blocking login through a door (psycopg2.connect with async_=True). Tests and the
-demo hand in theirs.
+demo pass their own.
 """
 
 
@@ -51,27 +51,28 @@ class _DeadlineError(Exception):
 
 
 class GuardSession(NamedTuple):
-    """An open session of the guard's own and the door that it came in through."""
+    """The guard's own open session, and the door that it came through."""
 
     door: Door
     connection: connection
 
     def close(self) -> None:
+        """End the session."""
         self.connection.close()
 
 
 def open_session(connect: Connect, door: Door, deadline: float) -> GuardSession:
-    """A fresh session through the door by `deadline` (of time.monotonic), made the guard's seat.
+    """Return a fresh session through the door by `deadline` (of time.monotonic), with the guard's
+    settings.
 
-    Raises DoorShutError with the driver's own reason.
+    Raise DoorShutError with the driver's own reason.
     """
     opened = None
     try:
         opened = connect(door)
         _wait(opened, deadline)
         # pg_stat_activity shows every database's texts, each in its own encoding: psycopg2 would
-        # fail to decode them. (What it sends, the names of roles of the guard's own and of its
-        # application, is ASCII.)
+        # fail to decode them. (The guard sends only ASCII: its own roles and application_name.)
         register_type(BYTES, opened)
         register_type(BYTESARRAY, opened)
         session = GuardSession(door, opened)
@@ -79,7 +80,10 @@ def open_session(connect: Connect, door: Door, deadline: float) -> GuardSession:
     except (psycopg2.Error, UnicodeError, _DeadlineError, DatabaseError) as error:
         if opened is not None:
             opened.close()
-        raise DoorShutError(_in_one_line(error), _refusal(str(error))) from None
+        sqlstate = error.sqlstate if isinstance(error, DatabaseError) else None
+        raise DoorShutError(
+            _in_one_line(error), _refusal(str(error)), door=door.name, sqlstate=sqlstate
+        ) from error
     return session
 
 
@@ -90,13 +94,13 @@ def _refusal(reason: str) -> Refusal | None:
     return Refusal.FULL if _IS_FULL.search(reason) else None
 
 
-# PostgreSQL's postmaster.c, proc.c and postinit.c. A role's or a database's own limit reads
-# otherwise.
+# The texts are from PostgreSQL's postmaster.c, proc.c and postinit.c. Those for a role's or a
+# database's own limit are different.
 _IS_FULL = re.compile("sorry, too many clients already|remaining connection slots are reserved")
 
 
 def application_name(door: Door) -> str:
-    """The name that the guard's session through this door is seen under in pg_stat_activity."""
+    """Return the name that pg_stat_activity shows for the guard's session through this door."""
     return f"connection-guard {door.name}"
 
 
@@ -106,11 +110,11 @@ def execute(
     parameters: Mapping[str, object],
     deadline: float | None = None,
 ) -> list[Any]:
-    """The rows, columns as attributes, of the named statement (sql/NAME.sql).
+    """Return the rows of the named statement (sql/NAME.sql), columns as attributes.
 
     It has until the deadline (of time.monotonic), and STATEMENT_SECONDS at most.
 
-    Raises StatementError where the server answers with an ERROR and the session lives on,
+    Raise StatementError where the server answers with an ERROR and the session lives on,
     ConnectionLostError where the session died or was given up: the statement may or may not have
     run.
     """
@@ -127,18 +131,19 @@ def execute(
         return [row(*(_decoded(value, codec) for value in values)) for values in cursor]
     except _DeadlineError as error:
         session.close()
-        raise ConnectionLostError(f"{name}: {_in_one_line(error)}") from None
+        raise ConnectionLostError(f"{name}: {_in_one_line(error)}") from error
     except (psycopg2.Error, UnicodeError) as error:
         sqlstate = error.pgcode if isinstance(error, psycopg2.Error) else None
+        message = f"{name}: {_in_one_line(error)}"
         if sqlstate and not _ends_session(sqlstate) and not session.connection.closed:
-            raise StatementError(f"{name}: {_in_one_line(error)}") from None
+            raise StatementError(message, sqlstate=sqlstate) from error
         session.close()
-        raise ConnectionLostError(f"{name}: {_in_one_line(error)}") from None
+        raise ConnectionLostError(message, sqlstate=sqlstate) from error
 
 
 def _ends_session(sqlstate: str) -> bool:
-    """Class 08, connection exception, and 57P, operator intervention (PostgreSQL manual, appendix
-    A).
+    """Return whether the code is of class 08, connection exception, or 57P, operator intervention
+    (PostgreSQL manual, appendix A).
     """
     return sqlstate.startswith(("08", "57P"))
 
@@ -155,7 +160,9 @@ def _wait(waiting: connection, deadline: float) -> None:
 
 @cache
 def _statement(name: str) -> str:
-    """The file as psql reads it, psql's :'name' variables as psycopg2's parameters."""
+    """Return the file, which psql can run, with psql's :'name' variables as psycopg2's
+    parameters.
+    """
     text = (Path(__file__).parent / "sql" / f"{name}.sql").read_text()
     return re.sub(r":'(\w+)'", r"%(\1)s", text.replace("%", "%%"))
 
@@ -174,17 +181,16 @@ def _decoded(value: object, server_codec: str) -> object:
 
 
 def _text(raw: bytes, server_codec: str) -> str:
-    """Return what the bytes most likely say, whichever client wrote them: nothing names their
-    encoding.
+    """Return the most likely text of bytes of which nothing names the encoding.
 
     Roles and databases are shared by databases of all encodings (PostgreSQL manual, 24.3 "Character
     Set Support"). UTF-8 hardly ever fits by chance, so it is tried first, then the encoding of the
-    guard's own database. As LATIN1 anything can be read.
+    guard's own database, then LATIN1, which fits any bytes.
     """
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        # No name is that long: it is the text of a query, cut in the middle of its last character.
+        # No name is that long: this is a query that was cut in the middle of its last character.
         if len(raw) > LONGEST_NAME and error.start > len(raw) - 4:
             return raw[: error.start].decode()
     try:

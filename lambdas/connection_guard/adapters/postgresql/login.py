@@ -25,8 +25,8 @@ TOKEN_SECONDS = 900
 
 
 def connect_with_iam(settings: Settings, environment: Mapping[str, str]) -> Connect:
-    """Logs in as each door's role, with a token signed by the credentials that Lambda put in
-    `environment`.
+    """Return how to log in as each door's role, with a token signed by the credentials that Lambda
+    put in `environment`.
     """
 
     def connect(door: Door) -> connection:
@@ -41,8 +41,8 @@ def connect_with_iam(settings: Settings, environment: Mapping[str, str]) -> Conn
 
 
 def start_login(door: Door, database_name: str, roots: Path, password: str) -> connection:
-    """A non-blocking login to exactly the host that the door names: its certificate must say so, by
-    one of `roots`.
+    """Start a non-blocking login to the host that the door names: its certificate must name that
+    host, and be signed by one of `roots`.
     """
     return psycopg2.connect(
         host=door.host,
@@ -57,15 +57,15 @@ def start_login(door: Door, database_name: str, roots: Path, password: str) -> c
 
 
 def root_certificates(door: Door) -> Path:
-    """The root certificates that vouch for what stands behind the door."""
+    """Return the file of the authorities that sign the certificate of the server at this door."""
     return Path(__file__).parent / "roots" / ROOTS[door.name]
 
 
 def sign_token(door: Door, region: str, environment: Mapping[str, str]) -> str:
-    """An IAM authentication token, as `rds.generate_db_auth_token` gives it.
+    """Return an IAM authentication token, the same as `rds.generate_db_auth_token` returns.
 
-    Signed by botocore's signer alone: a service client reads its model first, which costs a cold
-    start tenfold. Raises DoorShutError where there are no credentials.
+    It needs only botocore's signer: a service client reads its model first, which takes ten times
+    as long at a cold start. Raise DoorShutError where there are no credentials.
     """
     try:
         credentials = Credentials(
@@ -75,8 +75,9 @@ def sign_token(door: Door, region: str, environment: Mapping[str, str]) -> str:
         )
     except KeyError as missing:
         raise DoorShutError(
-            f"no credentials to sign a token with: environment variable {missing} is missing"
-        ) from None
+            f"no credentials to sign a token with: environment variable {missing} is missing",
+            door=door.name,
+        ) from missing
     parameters = {"Action": "connect", "DBUser": door.role}
     request = AWSRequest("GET", f"https://{door.host}:{door.port}/", params=parameters)
     SigV4QueryAuth(credentials, "rds-db", region, expires=TOKEN_SECONDS).add_auth(request)

@@ -1,4 +1,4 @@
-"""What the database shows: a Measurement in one round trip, a Snapshot in one more."""
+"""Reads what the database shows: a Measurement in one round trip, a Snapshot in one more."""
 
 import json
 import socket
@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 from connection_guard.adapters.postgresql.guard_session import GuardSession, execute
-from connection_guard.adapters.postgresql.locks import Hold, Wait, blockers
-from connection_guard.adapters.postgresql.masking import is_listen, mask_query
-from connection_guard.adapters.postgresql.reservations import capacity_of
 from connection_guard.adapters.postgresql.roles import AMAZON_ROLES, PROXY_MONITOR
-from connection_guard.adapters.postgresql.statements import last_use
-from connection_guard.adapters.postgresql.states import STATES
+from connection_guard.adapters.postgresql.rows.locks import Hold, Wait, blockers
+from connection_guard.adapters.postgresql.rows.masking import is_listen, mask_query
+from connection_guard.adapters.postgresql.rows.reservations import capacity_of
+from connection_guard.adapters.postgresql.rows.statements import last_use
+from connection_guard.adapters.postgresql.rows.states import STATES
 from connection_guard.adapters.postgresql.turn import MEMORY
 from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import Door
@@ -25,7 +25,7 @@ from connection_guard.core.database.snapshot import (
     Snapshot,
 )
 
-# Longer than a run (55 s) and the pause before the next one: whoever is alive has used its seat
+# Longer than a run (55 s) and the pause before the next one: a living environment has used its seat
 # since.
 SEAT_IS_STALE_AFTER = timedelta(minutes=3)
 
@@ -33,7 +33,7 @@ SEAT_IS_STALE_AFTER = timedelta(minutes=3)
 def measure(
     session: GuardSession, guard_roles: Collection[str], deadline: float | None = None
 ) -> Measurement:
-    """The limits and the sessions by state. Raises DatabaseError as `database.execute` does."""
+    """Return the limits and the sessions by state. Raise DatabaseError as `execute` does."""
     parameters = {"guard_roles": list(guard_roles), "seat_is_stale_after": SEAT_IS_STALE_AFTER}
     (row,) = execute(session, "measure", parameters, deadline)
     return Measurement(
@@ -84,9 +84,9 @@ def measure(
 def clear_seats(
     session: GuardSession, guard_roles: Collection[str], deadline: float | None = None
 ) -> None:
-    """End the sessions that execution environments which are gone left behind.
+    """End the sessions that earlier execution environments left behind.
 
-    Raises DatabaseError as `database.execute` does.
+    Raise DatabaseError as `execute` does.
     """
     parameters = {"guard_roles": list(guard_roles), "seat_is_stale_after": SEAT_IS_STALE_AFTER}
     execute(session, "clear_seats", parameters, deadline)
@@ -98,7 +98,7 @@ def take_snapshot(
     proxy_addresses: Collection[str] = (),
     deadline: float | None = None,
 ) -> Snapshot:
-    """Every client backend beside the measurement. Raises DatabaseError as `database.execute` does.
+    """Return the measurement with every client backend. Raise DatabaseError as `execute` does.
 
     A session is RDS Proxy's where its client address is one of `proxy_addresses`, or one that the
     proxy's own monitor logs in from: the proxy has more addresses than its endpoint shows.
@@ -150,7 +150,7 @@ def take_snapshot(
 
 
 def addresses_of(door: Door) -> frozenset[str]:
-    """The addresses that the door's host name resolves to; none where it cannot be resolved now."""
+    """Return the addresses of the door's host name; none where it cannot be resolved now."""
     try:
         answers = socket.getaddrinfo(door.host, door.port, type=socket.SOCK_STREAM)
     except OSError:

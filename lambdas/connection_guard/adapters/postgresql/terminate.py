@@ -1,5 +1,5 @@
-"""Guarded termination: signal a batch, look until it is gone, then the next. Nothing is signalled
-twice blindly.
+"""Guarded termination: signal a batch, look until it is gone, then signal the next. No session is
+signalled twice without a look in between.
 """
 
 import time
@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from connection_guard.adapters.postgresql.guard_session import GuardSession, execute
 from connection_guard.adapters.postgresql.roles import AMAZON_ROLES
-from connection_guard.adapters.postgresql.states import LITERALS
+from connection_guard.adapters.postgresql.rows.states import LITERALS
 from connection_guard.core.database.snapshot import Server
 from connection_guard.core.decision.outcome import Outcome, Result
 from connection_guard.core.decision.plan import Verdict
@@ -15,12 +15,12 @@ from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.policy import Limits
 from connection_guard.errors import DatabaseError, StatementError
 
-# How long one batch is looked after before the next goes out; whoever is still there is looked at
-# again at the end.
+# How long to wait for one batch to be gone before the next. Sessions that are still there are
+# looked at again at the end.
 GONE_SECONDS = 2.0
 SECONDS_BETWEEN_LOOKS = 0.002
-# What was begun before the deadline may be seen to its end: an answer cut off is an outcome that
-# nobody knows.
+# A statement that began before the deadline may finish after it: without its answer the outcome is
+# unknown.
 SECONDS_OF_GRACE = 1.0
 
 Results = Mapping[int, Result]
@@ -38,11 +38,12 @@ def terminate(
     deadline: float,
     on_batch: Callable[[Results], None],
 ) -> tuple[tuple[Outcome, ...], Reason | None]:
-    """Return the outcome of every chosen session, in order, and what stopped it early, if anything.
+    """Terminate the chosen sessions on `server`, and return the outcome of each, in order, and what
+    stopped it early, None where nothing did.
 
-    Acts only on `server`. Stops once no more than `enough` sessions are in use, at the deadline (of
-    time.monotonic), or when the database is lost sight of. `on_batch` hears of each batch before
-    the next is signalled.
+    Stop once no more than `enough` sessions are in use, at the deadline (of time.monotonic), or
+    when the database is lost. `on_batch` gets the results of each batch before the next is
+    signalled.
     """
     results = dict.fromkeys((verdict.session.pid for verdict in chosen), Result.LEFT)
     stopped: Reason | None = None
@@ -81,8 +82,8 @@ def _terminate_batch(
     guard_roles: Collection[str],
     deadline: float,
 ) -> tuple[int | None, dict[int, Result]]:
-    """How many sessions are in use afterwards (None while some of these are still there), and the
-    results.
+    """Return how many sessions are in use afterwards (None while some of these are still there),
+    and the results.
     """
     try:
         not_sent = _signal(session, batch, server, guard_roles, deadline)
@@ -100,8 +101,8 @@ def _terminate_singly(
     guard_roles: Collection[str],
     deadline: float,
 ) -> tuple[int | None, dict[int, Result]]:
-    """After an ERROR nobody knows which sessions of the batch were signalled: look, then signal the
-    rest one by one.
+    """Look which sessions of the batch are gone, then signal the others one by one: after an ERROR
+    it is unknown which of them were signalled.
     """
     _, still_there = _look(session, batch, deadline)
     not_sent: dict[int, Result] = {}
@@ -116,7 +117,7 @@ def _terminate_singly(
     )
     used, still_there = _look(session, batch, deadline)
     results = {verdict.session.pid: _seen(verdict, still_there) for verdict in batch}
-    # One that is gone by now did not move on: it was signalled before the ERROR.
+    # A session that is gone by now did not move on: it was signalled before the ERROR.
     return used, results | {
         pid: result
         for pid, result in not_sent.items()
@@ -135,7 +136,7 @@ def _signal(
     guard_roles: Collection[str],
     deadline: float,
 ) -> dict[int, Result]:
-    """Sends the signals, and gives the results of those sessions that got none."""
+    """Send the signals, and return the results of those sessions that got none."""
     sessions = [verdict.session for verdict in verdicts]
     rows = execute(
         session,
@@ -162,7 +163,9 @@ def _signal(
 def _look(
     session: GuardSession, verdicts: Sequence[Verdict], deadline: float
 ) -> tuple[int | None, list[int]]:
-    """Which of these sessions are still there and, once none is, how many sessions are in use."""
+    """Return how many sessions are in use (None while some of these are still there), and which of
+    these are.
+    """
     sessions = [verdict.session for verdict in verdicts]
     sought = {
         "pids": [each.pid for each in sessions],

@@ -1,7 +1,6 @@
-"""One run at a time: several execution environments of one guard take turns by a lock in the
-database.
+"""One run at a time: the execution environments of one guard take turns by a lock in the database.
 
-What a run remembers for the next one is written while it has the turn.
+A run writes what the next one has to know while it has the turn.
 """
 
 from collections.abc import Collection
@@ -10,7 +9,7 @@ from typing import NamedTuple
 from connection_guard.adapters.postgresql.guard_session import GuardSession, execute
 from connection_guard.core.decision.engagement import Engagement, to_text
 
-# A number that nobody else's advisory locks are likely to use.
+# A number that other advisory locks are unlikely to have.
 TURN = int.from_bytes(b"connguar", "big")
 
 MEMORY = "connection-guard "
@@ -18,8 +17,8 @@ MEMORY = "connection-guard "
 
 
 class Turn(NamedTuple):
-    """Whether this session has the turn; where another has it, its pid and role, and whether it is
-    the guard's own.
+    """Whether this session has the turn; where another session has it, its pid and role, and
+    whether that is the guard's own.
     """
 
     is_taken: bool
@@ -29,9 +28,7 @@ class Turn(NamedTuple):
 
 
 def take_turn(session: GuardSession, guard_roles: Collection[str], deadline: float) -> Turn:
-    """Take the turn where nobody has it, without waiting. Raises DatabaseError as
-    `database.execute` does.
-    """
+    """Take the turn if it is free, without waiting. Raise DatabaseError as `execute` does."""
     (row,) = execute(
         session, "take_turn", {"turn": TURN, "guard_roles": list(guard_roles)}, deadline
     )
@@ -39,12 +36,12 @@ def take_turn(session: GuardSession, guard_roles: Collection[str], deadline: flo
 
 
 def end_turn(session: GuardSession, deadline: float) -> None:
-    """Let another run have the turn. Raises DatabaseError as `database.execute` does."""
+    """Let another run have the turn. Raise DatabaseError as `execute` does."""
     execute(session, "end_turn", {}, deadline)
 
 
 def remember(session: GuardSession, engagement: Engagement, deadline: float) -> None:
-    """Keep the engagement in the database for the next run. Raises DatabaseError as
-    `database.execute` does.
+    """Keep the engagement in the database for the next run. Raise DatabaseError as `execute`
+    does.
     """
     execute(session, "remember", {"memory": MEMORY + to_text(engagement)}, deadline)

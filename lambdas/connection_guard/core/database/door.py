@@ -1,4 +1,4 @@
-"""The two ways into the database, and what each attempt at one came to."""
+"""The two ways into the database, and the attempts at them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from connection_guard.errors import Refusal
 
 
 class DoorName(StrEnum):
-    """Through RDS Proxy, or straight to the writer."""
+    """Through RDS Proxy, or directly to the writer."""
 
     PROXY = "proxy"
     DIRECT = "direct"
@@ -25,11 +25,11 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class DoorAttempt:
-    """What came of trying one door during a run: `tries` logins within `seconds`; `error` is None
+    """The result of trying one door during a run: `tries` logins within `seconds`; `error` is None
     where it opened.
 
-    `is_reused` marks a session that was kept from an earlier run: the seat. `refusal` is the last
-    error's.
+    `is_reused` marks a session that was kept from an earlier run: the seat. `refusal` is that of
+    the last error.
     """
 
     door: DoorName

@@ -1,4 +1,4 @@
-"""One session of the database, as a row of pg_stat_activity and pg_locks shows it."""
+"""One session of the database."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,12 +23,12 @@ IN_TRANSACTION_STATES = frozenset(
 
 
 Identity = tuple[int, datetime]
-"""A backend's pid and start: what names a session on one server, since pids are used again."""
+"""A pid and when its session began, which identify a session on one server: pids are reused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Sessions that one application's pool on one client most likely owns together."""
+    """The role, application and client whose sessions most likely belong to one pool."""
 
     role: str
     application_name: str
@@ -51,13 +51,13 @@ class LastUse:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A client backend. All times are the database's own.
+    """A client's session. All times are the database's own.
 
-    `state` is None where the server hides it from the reader. `role_id` is the role's OID, since a
-    name can be in an encoding that cannot be sent back; `role` is empty where the role was dropped
-    while the session lives on. `client_address` is empty on a Unix socket. `query` is masked.
-    `blocked_by` names the pids whose locks, or whose earlier place in a lock's queue, this session
-    waits for.
+    `state` is None where the server hides it or the guard does not know it. `role_id` identifies
+    the role to the server, since a name can be in an encoding that cannot be sent back; `role` is
+    empty where the role was dropped before its session ended. `client_address` is empty on a Unix
+    socket. `query` is masked. `blocked_by` holds the pids whose locks, or whose earlier place in a
+    lock's queue, this session waits for.
 
     `is_owned_by_amazon` marks the sessions of the roles that belong to the service itself. Evidence
     holds neither that nor `last_use`: a session that is read from it has the defaults.
@@ -94,11 +94,10 @@ class Session:
         return Pool(self.role, self.application_name, self.client_address)
 
     def time_in_state(self, at: datetime) -> timedelta:
-        """How long the session has been in its state at the snapshot's clock; zero where that is
-        not known.
+        """Return how long the session has been in its state; zero where that is not known.
 
-        A session can change state between the reading of the clock and the reading of the row:
-        never negative.
+        It is never negative, although a session can change state after the snapshot's clock was
+        read.
         """
         if self.state_change is None:
             return timedelta()

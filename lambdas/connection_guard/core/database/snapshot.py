@@ -1,5 +1,5 @@
-"""What was seen of the database: its limits (a Measurement, one round trip) and its sessions (a
-Snapshot, one more).
+"""What was seen of the database: a Measurement of its limits and counts, and a Snapshot of its
+sessions.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,7 @@ from connection_guard.core.database.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Which server answered: enough to tell a failover or a restart from the same server still
-    running.
-    """
+    """The server that answered, by which a failover or a restart can be recognised."""
 
     address: str
     port: int
@@ -26,8 +24,8 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """What the guard's role may do. `uses_reserved_connections` is None before PostgreSQL 16: there
-    is no such role.
+    """What the guard's role may do. `uses_reserved_connections` is None where the server has no
+    such privilege.
     """
 
     reads_all_stats: bool
@@ -38,8 +36,8 @@ class Privileges:
 
 @dataclass(frozen=True, slots=True)
 class LoginStatistics:
-    """Logins since the server's statistics were reset, and sessions that ended badly
-    (pg_stat_database).
+    """Logins since the server's statistics were reset, and how many of their sessions lost their
+    client (`abandoned`) or ended with an error (`fatal`).
 
     `by_database` holds the databases with the most logins.
     """
@@ -52,15 +50,15 @@ class LoginStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one look at the whole gives, without its sessions: enough for a heartbeat.
+    """What one look shows without the sessions themselves: all that a heartbeat needs.
 
-    `used` counts the slots that are taken: client sessions, and before PostgreSQL 18 the
-    `logins_in_progress`, which no session shows. `refused_a_login` says that the server refused the
-    guard itself for want of a slot just before. `sessions_by_state` counts client backends under
-    PostgreSQL's state literals, `hidden` where the state is NULL; `other_backends` counts every
-    other kind of backend by its backend_type. `memories` are the engagements that earlier runs kept
-    in the database; `has_stale_seats` says that their execution environments left sessions behind.
-    `logins` is None before PostgreSQL 15.
+    `used` counts the slots that are taken: sessions, and the `logins_in_progress` where no session
+    shows them. `refused_a_login` says that the server refused the guard itself for want of a slot
+    just before. `sessions_by_state` counts sessions under the values of SessionState, under
+    `hidden` where the state is hidden, and under the server's own word where the guard does not
+    know it; `other_backends` counts all other processes by their type. `memories` are the
+    engagements that earlier runs kept in the database; `has_stale_seats` says that their execution
+    environments left sessions behind. `logins` is None where the server does not count them.
     """
 
     taken_at: datetime
@@ -85,16 +83,16 @@ class Measurement:
         return self.utilisation_by(self.used)
 
     def utilisation_by(self, used: int) -> float:
-        """Return the percentage that so many slots are: a server that refuses logins is full,
-        whatever can be seen.
+        """Return the percentage that so many slots are. A server that refuses logins is full, even
+        if fewer are seen.
         """
         return max(100 * used / self.capacity.usable, 100.0 if self.refused_a_login else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A measurement and every client backend, both from the database's own clock; `taken_at` is the
-    sessions' clock.
+    """A measurement and every session; `taken_at` is when the sessions were read, by the database's
+    clock.
     """
 
     measurement: Measurement
@@ -103,9 +101,7 @@ class Snapshot:
 
     @property
     def used(self) -> int:
-        """How many slots are taken: by the sessions, and by logins in progress that are none
-        yet.
-        """
+        """The slots that are taken: by sessions, and by logins in progress."""
         return len(self.sessions) + self.measurement.logins_in_progress
 
     @property

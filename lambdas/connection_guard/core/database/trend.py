@@ -1,6 +1,4 @@
-"""What several looks at one server show together: how fast clients log in, and when it will be
-full.
-"""
+"""What several looks at one server show together: the rate of logins, and when it will be full."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +6,12 @@ from datetime import datetime, timedelta
 
 from connection_guard.core.database.snapshot import Measurement
 
-# What is further back says little of the next minutes.
+# Older looks say little about the next minutes.
 REMEMBERED_FOR = timedelta(minutes=5)
-# Between looks that follow each other at once a single login would be a rate.
+# Between looks that are closer, a single login would count as a high rate.
 LOOKS_APART = timedelta(seconds=30)
 MINUTE = timedelta(minutes=1)
-# Usage that would need longer to reach the limit ebbs and flows before.
+# Usage that would need longer to reach the limit rises and falls before.
 LONGEST_FORECAST_MINUTES = 60.0
 
 
@@ -21,9 +19,8 @@ LONGEST_FORECAST_MINUTES = 60.0
 class Logins:
     """How many clients logged in between two looks: the first at `since`, the second `over` later.
 
-    `abandoned` sessions lost their client meanwhile, `fatal` ones ended with an error (PostgreSQL
-    manual, pg_stat_database). `by_database` counts the logins to each of the databases that are
-    used most.
+    Meanwhile `abandoned` sessions lost their client, and `fatal` ones ended with an error.
+    `by_database` counts the logins to each of the databases that are used most.
     """
 
     since: datetime
@@ -39,8 +36,8 @@ class Logins:
 
 
 def with_look(looks: Iterable[Measurement], latest: Measurement) -> tuple[Measurement, ...]:
-    """Return the latest look behind those that can be compared with it: recent, and of the same run
-    of the server.
+    """Return the looks that can be compared with the latest one, which are recent and of the same
+    run of the server, and then the latest one.
     """
     kept = [
         look

@@ -43,7 +43,7 @@ def diagnose(
     vanished: tuple[Vanished, ...] = (),
     logins: Logins | None = None,
 ) -> tuple[Diagnosis, ...]:
-    """Return every cause that stands out, the most important first. The result is empty only where
+    """Return every cause that is found, the most important first. The result is empty only where
     connections are not short.
 
     Causes are in the order of how many sessions each explains, a cause before its own symptoms, and
@@ -87,11 +87,11 @@ def diagnose(
         is_load = diagnosis.cause is Cause.GENUINE_LOAD
         return explained >= case.considerable and not is_load, explained
 
-    facts = nearest_fact(case) if is_short and not _stands_out(case, found) else ()
+    facts = nearest_fact(case) if is_short and not _is_explained(case, found) else ()
     return (*sorted(found, key=importance, reverse=True), *facts, *ended_by_themselves(case))
 
 
-def _stands_out(case: Case, found: Iterable[Diagnosis]) -> bool:
+def _is_explained(case: Case, found: Iterable[Diagnosis]) -> bool:
     """Return whether anything explains the shortage: the limit of a role with few sessions does
     not.
     """

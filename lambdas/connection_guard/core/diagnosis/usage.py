@@ -1,5 +1,5 @@
-"""Detects genuine load, names the largest user where no cause stands out, and reports sessions that
-ended by themselves.
+"""Detects genuine load, names the largest user where there is no single cause, and reports
+sessions that ended by themselves.
 """
 
 from collections import Counter
@@ -47,7 +47,7 @@ def genuine_load(case: Case) -> Iterator[Diagnosis]:
 
 def nearest_fact(case: Case) -> Iterator[Diagnosis]:
     """Yield the application with the most unused sessions, or with the most where none are unused:
-    the nearest fact where no cause stands out.
+    the nearest fact where there is no single cause.
     """
     unused = [session for session in case.sessions if case.is_unused(session)]
     if not case.sessions:
@@ -61,7 +61,7 @@ def nearest_fact(case: Case) -> Iterator[Diagnosis]:
     most = (
         f"the most unused sessions, {application.sessions} of its {len(own)}"
         if unused
-        else f"the most, {len(own)}"
+        else f"the most, {len(own)}, {idle(own)} of them idle"
     )
     where = (
         f"the pools of {application}; {at_address(application.largest_address)} has the most of "
@@ -76,10 +76,7 @@ def nearest_fact(case: Case) -> Iterator[Diagnosis]:
         Cause.NO_SINGLE_CAUSE,
         len(own),
         None,
-        f"No cause stands out among {case.snapshot.used} sessions; {application} has {most}, "
-        f"{idle(own)} of them idle"
-        if not unused
-        else f"No cause stands out among {case.snapshot.used} sessions; {application} has {most}",
+        f"No single cause explains the {case.snapshot.used} sessions; {application} has {most}",
         application.evidence | {"unused": application.sessions if unused else 0, "idle": idle(own)},
         f"Look first at {where}",
     )

@@ -1,6 +1,7 @@
--- Ends the seats that earlier execution environments left behind: sessions of the guard's roles, named as its own, that
--- have done nothing, or the same thing, for longer than any run and any pause between two runs lasts. An environment that
--- is alive uses its seat every minute, and none of its statements takes more than seconds.
+-- Ends the seats that earlier execution environments left behind: sessions of the guard's roles,
+-- with the guard's application_name, that have been in one state for longer than any run and any
+-- pause between two runs. An environment that is alive uses its seat every minute, and none of its
+-- statements takes more than seconds.
 --   \set guard_roles '{connection_guard}'
 --   \set seat_is_stale_after '3 min'
 
@@ -8,7 +9,8 @@ SELECT count(pg_terminate_backend(pid)) AS cleared
 FROM pg_stat_activity
 WHERE usename = ANY (:'guard_roles'::text[])
   AND application_name LIKE 'connection-guard %'
-  AND application_name NOT LIKE 'connection-guard {%' -- a person's: the setting that remember.sql writes
+  -- A person who logs in as the guard's role has the application_name that remember.sql sets.
+  AND application_name NOT LIKE 'connection-guard {%'
   AND backend_type = 'client backend'
   AND state_change < clock_timestamp() - :'seat_is_stale_after'::interval
   AND pid <> pg_backend_pid();

@@ -1,7 +1,8 @@
--- Every client backend, with what it waits for and what it holds that others wait for, from one read of pg_locks:
--- pg_blocking_pids() over 1,000 waiters would return half a million pids. `waits_for` and `holds` name a lock by its
--- target; only targets that somebody waits for are listed. Whoever else holds such a lock is listed too, by its own
--- backend_type: an autovacuum worker, say, or (pid 0, NULL) a prepared transaction.
+-- Every client backend, with what it waits for and what it holds that others wait for, from one
+-- read of pg_locks: pg_blocking_pids() over 1,000 waiters would return half a million pids.
+-- `waits_for` and `holds` name a lock by its target; only targets that a session waits for are
+-- listed. Other holders of such a lock are listed, too, with their own backend_type: an autovacuum
+-- worker, say, or (pid 0, NULL) a prepared transaction.
 
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS taken_at
@@ -11,17 +12,17 @@ locks AS MATERIALIZED (
 ),
 waiting AS MATERIALIZED (
     SELECT pid, mode, waitstart,
-           concat_ws(' ', locktype, database, relation, page, tuple, virtualxid, transactionid, classid, objid, objsubid)
-               AS target
+           concat_ws(' ', locktype, database, relation, page, tuple, virtualxid, transactionid,
+                     classid, objid, objsubid) AS target
     FROM locks
     WHERE NOT granted
 ),
 granted AS (
     SELECT coalesce(pid, 0) AS pid, mode,
-           concat_ws(' ', locktype, database, relation, page, tuple, virtualxid, transactionid, classid, objid, objsubid)
-               AS target
+           concat_ws(' ', locktype, database, relation, page, tuple, virtualxid, transactionid,
+                     classid, objid, objsubid) AS target
     FROM locks
-    -- Naming a target is what costs here: leave out the kinds of lock that nobody waits for.
+    -- Most of the time here goes into naming targets: leave out the kinds of lock without waiters.
     WHERE granted AND locktype IN (SELECT locktype FROM locks WHERE NOT granted)
 ),
 holding AS MATERIALIZED (
@@ -48,7 +49,7 @@ SELECT clock.taken_at,
        activity.query_start,
        activity.wait_event_type,
        activity.wait_event,
-       -- Its bytes: as a text in another database's encoding it would be refused as an invalid one.
+       -- As bytes: a text in another database's encoding would be refused as invalid.
        substr(textsend(coalesce(activity.query, '')), 1, 4096) AS query,
        coalesce(roles.rolsuper, false) AS is_superuser,
        advisory.pid IS NOT NULL AS holds_advisory_lock,

@@ -1,7 +1,7 @@
--- Whether this session has the turn now: runs of the guard in several execution environments take turns. The lock lasts
--- until the turn ends or the session does (PostgreSQL manual, "Advisory Locks"). RDS Proxy pins the session for it.
--- Whoever may connect may take any advisory lock: `holder` is a session that has this one, where another has it, and
--- `is_guard` says whether that is the guard's.
+-- Takes the turn if it is free: runs of the guard in several execution environments take turns. The
+-- lock lasts until the turn or the session ends (PostgreSQL manual, "Advisory Locks"). RDS Proxy
+-- pins the session for it. Any client that may connect may take any advisory lock: where another
+-- session has this one, `holder` is its pid, and `is_guard` says whether it is the guard's.
 --   \set turn 7165066952630952306
 --   \set guard_roles '{connection_guard}'
 
@@ -16,7 +16,8 @@ LEFT JOIN LATERAL (
     FROM pg_locks AS locks
     JOIN pg_stat_activity AS activity ON activity.pid = locks.pid
     -- A lock of one bigint is shown as its two halves (PostgreSQL manual, "pg_locks").
-    WHERE NOT attempt.is_taken AND locks.granted AND locks.locktype = 'advisory' AND locks.objsubid = 1
+    WHERE NOT attempt.is_taken
+      AND locks.granted AND locks.locktype = 'advisory' AND locks.objsubid = 1
       AND locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND (locks.classid::bigint << 32 | locks.objid::bigint) = :'turn'::bigint
     LIMIT 1

@@ -17,7 +17,7 @@ _OPENS = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-# What a driver or a pool sends between two uses of a session, whatever the application does:
+# What a driver or a pool sends between two uses of a session, in any application:
 # transaction control, settings, resets, and a test of the connection.
 _BETWEEN_USES = re.compile(
     r"""(?: ABORT | BEGIN | CLOSE | COMMIT | DEALLOCATE | DISCARD | END | RELEASE | RESET

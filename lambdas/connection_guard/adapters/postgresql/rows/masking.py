@@ -1,4 +1,4 @@
-"""Query texts without their literals: what a client wrote into a statement is personal data."""
+"""Removes the literals from query texts: what a client wrote into a statement is personal data."""
 
 import re
 
@@ -11,9 +11,9 @@ _TOKEN = re.compile(
       (?P<gap> {_SPACE}++ | --[^\n\r]*+ | /\* )
     | (?P<literal>
         [eE]' (?: [^'\\]++ | \\. | '' )*+ (?: ' | .*+ )
-        # Where standard_conforming_strings is off, a backslash escapes the quote behind it. Whether
-        # it is off does not show in the text: from such a quote on nobody knows what is a literal,
-        # and all of it counts as one.
+        # Where standard_conforming_strings is off, a backslash escapes the quote that follows. The
+        # text does not show whether it is off: from such a quote on it is unknown what is a
+        # literal, and all of it counts as one.
       | (?: [bBnNxX] | [uU]& )? ' (?: [^'\\]++ | \\[^'] | '' )*+ (?: ' | .*+ )
       | \$(?P<tag> (?: {_LETTER} (?: {_LETTER} | [0-9] )*+ )? )\$ .*? (?: \$(?P=tag)\$ | \Z )
       | \.?[0-9] (?: [eE][+-] | {_LETTER} | [0-9.] )*+
@@ -36,9 +36,9 @@ Structure").
 """
 
 _STATEMENT = re.compile(r'(?:"(?:[^"]++|"")*+"?|[^;"])++')
-# SET, and what gives a role, a database or a function settings, up to a value: that may stand there
-# without quotes (PostgreSQL manual, SET, ALTER ROLE, ALTER DATABASE, CREATE FUNCTION). UPDATE ...
-# SET takes literals only in quotes.
+# SET, and the statements that give a role, a database or a function settings, up to the value: it
+# may have no quotes (PostgreSQL manual, SET, ALTER ROLE, ALTER DATABASE, CREATE FUNCTION).
+# UPDATE ... SET takes literals only in quotes.
 _SETTING = re.compile(
     r"""
     [ ]? (?> set \b
@@ -55,20 +55,18 @@ _LISTEN = re.compile(r"(?:^|;) ?listen(?![^ ;\"])", re.IGNORECASE)
 
 
 def mask_query(text: str) -> str:
-    """The statement on one line, each literal, list of literals or value of a setting a `?`,
-    without its comments.
+    """Return the statement on one line, with a `?` for each literal, list of literals or value of a
+    setting, without comments, and in at most 1,000 characters.
 
-    At most 1,000 characters of it are left.
-
-    The text may be cut off anywhere, as pg_stat_activity does at track_activity_query_size: what is
-    unterminated is masked to its end. Names, quoted or not, and parameters ($1) stay.
+    The text may be cut off anywhere, as pg_stat_activity does at track_activity_query_size: an
+    unterminated literal is masked to the end. Names, quoted or not, and parameters ($1) stay.
     """
     masked = _LIST.sub("?", _STATEMENT.sub(_without_setting, _without_literals(text)))
     return masked[:MOST_CHARACTERS].rstrip(" ")
 
 
 def is_listen(text: str) -> bool:
-    """Whether LISTEN is among the statements of an unmasked query text."""
+    """Return whether LISTEN is among the statements of an unmasked query text."""
     return "listen" in text.lower() and bool(_LISTEN.search(_without_literals(text, quoted='""')))
 
 
@@ -78,8 +76,8 @@ def _without_setting(statement: re.Match[str]) -> str:
 
 
 def _without_literals(text: str, quoted: str | None = None) -> str:
-    """Literals as `?`, comments and white space as one space, quoted identifiers as they are or as
-    `quoted`.
+    """Return the text with `?` for literals, one space for comments and white space, and quoted
+    identifiers as they are or as `quoted`.
     """
     written = [" "]
     position = 0
@@ -101,7 +99,7 @@ def _without_literals(text: str, quoted: str | None = None) -> str:
 
 
 def _end_of_comment(text: str, start: int) -> int:
-    """Where the comment opened just before `start` ends: comments nest."""
+    """Return where the comment that opened just before `start` ends: comments nest."""
     depth = 1
     for boundary in _COMMENT_BOUNDARY.finditer(text, start):
         depth += 1 if boundary[0] == "/*" else -1

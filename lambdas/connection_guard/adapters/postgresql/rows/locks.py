@@ -1,5 +1,5 @@
-"""Who blocks whom, from lock rows: what pg_blocking_pids() would say, without its quadratic
-answer.
+"""Finds which session blocks which from rows of pg_locks, as pg_blocking_pids() does, but without
+its quadratic answer.
 """
 
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A session waits for a lock; `since` is None for the moment before the server has noted it."""
+    """A session that waits for a lock; `since` is None until the server has recorded the time."""
 
     pid: int
     target: str
@@ -50,7 +50,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A session holds a lock on a target that somebody waits for."""
+    """A session that holds a lock on a target that another waits for."""
 
     pid: int
     target: str
@@ -58,9 +58,9 @@ class Hold:
 
 
 def blockers(waits: Iterable[Wait], holds: Iterable[Hold]) -> dict[int, tuple[int, ...]]:
-    """The pids that each waiting session waits for, at most MOST_BLOCKERS of them.
+    """Return the pids that each waiting session waits for, at most MOST_BLOCKERS of them.
 
-    Holders of a conflicting lock come first. Where there are none, it is the first conflicting
+    They are the holders of a conflicting lock. Where there are none, it is the first conflicting
     waiter ahead in the queue: PostgreSQL serves a lock's queue in order.
     """
     held: dict[tuple[str, str], list[int]] = {}

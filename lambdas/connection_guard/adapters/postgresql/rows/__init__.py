@@ -1,0 +1,1 @@
+"""What the rows that PostgreSQL returns mean, without a connection to it."""
