@@ -8,7 +8,8 @@ import re
 from connection_guard.configuration.toml.readers import MistakeError, matching
 
 _SLACK_SECRET = re.compile(
-    r"(?i:xox[a-z]?[-.][\w.-]*|xapp-[0-9][\w-]*|(?:https?://)?hooks\.slack[^\s\"]*)|T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/\w+",
+    r"(?i:xox[a-z]?[-.][\w.-]*|xapp-[0-9][\w-]*|(?:https?://)?hooks\.slack[^\s\"]*)"
+    r"|T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/\w+",
     re.ASCII,
 )
 

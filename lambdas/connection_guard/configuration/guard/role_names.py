@@ -97,9 +97,9 @@ def other_role(database_role: str | None) -> Reader[str]:
         name = role(value)
         if name == database_role:
             raise MistakeError(
-                f"{shown(name)} is also the database's role, and rds_iam, with which that logs in "
-                "by token, rules out the password that the proxy has; write a second role, such as "
-                '"connection_guard_proxy"'
+                f"{shown(name)} is also the database's role, which logs in with tokens (rds_iam) "
+                "and therefore not with the password that the proxy has; write a second role, such "
+                'as "connection_guard_proxy"'
             )
         return name
 
