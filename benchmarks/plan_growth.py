@@ -2,12 +2,11 @@
 
 import gc
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from time import process_time
 
 from benchmarks.finding import Finding
-from connection_guard.configuration.policy.policy_file import parse_policy
+from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
 from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.decide import decide
 from connection_guard.core.diagnosis.diagnose import diagnose
@@ -18,12 +17,10 @@ from tests.support.runs import a_crowd
 SIZES = (500, 5_000, 50_000)
 AT_MOST = 1.10
 
-POLICY = Path(__file__).parent.parent / "policy.toml"
-
 
 def measure_plan(rounds: int) -> list[Finding]:
     """Measure the plan by the shipped policy, and the diagnosis."""
-    policy = parse_policy(POLICY.read_text())
+    policy = parse_policy(SHIPPED_POLICY.read_text())
     return [
         _per_session("plan", lambda snapshot: decide(snapshot, policy, Tier.CRITICAL), rounds),
         _per_session("diagnosis", diagnose, rounds),

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -16,7 +15,7 @@ from clients.observer import Observer
 from clients.served_application import Answer, Application
 from clients.truth import Findings, Run, Uses, said
 from clients.turned_server import USABLE, Clock
-from connection_guard.configuration.policy.policy_file import parse_policy
+from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
 from connection_guard.core.decision.decide import most_sessions_below_target
 from doubles.pgbouncer import PgBouncer, PgBouncerError
 from doubles.postgres_server import PostgresServer
@@ -24,7 +23,6 @@ from doubles.waiting import wait_until
 from tests.support.builders import a_heartbeat_event, an_alarm_event
 from tests.support.guarded import Guarded, create_guard_role
 
-POLICY = Path(__file__).parent.parent / "policy.toml"
 SCHEMA = """
 CREATE TABLE orders (id int PRIMARY KEY, total numeric NOT NULL);
 INSERT INTO orders SELECT id, 10 FROM generate_series(0, 999) AS id;
@@ -63,7 +61,7 @@ class Lab:
         self._first = self._later = self._at_work = Uses()
         self._restart: bool | None = None
         self._crashed: list[str] = []
-        policy = parse_policy(POLICY.read_text())
+        policy = parse_policy(SHIPPED_POLICY.read_text())
         self._target = most_sessions_below_target(USABLE, policy.limits)
         self._guarded = Guarded(server, policy)
         # As in quiet times: from now on the guard has its seat.

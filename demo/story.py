@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
-from connection_guard.configuration.policy.policy_file import parse_policy
+from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
 from connection_guard.core.database.session import SessionState
 from connection_guard.core.deployment.alarm import AlarmState
 from connection_guard.core.policy import Policy
@@ -45,7 +45,6 @@ from doubles.embedded_postgres import EmbeddedPostgres
 from doubles.postgres_binaries import packaged_postgres
 from responder.respond import Responder
 
-POLICY = ROOT / "policy.toml"
 DATABASE = "shop-production"
 WAIT_SECONDS = 60
 SECONDS_BETWEEN_LOOKS = 0.05
@@ -56,7 +55,7 @@ def play(terminal: Terminal, stack: ExitStack) -> Observations:
 
     Raise DemoError where the story cannot go on.
     """
-    policy = parse_policy(POLICY.read_text())
+    policy = parse_policy(SHIPPED_POLICY.read_text())
     quick = quick_policy(policy)
 
     terminal.step(f"Start a PostgreSQL 18 with {USABLE} connections for applications")
@@ -80,7 +79,7 @@ def play(terminal: Terminal, stack: ExitStack) -> Observations:
     terminal.step("List the sessions that must go, and wait until they are old enough")
     terminal.table(("application", "sessions", "pids that must go"), _must_go_rows(running))
     terminal.say(
-        f"The policy is the shipped policy.toml with its ages divided by {DIVIDED_BY}, as are the "
+        f"The policy is the shipped one with its ages divided by {DIVIDED_BY}, as are the "
         "times of the diagnosis:"
     )
     for rule, quick_rule in zip(policy.rules, quick.rules, strict=True):

@@ -63,7 +63,8 @@ def package_responder(folder: Path) -> None:
             folder / package,
             ignore=shutil.ignore_patterns("__pycache__"),
         )
-    shutil.copy(root / "policy.toml", folder)
+    policies = root / "lambdas" / "connection_guard" / "configuration" / "policy"
+    shutil.copy(policies / "shipped_policy.toml", folder / "policy.toml")
 
 
 class ExecutionEnvironment:

@@ -1,5 +1,5 @@
-"""The application as `cdk` runs it: the shipped guard.toml, a wrong one, and what it may not
-deploy.
+"""The application as `cdk` runs it: with the example for a guard.toml, without one, with a wrong
+one, and what it must not deploy.
 """
 
 import json
@@ -17,17 +17,17 @@ import pytest
 from connection_guard.configuration.guard.guard_configuration import Architecture, Synthesizer
 from connection_guard_cdk.shared.packages import build_package
 from tests.cdk.template import CONTEXT, ROOT, synthesize
-from tests.support.configurations import POLICY_FILE, REGION, a_configuration, a_target
+from tests.support.configurations import EXAMPLE_FILE, REGION, a_configuration, a_target
 
 # CDK makes a function wait for its role, which naming the role does already.
 LINT_EXCEPT = "W3005"
 
 
 def app(
-    outdir: Path, *program: str, guard_file: Path | None = None
+    project: Path, outdir: Path, *program: str, guard_file: Path | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Runs it with no credentials, no home to find any in and, where the system can take that away,
-    no network.
+    """Run it in the project with no credentials, no home to find any in and, where the system can
+    take that away, no network.
     """
     context = CONTEXT | ({"guard": str(guard_file)} if guard_file else {})
     environment = {
@@ -37,7 +37,7 @@ def app(
     }
     return subprocess.run(
         [*without_network(), sys.executable, *(program or the_program_in_cdk_json())],
-        cwd=ROOT,
+        cwd=project,
         env=environment,
         capture_output=True,
         text=True,
@@ -57,45 +57,74 @@ def without_network() -> list[str]:
     return unshare if possible else []
 
 
+def a_copy_of_the_project(folder: Path) -> Path:
+    """Return a folder that has of the project what the application reads: no guard.toml."""
+    for name in ("app.py", "cdk.json", "examples", "infra", "lambdas", ".cache", ".venv"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
 def the_manifest(assembly: Path) -> Any:
     return json.loads((assembly / "manifest.json").read_text())
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _packages() -> None:
-    """Built before: libraries come over the network."""
+    """Build them before, because libraries come over the network."""
     for function in ("reporter", "responder"):
         build_package(function, Architecture.ARM64, {})
 
 
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The assembly of the shipped guard.toml."""
-    assembly = tmp_path_factory.mktemp("shipped")
-    run = app(assembly)
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the project whose guard.toml is a copy of the example."""
+    folder = a_copy_of_the_project(tmp_path_factory.mktemp("project"))
+    shutil.copyfile(EXAMPLE_FILE, folder / "guard.toml")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def example(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the assembly of the example."""
+    assembly = tmp_path_factory.mktemp("example")
+    run = app(project, assembly)
     assert run.returncode == 0, run.stderr
     return assembly
 
 
-def test_the_shipped_guard_file_synthesizes_as_it_is_and_asks_aws_for_nothing(
-    shipped: Path,
-) -> None:
-    manifest = the_manifest(shipped)
+def test_without_a_guard_file_one_line_says_which_file_to_copy(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    path = a_copy_of_the_project(copy) / "guard.toml"
+
+    run = app(copy, tmp_path / "assembly")
+
+    assert run.returncode == 1
+    (line,) = [line for line in run.stderr.splitlines() if "guard.toml" in line]
+    assert line == (
+        f"guard.toml: {path} does not exist; copy the example and edit it: cp examples/guard.toml "
+        "guard.toml"
+    )
+    assert "Traceback" not in run.stderr
+
+
+def test_the_example_synthesizes_as_it_is_and_asks_aws_for_nothing(example: Path) -> None:
+    manifest = the_manifest(example)
     assert "missing" not in manifest  # what `cdk` would look up in the account
     stack = manifest["artifacts"]["ConnectionGuard"]
     assert stack["environment"] == "aws://123456789012/eu-central-1"
     assert stack["properties"]["tags"] == {"application": "connection-guard"}
 
 
-def test_what_a_person_wants_to_know_of_it_is_four_lines(shipped: Path) -> None:
+def test_what_a_person_wants_to_know_of_it_is_four_lines(project: Path, example: Path) -> None:
     run = subprocess.run(
         [
             sys.executable,
             "-m",
             "connection_guard_cdk.synthesized",
-            "guard.toml",
+            str(project / "guard.toml"),
             "--output",
-            str(shipped),
+            str(example),
             "--strict",
         ],
         cwd=ROOT,
@@ -105,7 +134,7 @@ def test_what_a_person_wants_to_know_of_it_is_four_lines(shipped: Path) -> None:
         check=True,
     )
 
-    template = shipped / "ConnectionGuard.template.json"
+    template = example / "ConnectionGuard.template.json"
     resources = len(json.loads(template.read_text())["Resources"])
     headline, counted, price, place = run.stdout.strip().splitlines()
     assert headline == "ConnectionGuard guards 1 database in eu-central-1: orders"
@@ -114,13 +143,15 @@ def test_what_a_person_wants_to_know_of_it_is_four_lines(shipped: Path) -> None:
     assert place == f"  template: {template}"
 
 
-def test_the_same_file_gives_the_same_template_and_packages(shipped: Path, tmp_path: Path) -> None:
-    assert app(tmp_path).returncode == 0
+def test_the_same_file_gives_the_same_template_and_packages(
+    project: Path, example: Path, tmp_path: Path
+) -> None:
+    assert app(project, tmp_path).returncode == 0
     for name in ("ConnectionGuard.template.json", "ConnectionGuard.assets.json"):
-        assert (tmp_path / name).read_text() == (shipped / name).read_text()
+        assert (tmp_path / name).read_text() == (example / name).read_text()
 
 
-@pytest.mark.parametrize("file", ["shipped", "template_file"])
+@pytest.mark.parametrize("file", ["example", "template_file"])
 def test_cfn_lint_finds_nothing(file: str, request: pytest.FixtureRequest) -> None:
     path: Path = request.getfixturevalue(file)
     template = path / "ConnectionGuard.template.json" if path.is_dir() else path
@@ -135,13 +166,13 @@ def test_cfn_lint_finds_nothing(file: str, request: pytest.FixtureRequest) -> No
     assert (run.returncode, run.stdout) == (0, ""), run.stdout + run.stderr
 
 
-def test_a_mistake_is_one_line_each_and_no_traceback(tmp_path: Path) -> None:
+def test_a_mistake_is_one_line_each_and_no_traceback(project: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
-    text = (ROOT / "guard.toml").read_text()
+    text = EXAMPLE_FILE.read_text()
     text = text.replace('account = "123456789012"', 'account = "12"\nstack_name = "Wrong"')
     text = text.replace('vpc = "vpc-', 'vpc = "net-', 1)
-    wrong.write_text(text.replace("[[databases]]", f'[[databases]]\npolicy = "{POLICY_FILE}"', 1))
-    run = app(tmp_path / "assembly", guard_file=wrong)
+    wrong.write_text(text)
+    run = app(project, tmp_path / "assembly", guard_file=wrong)
     assert run.returncode == 1
     account, vpc = [line for line in run.stderr.splitlines() if "wrong.toml" in line]
     assert "account" in account
@@ -150,21 +181,18 @@ def test_a_mistake_is_one_line_each_and_no_traceback(tmp_path: Path) -> None:
     assert not list((tmp_path / "assembly").glob("*.template.json"))
 
 
-def test_a_guard_file_that_is_not_there_is_a_line_and_no_traceback(tmp_path: Path) -> None:
-    run = app(tmp_path / "assembly", guard_file=tmp_path / "nowhere.toml")
+def test_a_guard_file_that_is_not_there_is_a_line_and_no_traceback(
+    project: Path, tmp_path: Path
+) -> None:
+    run = app(project, tmp_path / "assembly", guard_file=tmp_path / "nowhere.toml")
     assert run.returncode == 1
     assert "nowhere.toml" in run.stderr
     assert "Traceback" not in run.stderr
 
 
-def test_another_file_never_replaces_the_stack_of_the_first(tmp_path: Path) -> None:
-    second = tmp_path / "second.toml"
-    second.write_text(
-        (ROOT / "guard.toml")
-        .read_text()
-        .replace("[[databases]]", f'[[databases]]\npolicy = "{POLICY_FILE}"', 1)
-    )
-    run = app(tmp_path / "assembly", guard_file=second)
+def test_another_file_never_replaces_the_stack_of_the_first(project: Path, tmp_path: Path) -> None:
+    second = shutil.copyfile(EXAMPLE_FILE, tmp_path / "second.toml")
+    run = app(project, tmp_path / "assembly", guard_file=second)
     assert run.returncode == 1
     assert (
         "second.toml: deploy: stack_name: is missing; write, for example, stack_name = "
@@ -173,10 +201,11 @@ def test_another_file_never_replaces_the_stack_of_the_first(tmp_path: Path) -> N
     assert not list((tmp_path / "assembly").glob("*.template.json"))
 
 
-def test_more_databases_than_a_stack_holds_are_a_line_and_no_traceback(tmp_path: Path) -> None:
-    text = (ROOT / "guard.toml").read_text()
-    head, table = text.split("[[databases]]", 1)
-    table = f'[[databases]]\npolicy = "{POLICY_FILE}"' + table.replace("[[databases]]", "")
+def test_more_databases_than_a_stack_holds_are_a_line_and_no_traceback(
+    project: Path, tmp_path: Path
+) -> None:
+    head, header, table = EXAMPLE_FILE.read_text().partition("[[databases]]")
+    table = header + table
     many = tmp_path / "many.toml"
     head = head.replace('# stack_name = "ConnectionGuard"', 'stack_name = "Many"')
     table = table.partition("# An Aurora cluster")[0].replace(
@@ -185,7 +214,7 @@ def test_more_databases_than_a_stack_holds_are_a_line_and_no_traceback(tmp_path:
     many.write_text(
         head + "\n".join(re.sub("(?i)orders", rf"\g<0>{number}", table) for number in range(18))
     )
-    run = app(tmp_path / "assembly", guard_file=many)
+    run = app(project, tmp_path / "assembly", guard_file=many)
     assert run.returncode == 1
     assert "many.toml: its databases need more than the 500 resources" in run.stderr
     assert "Traceback" not in run.stderr
@@ -205,8 +234,8 @@ app.main()
 """
 
 
-def test_what_cdk_nag_refuses_is_not_deployed(tmp_path: Path) -> None:
-    run = app(tmp_path, "-c", CARELESS)
+def test_what_cdk_nag_refuses_is_not_deployed(project: Path, tmp_path: Path) -> None:
+    run = app(project, tmp_path, "-c", CARELESS)
     assert run.returncode == 1
     assert "ConnectionGuard/Careless/Resource" in run.stderr
     assert "AwsSolutions-S10" in run.stderr  # a bucket that answers without TLS

@@ -44,7 +44,7 @@ class Deployment:
         shutil.copytree(
             environments.ROOT,
             self._folder,
-            ignore=shutil.ignore_patterns(".*", "__pycache__", "cdk.out"),
+            ignore=shutil.ignore_patterns(".*", "__pycache__", "cdk.out", "policy.toml"),
         )
         guard_file = Template(GUARD_FILE.read_text())
         endpoints = {f"{door}_port": port for door, port in ports.items()}

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from connection_guard import __version__
+from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
 
 ROOT = Path(__file__).parents[2]
 ROOTS = {"connection_guard": ROOT / "lambdas", "connection_guard_cdk": ROOT / "infra"}
@@ -42,7 +43,7 @@ def pip(*arguments: str | Path) -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of what git would clone: setuptools leaves files beside it."""
     source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    names = ["app.py", "pyproject.toml", "policy.toml", "README.md", "LICENSE", "lambdas", "infra"]
+    names = ["app.py", "pyproject.toml", "README.md", "LICENSE", "lambdas", "infra"]
     for name in [*names, "tests"]:
         subprocess.run(["cp", "-R", ROOT / name, source], check=True)
     pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", built, source)
@@ -81,7 +82,7 @@ def test_it_holds_both_import_roots_with_their_data_and_nothing_else(wheel: Path
         for path in (folder / root).rglob("*")
         if path.suffix in {".py", *DATA}
     }
-    assert (ROOT / "policy.toml").read_bytes() in packed.values()
+    assert SHIPPED_POLICY.read_bytes() in packed.values()
 
 
 def contents(wheel: Path) -> dict[str, bytes]:

@@ -1,5 +1,5 @@
-"""Builders of what guard.toml says: a test names what it is about, the rest is an instance without
-a proxy.
+"""Builders of configurations: a test names what it is about, the rest is an instance without a
+proxy.
 """
 
 from pathlib import Path
@@ -18,22 +18,22 @@ from connection_guard.configuration.guard.guard_configuration import (
     Target,
 )
 from connection_guard.configuration.max_connections.estimate import Estimate
-from connection_guard.configuration.policy.policy_file import parse_policy
+from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
 from connection_guard.core.policy import Policy
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
-POLICY_FILE = Path(__file__).parents[2] / "policy.toml"
+EXAMPLE_FILE = Path(__file__).parents[2] / "examples" / "guard.toml"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:orders/guard-a1B2c3"
 
 
 def the_shipped_policy() -> Policy:
-    """Observes at warning, enforces at critical."""
-    return parse_policy(POLICY_FILE.read_text())
+    """Return the policy that observes at warning and enforces at critical."""
+    return parse_policy(SHIPPED_POLICY.read_text())
 
 
 def a_database(**changes: Any) -> Database:
-    """The DB instance "orders", whose clients can get at least 70 connections."""
+    """Return the DB instance "orders", whose clients can get at least 70 connections."""
     facts: dict[str, Any] = {
         "identifier": "orders",
         "is_cluster": False,
@@ -50,7 +50,7 @@ def a_database(**changes: Any) -> Database:
         "security_groups": ("sg-000000000000000db",),
         "proxy": None,
         "role": "connection_guard",
-        "policy_file": POLICY_FILE,
+        "policy_file": SHIPPED_POLICY,
         "policy": the_shipped_policy(),
         "warning_percent": 75.0,
         "critical_percent": 90.0,
@@ -60,7 +60,7 @@ def a_database(**changes: Any) -> Database:
 
 
 def a_cluster(**changes: Any) -> Database:
-    """The Aurora cluster "orders"."""
+    """Return the Aurora cluster "orders"."""
     facts: dict[str, Any] = {
         "is_cluster": True,
         "host": "orders.cluster-c0ffee.eu-central-1.rds.amazonaws.com",
@@ -70,7 +70,7 @@ def a_cluster(**changes: Any) -> Database:
 
 
 def an_existing_proxy(**changes: Any) -> ExistingProxy:
-    """A proxy with end-to-end IAM authentication."""
+    """Return a proxy with end-to-end IAM authentication."""
     facts: dict[str, Any] = {
         "host": "orders.proxy-c0ffee.eu-central-1.rds.amazonaws.com",
         "port": 5432,
@@ -85,7 +85,7 @@ def an_existing_proxy(**changes: Any) -> ExistingProxy:
 def a_new_proxy(
     authentication: ProxyAuthentication = ProxyAuthentication.IAM, **changes: Any
 ) -> NewProxy:
-    """A proxy for the stack to create; with secrets it needs a role of its own, which logs in with
+    """Return a proxy for the stack to create; with secrets it has its own role, which logs in with
     a password.
     """
     facts: dict[str, Any] = {"role": "connection_guard", "secret": None, "secret_key": None}
@@ -95,7 +95,7 @@ def a_new_proxy(
 
 
 def a_target(**changes: Any) -> Target:
-    """An account in Frankfurt."""
+    """Return an account in Frankfurt."""
     facts: dict[str, Any] = {
         "stack_name": "connection-guard",
         "account": ACCOUNT,
@@ -109,7 +109,7 @@ def a_target(**changes: Any) -> Target:
 
 
 def a_configuration(*databases: Database, **changes: Any) -> Configuration:
-    """A configuration of these databases, or of one."""
+    """Return a configuration of these databases, or of one."""
     facts: dict[str, Any] = {
         "target": a_target(),
         "notifications": Notifications(slack_secret=None, emails=("on-call@example.com",)),

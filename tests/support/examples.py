@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg2
 
-from connection_guard.configuration.policy.policy_file import parse_policy
+from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
 from demo.quick import quick_diagnosis_times, quick_policy
 from doubles import postgres_binaries
 from doubles.embedded_postgres import EmbeddedPostgres
@@ -30,7 +30,7 @@ FROM pg_stat_activity WHERE application_name = 'checkout'
 
 def main() -> None:
     """Write them by the shipped policy, with all times divided."""
-    policy = quick_policy(parse_policy((ROOT / "policy.toml").read_text()))
+    policy = quick_policy(parse_policy(SHIPPED_POLICY.read_text()))
     with EmbeddedPostgres(postgres_binaries.installed(18), SETTINGS) as postgres:
         server = PostgresServer(postgres)
         create_guard_role(server)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from connection_guard.configuration.guard.guard_configuration import Architecture
+from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.deployment.reporter_settings import (
     DATABASES_FILE,
@@ -14,10 +15,9 @@ from connection_guard.core.deployment.reporter_settings import (
     WatchedDatabase,
     write_databases,
 )
-from connection_guard_cdk.shared.packages import ROOT, build_package
+from connection_guard_cdk.shared.packages import build_package
 from tests.support.builders import some_settings
 
-POLICY = ROOT / "policy.toml"
 FUNCTIONS = ("responder", "reporter")
 THIS_PYTHON = ".".join(platform.python_version_tuple()[:2])
 REPORTER_SETTINGS = ReporterSettings(
@@ -31,7 +31,7 @@ REPORTER_SETTINGS = ReporterSettings(
 
 DATABASES = write_databases([WatchedDatabase("orders", False, "guard-orders")])
 DATA = {
-    "responder": {"policy.toml": POLICY.read_bytes()},
+    "responder": {"policy.toml": SHIPPED_POLICY.read_bytes()},
     "reporter": {DATABASES_FILE: DATABASES.encode()},
 }
 

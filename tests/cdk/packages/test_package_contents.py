@@ -17,13 +17,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from connection_guard.configuration.guard.guard_configuration import Architecture
+from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
 from connection_guard_cdk.shared import packages
 from connection_guard_cdk.shared.packages import LAMBDAS, ROOT, build_package
 from tests.cdk.packages.built import (
     DATA,
     DATABASES,
     FUNCTIONS,
-    POLICY,
     SETTINGS,
     build,
     only_where_it_runs,
@@ -166,8 +166,9 @@ def test_each_function_has_its_own_data_and_none_of_the_others() -> None:
         path for path in data if (responder / path).read_bytes() != (LAMBDAS / path).read_bytes()
     ] == []
     assert [path for path in data if (reporter / path).exists()] == []
-    assert (responder / "policy.toml").read_bytes() == POLICY.read_bytes()
+    assert (responder / "policy.toml").read_bytes() == SHIPPED_POLICY.read_bytes()
     assert not (reporter / "policy.toml").exists()
+    assert not list(responder.rglob(SHIPPED_POLICY.name))
     assert (reporter / "databases.json").read_text() == DATABASES
     assert not (responder / "databases.json").exists()
 
@@ -213,7 +214,7 @@ def colleagues_package(tmp_path: Path) -> Path:
     checkout = tmp_path / "another" / "checkout"
     for folder in ("infra", "lambdas"):
         shutil.copytree(ROOT / folder, checkout / folder, copy_function=shutil.copyfile)
-    shutil.copyfile(POLICY, checkout / "policy.toml")
+    shutil.copyfile(SHIPPED_POLICY, checkout / "policy.toml")
     program = (
         "import os; os.umask(0o077); from pathlib import Path; "
         "from connection_guard_cdk.shared.packages import *; "

@@ -1,4 +1,4 @@
-"""What guard.toml says, typed: written by guard_file.py, read by every construct."""
+"""The values of guard.toml, typed and checked: made by guard_file.py, used by every construct."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Architecture(StrEnum):
 
 
 class Synthesizer(StrEnum):
-    """How `cdk deploy` gets its permissions: from the roles of `cdk bootstrap`, or those of whoever
-    runs it.
+    """How `cdk deploy` gets its permissions: from the roles of `cdk bootstrap`, or from the
+    credentials that it is run with.
     """
 
     BOOTSTRAP_ROLES = "bootstrap-roles"
@@ -26,10 +26,10 @@ class Synthesizer(StrEnum):
 
 
 class ProxyAuthentication(StrEnum):
-    """How RDS Proxy itself logs in to the database. Its clients, the guard among them, always come
+    """How RDS Proxy itself logs in to the database. Its clients, including the guard, always log in
     with IAM tokens.
 
-    IAM is end-to-end IAM authentication; SECRETS is a password out of AWS Secrets Manager.
+    IAM is end-to-end IAM authentication; SECRETS is a password from AWS Secrets Manager.
     """
 
     IAM = "iam"
@@ -41,7 +41,7 @@ class Target:
     """Where the stack is deployed, and how.
 
     `tags` are put on everything that is created. `kms_key` is the ARN of the customer's key for
-    logs, incidents, evidence and the functions' environments, None where AWS's own keys serve.
+    logs, incidents, evidence and the functions' environments, None where AWS's own keys are used.
     """
 
     stack_name: str
@@ -55,10 +55,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Notifications:
-    """Who is told of incidents.
+    """Who is notified of incidents.
 
     `slack_secret` is the name of a secret in AWS Secrets Manager, never its value, and None where
-    Slack is not told; `emails` are subscribed to the incidents topic.
+    Slack is not notified; `emails` are subscribed to the incidents topic.
     """
 
     slack_secret: str | None
@@ -78,7 +78,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class ExistingProxy:
-    """An RDS Proxy that is there already. `resource_id` is the last part of its ARN, "prx-..."."""
+    """An RDS Proxy that exists already. `resource_id` is the last part of its ARN, "prx-..."."""
 
     host: str
     port: int
@@ -108,9 +108,9 @@ class Database:
     """One guarded database.
 
     `identifier` is the DB instance's, or the Aurora cluster's where `is_cluster`: CloudWatch's
-    metric goes by it. `resource_id` ("db-..." or "cluster-...") is what IAM knows the server by.
-    `role` logs in through the direct door. `max_connections` is the figure that alarms fall back
-    to. The percentages are of the usable connections.
+    metrics have it as a dimension. `resource_id` ("db-..." or "cluster-...") is the server's name
+    in IAM. `role` logs in through the direct door. Alarms use `max_connections` until the first
+    heartbeat. The percentages are of the usable connections.
     """
 
     identifier: str

@@ -1,5 +1,5 @@
-"""Whether what is right by itself makes sense together: limits that contradict, rules that can
-never match.
+"""Find values that are right by themselves and make no sense together: limits that contradict one
+another, rules that can never match.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,19 +11,19 @@ from itertools import product
 from math import ceil
 
 from connection_guard.adapters.postgresql.roles import AMAZON_ROLES
-from connection_guard.configuration.policy.values import BRACKETS
+from connection_guard.configuration.policy.matchers import BRACKETS
 from connection_guard.core.database.session import SessionState
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
 
-LONGEST_PAUSES = timedelta(
-    seconds=20
-)  # of one run, which ends within a minute: then comes the next heartbeat
+# Of one run, which ends within a minute: then comes the next heartbeat.
+LONGEST_PAUSES = timedelta(seconds=20)
 
 
 def contradictory_limits(limits: Limits) -> Iterator[str]:
+    """Yield what is wrong between two limits."""
     if limits.most_per_run > limits.most_per_hour:
         yield (
-            f"limits: most_per_run: {limits.most_per_run} is more than most_per_hour allows, "
+            f"limits: most_per_run: {limits.most_per_run} is more than most_per_hour, "
             f"{limits.most_per_hour}; lower it, or raise most_per_hour"
         )
     pauses = ceil(limits.most_per_run / limits.batch_size) - 1
@@ -31,37 +31,42 @@ def contradictory_limits(limits: Limits) -> Iterator[str]:
         longest = LONGEST_PAUSES // timedelta(milliseconds=1) // pauses
         yield (
             f"limits: pause_between_batches: {limits.most_per_run} sessions in batches of "
-            f"{limits.batch_size} make {pauses} pauses, and a run has {LONGEST_PAUSES.seconds} s "
-            "for all of them; "
-            f'write at most "{longest}ms", or lower most_per_run'
+            f"{limits.batch_size} need {pauses} pauses, and a run has {LONGEST_PAUSES.seconds} s "
+            f'for all of them; write at most "{longest}ms", or lower most_per_run'
         )
 
 
 def target_not_below_warning(policy: Policy, warning_percent: float) -> str | None:
-    """What is wrong with the policy's target beside the warning alarm's threshold, None where
-    nothing is.
+    """Return what is wrong with the policy's target beside the warning alarm's threshold, None
+    where nothing is.
     """
     target = policy.limits.target_percent
     if target < warning_percent:
         return None
-    never_ends = f"is not below the warning alarm at {warning_percent:g} %, which would never end"
-    return f"limits: target: {target:g} {never_ends}; lower it"
+    return (
+        f"limits: target: {target:g} is not below the warning alarm at {warning_percent:g} %, "
+        "which would never clear; lower it, or raise warning"
+    )
 
 
 def rules_that_spare_in_vain(rules: Mapping[str, Rule]) -> Iterator[str]:
-    """The first match decides: a rule that spares is an exception from those below it."""
+    """Yield a mistake for each rule that spares with no rule below it that terminates.
+
+    The first match decides, so a rule that spares is an exception to those below it.
+    """
     is_above_termination = False
     for place, rule in reversed(list(rules.items())):
         if rule.action is Action.TERMINATE:
             is_above_termination = True
         elif not is_above_termination:
             yield (
-                f"{place}: spares nobody, since no rule below it terminates; move it above the "
-                "rules that it makes an exception from, or remove it"
+                f"{place}: spares nothing, because no rule below it terminates; move it above the "
+                "rules to which it is an exception, or remove it"
             )
 
 
 def tiers_that_enforce_nothing(modes: Mapping[Tier, Mode], rules: Iterable[Rule]) -> Iterator[str]:
+    """Yield a mistake for each tier that enforces without a rule that terminates."""
     terminating = {tier for rule in rules if rule.action is Action.TERMINATE for tier in rule.tiers}
     for tier, mode in modes.items():
         if mode is Mode.ENFORCE and tier not in terminating:
@@ -72,36 +77,40 @@ def tiers_that_enforce_nothing(modes: Mapping[Tier, Mode], rules: Iterable[Rule]
 
 
 def names_used_twice(rules: Mapping[str, Rule]) -> Iterator[str]:
-    """`rules` maps the place of each, in order."""
+    """Yield a mistake for each rule that has the name of an earlier one.
+
+    `rules` maps the place of each to it, in order.
+    """
     places: dict[str, str] = {}
     for place, rule in rules.items():
         if places.setdefault(rule.name, place) != place:
             yield (
-                f"{place}: name: {places[rule.name]} has it as well, and reports tell rules by "
-                "name; change one"
+                f"{place}: name: {places[rule.name]} has the same name, and reports identify rules "
+                "by name; change one"
             )
 
 
 def rules_that_never_match(rules: Mapping[str, Rule], protection: Protection) -> Iterator[str]:
-    """Rules to which what comes before them certainly leaves no session. `rules` maps the place of
-    each, in order.
+    """Yield a mistake for each rule to which everything above it certainly leaves no session.
+
+    `rules` maps the place of each to it, in order.
     """
-    amazon = f"the built-in sparing of {', '.join(sorted(AMAZON_ROLES))}"
+    amazon = f"the built-in protection of {', '.join(sorted(AMAZON_ROLES))}"
     protections = {amazon: Protection(tuple(AMAZON_ROLES), (), (), ()), "[protect]": protection}
     earlier: dict[str, Rule] = {}
     for place, rule in rules.items():
         if deciders := _deciders(rule, protections, earlier):
             names = " and ".join(name for name in (*protections, *earlier) if name in deciders)
             yield (
-                f"{place}: can never match: every session that it names falls to {names}; move, "
-                "change or remove it"
+                f"{place}: can never match: every session that it names is already decided by "
+                f"{names}; move, change or remove it"
             )
         earlier[place] = rule
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One combination of what a rule names; a client of None stands for any."""
+    """One combination of what a rule names; a client of None is any."""
 
     state: SessionState
     tier: Tier
@@ -127,8 +136,8 @@ def _parts(rule: Rule) -> Iterator[_Part]:
 def _deciders(
     rule: Rule, protections: Mapping[str, Protection], earlier: Mapping[str, Rule]
 ) -> set[str]:
-    """The names of what decides about every session of the rule; empty where some may be left to
-    it.
+    """Return the names of what decides about every session of the rule, none where it may have
+    some to itself.
     """
     deciders: set[str] = set()
     for part in _parts(rule):
@@ -142,7 +151,7 @@ def _deciders(
 def _decider(
     part: _Part, protections: Mapping[str, Protection], earlier: Mapping[str, Rule]
 ) -> str | None:
-    """The name of what certainly decides about every session of the part; None where nothing
+    """Return the name of what certainly decides about every session of the part, None where nothing
     certainly does.
     """
     for name, protection in protections.items():
@@ -180,10 +189,10 @@ def _any_glob_covers(globs: Iterable[str], covered: str) -> bool:
 
 
 def _glob_covers(glob: str, covered: str) -> bool:
-    """Whether everything that `covered` matches certainly matches `glob` too.
+    """Return whether everything that `covered` matches certainly matches `glob` too.
 
-    A wildcard of `covered` has to fall to a "*" of `glob`: taken as plain characters, nothing else
-    there matches them.
+    Only a "*" of `glob` can cover a wildcard of `covered`: compared as plain characters, nothing
+    else matches one.
     """
     if "?" in glob or "[" in glob:
         return glob == covered

@@ -1,5 +1,5 @@
-"""The keys of TOML tables: each is read, and every mistake is told with its place and what would be
-right.
+"""Read the tables of a TOML file: every mistake is reported, with its place and what to write
+instead.
 """
 
 import tomllib
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connection_guard.configuration.policy import values
+from connection_guard.configuration.toml.readers import MistakeError, Reader, did_you_mean, shown
 from connection_guard.errors import ConfigurationError
 
 NOWHERE: Mapping[str, str] = {}
@@ -20,14 +20,16 @@ class Key:
     """
 
     field: str
-    read: values.Reader[object]
+    read: Reader[object]
     example: str = ""
     default: object = None
 
 
 def parse_document(text: str, source: str, hint: str) -> dict[str, Any]:
-    """Return the tables of the text; raise ConfigurationError, which ends in the hint, where it is
-    no TOML.
+    """Return the tables of the text; raise ConfigurationError where it is not valid TOML.
+
+    `hint` says of the file's own tables which header they need, such as "[[rules]] above each
+    rule".
     """
     if text.startswith("\ufeff"):
         raise ConfigurationError(
@@ -35,12 +37,12 @@ def parse_document(text: str, source: str, hint: str) -> dict[str, Any]:
         )
     try:
         return tomllib.loads(text)
-    except (ValueError, RecursionError) as wrong:
+    except (ValueError, RecursionError) as error:
         advice = (
-            'each key occurs once, to the left of "="; text is in double quotes, a list in [ ], '
-            f"and {hint}"
+            'write each key once, to the left of "=", text in double quotes, lists in [ ], and '
+            f"{hint}"
         )
-        raise ConfigurationError(f"{source}: not valid TOML: {wrong}; {advice}") from None
+        raise ConfigurationError(f"{source}: not valid TOML: {error}; {advice}") from error
 
 
 def read_fields(
@@ -53,19 +55,17 @@ def read_fields(
     """Return the fields that the table fills, without those that have mistakes, which are added to
     `mistakes`.
 
-    `homes` says of keys in which table they belong, for whoever wrote one in another.
+    `homes` maps keys of other tables to a sentence that says where they belong.
     """
     if not isinstance(table, dict):
-        mistakes.append(
-            f"{place}: {values.shown(table)} is not a table; its keys are {', '.join(keys)}"
-        )
+        mistakes.append(f"{place}: {shown(table)} is not a table; its keys are {', '.join(keys)}")
         return {}
     fields: dict[str, object] = {}
     for name, key in keys.items():
         if name in table:
             try:
                 fields[key.field] = key.read(table[name])
-            except values.MistakeError as mistake:
+            except MistakeError as mistake:
                 mistakes += [f"{place}: {name}: {line}" for line in mistake.args]
         elif key.example:
             mistakes.append(
@@ -93,10 +93,8 @@ def read_whole(
 
 
 def unknown(name: str, known: Iterable[str], homes: Mapping[str, str] = NOWHERE) -> str:
-    """Say what is wrong with a key that is none of the known ones, and where it belongs if `homes`
-    knows.
-    """
+    """Say that the key is none of the known ones, and where it belongs if `homes` has it."""
     if name in homes:
-        return f"{values.shown(name)} is no key of this table; {homes[name]}"
-    hint = values.did_you_mean(name, known) or f"; the keys here are {', '.join(known)}"
-    return f"unknown key {values.shown(name)}{hint}"
+        return f"{shown(name)} is not a key of this table; {homes[name]}"
+    hint = did_you_mean(name, known) or f"; the keys here are {', '.join(known)}"
+    return f"unknown key {shown(name)}{hint}"

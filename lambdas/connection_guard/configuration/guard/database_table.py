@@ -1,0 +1,146 @@
+"""Read [[databases]]: one guarded database per table. How a key is read can depend on another
+key.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from connection_guard.configuration.guard import aws_identifiers
+from connection_guard.configuration.guard.database_size import estimate_max_connections, size_keys
+from connection_guard.configuration.guard.endpoint import endpoint
+from connection_guard.configuration.guard.guard_configuration import Database, Network
+from connection_guard.configuration.guard.policy_of_database import policy_path, read_policy
+from connection_guard.configuration.guard.proxy_table import read_proxy
+from connection_guard.configuration.guard.role_names import database_name, identifier, role
+from connection_guard.configuration.toml.readers import (
+    MistakeError,
+    anything,
+    list_of,
+    percent,
+    shown,
+    truth,
+)
+from connection_guard.configuration.toml.tables import Key, read_fields
+
+_KINDS = ("instance", "cluster")
+
+
+def shown_identifier(table: object) -> str:
+    """Return the identifier that the table names, as a message shows it."""
+    written = [table[kind] for kind in _KINDS if kind in table] if isinstance(table, dict) else []
+    return shown(written[0]) if written and isinstance(written[0], str) else "(counted from 0)"
+
+
+def database_keys(table: Mapping[str, object], deploy: Mapping[str, Any]) -> dict[str, Key]:
+    """Return the keys of the table, which is in the account and the region of `deploy`."""
+    kind, name = _kind_and_identifier(table)
+    region = deploy.get("region")
+    prefixes = ("cluster",) if kind == "cluster" else ("db", "cluster")
+    return {
+        **{kind: Key(kind, identifier) for kind in _KINDS},
+        "database_name": Key("database_name", database_name, default="postgres"),
+        "endpoint": Key(
+            "endpoint",
+            endpoint(kind, name, deploy) if kind else anything,
+            '"orders.c1abcdefghij.eu-central-1.rds.amazonaws.com"',
+        ),
+        "resource_id": Key(
+            "resource_id",
+            aws_identifiers.resource_id(*prefixes),
+            f'"{prefixes[0]}-ABCDEFGHIJKLMNOPQRSTUVWXYZ"',
+        ),
+        **size_keys(table),
+        "vpc": Key("vpc", aws_identifiers.vpc, '"vpc-0123456789abcdef0"'),
+        "subnets": Key("subnets", aws_identifiers.subnets, '["subnet-0123456789abcdef0"]'),
+        "availability_zones": Key(
+            "availability_zones",
+            list_of(aws_identifiers.availability_zone(region)),
+            f'["{region or aws_identifiers.EXAMPLE_REGION}a"]',
+        ),
+        "security_groups": Key(
+            "security_groups", aws_identifiers.security_groups, '["sg-0123456789abcdef0"]'
+        ),
+        "role": Key("role", role, default="connection_guard"),
+        "policy": Key("policy", policy_path),
+        "warning": Key("warning", percent, default=75.0),
+        "critical": Key("critical", percent, default=90.0),
+        "reserve_concurrency": Key("reserve_concurrency", truth, default=False),
+        "proxy": Key("proxy", anything),
+    }
+
+
+def read_database(
+    table: object,
+    place: str,
+    deploy: Mapping[str, Any],
+    folder: Path,
+    mistakes: list[str],
+    homes: Mapping[str, str],
+) -> Database | None:
+    """Return the database, or None where the table, or a file that it names, has mistakes, which
+    are added to `mistakes`.
+    """
+    known_before = len(mistakes)
+    written = table if isinstance(table, dict) else {}
+    fields = read_fields(table, database_keys(written, deploy), place, mistakes, homes)
+    mistakes += [f"{place}: {contradiction}" for contradiction in _contradictions(fields)]
+    max_connections = estimate_max_connections(fields, place, mistakes)
+    policy = read_policy(fields, folder, place, mistakes)
+    proxy = read_proxy(fields, deploy, place, mistakes, homes)
+    if max_connections is None or policy is None or len(mistakes) > known_before:
+        return None
+    host, port = fields["endpoint"]
+    return Database(
+        identifier=fields["instance"] or fields["cluster"],
+        is_cluster=fields["cluster"] is not None,
+        database_name=fields["database_name"],
+        host=host,
+        port=port,
+        resource_id=fields["resource_id"],
+        max_connections=max_connections,
+        network=Network(fields["vpc"], fields["subnets"], fields["availability_zones"]),
+        security_groups=fields["security_groups"],
+        proxy=proxy,
+        role=fields["role"],
+        policy_file=policy.file,
+        policy=policy.policy,
+        warning_percent=fields["warning"],
+        critical_percent=fields["critical"],
+        reserve_concurrency=fields["reserve_concurrency"],
+    )
+
+
+def _kind_and_identifier(table: Mapping[str, object]) -> tuple[str, str] | tuple[None, None]:
+    """Return the one kind that the table names, and its identifier, None for both where it does not
+    name exactly one.
+    """
+    try:
+        ((kind, written),) = [(kind, table[kind]) for kind in _KINDS if kind in table]
+        return kind, identifier(written)
+    except (ValueError, MistakeError):
+        return None, None
+
+
+def _contradictions(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong between values that are right by themselves."""
+    match fields:
+        case {"instance": None, "cluster": None}:
+            yield (
+                'instance: is missing; write, for example, instance = "orders", or '
+                'cluster = "orders" for Aurora'
+            )
+        case {"instance": str(), "cluster": str()}:
+            yield "cluster: instance is given as well; leave one of them out"
+    match fields:
+        case {"warning": warning, "critical": critical} if warning >= critical:
+            yield (
+                f"warning: {warning:g} is not below critical, {critical:g}; lower it, or raise "
+                "critical"
+            )
+    match fields:
+        case {"subnets": subnets, "availability_zones": zones} if len(subnets) != len(zones):
+            yield (
+                f"availability_zones: {len(zones)} listed for {len(subnets)} subnets; write the "
+                "zone of each subnet, in the same order"
+            )
