@@ -81,7 +81,7 @@ check: $(VENV)
 	@.venv/bin/python -m ruff format --check $(SOURCES)
 	@.venv/bin/python -m ruff check $(SOURCES)
 	@.venv/bin/python -m mypy $(SOURCES)
-	@.venv/bin/python -m pytest --quiet tests/unit/test_architecture.py
+	@.venv/bin/python -m pytest --quiet tests/unit/test_architecture.py tests/unit/test_purity.py
 
 bench: node $(VENV)
 	@.venv/bin/python -m doubles.postgres_binaries
