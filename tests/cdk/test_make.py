@@ -118,7 +118,7 @@ def test_missing_credentials_are_one_line(tmp_path: Path) -> None:
 
     assert run.returncode == 1
     [line] = run.stderr.splitlines()
-    assert line.startswith("AWS credentials are missing: put them into the shell")
+    assert line.startswith("AWS credentials are missing: set them in the shell")
 
 
 def test_a_profile_that_does_not_exist_is_one_line(tmp_path: Path) -> None:

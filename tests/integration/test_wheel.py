@@ -3,6 +3,7 @@ command `connection-guard`.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -43,9 +44,8 @@ def pip(*arguments: str | Path) -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of what git would clone: setuptools leaves files beside it."""
     source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    names = ["app.py", "pyproject.toml", "README.md", "LICENSE", "lambdas", "infra"]
-    for name in [*names, "tests"]:
-        subprocess.run(["cp", "-R", ROOT / name, source], check=True)
+    unversioned = shutil.ignore_patterns(".*", "__pycache__", "build", "*.egg-info")
+    shutil.copytree(ROOT, source, symlinks=True, ignore=unversioned, dirs_exist_ok=True)
     pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", built, source)
     [wheel] = built.glob("*.whl")
     return wheel
@@ -83,6 +83,7 @@ def test_it_holds_both_import_roots_with_their_data_and_nothing_else(wheel: Path
         if path.suffix in {".py", *DATA}
     }
     assert SHIPPED_POLICY.read_bytes() in packed.values()
+    assert {Path(name).suffix for name in packed} == {".py", *DATA}
 
 
 def contents(wheel: Path) -> dict[str, bytes]:

@@ -14,8 +14,8 @@ from connection_guard.configuration.guard.guard_configuration import (
     NewProxy,
     ProxyAuthentication,
 )
+from connection_guard_cdk.database.closed_security_group import ClosedSecurityGroup
 from connection_guard_cdk.database.login_permission import may_log_in
-from connection_guard_cdk.database.network import ClosedSecurityGroup
 
 Pool = rds.CfnDBProxyTargetGroup.ConnectionPoolConfigurationInfoFormatProperty
 

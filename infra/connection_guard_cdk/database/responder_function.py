@@ -13,8 +13,8 @@ from connection_guard.configuration.guard.guard_configuration import Database, E
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.deployment.alarm import MAXIMUM_EVENT_AGE
 from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard_cdk.database.closed_security_group import ClosedSecurityGroup
 from connection_guard_cdk.database.login_permission import may_log_in
-from connection_guard_cdk.database.network import ClosedSecurityGroup
 from connection_guard_cdk.database.usage_alarms import tiers_by_alarm
 from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.shared.packages import PYTHON, build_package

@@ -1,5 +1,5 @@
-"""Whether there are AWS credentials, asked before the CDK starts: it reports missing ones late,
-with a stack dump.
+"""A check for AWS credentials before the CDK starts, which reports missing ones late and with a
+stack trace.
 """
 
 import sys
@@ -9,14 +9,14 @@ from botocore.exceptions import BotoCoreError
 from botocore.session import Session
 
 MISSING = (
-    "AWS credentials are missing: put them into the shell "
+    "AWS credentials are missing: set them in the shell "
     "(https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-authentication.html), or name a "
     "profile with AWS_PROFILE"
 )
 
 
 def main() -> None:
-    """Exit with one line where the CDK, given the same arguments, would find none."""
+    """Exit with one line where the CDK would find none with the same arguments."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--profile")
     arguments, _others_for_the_cdk = parser.parse_known_args()

@@ -1,4 +1,4 @@
-"""The connections that are allowed inside the VPC."""
+"""A security group that allows only the connections that are added to it."""
 
 from collections.abc import Iterable
 

@@ -11,7 +11,7 @@ from connection_guard.configuration.guard.guard_configuration import (
     Database,
 )
 from connection_guard.core.deployment.responder_settings import ENVIRONMENT_VARIABLE, Settings
-from connection_guard_cdk.database.network import ClosedSecurityGroup
+from connection_guard_cdk.database.closed_security_group import ClosedSecurityGroup
 from connection_guard_cdk.database.responder_function import Responder
 from connection_guard_cdk.database.self_watch import SelfWatch
 from connection_guard_cdk.shared.messaging import Messaging
