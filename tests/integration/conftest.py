@@ -30,14 +30,14 @@ class OwnPostgres(Protocol):
     def __call__(
         self, version: int = 18, settings: dict[str, str | int] | None = None, **options: Any
     ) -> PostgresServer:
-        """Starts a server; `settings` are added to the shared servers', `options` are
+        """Start a server; `settings` are added to the shared servers', `options` are
         EmbeddedPostgres's.
         """
 
 
 @pytest.fixture(scope="session")
 def shared_postgres() -> Iterator[Callable[[int], EmbeddedPostgres]]:
-    """The one server of a version that tests share, started when the first of them asks."""
+    """Return the one server of a version that tests share, started when the first of them asks."""
     servers: dict[int, EmbeddedPostgres] = {}
     with ExitStack() as stack:
 
@@ -87,7 +87,7 @@ def own_postgres() -> Iterator[OwnPostgres]:
 
 @pytest.fixture
 def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackDouble]:
-    """A workspace; slack_sdk would ask a proxy also for this machine."""
+    """Yield a workspace; slack_sdk would ask a proxy also for this machine."""
     for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
     with SlackDouble() as slack:

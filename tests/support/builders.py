@@ -87,7 +87,7 @@ def a_capacity(
     rds_superuser: int = 0,
     rds: int = 0,
 ) -> Capacity:
-    """A capacity of 97 usable connections."""
+    """Return a capacity of 97 usable connections."""
     return Capacity(
         max_connections,
         {

@@ -67,7 +67,7 @@ def a_plan(snapshot: Snapshot, *, terminate: int, restraint: Restraint | None = 
 
 
 def idle_for(time: timedelta) -> Reason:
-    """The reason of a rule that goes by the time in which a session was idle."""
+    """Return the reason of a rule that goes by the time in which a session was idle."""
     return Reason(ReasonCode.IN_STATE, {"state": "idle", "time": time})
 
 

@@ -16,7 +16,7 @@ SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hou
 def leaked(
     count: int, *, client: str = "10.0.1.10", application: str = "checkout"
 ) -> list[Session]:
-    """Sessions that were opened and forgotten, one every four minutes."""
+    """Return sessions that were opened and forgotten, one every four minutes."""
     return [
         a_session(
             idle_for=10 * MINUTE + 4 * n * MINUTE,
@@ -36,7 +36,7 @@ def idle_pool(
     role: str = "app",
     idle_for: timedelta = MINUTE,
 ) -> list[Session]:
-    """A pool that was filled at its start an hour ago."""
+    """Return a pool that was filled at its start an hour ago."""
     return [
         a_session(
             client=client, application=application, role=role, idle_for=idle_for, connected_for=HOUR
@@ -48,7 +48,7 @@ def idle_pool(
 def working(
     count: int, *, client: str = "10.0.7.7", connected_for: timedelta = HOUR
 ) -> list[Session]:
-    """Sessions of a busy application, each a second into its query."""
+    """Return sessions of a busy application, each a second into its query."""
     return [
         a_session(
             state=SessionState.ACTIVE,
@@ -66,7 +66,7 @@ def working(
 
 
 def waiting(count: int, *, behind: int) -> list[Session]:
-    """A star: everyone waits for the same pid."""
+    """Return a star: everyone waits for the same pid."""
     return [waiter(behind) for _ in range(count)]
 
 
@@ -100,10 +100,10 @@ def causes(diagnoses: tuple[Diagnosis, ...]) -> list[Cause]:
 
 
 def advice_of(diagnosis: Diagnosis) -> str:
-    """The advice as a Report has it."""
+    """Return the advice as a Report has it."""
     return worded_advice(diagnosis.advice, statement)
 
 
 def after_statement(query: str, sessions: list[Session]) -> list[Session]:
-    """The same sessions with another last statement."""
+    """Return the same sessions with another last statement."""
     return [replace(session, query=query, last_use=last_use(query)) for session in sessions]

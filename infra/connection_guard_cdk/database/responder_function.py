@@ -126,7 +126,9 @@ class Responder(Construct):
     def _security_group(
         self, database: Database, proxy: ExistingProxy | None, vpc: ec2.IVpc
     ) -> ClosedSecurityGroup:
-        """Its security group allows no inbound traffic, and outbound traffic only to the database
+        """Create the function's network access.
+
+        Its security group allows no inbound traffic, and outbound traffic only to the database
         and proxy ports.
         """
         group = ClosedSecurityGroup(

@@ -1,4 +1,4 @@
-"""Whatever the guard's role, its database or the server is set to, the guard gets in and sees the
+"""With any setting of the guard's role, its database or the server, the guard gets in and sees the
 same.
 """
 

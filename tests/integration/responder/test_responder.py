@@ -390,7 +390,7 @@ def test_a_heartbeat_that_finds_usage_down_says_that_it_is_over(guarded: Guarded
     assert guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=2)))["kind"] == "heartbeat"
 
 
-@pytest.mark.parametrize("attempts", [10, 1], ids=["engaged", "people are needed"])
+@pytest.mark.parametrize("attempts", [10, 1], ids=["engaged", "action required"])
 @NEWEST
 def test_an_alarm_s_ok_below_every_threshold_ends_the_attempts_and_lower_usage_is_reported_later(
     guarded: Guarded, attempts: int

@@ -125,12 +125,12 @@ def test_a_stale_alarm_counts_as_a_heartbeat() -> None:
 
 def test_after_an_escalation_heartbeats_do_not_engage_again_but_a_new_alarm_does() -> None:
     engaged = after(Engagement(), alarm(), 95)
-    told = after_escalation(engaged)
+    notified = after_escalation(engaged)
     for minute in range(1, 6):
-        told = after(told, heartbeat(minute), 95)
-        assert told.tier is None
-    assert after(told, alarm(), 95).tier is None, "the same alarm delivered again is no news"
-    again = after(told, alarm(minute=10), 95)
+        notified = after(notified, heartbeat(minute), 95)
+        assert notified.tier is None
+    assert after(notified, alarm(), 95).tier is None, "the same alarm delivered again is no news"
+    again = after(notified, alarm(minute=10), 95)
     assert (again.tier, again.attempts, again.has_escalated) == (Tier.CRITICAL, 0, False)
 
 

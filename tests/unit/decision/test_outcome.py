@@ -86,7 +86,7 @@ def test_a_pool_reopens_what_it_opens_and_leaves_idle() -> None:
 def test_traffic_that_returns_is_no_pool_that_refills_itself(
     last_query: str, is_kept: bool
 ) -> None:
-    """What tells them apart is whether a new session has had work to do."""
+    """They differ in whether a new session has had work to do."""
     lost = a_session()
     back = a_session(connected_for=timedelta(seconds=-1), query=last_query)
     (found,) = reconnections([an_outcome(lost)], a_snapshot(lost), a_snapshot(back))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from connection_guard.adapters.postgresql.rows.masking import is_listen, mask_query
 
-# Whatever could end a literal or comment too early, and Ω, which is written nowhere else: where it
+# All that could end a literal or comment too early, and Ω, which is written nowhere else: where it
 # comes out, a literal's content did.
 CONTENT = st.text(st.sampled_from("Ω'\"\\$/*-;,a1eE \n"), max_size=12)
 TAGS = st.sampled_from(["", "a", "_tag9", "é"])

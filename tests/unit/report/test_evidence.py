@@ -1,5 +1,5 @@
-"""What a run saw travels in its Report: all of it where there is room, the telling part of it where
-there is not.
+"""What a run saw travels in its Report: all of it where there is room, the important part of it
+where there is not.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What every run tells CloudWatch: the figures that it knows, and none that it does not."""
+"""Every run publishes the figures that it knows, and none that it does not."""
 
 import json
 from typing import Any

@@ -1,6 +1,4 @@
-"""The Report tells a run's story, as its schema says, in at most 200 KB whatever the database
-holds.
-"""
+"""The Report holds a run as its schema says, in at most 200 KB for every database."""
 
 import json
 from dataclasses import replace
@@ -422,7 +420,7 @@ def test_the_schema_describes_every_property() -> None:
 
 
 def test_no_sentence_holds_what_a_terminal_would_obey() -> None:
-    """Names as such are told as they are; what people read and copy is not theirs to fill."""
+    """A name by itself stays as it is; a sentence that people read and copy shows it harmlessly."""
     hostile = "\x1b[2J\u202e\r\n"
     sessions = [
         a_session(

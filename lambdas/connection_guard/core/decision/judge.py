@@ -87,7 +87,9 @@ def _matches(rule: Rule, session: Session, time_in_state: timedelta, tier: Tier)
 
 
 def _may_be_spared(session: Session, rule: Rule) -> bool:
-    """Whether the rule's exception may be for it: its role was dropped while its session lives."""
+    """Return whether the rule's exception may be for it: its role was dropped while its session
+    lives.
+    """
     return rule.action is Action.SPARE and not session.role
 
 

@@ -13,7 +13,7 @@ Format 1 is a JSON object in UTF-8, compressed as xz, in base64. Its fields:
   - All others hold indexes of strings: the session's own, then the `action`, `rule` and `reason` of
     its verdict and the `result` of its outcome.
 
-Whatever is not known, or did not happen, is null.
+A field is null where it is not known or did not happen.
 """
 
 import json
@@ -109,7 +109,7 @@ def pack_evidence(looked: Round, most_bytes: int) -> dict[str, Any]:
 
 
 def unpack_evidence(packed: Mapping[str, Any]) -> Evidence:
-    """What `pack_evidence` wrote. Raises ValueError where the format is another."""
+    """Return what `pack_evidence` wrote; raise ValueError where the format is another."""
     if packed["format"] != FORMAT:
         raise ValueError(
             f"evidence of format {packed['format']!r}: this version reads format {FORMAT}"
@@ -184,8 +184,7 @@ def _spelled_sizes(sessions: Iterable[Session], verdicts: Mapping[int, WordedVer
 def _largest_fitting(
     pack: Callable[[int], dict[str, Any]], sizes: Sequence[int], most_bytes: int
 ) -> dict[str, Any]:
-    """As many sessions as fill at least four fifths of the room, where that many are found within
-    the bytes allowed.
+    """Pack as many sessions as fill at least four fifths of the room, within the bytes allowed.
 
     `sizes` are those of the first session, of the first two, and so on, before they are compressed.
     """
