@@ -58,7 +58,10 @@ def test_logins_in_progress_count_as_used_and_are_what_the_report_names(
 
     stall(server, clients=40 - 2)
 
-    wait_until(lambda: not can_log_in(server, "idler"))
+    # A login that tries whether the server is full would take a slot from one of these clients.
+    in_transaction = "SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'virtualxid'"
+    wait_until(lambda: server.execute(in_transaction) == [(38 + 1,)])
+    assert not can_log_in(server, "idler")
     report = guarded.deliver()
     assert (report["before"]["used"], report["recovered"]) == (40, False), (
         "the guard, the observer, and the others"
