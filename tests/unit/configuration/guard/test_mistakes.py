@@ -1,4 +1,4 @@
-"""How the mistakes of guard.toml are reported: in one line each, with the place and what to write."""
+"""How the mistakes of guard.toml are reported: one line each, with the place and what to write."""
 
 from pathlib import Path
 
