@@ -19,7 +19,7 @@ from tests.support.configurations import ACCOUNT, REGION
 ROOT = Path(__file__).parents[2]
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
 
-# The resources that put a policy on another, and the property that says on which.
+# The resource types that attach a policy to a resource, and the property that names the resource.
 POLICIES = {
     "AWS::IAM::Policy": "Roles",
     "AWS::SNS::TopicPolicy": "Topics",

@@ -19,7 +19,7 @@ from connection_guard_cdk.shared.packages import build_package
 from tests.cdk.template import CONTEXT, ROOT, synthesize
 from tests.support.configurations import EXAMPLE_FILE, REGION, a_configuration, a_target
 
-# CDK makes a function wait for its role, which naming the role does already.
+# The CDK adds a dependency on the role, which the reference to the role implies already.
 LINT_EXCEPT = "W3005"
 
 

@@ -193,7 +193,7 @@ def test_no_two_modules_of_the_product_have_the_same_name() -> None:
         if module.path.parts[0] in PRODUCT:
             places[module.path.name].append(str(module.path))
     same = [
-        f"{' and '.join(paths)} have the same name: name each after what it alone holds"
+        f"{' and '.join(paths)} have the same name: name each after what only it holds"
         for name, paths in places.items()
         if len(paths) > 1 and name not in SHARED_NAMES
     ]

@@ -37,7 +37,7 @@ DATA = {
 
 
 SETTINGS = {
-    # Nobody listens at the responder's door.
+    # No server listens at the responder's door.
     "responder": some_settings(
         direct=Door(DoorName.DIRECT, "127.0.0.1", 1, "connection_guard")
     ).to_environment(),

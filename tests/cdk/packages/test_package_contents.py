@@ -33,7 +33,7 @@ from tests.cdk.packages.built import (
 MEGABYTE = 1_000_000
 
 
-# What Lambda's Python runtime brings: boto3 and what that requires. Packed versions come first.
+# Lambda's Python runtime contains boto3 and what it requires. Packed versions take precedence.
 IN_THE_RUNTIME = ("boto3", "botocore", "dateutil", "s3transfer", "six.py", "urllib3")
 
 
@@ -148,7 +148,7 @@ def test_a_package_holds_all_that_its_handler_imports_and_nothing_else(
     used = {path.relative_to(package) for path in imported if path.is_relative_to(package)}
     assert {path.as_posix() for path in used} >= own_modules_in(package)
     unused = {path.name for path in package.iterdir()} - {path.parts[0] for path in used}
-    # What psycopg2 is linked with, and slack_sdk by the name that it had before.
+    # The libraries that psycopg2 is linked with, and slack_sdk under its former name.
     no_modules = {*DATA[function], "psycopg2_binary.libs" if function == "responder" else "slack"}
     assert {name for name in unused if not name.endswith(".dist-info")} == no_modules
 
