@@ -58,7 +58,6 @@ STILL_IMPORTED: Mapping[str, frozenset[str]] = {
 STILL_LARGE: Mapping[str, int] = {
     "demo": 13,
     "doubles": 14,
-    "lambdas/connection_guard/adapters/postgresql": 15,
 }
 
 IMPORTS = {
