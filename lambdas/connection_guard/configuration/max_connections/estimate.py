@@ -20,8 +20,8 @@ from connection_guard.errors import ConfigurationError
 DEFAULT_EXPRESSION = "LEAST({DBInstanceClassMemory/9531392},5000)"
 
 # What clients cannot get: superuser_reserved_connections 3, rds.rds_superuser_reserved_connections
-# 2, rds.rds_reserved_connections 2 and the 2 reserved_connections that README.md asks for. A
-# db.t4g.micro, whose max_connections is 79, refuses them at about 70.
+# 2, rds.rds_reserved_connections 2 and the 2 reserved_connections that docs/deploying.md asks for.
+# A db.t4g.micro, whose max_connections is 79, refuses them at about 70.
 MOST_RESERVED = 9
 
 GIB = 1024**3
