@@ -16,6 +16,12 @@ from doubles import postgres_binaries
 from doubles.embedded_postgres import EmbeddedPostgres
 from doubles.postgres_server import PostgresServer
 from doubles.slack_double import SlackDouble
+from tests.support.guarded import create_guard_role
+
+# Marks of tests that run on some versions only.
+NEWEST = pytest.mark.parametrize("postgres", [18], indirect=True)
+OLDEST = pytest.mark.parametrize("postgres", [14], indirect=True)
+WITH_RESERVED_CONNECTIONS = pytest.mark.parametrize("postgres", [16, 18], indirect=True)
 
 
 def settings_for(version: int) -> dict[str, str | int]:
@@ -65,6 +71,14 @@ def server(postgres: EmbeddedPostgres) -> Iterator[PostgresServer]:
     server = PostgresServer(postgres)
     yield server
     server.clean()
+
+
+@pytest.fixture
+def database(server: PostgresServer) -> PostgresServer:
+    """Return a server with the guard's role and an application's."""
+    create_guard_role(server)
+    server.execute("CREATE ROLE app LOGIN")
+    return server
 
 
 @pytest.fixture

@@ -1,0 +1,27 @@
+"""A session of the guard, and a proxy in front of a real server."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from connection_guard.adapters.postgresql.guard_session import GuardSession, open_session
+from doubles.postgres_server import PostgresServer
+from doubles.rds_proxy_double import RdsProxyDouble
+from tests.support.guarded import Guarded, create_guard_role
+
+
+@pytest.fixture
+def guard(server: PostgresServer) -> Iterator[GuardSession]:
+    create_guard_role(server)
+    server.execute("CREATE ROLE app LOGIN")
+    guarded = Guarded(server)
+    session = open_session(guarded.connect, guarded.settings.direct, time.monotonic() + 30)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def proxy(database: PostgresServer) -> Iterator[RdsProxyDouble]:
+    with RdsProxyDouble((database.host, database.port)) as proxy:
+        yield proxy
