@@ -63,7 +63,7 @@ def processes_of(folder: Path) -> list[str]:
             command = (process / "cmdline").read_bytes()
             environment = (process / "environ").read_bytes()
         except OSError:
-            continue  # it has ended, or is somebody else's
+            continue  # it has ended, or belongs to another user
         if str(folder).encode() in command + environment:
             found.append(
                 f"{process.name}: {command.replace(bytes(1), b' ').decode(errors='replace')}"

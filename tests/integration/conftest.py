@@ -25,8 +25,8 @@ WITH_RESERVED_CONNECTIONS = pytest.mark.parametrize("postgres", [16, 18], indire
 
 
 def settings_for(version: int) -> dict[str, str | int]:
-    """Few slots, so that a test can fill them all: 34 for ordinary roles where both reservations
-    exist, else 37.
+    """Return settings with few connections, so that a test can use all: 34 for ordinary roles where
+    both reservations exist, else 37.
     """
     reserved = {"reserved_connections": 3} if version >= 16 else {}
     return {"max_connections": 40, "superuser_reserved_connections": 3, **reserved}

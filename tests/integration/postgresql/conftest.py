@@ -8,14 +8,12 @@ import pytest
 from connection_guard.adapters.postgresql.guard_session import GuardSession, open_session
 from doubles.postgres_server import PostgresServer
 from doubles.rds_proxy_double import RdsProxyDouble
-from tests.support.guarded import Guarded, create_guard_role
+from tests.support.guarded import Guarded
 
 
 @pytest.fixture
-def guard(server: PostgresServer) -> Iterator[GuardSession]:
-    create_guard_role(server)
-    server.execute("CREATE ROLE app LOGIN")
-    guarded = Guarded(server)
+def guard(database: PostgresServer) -> Iterator[GuardSession]:
+    guarded = Guarded(database)
     session = open_session(guarded.connect, guarded.settings.direct, time.monotonic() + 30)
     yield session
     session.close()

@@ -17,7 +17,7 @@ MEMBERSHIPS = (
 
 
 def granted_to(server: PostgresServer, role: str) -> set[str]:
-    """The roles that this one was granted, directly."""
+    """Return the roles that were granted to this one directly."""
     return {granted for granted, member in server.execute(MEMBERSHIPS) if member == role}
 
 

@@ -15,8 +15,8 @@ from doubles.rds_proxy_double import RdsProxyDouble
 from doubles.waiting import wait_until
 from responder.respond import Responder
 from tests.integration.conftest import NEWEST, OLDEST, WITH_RESERVED_CONNECTIONS
-from tests.integration.postgresql.guard_looks import a_heartbeat_at, behind, doors_of, guards
-from tests.support.builders import a_policy, an_alarm_event
+from tests.integration.postgresql.guard_looks import behind, doors_of, guards
+from tests.support.builders import a_heartbeat_at, a_policy, an_alarm_event
 from tests.support.guarded import GUARD, Guarded, can_log_in, fill
 
 
@@ -173,7 +173,7 @@ def test_every_fifteenth_heartbeat_opens_and_closes_the_second_door(
 
 
 @NEWEST
-def test_a_second_door_that_is_shut_shows_before_it_is_needed(
+def test_a_second_door_that_is_shut_is_noticed_before_it_is_needed(
     database: PostgresServer, proxy: RdsProxyDouble
 ) -> None:
     guarded = behind(proxy, database)
@@ -185,7 +185,7 @@ def test_a_second_door_that_is_shut_shows_before_it_is_needed(
 
 
 @NEWEST
-def test_a_role_of_the_second_door_that_lacks_a_privilege_shows_before_it_is_needed(
+def test_a_privilege_missing_at_the_second_door_is_noticed_before_it_is_needed(
     database: PostgresServer, proxy: RdsProxyDouble
 ) -> None:
     database.execute("CREATE ROLE guard_direct LOGIN; GRANT pg_monitor TO guard_direct")
@@ -252,7 +252,7 @@ def test_the_proxys_own_idle_sessions_are_spared_and_listed_apart(
 
 
 @NEWEST
-def test_another_database_than_was_asked_for_is_not_worked_on(database: PostgresServer) -> None:
+def test_another_database_than_the_configured_one_is_not_touched(database: PostgresServer) -> None:
     database.execute("CREATE DATABASE other")
     guarded = Guarded(database)
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from doubles.postgres_server import PostgresServer
 from doubles.rds_proxy_double import RdsProxyDouble
 from tests.integration.conftest import OwnPostgres
-from tests.integration.postgresql.guard_looks import a_heartbeat_at, behind, doors_of, guards
+from tests.integration.postgresql.guard_looks import behind, doors_of, guards
+from tests.support.builders import a_heartbeat_at
+from tests.support.builders import a_heartbeat_at
 from tests.support.guarded import Guarded, create_guard_role
 
 
@@ -14,7 +16,7 @@ def test_nothing_is_done_on_a_server_in_recovery(own_postgres: OwnPostgres) -> N
     database = own_postgres()
     create_guard_role(database)
     guarded = Guarded(database)
-    assert guarded.deliver(a_heartbeat_at(1))["recovered"]  # for all that a new process knows
+    assert guarded.deliver(a_heartbeat_at(1))["recovered"]  # as far as a new process knows
     signal_file = database.postgres.folder / "data" / "standby.signal"
     become_standby(database, signal_file)
     report = guarded.deliver(seconds_left=5)

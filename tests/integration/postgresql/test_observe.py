@@ -83,7 +83,7 @@ def test_listeners_lock_holders_and_superusers_are_known(
     assert seen(guard, superuser).is_superuser
 
 
-def test_who_blocks_whom_is_what_the_server_says(
+def test_who_blocks_whom_is_what_the_server_reports(
     server: PostgresServer, guard: GuardSession
 ) -> None:
     """A chain: a holder, whom one session waits for, whom another waits for; and a queue behind a
@@ -176,7 +176,7 @@ def test_limits_of_roles_and_databases_are_counted_and_so_are_the_servers(
 
 
 @NEWEST
-def test_what_amazon_reserves_is_taken_off_too(server: PostgresServer) -> None:
+def test_connections_reserved_by_amazon_are_not_usable(server: PostgresServer) -> None:
     create_guard_role(server)
     server.execute(f"ALTER ROLE {GUARD} SET rds.rds_superuser_reserved_connections = 2")
     server.execute(f"ALTER ROLE {GUARD} SET rds.rds_reserved_connections = 5")

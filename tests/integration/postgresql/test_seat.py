@@ -8,12 +8,12 @@ from doubles.postgres_server import PostgresServer
 from doubles.rds_proxy_double import RdsProxyDouble
 from doubles.waiting import wait_until
 from tests.integration.conftest import NEWEST
-from tests.integration.postgresql.guard_looks import a_heartbeat_at, behind, doors_of, guards
-from tests.support.builders import a_policy, a_rule
+from tests.integration.postgresql.guard_looks import behind, doors_of, guards
+from tests.support.builders import a_heartbeat_at, a_policy, a_rule
 from tests.support.guarded import GUARD, Guarded, can_log_in, fill
 
 
-def test_the_seat_lets_the_guard_in_where_nobody_else_gets_in(
+def test_the_seat_lets_the_guard_in_where_no_other_client_can_log_in(
     database: PostgresServer, proxy: RdsProxyDouble
 ) -> None:
     """On PostgreSQL 14, too, which has no reserved connections for the guard."""
@@ -53,7 +53,7 @@ def test_a_seat_whose_server_does_not_answer_any_more_is_given_up(database: Post
 
 
 @NEWEST
-def test_the_second_doors_session_is_given_back_once_the_pressure_is_over(
+def test_the_second_doors_session_is_closed_once_the_pressure_is_over(
     database: PostgresServer,
 ) -> None:
     with RdsProxyDouble((database.host, database.port)) as proxy:

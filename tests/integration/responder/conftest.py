@@ -8,23 +8,21 @@ from tests.integration.responder.responder_actions import Environment
 from tests.support.builders import (
     a_heartbeat_event,
 )
-from tests.support.guarded import Guarded, create_guard_role
+from tests.support.guarded import Guarded
 
 
 @pytest.fixture
-def guarded(server: PostgresServer) -> Guarded:
-    """A database with a guard that has its seat, as after any heartbeat."""
-    create_guard_role(server)
-    server.execute("CREATE ROLE app LOGIN")
-    guarded = Guarded(server)
-    assert guarded.deliver(a_heartbeat_event())["recovered"]  # for all that a new process knows
+def guarded(database: PostgresServer) -> Guarded:
+    """Return a guard that has its seat, as after any heartbeat."""
+    guarded = Guarded(database)
+    assert guarded.deliver(a_heartbeat_event())["recovered"]  # as far as a new process knows
     return guarded
 
 
 @pytest.fixture
 def environment(database: PostgresServer) -> Environment:
-    """A new execution environment of the same guard, with a seat of its own where it has served a
-    heartbeat.
+    """Return what creates an execution environment of the same guard, which has a seat of its own
+    where it has served a heartbeat.
     """
 
     def new(policy: Policy | None = None, *, is_warm: bool = True) -> Guarded:

@@ -2,47 +2,49 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection
-from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from connection_guard.adapters.postgresql.turn import MEMORY, TURN
 from connection_guard.core.decision.engagement import Engagement, ready_to_save, to_text
 from connection_guard.core.policy import Policy
 from doubles.postgres_server import PostgresServer
 from tests.support.builders import (
-    NOW,
     a_heartbeat_event,
 )
 from tests.support.guarded import GUARD, Guarded
 
 
 def terminated(report: dict[str, Any]) -> int:
+    """Return how many sessions the run terminated."""
     return int(report["outcomes"].get("terminated", 0))
 
 
 def with_policy(guarded: Guarded, policy: Policy, **options: Any) -> Guarded:
-    """Another guard of the same database, which has its seat."""
+    """Return another guard of the same database, which has its seat."""
     another = Guarded(guarded.server, policy, **options)
     another.deliver(a_heartbeat_event())
     return another
 
 
 def run(client: connection, statement: str) -> None:
+    """Run the statement in the client's session."""
     with client.cursor() as cursor:
         cursor.execute(statement)
 
 
 def sessions_of_app(server: PostgresServer) -> set[int]:
+    """Return the pids of the application's sessions."""
     return {
         pid for (pid,) in server.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'app'")
     }
 
 
 def is_gone(client: connection) -> bool:
+    """Return whether the client's session has ended."""
     try:
         run(client, "SELECT 1")
     except psycopg2.Error:
@@ -53,17 +55,8 @@ def is_gone(client: connection) -> bool:
 Environment = Callable[..., Guarded]
 
 
-def heartbeat(minute: int) -> dict[str, Any]:
-    return a_heartbeat_event(NOW + timedelta(minutes=minute))
-
-
-def app_session_count(database: PostgresServer) -> int:
-    ((count,),) = database.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'")
-    return int(count)
-
-
 def deliver_at_once(environments: Sequence[Guarded]) -> list[dict[str, Any]]:
-    """The reports on an alarm that each environment is given at the same moment, in the order in
+    """Return the reports on an alarm that all environments get at the same moment, in the order in
     which they ended.
     """
     reports: list[dict[str, Any]] = []
@@ -78,8 +71,8 @@ def deliver_at_once(environments: Sequence[Guarded]) -> list[dict[str, Any]]:
     return reports
 
 
-def hold_the_turn(database: PostgresServer, role: str) -> Connection:
-    """A session of the role that has the lock by which the guard's runs take turns."""
+def hold_the_turn(database: PostgresServer, role: str) -> connection:
+    """Return a session of the role that holds the lock by which the guard's runs take turns."""
     session = database.connect(
         role, application_name="connection-guard direct" if role == GUARD else ""
     )
@@ -89,5 +82,5 @@ def hold_the_turn(database: PostgresServer, role: str) -> Connection:
 
 
 def a_memory(saved_at: datetime, **engagement: Any) -> str:
-    """What another execution environment remembered, as its role's application_name."""
+    """Return what another execution environment remembered, as its role's application_name."""
     return MEMORY + to_text(ready_to_save(Engagement(**engagement), saved_at))

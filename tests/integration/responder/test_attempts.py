@@ -11,7 +11,7 @@ from doubles.waiting import wait_until
 from tests.integration.conftest import NEWEST
 from tests.integration.responder.responder_actions import sessions_of_app, with_policy
 from tests.support.builders import (
-    NOW,
+    a_heartbeat_at,
     a_heartbeat_event,
     a_policy,
     a_rule,
@@ -21,7 +21,7 @@ from tests.support.guarded import Guarded, fill
 
 
 def leave_open(server: PostgresServer, clients: list[connection], number: int) -> None:
-    """Close all but so many."""
+    """Close all clients but so many."""
     while len(clients) > number:
         clients.pop().close()
     query = "SELECT count(*) <= %s FROM pg_stat_activity WHERE usename = 'app'"
@@ -29,7 +29,7 @@ def leave_open(server: PostgresServer, clients: list[connection], number: int) -
 
 
 @NEWEST
-def test_a_repeated_alarm_does_not_act_after_people_were_asked(guarded: Guarded) -> None:
+def test_a_repeated_alarm_does_not_act_after_an_escalation(guarded: Guarded) -> None:
     enforcing = dict.fromkeys(Tier, Mode.ENFORCE)
     guard = with_policy(guarded, a_policy(modes=enforcing, most_per_run=1, attempts=1))
     fill(guarded.server, role="app")
@@ -41,15 +41,13 @@ def test_a_repeated_alarm_does_not_act_after_people_were_asked(guarded: Guarded)
 
 
 @NEWEST
-def test_while_the_pressure_lasts_each_heartbeat_carries_on_and_at_last_people_are_asked(
+def test_while_the_pressure_lasts_each_heartbeat_carries_on_and_the_last_attempt_escalates(
     guarded: Guarded,
 ) -> None:
     guard = with_policy(guarded, a_policy(most_per_run=1, attempts=3))
     fill(guarded.server, role="app")
     reports = [guard.deliver()]
-    reports += [
-        guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=minute))) for minute in range(1, 5)
-    ]
+    reports += [guard.deliver(a_heartbeat_at(minute)) for minute in range(1, 5)]
     assert [report["kind"] for report in reports] == ["remediation"] * 3 + ["heartbeat"] * 2
     assert [report["attempt"] for report in reports] == [1, 2, 3, 0, 0]
     assert [report["escalation"] is None for report in reports] == [True, True, False, True, True]
@@ -57,7 +55,7 @@ def test_while_the_pressure_lasts_each_heartbeat_carries_on_and_at_last_people_a
 
 
 @NEWEST
-def test_a_heartbeat_that_finds_usage_down_says_that_it_is_over(guarded: Guarded) -> None:
+def test_a_heartbeat_that_finds_usage_below_the_target_reports_recovery(guarded: Guarded) -> None:
     guard = with_policy(guarded, a_policy(a_rule(roles=("nobody",))))
     clients = fill(guarded.server, role="app")
     assert guard.deliver()["restraint"] == "nothing matches"
@@ -73,7 +71,7 @@ def test_a_heartbeat_that_finds_usage_down_says_that_it_is_over(guarded: Guarded
     )
     report = guard.deliver(a_heartbeat_event())
     assert (report["kind"], report["recovered"], report["engaged"]) == ("observation", True, False)
-    assert guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=2)))["kind"] == "heartbeat"
+    assert guard.deliver(a_heartbeat_at(2))["kind"] == "heartbeat"
 
 
 @pytest.mark.parametrize("attempts", [10, 1], ids=["engaged", "action required"])
@@ -93,7 +91,7 @@ def test_an_alarm_s_ok_below_every_threshold_ends_the_attempts_and_lower_usage_i
     )
     quiet = guard.deliver(a_heartbeat_event())
     leave_open(guarded.server, clients, usable * 40 // 100)
-    down = [guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=minute))) for minute in (2, 3)]
+    down = [guard.deliver(a_heartbeat_at(minute)) for minute in (2, 3)]
 
     assert (over["kind"], over["restraint"], over["recovered"]) == (
         "observation",

@@ -32,7 +32,7 @@ from tests.support.builders import (
 from tests.support.guarded import Guarded, create_guard_role, fill
 
 
-def test_genuine_load_is_left_alone_and_called_by_its_name(guarded: Guarded) -> None:
+def test_genuine_load_is_not_touched_and_is_named(guarded: Guarded) -> None:
     server = guarded.server
     clients = fill(server, role="app")
     for client in clients:
@@ -66,7 +66,7 @@ def test_genuine_load_is_left_alone_and_called_by_its_name(guarded: Guarded) -> 
 
 
 @NEWEST
-def test_a_pool_that_reopens_what_it_loses_is_left_alone_from_the_next_run_on(
+def test_a_pool_that_reopens_what_it_loses_is_spared_from_the_next_run_on(
     guarded: Guarded,
 ) -> None:
     guard = with_policy(guarded, a_policy(target_percent=20, watch=timedelta(seconds=1)))
@@ -94,7 +94,7 @@ def test_a_pool_that_reopens_what_it_loses_is_left_alone_from_the_next_run_on(
 
 
 @NEWEST
-def test_people_hear_with_the_first_attempt_of_pools_that_are_larger_than_the_limit_and_in_use(
+def test_pools_in_use_that_are_larger_than_the_limit_escalate_with_the_first_attempt(
     guarded: Guarded,
 ) -> None:
     """No session is unused for long enough, and none will be: waiting for the last attempt changes
@@ -115,7 +115,7 @@ def test_people_hear_with_the_first_attempt_of_pools_that_are_larger_than_the_li
 
 
 @NEWEST
-def test_a_process_that_dies_of_a_terminated_session_is_missed(guarded: Guarded) -> None:
+def test_a_process_that_dies_of_a_terminated_session_is_noticed(guarded: Guarded) -> None:
     times = DiagnosisTimes(storm_window=timedelta())
     guard = with_policy(guarded, a_policy(watch=timedelta(seconds=1)), diagnosis_times=times)
     clients = fill(guarded.server, role="app", application_name="crashes")
@@ -136,8 +136,8 @@ def test_a_process_that_dies_of_a_terminated_session_is_missed(guarded: Guarded)
 
 
 @NEWEST
-def test_a_login_for_each_use_is_named_with_its_rate_and_its_database(guarded: Guarded) -> None:
-    """Ninety logins within what is made a minute, of a database with 27 usable connections."""
+def test_a_login_per_use_is_named_with_its_rate_and_its_database(guarded: Guarded) -> None:
+    """There are ninety logins within one minute, on a database with 27 usable connections."""
     guard = with_policy(guarded, a_policy())
     for _ in range(90):
         guarded.server.connect("app", application_name="no pool").close()
@@ -164,7 +164,7 @@ def test_a_warning_says_when_the_database_will_be_full(guarded: Guarded) -> None
 
 @contextmanager
 def a_pool_that_reopens(server: PostgresServer, sessions: int) -> Iterator[None]:
-    """Keeps as many sessions open, as a pool with a minimum size does."""
+    """Keep as many sessions open as a pool with this minimum size."""
     stop = threading.Event()
 
     def keep_open(pool: list[connection]) -> None:

@@ -19,13 +19,13 @@ from tests.integration.conftest import NEWEST
 from tests.integration.responder.responder_actions import (
     Environment,
     a_memory,
-    app_session_count,
     deliver_at_once,
-    heartbeat,
     hold_the_turn,
+    sessions_of_app,
     terminated,
 )
 from tests.support.builders import (
+    a_heartbeat_at,
     a_heartbeat_event,
     a_policy,
     an_alarm_event,
@@ -69,24 +69,24 @@ def test_a_run_waits_for_the_turn_of_another_and_finds_its_work_done(
     assert [(each["kind"], each["restraint"]) for each in others] == [
         ("observation", "below target")
     ] * 3
-    assert terminated(first) == clients - app_session_count(database)
+    assert terminated(first) == clients - len(sessions_of_app(database))
     assert [each["problems"] for each in (first, *others)] == [[]] * 4
     assert [each["outcomes"]["unknown"] for each in (first, *others)] == [0] * 4
 
 
 @NEWEST
-def test_a_run_that_does_not_get_its_turn_says_so_and_its_alarm_is_served_by_the_next(
+def test_a_run_that_does_not_get_its_turn_reports_it_and_the_next_run_serves_its_alarm(
     database: PostgresServer, environment: Environment
 ) -> None:
     guard, another_run = environment(), database.connect(GUARD)
     fill(database, role="app")
-    before = app_session_count(database)
+    before = len(sessions_of_app(database))
     with another_run.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", (TURN,))
     report = guard.deliver(seconds_left=16)
     assert (report["kind"], report["restraint"]) == ("observation", "another run")
     assert "did not end in time" in report["explanation"]
-    assert app_session_count(database) == before
+    assert len(sessions_of_app(database)) == before
     database.execute(
         f"ALTER ROLE {GUARD} SET application_name = %s", (a_memory(datetime.now(UTC)),)
     )
@@ -100,7 +100,7 @@ def turns_taken(database: PostgresServer) -> int:
 
 
 @NEWEST
-def test_whoever_else_takes_the_guards_lock_does_not_stop_it_and_is_named(
+def test_a_stranger_that_holds_the_guards_lock_does_not_stop_it_and_is_named(
     database: PostgresServer, environment: Environment
 ) -> None:
     guard = environment()
@@ -115,13 +115,14 @@ def test_whoever_else_takes_the_guards_lock_does_not_stop_it_and_is_named(
 
 
 @NEWEST
-def test_people_are_asked_where_a_run_misses_its_turn_again(
+def test_a_run_that_misses_its_turn_again_escalates(
     database: PostgresServer, environment: Environment
 ) -> None:
     guard = environment()
     hold_the_turn(database, GUARD)
     fill(database, role="app")
-    reports = [guard.deliver(event, seconds_left=13) for event in (an_alarm_event(), heartbeat(1))]
+    events = (an_alarm_event(), a_heartbeat_at(1))
+    reports = [guard.deliver(event, seconds_left=13) for event in events]
     assert [each["restraint"] for each in reports] == ["another run"] * 2
     assert reports[0]["escalation"] is None
     assert "did not end in time" in reports[1]["escalation"]
@@ -143,7 +144,7 @@ def fail_once(
 ) -> Callable[..., Snapshot]:
     def fail(*_: object) -> Snapshot:
         monkeypatch.setattr(rounds, "take_snapshot", take)
-        raise StatementError("sessions: somebody cancelled it")
+        raise StatementError("sessions: the statement was cancelled")
 
     return fail
 
@@ -188,7 +189,7 @@ def test_a_seat_that_died_at_work_as_the_other_role_does_not_keep_the_turn(
     )
     wait_until(lambda: database.execute(is_stale, (dead.info.backend_pid,)) == [(True,)])
     fill(database, role="app")
-    # The way in is free again for a moment.
+    # A login succeeds again for a moment.
     database.execute(
         "SELECT pg_terminate_backend(min(pid)) FROM pg_stat_activity WHERE usename = 'app'"
     )

@@ -20,7 +20,7 @@ from tests.support.guarded import GUARD, Guarded, create_guard_role, fill
 
 
 @NEWEST
-def test_when_the_function_must_end_soon_it_says_what_was_done_and_what_was_left(
+def test_when_the_function_must_end_soon_it_reports_what_was_done_and_what_was_left(
     guarded: Guarded,
 ) -> None:
     guard = with_policy(guarded, a_policy(batch_size=1, pause=timedelta(hours=1)))
@@ -108,7 +108,7 @@ def test_a_session_lost_before_anything_is_done_is_replaced_once(guarded: Guarde
 
 
 def losing_its_session_before(guarded: Guarded, statement: int) -> Guarded:
-    """A guard whose first session is terminated just before it runs its n-th statement."""
+    """Return a guard whose first session is terminated just before it runs its n-th statement."""
     server = guarded.server
 
     class Dying(connection):

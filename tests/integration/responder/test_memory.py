@@ -11,14 +11,14 @@ from tests.integration.conftest import NEWEST
 from tests.integration.responder.responder_actions import (
     Environment,
     a_memory,
-    app_session_count,
     deliver_at_once,
-    heartbeat,
     hold_the_turn,
+    sessions_of_app,
     terminated,
 )
 from tests.support.builders import (
     WARNING_ALARM,
+    a_heartbeat_at,
     a_policy,
     a_rule,
     an_alarm_event,
@@ -32,9 +32,9 @@ def test_the_hours_share_survives_the_environment(
 ) -> None:
     policy = a_policy(most_per_run=4, most_per_hour=10, attempts=100)
     fill(database, role="app")
-    before = app_session_count(database)
+    before = len(sessions_of_app(database))
     reports = [environment(policy, is_warm=False).deliver(an_alarm_event()) for _ in range(6)]
-    assert before - app_session_count(database) == 10
+    assert before - len(sessions_of_app(database)) == 10
     assert [terminated(report) for report in reports] == [4, 4, 2, 0, 0, 0]
     assert [report["restraint"] for report in reports[3:]] == ["hourly cap"] * 3
 
@@ -46,10 +46,10 @@ def test_environments_that_run_at_once_share_one_hour(
     policy = a_policy(most_per_run=4, most_per_hour=6, attempts=100, watch=timedelta(seconds=1))
     environments = [environment(policy) for _ in range(3)]
     fill(database, role="app")
-    before = app_session_count(database)
+    before = len(sessions_of_app(database))
     reports = deliver_at_once(environments)
     assert [terminated(report) for report in reports] == [4, 2, 0]
-    assert before - app_session_count(database) == 6
+    assert before - len(sessions_of_app(database)) == 6
 
 
 @NEWEST
@@ -69,18 +69,18 @@ def test_a_run_that_is_killed_has_counted_what_it_was_about_to_do(
             killed.deliver()
     killed.responder._doors.leave()  # a process that is gone holds no session
     reports = [
-        environment(policy, is_warm=False).deliver(heartbeat(minute)) for minute in range(1, 3)
+        environment(policy, is_warm=False).deliver(a_heartbeat_at(minute)) for minute in range(1, 3)
     ]
     assert [(report["attempt"], terminated(report)) for report in reports] == [(2, 2), (0, 0)]
 
 
 @NEWEST
-def test_environments_that_live_for_one_event_carry_on_and_ask_for_people_at_last(
+def test_environments_that_live_for_one_event_carry_on_and_escalate_in_the_end(
     database: PostgresServer, environment: Environment
 ) -> None:
     policy = a_policy(most_per_run=1, attempts=3)
     fill(database, role="app")
-    events = [an_alarm_event(), *map(heartbeat, range(1, 6))]
+    events = [an_alarm_event(), *map(a_heartbeat_at, range(1, 6))]
     reports = [environment(policy, is_warm=False).deliver(event) for event in events]
     assert [report["attempt"] for report in reports] == [1, 2, 3, 0, 0, 0]
     assert [report["escalation"] is not None for report in reports] == [
@@ -98,7 +98,8 @@ def test_heartbeats_of_several_environments_engage_together(
     database: PostgresServer, environment: Environment
 ) -> None:
     fill(database, role="app")
-    first, second = (environment(is_warm=False).deliver(heartbeat(minute)) for minute in range(2))
+    heartbeats = map(a_heartbeat_at, range(2))
+    first, second = (environment(is_warm=False).deliver(each) for each in heartbeats)
     assert (first["kind"], second["kind"]) == ("heartbeat", "remediation")
 
 
@@ -110,10 +111,11 @@ def test_after_an_escalation_a_warning_that_fires_anew_lets_heartbeats_engage_ag
     guard = environment(a_policy(a_rule(roles=("app",)), modes=modes, most_per_run=1, attempts=1))
     fill(database, role="app")
     assert guard.deliver()["escalation"] is not None
-    assert [guard.deliver(heartbeat(minute))["kind"] for minute in range(1, 4)] == ["heartbeat"] * 3
+    reports = [guard.deliver(a_heartbeat_at(minute)) for minute in range(1, 4)]
+    assert [report["kind"] for report in reports] == ["heartbeat"] * 3
     again = guard.deliver(an_alarm_event(WARNING_ALARM))
     assert again["restraint"] == "observing"
-    assert guard.deliver(heartbeat(5))["kind"] == "remediation"
+    assert guard.deliver(a_heartbeat_at(5))["kind"] == "remediation"
 
 
 @NEWEST
@@ -155,18 +157,18 @@ def test_an_alarm_that_was_kept_is_not_acted_on_when_it_is_over_or_old(
         guard.deliver(an_alarm_event(state="OK"))
     else:
         wait_until(lambda: datetime.now(UTC) - changed_at > timedelta(minutes=5))
-    assert guard.deliver(heartbeat(10))["kind"] == "heartbeat"
+    assert guard.deliver(a_heartbeat_at(10))["kind"] == "heartbeat"
 
 
 def close_some(database: PostgresServer, *, leave: int) -> None:
-    """Usage between target and critical: a heartbeat by itself does nothing."""
+    """Bring usage between target and critical, where a heartbeat does nothing by itself."""
     too_many = "SELECT pid FROM pg_stat_activity WHERE usename = 'app' OFFSET %s"
     database.execute(f"SELECT pg_terminate_backend(pid) FROM ({too_many}) AS too_many", (leave,))
-    wait_until(lambda: app_session_count(database) == leave)
+    wait_until(lambda: len(sessions_of_app(database)) == leave)
 
 
 @NEWEST
-def test_what_another_life_of_the_database_remembers_engages_nobody(
+def test_what_a_restored_database_remembers_engages_no_guard(
     database: PostgresServer, environment: Environment
 ) -> None:
     """A database restored from a snapshot that was taken during an incident."""
@@ -175,5 +177,5 @@ def test_what_another_life_of_the_database_remembers_engages_nobody(
     fill(database, role="app")
     close_some(database, leave=27)
     database.execute(f"ALTER ROLE {GUARD} SET application_name = %s", (memory,))
-    report = environment(is_warm=False).deliver(heartbeat(1))
+    report = environment(is_warm=False).deliver(a_heartbeat_at(1))
     assert (report["kind"], report["engaged"]) == ("heartbeat", False)

@@ -12,8 +12,8 @@ from tests.integration.conftest import NEWEST
 from tests.integration.responder.responder_actions import is_gone, terminated
 from tests.support.builders import (
     CRITICAL_ALARM,
-    NOW,
     WARNING_ALARM,
+    a_heartbeat_at,
     a_heartbeat_event,
     an_alarm_event,
 )
@@ -87,7 +87,7 @@ def test_a_foreign_event_is_refused_before_anything_is_touched(
 
 
 @pytest.mark.parametrize("state", ["OK", "INSUFFICIENT_DATA"])
-def test_an_alarm_that_is_over_gets_the_live_state_and_nothing_is_terminated(
+def test_an_alarm_that_cleared_gets_the_live_state_and_nothing_is_terminated(
     guarded: Guarded, state: str
 ) -> None:
     clients = fill(guarded.server, role="app")
@@ -120,7 +120,7 @@ def test_an_alarm_that_comes_late_counts_as_a_heartbeat(guarded: Guarded) -> Non
     report = guarded.deliver(late)
     assert (report["kind"], report["event"]["is_stale"]) == ("heartbeat", True)
     assert not any(is_gone(client) for client in clients)
-    report = guarded.deliver(a_heartbeat_event(NOW + timedelta(minutes=1)))
+    report = guarded.deliver(a_heartbeat_at(1))
     assert terminated(report) > 0, "it was the first of two critical heartbeats in a row"
 
 

@@ -1,7 +1,6 @@
 """What keeps the responder from terminating anything, and what the Report says about it."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from tests.integration.responder.responder_actions import (
     with_policy,
 )
 from tests.support.builders import (
-    NOW,
+    a_heartbeat_at,
     a_heartbeat_event,
     a_policy,
     an_alarm_event,
@@ -35,7 +34,7 @@ from tests.support.guarded import GUARD, Guarded, fill
 @pytest.mark.parametrize(
     "event", [an_alarm_event(), a_heartbeat_event()], ids=["alarm", "heartbeat"]
 )
-def test_a_missing_privilege_is_named_with_the_grant_that_mends_it(
+def test_a_missing_privilege_is_named_with_the_grant_that_adds_it(
     guarded: Guarded, lost: str, grant: str, event: dict[str, Any]
 ) -> None:
     clients = fill(guarded.server, role="app")
@@ -48,7 +47,7 @@ def test_a_missing_privilege_is_named_with_the_grant_that_mends_it(
     assert terminated(guarded.deliver()) > 0
 
 
-def test_whoever_was_told_that_the_guard_is_helpless_is_told_once_that_it_no_longer_is(
+def test_that_the_guard_can_act_again_is_reported_once(
     guarded: Guarded,
 ) -> None:
     guarded.server.execute(f"REVOKE pg_signal_backend FROM {GUARD}")
@@ -99,7 +98,7 @@ def observing(guarded: Guarded) -> Guarded:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_stops_a_run_stops_it_whole_and_the_report_says_which(
+def test_a_restraint_stops_the_whole_run_and_the_report_names_it(
     guarded: Guarded, prepare: Callable[[Guarded], Guarded], restraint: str, explanation: str
 ) -> None:
     guard = prepare(guarded)
@@ -112,16 +111,13 @@ def test_what_stops_a_run_stops_it_whole_and_the_report_says_which(
 
 
 @NEWEST
-def test_a_refused_plan_asks_for_people_at_once_and_heartbeats_do_not_try_again(
+def test_a_refused_plan_requires_action_at_once_and_heartbeats_do_not_try_again(
     guarded: Guarded,
 ) -> None:
     guard = refuse_above_a_quarter(guarded)
     fill(guarded.server, role="app")
     assert "limits.refuse_above" in guard.deliver()["escalation"]
-    kinds = [
-        guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=minute)))["kind"]
-        for minute in range(1, 5)
-    ]
+    kinds = [guard.deliver(a_heartbeat_at(minute))["kind"] for minute in range(1, 5)]
     assert kinds == ["heartbeat"] * 4
 
 
@@ -144,10 +140,10 @@ def test_a_pause_costs_no_attempts(guarded: Guarded) -> None:
     )
     reports = [
         guard.deliver(),
-        *(guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=m))) for m in range(1, 5)),
+        *(guard.deliver(a_heartbeat_at(m)) for m in range(1, 5)),
     ]
     assert [(report["kind"], report["restraint"], report["escalation"]) for report in reports] == [
         ("observation", "paused", None)
     ] * 5
     guarded.server.execute(f"REVOKE connection_guard_paused FROM {GUARD}")
-    assert terminated(guard.deliver(a_heartbeat_event(NOW + timedelta(minutes=6)))) > 0
+    assert terminated(guard.deliver(a_heartbeat_at(6))) > 0

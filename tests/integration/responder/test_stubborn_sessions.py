@@ -5,8 +5,9 @@ import signal
 
 from doubles.postgres_server import PostgresServer
 from tests.integration.conftest import NEWEST
-from tests.integration.responder.responder_actions import Environment, heartbeat, terminated
+from tests.integration.responder.responder_actions import Environment, terminated
 from tests.support.builders import (
+    a_heartbeat_at,
     a_policy,
 )
 from tests.support.guarded import fill
@@ -37,7 +38,7 @@ def test_backends_that_are_stuck_do_not_keep_others_alive(
     for pid in stuck:
         os.kill(pid, signal.SIGSTOP)
     try:
-        first, second = guard.deliver(), guard.deliver(heartbeat(1))
+        first, second = guard.deliver(), guard.deliver(a_heartbeat_at(1))
     finally:
         for pid in stuck:
             os.kill(pid, signal.SIGCONT)
