@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from connection_guard.core.database.door import DoorName
-from doubles import postgres_binaries
 from doubles.certificates import Authority, create_authority
-from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.pgbouncer import PgBouncer
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql import postgres_binaries
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.pgbouncer import PgBouncer
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import SlackDouble
 from doubles.waiting import wait_until
 from tests.e2e import applications as clients

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from doubles import postgres_binaries
-from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql import postgres_binaries
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import SlackDouble
 from tests.support.guarded import create_guard_role
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from connection_guard.adapters.postgresql.guard_session import GuardSession, open_session
-from doubles.postgres_server import PostgresServer
-from doubles.rds_proxy_double import RdsProxyDouble
+from doubles.aws.rds_proxy_double import RdsProxyDouble
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.guarded import Guarded
 
 

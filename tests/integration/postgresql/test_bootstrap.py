@@ -6,7 +6,7 @@ import psycopg2
 import pytest
 
 from connection_guard.adapters.postgresql.names import identifier
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.bootstrapping import assert_silent_success, bootstrap
 
 ROLES = "SELECT oid, rolname, rolcanlogin, rolsuper, rolcreaterole FROM pg_roles ORDER BY oid"

@@ -10,13 +10,13 @@ import psycopg2
 
 from connection_guard.adapters.postgresql.doors import DOOR_SECONDS, SECONDS_BETWEEN_TRIES
 from connection_guard.core.database.door import Door, DoorName
-from doubles.postgres_server import PostgresServer
-from doubles.rds_proxy_double import RdsProxyDouble
+from doubles.aws.rds_proxy_double import RdsProxyDouble
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from responder.respond import Responder
 from tests.integration.conftest import NEWEST, OLDEST, WITH_RESERVED_CONNECTIONS
-from tests.integration.postgresql.guard_looks import behind, doors_of, guards
 from tests.support.builders import a_heartbeat_at, a_policy, an_alarm_event
+from tests.support.guard_looks import behind, doors_of, guards
 from tests.support.guarded import GUARD, Guarded, can_log_in, fill
 
 

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from doubles.postgres_server import PostgresServer
-from doubles.rds_proxy_double import RdsProxyDouble
+from doubles.aws.rds_proxy_double import RdsProxyDouble
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.integration.conftest import OwnPostgres
-from tests.integration.postgresql.guard_looks import behind, doors_of, guards
 from tests.support.builders import a_heartbeat_at
-from tests.support.builders import a_heartbeat_at
+from tests.support.guard_looks import behind, doors_of, guards
 from tests.support.guarded import Guarded, create_guard_role
 
 

@@ -11,11 +11,11 @@ from connection_guard.adapters.postgresql.observe import addresses_of, measure
 from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.database.session import SessionState
-from doubles.postgres_server import PostgresServer
-from doubles.rds_proxy_double import RdsProxyDouble
+from doubles.aws.rds_proxy_double import RdsProxyDouble
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.integration.conftest import NEWEST, OwnPostgres
-from tests.integration.postgresql.guard_looks import look, seen
+from tests.support.guard_looks import look, seen
 from tests.support.guarded import GUARD, Guarded, create_guard_role
 
 

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from doubles.postgres_server import PostgresServer
-from doubles.rds_proxy_double import RdsProxyDouble
+from doubles.aws.rds_proxy_double import RdsProxyDouble
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.integration.conftest import NEWEST
-from tests.integration.postgresql.guard_looks import behind, doors_of, guards
 from tests.support.builders import a_heartbeat_at, a_policy, a_rule
+from tests.support.guard_looks import behind, doors_of, guards
 from tests.support.guarded import GUARD, Guarded, can_log_in, fill
 
 

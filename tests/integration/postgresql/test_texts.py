@@ -14,11 +14,11 @@ from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.decision.decide import decide
 from connection_guard.core.policy import Tier
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.integration.conftest import OwnPostgres
-from tests.integration.postgresql.guard_looks import look, seen
 from tests.support.builders import a_policy
+from tests.support.guard_looks import look, seen
 from tests.support.guarded import GUARD, Guarded, create_guard_role
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from connection_guard.core.policy import Policy
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.integration.responder.responder_actions import Environment
 from tests.support.builders import (
     a_heartbeat_event,

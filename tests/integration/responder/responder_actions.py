@@ -11,7 +11,7 @@ from psycopg2.extensions import connection
 from connection_guard.adapters.postgresql.turn import MEMORY, TURN
 from connection_guard.core.decision.engagement import Engagement, ready_to_save, to_text
 from connection_guard.core.policy import Policy
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.builders import (
     a_heartbeat_event,
 )

@@ -6,7 +6,7 @@ import pytest
 from psycopg2.extensions import connection
 
 from connection_guard.core.policy import Mode, Tier
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.integration.conftest import NEWEST
 from tests.integration.responder.responder_actions import sessions_of_app, with_policy

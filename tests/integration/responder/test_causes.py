@@ -13,7 +13,7 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from connection_guard.core.diagnosis.cause import DiagnosisTimes
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import WAIT_SECONDS, wait_until
 from tests.integration.conftest import NEWEST, OwnPostgres
 from tests.integration.responder.responder_actions import (

@@ -11,7 +11,7 @@ from connection_guard.adapters.postgresql.turn import TURN
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.errors import StatementError
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from responder import respond, rounds
 from responder.respond import Responder

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connection_guard.errors import ForeignEventError
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.integration.conftest import NEWEST
 from tests.integration.responder.responder_actions import is_gone, terminated
 from tests.support.builders import (

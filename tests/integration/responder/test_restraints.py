@@ -7,7 +7,7 @@ import pytest
 
 from connection_guard.core.policy import Mode, Tier
 from connection_guard.errors import ConfigurationError
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.integration.conftest import NEWEST
 from tests.integration.responder.responder_actions import (
     is_gone,

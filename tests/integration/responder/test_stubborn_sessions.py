@@ -3,7 +3,7 @@
 import os
 import signal
 
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.integration.conftest import NEWEST
 from tests.integration.responder.responder_actions import Environment, terminated
 from tests.support.builders import (

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from connection_guard.core.notification.slack_message import GREEN, Message, message_of, thread_of
-from demo.slack_page import conversation_page
+from demo.show.slack_page import conversation_page
 from doubles.slack_double import Posted
 from tests.support.incidents import (
     LINKS,

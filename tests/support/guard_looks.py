@@ -9,8 +9,8 @@ from connection_guard.adapters.postgresql.guard_session import GuardSession
 from connection_guard.adapters.postgresql.observe import measure, take_snapshot
 from connection_guard.core.database.session import Session
 from connection_guard.core.database.snapshot import Snapshot
-from doubles.postgres_server import PostgresServer
-from doubles.rds_proxy_double import RdsProxyDouble
+from doubles.aws.rds_proxy_double import RdsProxyDouble
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.guarded import GUARD, Guarded
 
 

@@ -56,7 +56,7 @@ class Answer:
 
 def package_responder(folder: Path) -> None:
     """Copy into the folder what the responder's deployment package holds beside its libraries."""
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     for package in ("connection_guard", "responder"):
         shutil.copytree(
             root / "lambdas" / package,
