@@ -61,11 +61,11 @@ demo: $(DEMO_VENV)
 	@PYTHONPATH=lambdas:infra:. .venv-demo/bin/python -m demo
 
 test: node $(VENV)
-	@.venv/bin/python -m doubles.postgres_binaries
+	@.venv/bin/python -m doubles.postgresql.postgres_binaries
 	@.venv/bin/python -m pytest tests/unit tests/cdk tests/integration
 
 e2e: node $(VENV) $(CDK)
-	@.venv/bin/python -m doubles.postgres_binaries
+	@.venv/bin/python -m doubles.postgresql.postgres_binaries
 	@$(RUN) tests.e2e.environments
 	@.venv/bin/python -m pytest tests/e2e
 
@@ -84,11 +84,11 @@ check: $(VENV)
 	@.venv/bin/python -m pytest --quiet tests/unit/test_architecture.py tests/unit/test_purity.py
 
 bench: node $(VENV)
-	@.venv/bin/python -m doubles.postgres_binaries
+	@.venv/bin/python -m doubles.postgresql.postgres_binaries
 	@$(RUN) benchmarks $(ARGS)
 
 clients: node $(VENV) $(CLIENTS)
-	@.venv/bin/python -m doubles.postgres_binaries
+	@.venv/bin/python -m doubles.postgresql.postgres_binaries
 	@$(RUN) clients $(ARGS)
 
 # Installs, as root on Debian, what pip and npm cannot install. Without it, make clients names what
@@ -99,8 +99,8 @@ clients-packages:
 	    --no-install-recommends $$(cat clients/debian-packages.txt)
 
 examples: node $(VENV)
-	@.venv/bin/python -m doubles.postgres_binaries
-	@$(RUN) tests.support.examples > /dev/null
+	@.venv/bin/python -m doubles.postgresql.postgres_binaries
+	@$(RUN) tests.write_examples > /dev/null
 
 clean:
 	rm -rf .venv .venv-demo .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -16,7 +16,7 @@ from benchmarks.peak_memory import measure_memory
 from benchmarks.plan_growth import measure_plan
 from benchmarks.relief_time import measure_relief
 from benchmarks.snapshot_time import measure_snapshot
-from demo.terminal import captured_output
+from demo.show.terminal import captured_output
 from doubles.local_process import DoubleError
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import POLL_OK, connection, cursor
 
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 
 FILES = 10_000

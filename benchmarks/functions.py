@@ -11,11 +11,11 @@ from pathlib import Path
 
 from connection_guard.adapters.postgresql.login import ROOTS
 from connection_guard.core.database.door import Door, DoorName
-from doubles import postgres_binaries
+from doubles.aws.lambda_runtime import ExecutionEnvironment, package_responder
 from doubles.certificates import self_signed
-from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.lambda_runtime import ExecutionEnvironment, package_responder
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql import postgres_binaries
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.builders import some_settings
 from tests.support.guarded import GUARD, create_guard_role
 

@@ -1,10 +1,10 @@
 """The round trips of a warm heartbeat."""
 
 from benchmarks.finding import BenchmarkError, Finding, absolute
-from doubles import postgres_binaries
-from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer
-from doubles.rds_proxy_double import RdsProxyDouble
+from doubles.aws.rds_proxy_double import RdsProxyDouble
+from doubles.postgresql import postgres_binaries
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.builders import a_heartbeat_event
 from tests.support.guarded import Guarded, create_guard_role
 

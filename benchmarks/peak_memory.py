@@ -6,7 +6,7 @@ from psycopg2.extras import execute_values
 
 from benchmarks.finding import BenchmarkError, Finding, absolute
 from benchmarks.functions import functions
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.builders import NOW, an_alarm_event
 from tests.support.runs import a_crowd
 

@@ -17,9 +17,9 @@ from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.decision.decide import decide, most_sessions_below_target
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.policy import Policy, Tier
-from doubles import postgres_binaries
-from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql import postgres_binaries
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.support.guarded import GUARD, Guarded, create_guard_role
 

@@ -8,9 +8,9 @@ from benchmarks.crowd import close, open_sessions, send, wait_for_answers
 from benchmarks.finding import BenchmarkError, Finding, absolute, compared, seconds
 from connection_guard.adapters.postgresql.guard_session import GuardSession, open_session
 from connection_guard.adapters.postgresql.observe import measure, take_snapshot
-from doubles import postgres_binaries
-from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql import postgres_binaries
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.support.guarded import GUARD, Guarded, create_guard_role
 

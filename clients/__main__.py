@@ -5,11 +5,11 @@ import sys
 import time
 
 from clients import findings_table as table
-from clients.lab_errors import LabError
-from clients.libraries import LIBRARIES, SHORT, SPECIAL
+from clients.lab.lab_errors import LabError
+from clients.lab.libraries import LIBRARIES, SHORT, SPECIAL
+from clients.lab.turned_server import library
 from clients.rows import Task, measured
 from clients.scenarios import SCENARIOS
-from clients.turned_server import library
 
 VERSIONS = (14, 18)
 

@@ -10,8 +10,8 @@ from textwrap import fill
 from rich.console import Console
 from rich.table import Table
 
-from clients.libraries import LIBRARIES
-from clients.truth import Row
+from clients.lab.libraries import LIBRARIES
+from clients.lab.truth import Row
 
 PAGE = Path(__file__).parent.parent / "docs" / "clients.md"
 BEGIN = "<!-- written by make clients ARGS=--readme -->"

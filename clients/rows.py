@@ -9,15 +9,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from clients import libraries
-from clients.forwarder import Forwarders
-from clients.lab import lab_on
-from clients.lab_errors import LabError, UnavailableError
-from clients.libraries import LIBRARIES, SPECIAL, Library
+from clients.lab import libraries
+from clients.lab.forwarder import Forwarders
+from clients.lab.lab import lab_on
+from clients.lab.lab_errors import LabError, UnavailableError
+from clients.lab.libraries import LIBRARIES, SPECIAL, Library
+from clients.lab.truth import Row, judge
+from clients.lab.turned_server import Clock, turned_server
 from clients.scenarios import SCENARIOS
-from clients.truth import Row, judge
-from clients.turned_server import Clock, turned_server
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 
 
 @dataclass(frozen=True, slots=True)

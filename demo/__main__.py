@@ -15,8 +15,8 @@ import psycopg2
 from connection_guard.errors import ConnectionGuardError
 from demo.claims import Claim, claims_about
 from demo.demo_error import DemoError
+from demo.show.terminal import Terminal
 from demo.story import play
-from demo.terminal import Terminal
 from doubles.local_process import DoubleError
 
 

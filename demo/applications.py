@@ -11,7 +11,7 @@ from typing import Any
 
 from connection_guard.core.database.session import SessionState
 from demo.demo_error import DemoError
-from doubles.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,8 +9,8 @@ from rich.text import Text
 from demo.applications import ROOT
 from demo.local_reporter import LocalReporter
 from demo.quick import DIVIDED_BY
-from demo.slack_page import conversation_page, spans
-from demo.terminal import Terminal
+from demo.show.slack_page import conversation_page, spans
+from demo.show.terminal import Terminal
 
 PAGE = ROOT / ".cache" / "demo" / "conversation.html"
 CHANNEL = "database-incidents"

@@ -8,7 +8,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from demo.demo_error import DemoError
-from doubles.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
 
 MAX_CONNECTIONS = 105
 RESERVED_FOR_SUPERUSERS = 3

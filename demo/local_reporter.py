@@ -19,7 +19,7 @@ from connection_guard.core.deployment.reporter_settings import ReporterSettings,
 from connection_guard.core.incident.circumstances import Circumstances, trend_of
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.item import body_of, incident_of
-from demo.terminal import captured_output
+from demo.show.terminal import captured_output
 from doubles.slack_double import Posted, SlackDouble
 from reporter.reporter import Reporter
 from reporter.world import World

@@ -15,7 +15,7 @@ from connection_guard.core.deployment.alarm import AlarmState
 from connection_guard.core.deployment.responder_settings import Settings
 from connection_guard.core.policy import Policy, Tier
 from demo.quick import quick_diagnosis_times
-from doubles.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
 from responder.respond import Responder
 
 # SNS's event, but for the text in `Message`, which is an object here.

@@ -40,9 +40,9 @@ from demo.demo_error import DemoError
 from demo.local_reporter import LocalReporter
 from demo.local_responder import alarm_event, lambda_context, local_responder
 from demo.quick import DIVIDED_BY, quick_policy
-from demo.terminal import Terminal, captured_output, show_report
-from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_binaries import packaged_postgres
+from demo.show.terminal import Terminal, captured_output, show_report
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.postgres_binaries import packaged_postgres
 from responder.respond import Responder
 
 DATABASE = "shop-production"

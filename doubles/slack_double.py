@@ -59,7 +59,7 @@ class Answer:
 class SlackDouble:
     """One channel of a workspace, with one bot and one incoming webhook."""
 
-    def __init__(self, token: str = "xoxb-1234-abcd", channel: str = "C0123ABCD") -> None:  # noqa: S107 Slack's shape
+    def __init__(self, token: str = "xoxb-1234-abcd", channel: str = "C0123ABCD") -> None:  # noqa: S107
         self.token = token
         self.channel = channel
         self.messages: list[Posted] = []

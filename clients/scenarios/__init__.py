@@ -8,8 +8,9 @@ every other application uses SQLAlchemy, which lends its sessions in turn.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clients.lab import Lab
-from clients.libraries import Library
+from clients.lab.lab import Lab
+from clients.lab.libraries import Library
+from clients.lab.truth import Truth
 from clients.scenarios.idle_on_purpose import (
     cursor_with_hold,
     foreign_table,
@@ -38,7 +39,6 @@ from clients.scenarios.quiet_pools import (
     pool_refills_itself,
     traffic_returns,
 )
-from clients.truth import Truth
 
 
 @dataclass(frozen=True, slots=True)

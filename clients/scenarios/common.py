@@ -2,7 +2,7 @@
 
 import re
 
-from clients.libraries import Check, Library
+from clients.lab.libraries import Check, Library
 
 LEAK = "leak"
 OVERSIZED = "oversized pools"

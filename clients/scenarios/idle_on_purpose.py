@@ -1,9 +1,9 @@
 """Sessions that are idle on purpose."""
 
-from clients.lab import Lab
-from clients.libraries import SPECIAL, Library
+from clients.lab.lab import Lab
+from clients.lab.libraries import SPECIAL, Library
+from clients.lab.truth import Truth
 from clients.scenarios.common import LONG_IDLE_MINUTES, OVERSIZED, ROOM
-from clients.truth import Truth
 
 
 def _special(lab: Lab, special: str, *, beside: int = 3, is_spared: bool = True) -> Truth:

@@ -1,9 +1,9 @@
 """Sessions and transactions that their application has forgotten."""
 
-from clients.lab import Lab
-from clients.libraries import Library
+from clients.lab.lab import Lab
+from clients.lab.libraries import Library
+from clients.lab.truth import Truth
 from clients.scenarios.common import FORGOTTEN, LEAK, LOAD, REOPENS
-from clients.truth import Truth
 
 
 def _leak(lab: Lab, library: Library, *, opens_at_start: bool) -> Truth:

@@ -1,7 +1,8 @@
 """Load that is real: nothing may be terminated."""
 
-from clients.lab import Lab
-from clients.libraries import Library
+from clients.lab.lab import Lab
+from clients.lab.libraries import Library
+from clients.lab.truth import Truth
 from clients.scenarios.common import (
     FORGOTTEN,
     LEAK,
@@ -11,7 +12,6 @@ from clients.scenarios.common import (
     ROOM,
     STORM,
 )
-from clients.truth import Truth
 
 
 def storm(lab: Lab, library: Library) -> Truth:

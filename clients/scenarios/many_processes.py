@@ -1,9 +1,9 @@
 """Applications of several processes, each with a quiet pool of its own."""
 
-from clients.lab import Lab
-from clients.libraries import Library
+from clients.lab.lab import Lab
+from clients.lab.libraries import Library
+from clients.lab.truth import Truth
 from clients.scenarios.common import LEAK, LONG_IDLE_MINUTES, OVERSIZED, first_errors, in_one_line
-from clients.truth import Truth
 
 
 def _behind_one_address(lab: Lab, library: Library, *, minutes_apart: float) -> Truth:

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
-from clients.lab import Lab
-from clients.libraries import Library
+from clients.lab.lab import Lab
+from clients.lab.libraries import Library
+from clients.lab.served_application import Application
+from clients.lab.truth import Truth
 from clients.scenarios.common import (
     LEAK,
     LOAD,
@@ -14,8 +16,7 @@ from clients.scenarios.common import (
     first_errors,
     in_one_line,
 )
-from clients.served_application import Application
-from clients.truth import Truth
+from connection_guard.core.decision.plan import Restraint
 
 
 def _one_quiet_pool(lab: Lab, library: Library, shop: Application) -> Truth:
@@ -95,7 +96,7 @@ def pool_refills_itself(lab: Lab, library: Library) -> Truth:
             none_of=(LEAK,),
             sooner_or_later=(REOPENS,) if 2 * within_watch >= surplus else (),
             served=None,
-            never_says=(r"the policy lets none of them be terminated", r"nothing matches"),
+            never_restrained=(Restraint.NOTHING_MATCHES,),
         )
     return Truth(
         ended={"shop": (surplus, surplus + 2 * uses)},

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from connection_guard.core.database.door import DoorName
-from doubles import postgres_binaries
 from doubles.certificates import Authority, create_authority
-from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.pgbouncer import PgBouncer
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql import postgres_binaries
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.pgbouncer import PgBouncer
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import SlackDouble
 from doubles.waiting import wait_until
 from tests.e2e import applications as clients
@@ -63,7 +63,7 @@ def processes_of(folder: Path) -> list[str]:
             command = (process / "cmdline").read_bytes()
             environment = (process / "environ").read_bytes()
         except OSError:
-            continue  # it has ended, or is somebody else's
+            continue  # it has ended, or belongs to another user
         if str(folder).encode() in command + environment:
             found.append(
                 f"{process.name}: {command.replace(bytes(1), b' ').decode(errors='replace')}"

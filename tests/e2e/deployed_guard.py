@@ -9,8 +9,8 @@ from typing import Any
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.item import incident_of, latest_key
 from connection_guard.core.report.metric_names import NAMESPACE
-from doubles.cloudwatch_alarms import state_of
-from doubles.cloudwatch_metric_math import MetricStat, Series
+from doubles.aws.cloudwatch_alarms import state_of
+from doubles.aws.cloudwatch_metric_math import MetricStat, Series
 from doubles.waiting import wait_until
 from tests.e2e.emulator import Emulator, FunctionProcess
 

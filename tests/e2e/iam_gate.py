@@ -19,7 +19,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from doubles.certificates import TlsFiles
-from doubles.postgres_wire import SSL_REQUEST, fatal
+from doubles.postgresql.postgres_wire import SSL_REQUEST, fatal
 
 REQUEST_FOR_SSL = struct.pack("!II", 8, SSL_REQUEST)
 ASK_FOR_PASSWORD = b"R" + struct.pack("!II", 8, 3)

@@ -31,7 +31,7 @@ from localemu.services.lambda_.invocation.plugins import DockerRuntimeExecutorPl
 from localemu.services.lambda_.invocation.runtime_executor import RuntimeExecutor
 from twisted.internet import endpoints
 
-from doubles.lambda_runtime import ExecutionEnvironment
+from doubles.aws.lambda_runtime import ExecutionEnvironment
 
 # What only LocalEmu's own containers need, or what is true only there.
 NOT_FOR_PROCESSES = {"AWS_EXECUTION_ENV", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"}

@@ -26,7 +26,7 @@ from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.slack_blocks import GREEN
 from doubles.certificates import Authority
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import Posted, SlackDouble
 from doubles.waiting import wait_until
 from tests.e2e.applications import Applications

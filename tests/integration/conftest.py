@@ -12,15 +12,21 @@ from typing import Any, Protocol
 
 import pytest
 
-from doubles import postgres_binaries
-from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql import postgres_binaries
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import SlackDouble
+from tests.support.guarded import create_guard_role
+
+# Marks of tests that run on some versions only.
+NEWEST = pytest.mark.parametrize("postgres", [18], indirect=True)
+OLDEST = pytest.mark.parametrize("postgres", [14], indirect=True)
+WITH_RESERVED_CONNECTIONS = pytest.mark.parametrize("postgres", [16, 18], indirect=True)
 
 
 def settings_for(version: int) -> dict[str, str | int]:
-    """Few slots, so that a test can fill them all: 34 for ordinary roles where both reservations
-    exist, else 37.
+    """Return settings with few connections, so that a test can use all: 34 for ordinary roles where
+    both reservations exist, else 37.
     """
     reserved = {"reserved_connections": 3} if version >= 16 else {}
     return {"max_connections": 40, "superuser_reserved_connections": 3, **reserved}
@@ -65,6 +71,14 @@ def server(postgres: EmbeddedPostgres) -> Iterator[PostgresServer]:
     server = PostgresServer(postgres)
     yield server
     server.clean()
+
+
+@pytest.fixture
+def database(server: PostgresServer) -> PostgresServer:
+    """Return a server with the guard's role and an application's."""
+    create_guard_role(server)
+    server.execute("CREATE ROLE app LOGIN")
+    return server
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 
 BOOTSTRAP = Path(__file__).parents[2] / "bootstrap" / "bootstrap.sql"
 

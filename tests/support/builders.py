@@ -302,6 +302,11 @@ def an_alarm_event(
     return {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": sns}]}
 
 
+def a_heartbeat_at(minute: int) -> dict[str, Any]:
+    """Return the heartbeat's event of this minute."""
+    return a_heartbeat_event(NOW + timedelta(minutes=minute))
+
+
 def a_heartbeat_event(at: datetime = NOW + timedelta(minutes=1)) -> dict[str, Any]:
     """Return what EventBridge delivers every minute."""
     return {

@@ -12,7 +12,7 @@ from psycopg2.extensions import connection
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.diagnosis.cause import TIMES, DiagnosisTimes
 from connection_guard.core.policy import Policy
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from responder.respond import Responder
 from tests.support.builders import a_policy, an_alarm_event, some_settings
 

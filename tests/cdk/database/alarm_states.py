@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from doubles.cloudwatch_metric_math import Metric, MetricStat, Series
+from doubles.aws.cloudwatch_metric_math import Metric, MetricStat, Series
 from tests.cdk.template import Properties, Template
 
 NOW = 100

@@ -2,8 +2,8 @@
 
 import pytest
 
-from doubles.cloudwatch_alarms import state_of
-from doubles.cloudwatch_metric_math import Metric, Series
+from doubles.aws.cloudwatch_alarms import state_of
+from doubles.aws.cloudwatch_metric_math import Metric, Series
 from responder.respond import MINUTES_BETWEEN_SECOND_DOOR_TESTS
 from tests.cdk.database.alarm_states import NOW, alarm, lately, responders, seen, steadily
 from tests.cdk.template import Template, synthesized

@@ -4,7 +4,7 @@ import pytest
 
 from connection_guard.configuration.max_connections.estimate import estimate_serverless
 from connection_guard.core.policy import Mode, Tier
-from doubles.cloudwatch_alarms import datapoints, state_of
+from doubles.aws.cloudwatch_alarms import datapoints, state_of
 from tests.cdk.database.alarm_states import NOW, alarm, lately, responders, seen, steadily
 from tests.cdk.template import Template, referred, synthesized
 from tests.support.builders import a_policy

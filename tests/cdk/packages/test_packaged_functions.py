@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from doubles.lambda_runtime import ExecutionEnvironment
+from doubles.aws.lambda_runtime import ExecutionEnvironment
 from tests.cdk.packages.built import REPORTER_SETTINGS, SETTINGS, only_where_it_runs, unpacked
 from tests.support.builders import a_heartbeat_event, an_alarm_event
 

@@ -12,11 +12,11 @@ from typing import Literal
 import psycopg2
 import pytest
 
-from doubles import postgres_binaries
 from doubles.certificates import self_signed
-from doubles.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
-from doubles.postgres_binaries import packaged_postgres
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql import postgres_binaries
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from doubles.postgresql.postgres_binaries import packaged_postgres
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.integration.conftest import OwnPostgres
 
@@ -54,7 +54,7 @@ STARTER = """
 import sys, time
 from pathlib import Path
 from typing import Literal
-from doubles.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
 
 postgres = EmbeddedPostgres(Path(sys.argv[1]))
 postgres.start()

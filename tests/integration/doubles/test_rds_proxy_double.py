@@ -15,9 +15,9 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
-from doubles.postgres_server import PostgresServer
-from doubles.rds_proxy_double import RdsProxyDouble
-from doubles.rds_proxy_pinning import pins
+from doubles.aws.rds_proxy_double import RdsProxyDouble
+from doubles.aws.rds_proxy_pinning import pins
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import WAIT_SECONDS, wait_until
 from tests.integration.conftest import OwnPostgres
 

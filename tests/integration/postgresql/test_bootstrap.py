@@ -6,7 +6,7 @@ import psycopg2
 import pytest
 
 from connection_guard.adapters.postgresql.names import identifier
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.bootstrapping import assert_silent_success, bootstrap
 
 ROLES = "SELECT oid, rolname, rolcanlogin, rolsuper, rolcreaterole FROM pg_roles ORDER BY oid"
@@ -17,7 +17,7 @@ MEMBERSHIPS = (
 
 
 def granted_to(server: PostgresServer, role: str) -> set[str]:
-    """The roles that this one was granted, directly."""
+    """Return the roles that were granted to this one directly."""
     return {granted for granted, member in server.execute(MEMBERSHIPS) if member == role}
 
 

@@ -24,7 +24,7 @@ from connection_guard.adapters.postgresql.login import (
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.errors import DoorShutError
 from doubles.certificates import self_signed
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from responder.respond import Responder
 from tests.integration.conftest import OwnPostgres

@@ -8,8 +8,8 @@ import psycopg2
 import pytest
 
 from connection_guard.core.diagnosis.cause import Cause
-from doubles.embedded_postgres import TRUST
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.embedded_postgres import TRUST
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.integration.conftest import OwnPostgres
 from tests.support.builders import a_heartbeat_event, a_policy, a_rule

@@ -13,7 +13,7 @@ from connection_guard.adapters.postgresql.guard_session import open_session
 from connection_guard.adapters.postgresql.observe import measure, take_snapshot
 from connection_guard.core.database.session import Session
 from connection_guard.core.database.snapshot import Measurement
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.builders import a_heartbeat_event, a_policy
 from tests.support.guarded import GUARD, Guarded, create_guard_role, fill
 

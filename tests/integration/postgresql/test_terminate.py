@@ -26,7 +26,7 @@ from connection_guard.core.decision.plan import Verdict
 from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.policy import Action, Limits
 from connection_guard.errors import ConnectionLostError, StatementError
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.integration.conftest import OwnPostgres
 from tests.support.builders import a_policy

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from connection_guard.core.database.door import Door, DoorName
-from doubles.lambda_runtime import ExecutionEnvironment, package_responder
+from doubles.aws.lambda_runtime import ExecutionEnvironment, package_responder
 from tests.support.builders import a_heartbeat_event, some_settings
 
 HANDLER = "responder.handler.lambda_handler"

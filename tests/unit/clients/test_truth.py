@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from clients.findings_table import BEGIN, END, PAGE, page_lines
-from clients.truth import Findings, Row, Run, Said, Truth, Uses, judge
+from clients.lab.truth import Findings, Row, Run, Said, Truth, Uses, judge
 
 
 def a_run(
     *, cause: str = "leak", owner: str = "shop", escalation: str | None = None, advice: str = ""
 ) -> Run:
     """Return a run that terminated 16 of 50 sessions and found one cause."""
-    return Run(50, 16, 34, "50 of 50 in use", None, escalation, (Said(cause, owner, "", advice),))
+    return Run(
+        50, 16, 34, "50 of 50 in use", None, None, escalation, (Said(cause, owner, "", advice),)
+    )
 
 
 def some_findings(**changes: Any) -> Findings:
@@ -77,7 +79,7 @@ def test_a_row_holds_where_every_claim_is_true() -> None:
         ({"at_work": Uses(100, 1)}, "no errors at work"),
         ({"first": Uses(8, 1)}, "at most 0 errors on first use"),
         ({"later": Uses(8, 1)}, "no errors later"),
-        ({"crashed": ("shop",), "lost": {"shop": 16}}, "says that a process may have died"),
+        ({"crashed": ("shop",), "lost": {"shop": 16}}, "some report names: ended by themselves"),
         ({"lost": {"quiet": 1}}, "the report names all of quiet that went"),
     ],
 )
@@ -90,11 +92,13 @@ def test_a_row_fails_where_one_claim_is_not_true(changes: dict[str, Any], claim:
 
 def test_a_row_fails_where_people_are_notified_too_late_or_wrongly() -> None:
     late = some_findings(runs=(a_run(), a_run(escalation="10 attempts")))
+    paused = some_findings(runs=(replace(a_run(), restraint="paused"),))
     helpless = some_findings(runs=(a_run(advice="most often after: COMMIT"),))
 
     assert broken(replace(TRUTH, heard=1), late) == ["action required with report 1"]
     assert len(broken(TRUTH, helpless)) == 1
     assert broken(replace(TRUTH, says=("[Rr]estart",)), some_findings()) == ["says: [Rr]estart"]
+    assert broken(replace(TRUTH, never_restrained=("paused",)), paused) == ["never: paused"]
     assert broken(replace(TRUTH, sooner_or_later=("storm",)), some_findings()) == [
         "sooner or later: storm"
     ]

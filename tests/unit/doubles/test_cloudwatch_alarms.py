@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doubles.cloudwatch_alarms import datapoints, state_of
-from doubles.cloudwatch_metric_math import Metric, MetricStat, Series, UnsupportedAlarmError
+from doubles.aws.cloudwatch_alarms import datapoints, state_of
+from doubles.aws.cloudwatch_metric_math import Metric, MetricStat, Series, UnsupportedAlarmError
 
 MISSING, IGNORE, BREACHING, NOT_BREACHING = "missing", "ignore", "breaching", "notBreaching"
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import psycopg2
 
-from clients.served_application import Application
-from doubles.postgres_server import PostgresServer
+from clients.lab.served_application import Application
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 
 SESSIONS = """

@@ -6,7 +6,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
-from doubles.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
 from doubles.waiting import wait_until
 
 

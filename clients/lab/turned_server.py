@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from clients.lab_errors import UnavailableError
-from doubles import postgres_binaries
-from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer
+from clients.lab.lab_errors import UnavailableError
+from doubles.postgresql import postgres_binaries
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.postgres_server import PostgresServer
 
 USABLE = 50
 

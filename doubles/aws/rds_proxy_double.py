@@ -27,7 +27,8 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Optional, Self
 
-from doubles.postgres_wire import (
+from doubles.aws.rds_proxy_pinning import pins
+from doubles.postgresql.postgres_wire import (
     AUTHENTICATED,
     READY_FOR_QUERY,
     TERMINATE,
@@ -38,7 +39,6 @@ from doubles.postgres_wire import (
     read_message,
     read_startup,
 )
-from doubles.rds_proxy_pinning import pins
 
 Address = tuple[str, int]
 

@@ -56,7 +56,7 @@ class Answer:
 
 def package_responder(folder: Path) -> None:
     """Copy into the folder what the responder's deployment package holds beside its libraries."""
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     for package in ("connection_guard", "responder"):
         shutil.copytree(
             root / "lambdas" / package,
@@ -232,7 +232,7 @@ class _Request(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.ACCEPTED, b"{}", {})
         self.server.results.put((payload, self.path.endswith("/error")))
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the overridden method's name for it
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Keep requests out of standard error."""
 
     def _answer(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:

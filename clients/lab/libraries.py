@@ -8,10 +8,10 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
-from clients.lab_errors import UnavailableError
+from clients.lab.lab_errors import UnavailableError
 
-ROOT = Path(__file__).parent.parent
-PROGRAMS = Path(__file__).parent / "applications"
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ROOT / "clients" / "applications"
 INSTALLED = ROOT / ".cache" / "clients"
 PYTHON = INSTALLED / "python" / "bin" / "python"
 NODE_MODULES = INSTALLED / "node" / "node_modules"

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from doubles.cloudwatch_metric_math import (
+from doubles.aws.cloudwatch_metric_math import (
     Metric,
     MetricStat,
     Query,

@@ -7,9 +7,9 @@ import threading
 from dataclasses import dataclass
 from typing import IO, Any
 
-from clients.forwarder import Forwarder
-from clients.lab_errors import LabError
-from clients.libraries import Library
+from clients.lab.forwarder import Forwarder
+from clients.lab.lab_errors import LabError
+from clients.lab.libraries import Library
 
 # A pool that has nothing to lend makes its borrower wait this long.
 BORROW_SECONDS = 20.0

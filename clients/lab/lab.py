@@ -8,17 +8,17 @@ from datetime import datetime, timedelta
 from threading import Thread
 from typing import Any
 
-from clients.forwarder import Forwarder, Forwarders
-from clients.lab_errors import LabError, UnavailableError
-from clients.libraries import SQLALCHEMY, Library
-from clients.observer import Observer
-from clients.served_application import Answer, Application
-from clients.truth import Findings, Run, Uses, said
-from clients.turned_server import USABLE, Clock
+from clients.lab.forwarder import Forwarder, Forwarders
+from clients.lab.lab_errors import LabError, UnavailableError
+from clients.lab.libraries import SQLALCHEMY, Library
+from clients.lab.observer import Observer
+from clients.lab.served_application import Answer, Application
+from clients.lab.truth import Findings, Run, Uses, said
+from clients.lab.turned_server import USABLE, Clock
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
 from connection_guard.core.decision.decide import most_sessions_below_target
-from doubles.pgbouncer import PgBouncer, PgBouncerError
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql.pgbouncer import PgBouncer, PgBouncerError
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.support.builders import a_heartbeat_event, an_alarm_event
 from tests.support.guarded import Guarded, create_guard_role
@@ -171,6 +171,7 @@ class Lab:
                 ended=len(ended),
                 used_afterwards=used,
                 headline=report["headline"],
+                restraint=report["restraint"],
                 explanation=report["explanation"],
                 escalation=report["escalation"],
                 diagnoses=tuple(map(said, report["diagnoses"])),

@@ -9,14 +9,14 @@ import psycopg2
 
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
 from demo.quick import quick_diagnosis_times, quick_policy
-from doubles import postgres_binaries
-from doubles.embedded_postgres import EmbeddedPostgres
-from doubles.postgres_server import PostgresServer
+from doubles.postgresql import postgres_binaries
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.support.builders import WARNING_ALARM, a_heartbeat_event, an_alarm_event
 from tests.support.guarded import GUARD, Guarded, create_guard_role
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
 SETTINGS: dict[str, str | int] = {"max_connections": 105, "reserved_connections": 5}
 
