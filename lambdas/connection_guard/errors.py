@@ -1,13 +1,17 @@
 """Every error that Connection Guard raises.
 
-ConnectionGuardError ├── ConfigurationError       a setting or the policy is wrong: says where, and
-what would be right ├── ForeignEventError        an event that the function does not serve ├──
-StoreError               S3 or DynamoDB refused or could not be reached: nothing, or not all, was
-stored ├── TellingError             Slack or SNS refused or could not be reached: people may not
-have been told └── DatabaseError
-    ├── DoorShutError        no session could be opened through a door ├── ConnectionLostError  an
-    open session died, or did not answer in time: what it was doing is unknown └── StatementError
-    the server answered with an ERROR
+ConnectionGuardError
+├── ConfigurationError       a setting or the policy is wrong: says where, and what is right
+├── ForeignEventError        an event that the function does not serve
+├── StoreError               S3 or DynamoDB refused or could not be reached: nothing, or not
+│                            all, was stored
+├── NotificationError        Slack or SNS refused or could not be reached: people may not have
+│                            been notified
+└── DatabaseError
+    ├── DoorShutError        no session could be opened through a door
+    ├── ConnectionLostError  an open session died, or did not answer in time: what it was doing
+    │                        is unknown
+    └── StatementError       the server answered with an ERROR
 """
 
 from enum import StrEnum
@@ -38,7 +42,7 @@ class StoreError(ConnectionGuardError):
     """
 
 
-class TellingError(ConnectionGuardError):
+class NotificationError(ConnectionGuardError):
     """Slack or SNS refused or could not be reached; the message names which, and the reason, and no
     secret.
     """

@@ -9,7 +9,7 @@ from aws_lambda_powertools.logging import Logger
 
 from connection_guard.adapters.slack.client import SlackSecret, post
 from connection_guard.core.notification.guard_alarm import message_of_alarm, read_guard_alarm
-from connection_guard.errors import TellingError
+from connection_guard.errors import NotificationError
 
 logger = Logger(service="connection-guard")
 
@@ -25,8 +25,8 @@ def notify_of_guard_alarm(
     reporter's own word.
 
     `slack_secret` is None where Slack is not notified, `function` is the name of this function.
-    Raises TellingError, so that Lambda tries again, unless the alarm is on this function: then each
-    try that fails would set it off anew.
+    Raises NotificationError, so that Lambda tries again, unless the alarm is on this function: then
+    each try that fails would set it off anew.
     """
     alarm = read_guard_alarm(event)
     if alarm is None or not alarm.is_news or slack_secret is None:
@@ -34,7 +34,7 @@ def notify_of_guard_alarm(
     logger.info("an alarm on the guard itself", alarm=alarm.name, state=alarm.state)
     try:
         post(message_of_alarm(alarm, region), secret=slack_secret())
-    except TellingError as error:
+    except NotificationError as error:
         logger.error(str(error))
         if alarm.function != function:
             raise

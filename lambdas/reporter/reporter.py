@@ -30,8 +30,8 @@ from connection_guard.core.notification.summary import SNS, json_of, news_of, su
 from connection_guard.errors import (
     ConnectionGuardError,
     ForeignEventError,
+    NotificationError,
     StoreError,
-    TellingError,
 )
 
 # The longest that this function runs: whoever has the lease longer than that has died.
@@ -350,7 +350,7 @@ class Reporter:
                 text,
                 document,
             )
-        except TellingError as untold:
+        except NotificationError as untold:
             logger.error(str(untold))
         else:
             self._told_unkept.add(invocation)
@@ -361,7 +361,7 @@ def _collected(errors: list[ConnectionGuardError]) -> Iterator[None]:
     """What goes wrong keeps nothing else from being tried."""
     try:
         yield
-    except (StoreError, TellingError) as error:
+    except (StoreError, NotificationError) as error:
         logger.error(str(error))
         errors.append(error)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connection_guard.adapters.slack.client import SlackBot, SlackSecret, SlackWebhook
-from connection_guard.errors import TellingError
+from connection_guard.errors import NotificationError
 from doubles.slack_double import SlackDouble
 from reporter.guard_alarms import notify_of_guard_alarm
 from tests.support.builders import an_alarm_event
@@ -65,7 +65,7 @@ def test_what_slack_did_not_take_is_left_to_lambdas_next_try(
     slack: SlackDouble, notify: Notify
 ) -> None:
     slack.fail(404)
-    with pytest.raises(TellingError, match="Slack"):
+    with pytest.raises(NotificationError, match="Slack"):
         notify(an_alarm_event(NO_HEARTBEAT))
 
     notify(an_alarm_event(NO_HEARTBEAT))

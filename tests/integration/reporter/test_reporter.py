@@ -23,7 +23,7 @@ from connection_guard.adapters.slack.client import SlackBot, SlackSecret, SlackW
 from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.incident.circumstances import Context
 from connection_guard.core.incident.incident import Incident, Progress
-from connection_guard.errors import ForeignEventError, StoreError, TellingError
+from connection_guard.errors import ForeignEventError, NotificationError, StoreError
 from doubles.slack_double import SlackDouble
 from reporter.reporter import Reporter, World
 from tests.support.deliveries import (
@@ -402,7 +402,7 @@ def test_slack_that_is_down_for_an_hour_is_told_it_all_afterwards(
     slack.fail(times=1000)
     for minute in range(0, 60, 20):
         outside.now = at(minute)
-        with pytest.raises(TellingError, match="Slack"):
+        with pytest.raises(NotificationError, match="Slack"):
             outside.deliver(a_success(a_report("remediation", at(minute)), f"run-{minute}"))
     assert slack.channel_view == []
     assert outside.sns.subjects, "people were told by e-mail"
@@ -422,7 +422,7 @@ def test_an_end_that_slack_could_not_be_told_is_told_when_the_next_incident_is(
     outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
     (first,) = slack.channel_view
     slack.fail(times=1000)
-    with pytest.raises(TellingError):
+    with pytest.raises(NotificationError):
         outside.deliver(a_success(a_report("observation", at(9), alarm="OK", used=40), "run-2"))
     assert "over after" not in json.dumps(first.content)
 
@@ -440,7 +440,7 @@ def test_sns_that_refuses_is_told_with_lambdas_next_try_and_slack_not_twice(
 ) -> None:
     record = a_success(a_report("remediation", at(0)), "run-1")
     outside.sns.is_down = True
-    with pytest.raises(TellingError, match="incidents"):
+    with pytest.raises(NotificationError, match="incidents"):
         outside.deliver(record)
     assert len(slack.channel_view) == 1
 
@@ -512,12 +512,12 @@ def test_no_secret_is_told_stored_or_logged(
     outside: Outside, slack: SlackDouble, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slack.fail(times=1000)
-    with pytest.raises(TellingError) as error:
+    with pytest.raises(NotificationError) as error:
         outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
     outside.secret = replace(
         SlackBot(slack.token, slack.channel), base_url="http://127.0.0.1:1/api/"
     )
-    with pytest.raises(TellingError) as other:
+    with pytest.raises(NotificationError) as other:
         outside.deliver(a_success(a_report("remediation", at(1)), "run-2"))
 
     logged = capsys.readouterr()
@@ -553,7 +553,7 @@ def test_what_comes_at_the_last_moment_of_a_telling_is_told(
     outside.let_happen(moment, lambda: other(a_notification(end), an_invocation()))
     if is_down:
         slack.fail(times=1000)
-        with pytest.raises(TellingError):
+        with pytest.raises(NotificationError):
             outside.deliver(a_success(a_report("remediation", at(1)), "run-3"))
     else:
         outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))

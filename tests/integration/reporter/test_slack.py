@@ -25,7 +25,7 @@ from connection_guard.adapters.slack.client import (
 )
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.slack_message import GREEN, PURPLE, RED
-from connection_guard.errors import TellingError
+from connection_guard.errors import NotificationError
 from doubles.slack_double import SlackDouble
 from tests.support.incidents import (
     LINKS,
@@ -310,7 +310,7 @@ WRONG = {
 def test_what_is_wrong_with_a_secret_is_one_line_that_names_the_keys_and_shows_no_value(
     text: str,
 ) -> None:
-    with pytest.raises(TellingError) as raised:
+    with pytest.raises(NotificationError) as raised:
         parse_slack_secret(text)
 
     line = str(raised.value)
@@ -342,13 +342,13 @@ def test_the_secret_is_read_once_in_five_minutes(secrets: Any) -> None:
 
 def test_a_secret_that_is_not_there_or_is_wrong_is_named(secrets: Any) -> None:
     with pytest.raises(
-        TellingError, match=r"Slack's secret slack could not be read: .*ResourceNotFound"
+        NotificationError, match=r"Slack's secret slack could not be read: .*ResourceNotFound"
     ):
         read_slack_secret("slack")
 
     secrets.create_secret(Name="slack", SecretString='{"token": "hush", "channel": "C0"}')
     with pytest.raises(
-        TellingError, match=r'"token" is no Slack token; .* \(secret slack\)'
+        NotificationError, match=r'"token" is no Slack token; .* \(secret slack\)'
     ) as raised:
         read_slack_secret("slack")
     assert "hush" not in str(raised.value)

@@ -15,7 +15,7 @@ from moto.sns.models import sns_backends
 from connection_guard.adapters.aws.sns import publish, sns_client
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.summary import json_of, subject_of, text_of
-from connection_guard.errors import TellingError
+from connection_guard.errors import NotificationError
 from tests.unit.notification.test_summary import (
     CHECKOUT,
     LINKS,
@@ -164,7 +164,7 @@ def test_what_fits_is_whole(topic: Topic) -> None:
 def test_a_refusal_is_one_clear_error_that_names_the_topic(topic: Topic) -> None:
     topic.client.delete_topic(TopicArn=topic.arn)
 
-    with pytest.raises(TellingError, match=rf"^topic {topic.arn}: .*NotFound") as raised:
+    with pytest.raises(NotificationError, match=rf"^topic {topic.arn}: .*NotFound") as raised:
         topic.tell(an_incident())
     assert "\n" not in str(raised.value)
 
@@ -178,7 +178,9 @@ def test_an_endpoint_that_nobody_listens_at_is_one_clear_error(
         unused.bind(("127.0.0.1", 0))
         client = sns_client(REGION, f"http://127.0.0.1:{unused.getsockname()[1]}")
 
-        with pytest.raises(TellingError, match=r"^topic some-topic: Could not connect") as raised:
+        with pytest.raises(
+            NotificationError, match=r"^topic some-topic: Could not connect"
+        ) as raised:
             publish(client, "some-topic", "subject", "text", json_of(an_incident(), LINKS, LATER))
     assert "testing-secret" not in str(raised.value)
 

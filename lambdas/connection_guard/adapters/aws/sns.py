@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from connection_guard.errors import TellingError
+from connection_guard.errors import NotificationError
 
 # SNS takes 262,144 bytes with the attributes, and wraps the message in JSON of its own for a queue
 # that takes as many.
@@ -34,7 +34,7 @@ def publish(
     E-mail gets the subject and the text, SMS the subject, every other protocol the document. A
     subscription can filter by the attributes `database`, `progress` and `tier`. Where all of it is
     more than a message holds, the document's longest lists are cut and its `omitted` says so.
-    Raises TellingError; then it may have been sent all the same, if only the answer was lost.
+    Raises NotificationError; then it may have been sent all the same, if only the answer was lost.
     """
     attributes = {
         name: document[name] for name in ("database", "progress", "tier") if document[name]
@@ -51,7 +51,7 @@ def publish(
             },
         )
     except (BotoCoreError, ClientError) as error:
-        raise TellingError(f"topic {topic_arn}: {error}") from None
+        raise NotificationError(f"topic {topic_arn}: {error}") from None
 
 
 def _message(subject: str, text: str, document: Mapping[str, Any]) -> str:

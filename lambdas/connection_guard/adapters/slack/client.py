@@ -41,7 +41,7 @@ from connection_guard.core.notification.slack_message import (
     thread_entries,
     thread_of,
 )
-from connection_guard.errors import TellingError
+from connection_guard.errors import NotificationError
 
 SLACK = WebClient.BASE_URL
 SECRET_KEPT_SECONDS = 300
@@ -89,22 +89,23 @@ class Telling:
 
     message: SlackMessage | None
     told: tuple[str, ...]
-    error: TellingError | None
+    error: NotificationError | None
 
 
 def read_slack_secret(name: str) -> SlackSecret:
-    """From AWS Secrets Manager, or as it was there in the last five minutes. Raises TellingError,
-    without the value.
+    """Read it from AWS Secrets Manager, or as it was there in the last five minutes.
+
+    Raises NotificationError, without the value.
     """
     try:
         text = _secrets().get(name, max_age=SECRET_KEPT_SECONDS)
         assert isinstance(text, str | bytes)  # nothing was asked to transform it
     except GetParameterError as error:
-        raise TellingError(f"Slack's secret {name} could not be read: {error}") from None
+        raise NotificationError(f"Slack's secret {name} could not be read: {error}") from None
     try:
         return parse_slack_secret(text)
-    except TellingError as error:
-        raise TellingError(f"{error} (secret {name})") from None
+    except NotificationError as error:
+        raise NotificationError(f"{error} (secret {name})") from None
 
 
 @cache
@@ -117,7 +118,7 @@ def _secrets() -> SecretsProvider:
 
 
 def parse_slack_secret(text: str | bytes) -> SlackSecret:
-    """Raises TellingError, which names the keys and never a value."""
+    """Raises NotificationError, which names the keys and never a value."""
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):
@@ -141,8 +142,8 @@ def parse_slack_secret(text: str | bytes) -> SlackSecret:
     raise _wrong("has other keys")
 
 
-def _wrong(problem: str) -> TellingError:
-    return TellingError(f"Slack's secret {problem}; it must be {_SHAPE}")
+def _wrong(problem: str) -> NotificationError:
+    return NotificationError(f"Slack's secret {problem}; it must be {_SHAPE}")
 
 
 def _is_safe(url: str) -> bool:
@@ -178,7 +179,7 @@ def tell(
 
 
 def post(message: Message, *, secret: SlackSecret, within: timedelta = WITHIN) -> None:
-    """Post what belongs to no incident; raise TellingError where Slack did not take it."""
+    """Post what belongs to no incident; raise NotificationError where Slack did not take it."""
     deadline = time.monotonic() + within.total_seconds()
     match secret:
         case SlackBot():
@@ -200,14 +201,14 @@ def _tell_as_bot(
             for entry in thread_entries(incident):
                 if entry.request_id not in told:
                     if time.monotonic() > deadline:
-                        raise TellingError(
+                        raise NotificationError(
                             "Slack took too long; the rest of the thread is still to be told"
                         )
                     _post(
                         client, message.channel, thread_of(entry, links), thread=message.timestamp
                     )
                     told.append(entry.request_id)
-    except TellingError as error:
+    except NotificationError as error:
         return Telling(message, tuple(told), error)
     return Telling(message, tuple(told), None)
 
@@ -259,7 +260,7 @@ def _tell_through_webhook(
     try:
         with _telling_errors(webhook.webhook):
             _send(webhook, message_of(incident, links, now), deadline)
-    except TellingError as error:
+    except NotificationError as error:
         return Telling(incident.slack, incident.told, error)
     return everything
 
@@ -292,7 +293,7 @@ def _telling_errors(secret: str) -> Iterator[None]:
     try:
         yield
         return
-    except TellingError as error:
+    except NotificationError as error:
         problem = str(error)
     except SlackApiError as error:
         answer = error.response
@@ -303,17 +304,17 @@ def _telling_errors(secret: str) -> Iterator[None]:
         problem = f"Slack could not be reached: {error}"
     except (HTTPException, SlackClientError, ValueError) as error:
         problem = f"Slack could not be reached: {type(error).__name__}"
-    raise TellingError(problem.replace(secret, "(secret)"))
+    raise NotificationError(problem.replace(secret, "(secret)"))
 
 
-def _refusal(status: int, headers: Any, error: object) -> TellingError:
+def _refusal(status: int, headers: Any, error: object) -> NotificationError:
     if status == 429:
-        return TellingError(
+        return NotificationError(
             f"Slack: rate limited, try again in {headers.get('Retry-After', 'some')} s"
         )
     if status >= 500:
-        return TellingError(f"Slack: HTTP {status}")
-    return TellingError(f"Slack refused: {str(error)[:300]}")
+        return NotificationError(f"Slack: HTTP {status}")
+    return NotificationError(f"Slack refused: {str(error)[:300]}")
 
 
 def _retry_handlers(deadline: float) -> list[RetryHandler]:
