@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.decision.outcome import Result
-from connection_guard.core.report.evidence import pack_evidence, unpack_evidence
+from connection_guard.core.report.evidence import pack_evidence
+from connection_guard.core.report.evidence_format import SessionEvidence, unpack_evidence
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.report import write_report
 from connection_guard.core.report.run import Run
@@ -50,14 +51,12 @@ def test_what_was_seen_and_decided_comes_out_as_it_went_in() -> None:
     evidence = unpack_evidence(packed_within(run, PLENTY))
     assert run.round is not None
     assert evidence.taken_at == run.round.before.taken_at
-    assert set(evidence.sessions) == set(sessions)
-    assert evidence.verdicts == {
-        verdict.session.pid: (verdict.action, verdict.rule, worded(verdict.reason))
-        for verdict in run.round.plan.verdicts
-    }
-    assert evidence.results == {
-        sessions[0].pid: Result.TERMINATED,
-        sessions[1].pid: Result.MOVED_ON,
+    results = {sessions[0]: "terminated", sessions[1]: "moved on"}
+    assert set(evidence.sessions) == {
+        SessionEvidence(
+            each.session, each.action, each.rule, worded(each.reason), results.get(each.session)
+        )
+        for each in run.round.plan.verdicts
     }
     assert evidence.omitted == 0
 
@@ -79,10 +78,11 @@ def test_nothing_but_fractions_of_a_millisecond_is_lost(run: Run) -> None:
         )
 
     taken_at = before.taken_at
-    assert sorted(map(str, map(without_times, evidence.sessions))) == sorted(
+    unpacked = [each.session for each in evidence.sessions]
+    assert sorted(map(str, map(without_times, unpacked))) == sorted(
         map(str, map(without_times, before.sessions))
     )
-    unpacked_times = sorted((taken_at - s.backend_start) // MILLISECOND for s in evidence.sessions)
+    unpacked_times = sorted((taken_at - s.backend_start) // MILLISECOND for s in unpacked)
     assert unpacked_times == sorted(
         (taken_at - s.backend_start) // MILLISECOND for s in before.sessions
     )
@@ -136,7 +136,8 @@ def test_where_room_is_short_the_least_telling_sessions_are_left_out() -> None:
         packed = packed_within(run, int(packed_size(whole) * share))
         evidence = unpack_evidence(packed)
         assert 20 < len(evidence.sessions) < len(importance)
-        assert list(evidence.sessions) == importance[: len(evidence.sessions)]
+        unpacked = [each.session for each in evidence.sessions]
+        assert unpacked == importance[: len(evidence.sessions)]
         assert evidence.omitted == packed["omitted"] == len(importance) - len(evidence.sessions)
 
 

@@ -22,7 +22,7 @@ from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.deployment.alarm import AlarmState
 from connection_guard.core.diagnosis.diagnose import diagnose
 from connection_guard.core.policy import Action
-from connection_guard.core.report.evidence import unpack_evidence
+from connection_guard.core.report.evidence_format import unpack_evidence
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.report import write_report
 from connection_guard.core.report.run import Run
@@ -174,7 +174,8 @@ def test_every_session_is_told_with_what_became_of_it() -> None:
     assert report["verdicts"] == {"terminate": 2, "spare": 1, "carried_out": True}
     assert report["would_terminate"] == []
     assert (report["before"]["used"], report["after"]["used"]) == (3, 2)
-    assert unpack_evidence(report["evidence"]).results == {
+    sessions = unpack_evidence(report["evidence"]).sessions
+    assert {each.session.pid: each.result for each in sessions if each.result} == {
         gone.pid: Result.TERMINATED,
         moved_on.pid: Result.MOVED_ON,
     }

@@ -1,4 +1,4 @@
-"""What is stored of a run for good: its Report, and each session that it saw as a line of JSON
+"""What is stored permanently of a run: its Report, and each session that it saw as a line of JSON
 (docs/evidence.md).
 """
 
@@ -11,27 +11,28 @@ from typing import Any
 
 from connection_guard.core.database.session import Session
 from connection_guard.core.incident.delivery import ReportDelivery
-from connection_guard.core.report.evidence import Evidence, WordedVerdict, unpack_evidence
+from connection_guard.core.report.evidence_format import Evidence, SessionEvidence, unpack_evidence
 
 Row = dict[str, Any]
 
 
 def evidence_key(delivery: ReportDelivery) -> str:
-    """Where the lines lie: `name=value` folders are partitions to Athena and DuckDB. A run's key is
-    always the same.
+    """Return the key of the lines: Athena and DuckDB read its `name=value` folders as partitions. A
+    run's key is always the same.
     """
     at = delivery.received_at
     return f"evidence/database={delivery.database}/date={at:%Y-%m-%d}/{_name(delivery)}.jsonl.gz"
 
 
 def report_key(delivery: ReportDelivery) -> str:
-    """Where the Report lies: beside the lines, not among them."""
+    """Return the key of the Report: beside the lines, not among them."""
     date = f"{delivery.received_at:%Y-%m-%d}"
     return f"reports/database={delivery.database}/date={date}/{_name(delivery)}.json"
 
 
 def evidence_lines(delivery: ReportDelivery) -> bytes | None:
-    """The sessions, a JSON object a line, compressed with gzip; None where the run looked at none.
+    """Return the sessions, one JSON object per line, compressed with gzip; None where the run
+    looked at none.
 
     The same Report gives the same bytes. Raises ValueError where the evidence cannot be read.
     """
@@ -46,14 +47,14 @@ def evidence_lines(delivery: ReportDelivery) -> bytes | None:
     except (ValueError, KeyError, TypeError, AttributeError, LZMAError) as wrong:
         raise ValueError(
             f"the evidence of run {delivery.request_id} cannot be read: {wrong!r}"
-        ) from None
+        ) from wrong
     # Half a character would make the whole object unreadable.
     return gzip.compress("".join(lines).encode(errors="replace"), mtime=0)
 
 
 def report_document(delivery: ReportDelivery, *, evidence: str | None) -> bytes:
-    """The Report as JSON. `evidence` is the key of its lines, which stand for its own evidence;
-    None leaves that in.
+    """Return the Report as JSON. `evidence` is the key of its lines, which replaces its own
+    evidence; None leaves that in.
     """
     report = dict(delivery.report)
     if evidence is not None:
@@ -81,13 +82,12 @@ def _rows(delivery: ReportDelivery, evidence: Evidence) -> Iterator[Row]:
         "event_key": delivery.event_key,
         "taken_at": _time(evidence.taken_at),
     }
-    for session in evidence.sessions:
-        verdict, result = evidence.verdicts.get(session.pid), evidence.results.get(session.pid)
-        yield {**run, **_session(session), **_verdict(verdict), "result": result}
+    for each in evidence.sessions:
+        yield {**run, **_session(each.session), **_decided(each)}
 
 
 def _session(session: Session) -> Row:
-    """What pg_stat_activity shows, under its names for it, then what it does not."""
+    """Return what pg_stat_activity shows, under its own names, then what it does not show."""
     return {
         "pid": session.pid,
         "usename": session.role,
@@ -111,17 +111,18 @@ def _session(session: Session) -> Row:
     }
 
 
-def _verdict(verdict: WordedVerdict | None) -> Row:
+def _decided(each: SessionEvidence) -> Row:
     return {
-        "action": verdict and verdict.action,
-        "rule": verdict and verdict.rule,
-        "reason": verdict and verdict.reason,
+        "action": each.action,
+        "rule": each.rule,
+        "reason": each.reason,
+        "result": each.result,
     }
 
 
 def _time(time: datetime | None) -> str | None:
-    """UTC to the millisecond, which is what the evidence knows and from_iso8601_timestamp of Athena
-    keeps.
+    """Return UTC to the millisecond, which is what the evidence knows and what Athena's
+    from_iso8601_timestamp keeps.
     """
     if time is None:
         return None

@@ -1,50 +1,27 @@
 """The evidence: every session that a run saw and what was decided about it, small enough to travel
-in a Report.
-
-Format 1 is a JSON object in UTF-8, compressed as xz, in base64. Its fields:
-
-- `taken_at`: when the sessions were looked at, in ISO 8601.
-- `strings`: each string once; the columns hold its index.
-- `columns`: for each field of a session one list, all of the same order and length.
-  - `pid` and `blocked_by` hold pids, a list of them in the latter; `role_id` holds the role's OID.
-  - `backend_start`, `state_change`, `transaction_start` and `query_start` hold whole milliseconds
-    before `taken_at`.
-  - `is_superuser`, `is_listening`, `holds_advisory_lock` and `is_owned_by_proxy` hold 1 or 0.
-  - All others hold indexes of strings: the session's own, then the `action`, `rule` and `reason` of
-    its verdict and the `result` of its outcome.
-
-A field is null where it is not known or did not happen.
+in a Report. core/report/evidence_format.py describes how it is written.
 """
 
 import json
 import lzma
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.decision.round import Round
-from connection_guard.core.report.wording import worded
-
-FORMAT = 1
-
-_TIMES = ("backend_start", "state_change", "transaction_start", "query_start")
-_FLAGS = ("is_superuser", "is_listening", "holds_advisory_lock", "is_owned_by_proxy")
-_STRINGS = (
-    "role",
-    "database",
-    "application_name",
-    "client_address",
-    "state",
-    "wait_event_type",
-    "wait_event",
-    "query",
+from connection_guard.core.report.evidence_format import (
+    FLAGS,
+    FORMAT,
+    MILLISECOND,
+    STRINGS,
+    TIMES,
+    VERDICT,
 )
-_VERDICT = ("action", "rule", "reason")
+from connection_guard.core.report.wording import worded
 
 # The preset's own dictionary of 8 MB would cost 94 MB of memory; 5,000 sessions are a megabyte of
 # JSON.
@@ -57,28 +34,13 @@ MOST_SPELLED_IN_ALL = 3_000_000
 _BYTES_OF_NUMBERS = 100  # of one session, less the pids that block it
 _BYTES_OF_A_PID = 8
 
-_MILLISECOND = timedelta(milliseconds=1)
 
-
-class WordedVerdict(NamedTuple):
+class _WordedVerdict(NamedTuple):
     """What is kept of a verdict."""
 
     action: str
     rule: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was packed, times to the millisecond, `verdicts` and `results` by pid; `omitted`
-    sessions found no room.
-    """
-
-    taken_at: datetime
-    sessions: tuple[Session, ...]
-    verdicts: Mapping[int, WordedVerdict]
-    results: Mapping[int, Result]
-    omitted: int
 
 
 def pack_evidence(looked: Round, most_bytes: int) -> dict[str, Any]:
@@ -90,7 +52,7 @@ def pack_evidence(looked: Round, most_bytes: int) -> dict[str, Any]:
     """
     taken_at, sessions = looked.before.taken_at, _by_importance(looked)
     verdicts = {
-        verdict.session.pid: WordedVerdict(verdict.action, verdict.rule, worded(verdict.reason))
+        verdict.session.pid: _WordedVerdict(verdict.action, verdict.rule, worded(verdict.reason))
         for verdict in looked.plan.verdicts
     }
     results = {outcome.verdict.session.pid: outcome.result for outcome in looked.outcomes}
@@ -108,43 +70,6 @@ def pack_evidence(looked: Round, most_bytes: int) -> dict[str, Any]:
     return _largest_fitting(pack, _spelled_sizes(sessions, verdicts), most_bytes)
 
 
-def unpack_evidence(packed: Mapping[str, Any]) -> Evidence:
-    """Return what `pack_evidence` wrote; raise ValueError where the format is another."""
-    if packed["format"] != FORMAT:
-        raise ValueError(
-            f"evidence of format {packed['format']!r}: this version reads format {FORMAT}"
-        )
-    document = json.loads(lzma.decompress(b64decode(packed["data"])))
-    taken_at, strings = datetime.fromisoformat(document["taken_at"]), document["strings"]
-    rows = [
-        dict(zip(document["columns"], values, strict=True))
-        for values in zip(*document["columns"].values(), strict=True)
-    ]
-    sessions, verdicts, results = [], {}, {}
-    for row in rows:
-        row |= {
-            name: taken_at - row[name] * _MILLISECOND for name in _TIMES if row[name] is not None
-        }
-        row |= {name: bool(row[name]) for name in _FLAGS}
-        row |= {
-            name: strings[row[name]]
-            for name in (*_STRINGS, *_VERDICT, "result")
-            if row[name] is not None
-        }
-        row |= {
-            "state": row["state"] and SessionState(row["state"]),
-            "blocked_by": tuple(row["blocked_by"]),
-        }
-        action, rule, reason, result = (row.pop(name) for name in (*_VERDICT, "result"))
-        session = Session(**row)
-        sessions.append(session)
-        if action is not None:
-            verdicts[session.pid] = WordedVerdict(action, rule, reason)
-        if result is not None:
-            results[session.pid] = Result(result)
-    return Evidence(taken_at, tuple(sessions), verdicts, results, packed["omitted"])
-
-
 def _by_importance(looked: Round) -> Sequence[Session]:
     taken_at = looked.before.taken_at
     places = {verdict.session.pid: place for place, verdict in enumerate(looked.plan.chosen)}
@@ -156,7 +81,9 @@ def _by_importance(looked: Round) -> Sequence[Session]:
     return sorted(looked.before.sessions, key=importance)
 
 
-def _spelled_sizes(sessions: Iterable[Session], verdicts: Mapping[int, WordedVerdict]) -> list[int]:
+def _spelled_sizes(
+    sessions: Iterable[Session], verdicts: Mapping[int, _WordedVerdict]
+) -> list[int]:
     """Return about how many bytes of JSON the first session takes, the first two, and so on, as
     many as may be packed.
 
@@ -165,7 +92,7 @@ def _spelled_sizes(sessions: Iterable[Session], verdicts: Mapping[int, WordedVer
     sizes: list[int] = []
     total, seen = 0, set[str]()
     for session in sessions:
-        texts = {getattr(session, name) for name in _STRINGS}
+        texts = {getattr(session, name) for name in STRINGS}
         if (verdict := verdicts.get(session.pid)) is not None:
             texts |= {verdict.rule, verdict.reason}
         new = texts - seen - {None}
@@ -217,7 +144,7 @@ def _size(packed: dict[str, Any]) -> int:
 def _columns(
     taken_at: datetime,
     sessions: Sequence[Session],
-    verdicts: Mapping[int, WordedVerdict],
+    verdicts: Mapping[int, _WordedVerdict],
     results: Mapping[int, Result],
 ) -> dict[str, Any]:
     places: dict[str, int] = {}
@@ -226,18 +153,18 @@ def _columns(
         return None if text is None else places.setdefault(text, len(places))
 
     def before(time: datetime | None) -> int | None:
-        return None if time is None else (taken_at - time) // _MILLISECOND
+        return None if time is None else (taken_at - time) // MILLISECOND
 
     columns: dict[str, list[Any]] = {
         "pid": [session.pid for session in sessions],
         "role_id": [session.role_id for session in sessions],
-        **{name: [before(getattr(session, name)) for session in sessions] for name in _TIMES},
-        **{name: [place(getattr(session, name)) for session in sessions] for name in _STRINGS},
-        **{name: [int(getattr(session, name)) for session in sessions] for name in _FLAGS},
+        **{name: [before(getattr(session, name)) for session in sessions] for name in TIMES},
+        **{name: [place(getattr(session, name)) for session in sessions] for name in STRINGS},
+        **{name: [int(getattr(session, name)) for session in sessions] for name in FLAGS},
         "blocked_by": [session.blocked_by for session in sessions],
         **{
             name: [place(getattr(verdicts.get(session.pid), name, None)) for session in sessions]
-            for name in _VERDICT
+            for name in VERDICT
         },
         "result": [place(results.get(session.pid)) for session in sessions],
     }
