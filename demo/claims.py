@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from connection_guard.core.incident.incident import Progress
-from connection_guard.core.notification.slack_message import GREEN
+from connection_guard.core.incident.progress import Progress
+from connection_guard.core.notification.slack_blocks import GREEN
 from connection_guard.core.policy import Policy
 from demo.applications import RunningApplication, must_go
 from demo.database import USABLE, SeenSession

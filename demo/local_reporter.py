@@ -14,14 +14,15 @@ from functools import partial
 from typing import Any
 
 from connection_guard.adapters.aws.store import Store
-from connection_guard.adapters.slack.client import parse_slack_secret
+from connection_guard.adapters.slack.secret import parse_slack_secret
 from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
-from connection_guard.core.incident.circumstances import Context, trend_of
+from connection_guard.core.incident.circumstances import Circumstances, trend_of
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.incident.item import attributes_of, incident_of
+from connection_guard.core.incident.item import body_of, incident_of
 from demo.terminal import captured_output
 from doubles.slack_double import Posted, SlackDouble
-from reporter.reporter import Reporter, World
+from reporter.reporter import Reporter
+from reporter.world import World
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
@@ -61,18 +62,16 @@ class MemoryStore(Store):
         latest = self.latest_incident(incident.database)
         if (latest.version if latest else None) != replaces:
             return False
-        body = attributes_of(incident)["body"]
-        assert isinstance(body, bytes)
-        self._bodies[incident.database] = body
+        self._bodies[incident.database] = body_of(incident)
         return True
 
     def claim(self, *_: object, **__: object) -> bool:
         """Return True: there is no other reporter."""
         return True
 
-    def release(self, database: str, holder: str, *, told: int) -> bool:  # noqa: ARG002
+    def release(self, database: str, holder: str, *, notified: int) -> bool:  # noqa: ARG002
         latest = self.latest_incident(database)
-        return latest is not None and latest.version == told
+        return latest is not None and latest.version == notified
 
 
 class Outbox:
@@ -185,7 +184,7 @@ def _notification(event: Mapping[str, Any], report: Mapping[str, Any]) -> dict[s
     }
 
 
-def _made_up_context(now: datetime) -> Context:
+def _made_up_context(now: datetime) -> Circumstances:
     """Return hours in which a pool leaks, as CloudWatch would show them."""
     minutes = 60 * HOURS_BEFORE
     figures = [
@@ -196,4 +195,4 @@ def _made_up_context(now: datetime) -> Context:
         (now - timedelta(minutes=minutes - minute), figure)
         for minute, figure in enumerate(figures, start=1)
     )
-    return Context(events=(), usage=usage, trend=trend_of(usage), problems=())
+    return Circumstances(events=(), usage=usage, trend=trend_of(usage), problems=())

@@ -1,5 +1,5 @@
-"""What the reporter does with an alarm on the guard itself: post it in Slack. E-mail has it from
-SNS directly.
+"""What the reporter does with an alarm about the guard itself: post it in Slack. E-mail gets it
+from SNS directly.
 """
 
 from collections.abc import Callable, Mapping
@@ -7,7 +7,8 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 
-from connection_guard.adapters.slack.client import SlackSecret, post
+from connection_guard.adapters.slack.client import post
+from connection_guard.adapters.slack.secret import SlackSecret
 from connection_guard.core.notification.guard_alarm import message_of_alarm, read_guard_alarm
 from connection_guard.errors import NotificationError
 
@@ -21,17 +22,17 @@ def notify_of_guard_alarm(
     region: str,
     function: str,
 ) -> None:
-    """Post the alarm that came from the incidents topic; whatever else comes from there is the
-    reporter's own word.
+    """Post the alarm that came from the incidents topic; all else that comes from there was
+    published by the reporter itself.
 
     `slack_secret` is None where Slack is not notified, `function` is the name of this function.
-    Raises NotificationError, so that Lambda tries again, unless the alarm is on this function: then
-    each try that fails would set it off anew.
+    Raises NotificationError, so that Lambda tries again, unless the alarm is about this function:
+    then each failed try would set it off anew.
     """
     alarm = read_guard_alarm(event)
     if alarm is None or not alarm.is_news or slack_secret is None:
         return
-    logger.info("an alarm on the guard itself", alarm=alarm.name, state=alarm.state)
+    logger.info("an alarm about the guard itself", alarm=alarm.name, state=alarm.state)
     try:
         post(message_of_alarm(alarm, region), secret=slack_secret())
     except NotificationError as error:

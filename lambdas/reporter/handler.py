@@ -1,4 +1,4 @@
-"""Where Lambda enters: `reporter.handler.lambda_handler`."""
+"""The Lambda function's entry point: `reporter.handler.lambda_handler`."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 from connection_guard.adapters.aws.gather_circumstances import look
 from connection_guard.adapters.aws.sns import sns_client
 from connection_guard.adapters.aws.store import Store
-from connection_guard.adapters.slack.client import read_slack_secret
+from connection_guard.adapters.slack.secret import read_slack_secret
 from connection_guard.core.deployment.reporter_settings import (
     DATABASES_FILE,
     ReporterSettings,
@@ -18,7 +18,8 @@ from connection_guard.core.deployment.reporter_settings import (
 )
 from connection_guard.core.notification.guard_alarm import comes_from
 from reporter.guard_alarms import notify_of_guard_alarm
-from reporter.reporter import Context, Reporter, World
+from reporter.reporter import Reporter
+from reporter.world import InvocationContext, World
 
 _settings = ReporterSettings.from_environment(os.environ)
 _databases = read_databases((Path(os.environ["LAMBDA_TASK_ROOT"]) / DATABASES_FILE).read_text())
@@ -38,9 +39,9 @@ _report = Reporter(
 )
 
 
-def lambda_handler(event: Mapping[str, Any], context: Context) -> None:
-    """Serve what the responders publish, and alarms on the guard itself: the reporter's own word is
-    no report.
+def lambda_handler(event: Mapping[str, Any], context: InvocationContext) -> None:
+    """Serve what the responders publish, and alarms about the guard itself, which come from the
+    topic that the reporter publishes to.
     """
     if comes_from(event, _settings.incidents_topic):
         function = os.environ["AWS_LAMBDA_FUNCTION_NAME"]

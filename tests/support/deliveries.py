@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from connection_guard.core.incident.delivery import Delivery, read_delivery
 from tests.support.builders import CRITICAL_ALARM, WARNING_ALARM, an_alarm_event
 
 REGION = "eu-central-1"
@@ -95,3 +96,8 @@ def a_notification(record: object) -> dict[str, Any]:
     return {
         "Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"Message": message}}]
     }
+
+
+def delivered(condition: str, **more: Any) -> Delivery:
+    """Return what the reporter reads of Lambda's record."""
+    return read_delivery(a_notification(a_record(condition, **more)))

@@ -5,15 +5,9 @@ about.
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from connection_guard.core.incident.circumstances import Context, RdsEvent
-from connection_guard.core.incident.incident import (
-    Alarm,
-    Cause,
-    Entry,
-    Incident,
-    SessionGroup,
-    Usage,
-)
+from connection_guard.core.incident.circumstances import Circumstances, RdsEvent
+from connection_guard.core.incident.entry import Alarm, DiagnosedCause, Entry, SessionGroup, Usage
+from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.links import Links
 from connection_guard.core.policy import Tier
 from tests.support.builders import CRITICAL_ALARM, WARNING_ALARM
@@ -28,7 +22,7 @@ LINKS = Links(
     dashboard=f"{CONSOLE}/cloudwatch/home?region=eu-central-1#dashboards/dashboard/connection-guard",
 )
 
-LEAK = Cause(
+LEAK = DiagnosedCause(
     "leak", "30 sessions of invoices idle for hours", "Give the pool of invoices an idle timeout"
 )
 
@@ -105,7 +99,7 @@ def an_incident(*entries: Entry, **changes: Any) -> Incident:
     return Incident("orders-prod", "2026-11-20T03:00-orders-prod", entries, **changes)
 
 
-def a_context(**changes: Any) -> Context:
+def a_context(**changes: Any) -> Circumstances:
     """A climb over three hours, and a failover."""
     facts: dict[str, Any] = {
         "events": (
@@ -119,4 +113,4 @@ def a_context(**changes: Any) -> Context:
         "trend": "a steady climb over 3 h: a leak",
         "problems": (),
     }
-    return Context(**(facts | changes))
+    return Circumstances(**(facts | changes))

@@ -1,4 +1,4 @@
-"""How durations, names and texts are written in what people read."""
+"""How durations, counts, names and texts are written in what people read."""
 
 from datetime import timedelta
 
@@ -10,6 +10,22 @@ def spelled(duration: timedelta) -> str:
         if seconds >= length:
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
+
+
+def hours_and_minutes(duration: timedelta) -> str:
+    """Return a duration in both units, rounded: one unit only would make 2 h of nearly 3."""
+    hours, minutes = divmod(max(round(duration / timedelta(minutes=1)), 1), 60)
+    return " ".join(f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "min")) if count)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return the number with its noun: "1 session", "2 sessions"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def cut(text: str, length: int) -> str:
+    """Return the text in at most `length` characters; a `…` shows that there was more."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def printable(text: str) -> str:
@@ -24,8 +40,7 @@ def printable(text: str) -> str:
 
 def shown(text: str, length: int = 500) -> str:
     """Return a client's text as one printable line, cut where it is too long."""
-    line = printable(text[: 2 * length])
-    return line if len(line) <= length else f"{line[: length - 1]}…"
+    return cut(printable(text[: 2 * length]), length)
 
 
 def quoted(name: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from connection_guard.core.notification.document import document_of
 from connection_guard.core.notification.links import Links
-from connection_guard.core.notification.summary import json_of
 from connection_guard.core.report.kind import Kind
 from tests.cdk.deployed import (
     SNS,
@@ -96,7 +96,7 @@ def test_slack_is_notified_of_the_guards_own_alarms_and_not_of_the_reporters_mes
     assert subscription["FilterPolicyScope"] == "MessageBody"
     alarm = json.loads(an_alarm_event()["Records"][0]["Sns"]["Message"])
     assert lets_through(subscription["FilterPolicy"], alarm)
-    its_own = json_of(an_incident(an_entry(0)), Links(None, "", None, ""), datetime.now(UTC))
+    its_own = document_of(an_incident(an_entry(0)), Links(None, "", None, ""), datetime.now(UTC))
     assert not lets_through(subscription["FilterPolicy"], its_own)
     incidents_of_smallest = referred(smallest.outputs["IncidentsTopic"]["Value"])
     assert [each["Protocol"] for each in subscriptions(smallest, incidents_of_smallest)] == [

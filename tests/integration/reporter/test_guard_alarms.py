@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connection_guard.adapters.slack.client import SlackBot, SlackSecret, SlackWebhook
+from connection_guard.adapters.slack.secret import SlackBot, SlackSecret, SlackWebhook
 from connection_guard.errors import NotificationError
 from doubles.slack_double import SlackDouble
 from reporter.guard_alarms import notify_of_guard_alarm
@@ -52,7 +52,7 @@ def test_slack_hears_of_an_alarm_and_of_its_end(slack: SlackDouble, notify: Noti
     on, over = slack.channel_view
     assert on.text == "🔴 Connection Guard: alarm connection-guard-orders-no-heartbeat is on"
     assert "This database is unprotected." in json.dumps(on.content)
-    assert over.text == "🟢 Connection Guard: alarm connection-guard-orders-no-heartbeat is over"
+    assert over.text == "🟢 Connection Guard: alarm connection-guard-orders-no-heartbeat cleared"
 
 
 def test_an_alarm_that_is_new_is_no_news(slack: SlackDouble, notify: Notify) -> None:

@@ -19,13 +19,15 @@ from moto import mock_aws
 
 from connection_guard.adapters.aws.sns import sns_client
 from connection_guard.adapters.aws.store import Store
-from connection_guard.adapters.slack.client import SlackBot, SlackSecret, SlackWebhook
+from connection_guard.adapters.slack.secret import SlackBot, SlackSecret, SlackWebhook
 from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
-from connection_guard.core.incident.circumstances import Context
-from connection_guard.core.incident.incident import Incident, Progress
+from connection_guard.core.incident.circumstances import Circumstances
+from connection_guard.core.incident.incident import Incident
+from connection_guard.core.incident.progress import Progress
 from connection_guard.errors import ForeignEventError, NotificationError, StoreError
 from doubles.slack_double import SlackDouble
-from reporter.reporter import Reporter, World
+from reporter.reporter import Reporter
+from reporter.world import World
 from tests.support.deliveries import (
     FUNCTION_NAME,
     REGION,
@@ -75,7 +77,7 @@ class Outside:
         world = World(self.store, self.sns, lambda: self.secret, self._look, lambda: self.now)
         return Reporter(self.settings, {ORDERS.function_name: ORDERS}, REGION, world)
 
-    def _look(self, _database: WatchedDatabase, _now: datetime) -> Context:
+    def _look(self, _database: WatchedDatabase, _now: datetime) -> Circumstances:
         if self.during_telling:
             happens, self.during_telling = self.during_telling, None
             happens()
@@ -166,11 +168,11 @@ class BreakableStore(Store):
             raise StoreError("table incidents: ThrottlingException")
         return super().claim(database, holder, now=now, until=until)
 
-    def release(self, database: str, holder: str, *, told: int) -> bool:
+    def release(self, database: str, holder: str, *, notified: int) -> bool:
         if self.before_release:
             happens, self.before_release = self.before_release, None
             happens()
-        return super().release(database, holder, told=told)
+        return super().release(database, holder, notified=notified)
 
     def put_incident(self, incident: Incident, *, replaces: int | None) -> bool:
         if self.meanwhile:
@@ -236,9 +238,9 @@ def test_from_the_first_alarm_to_the_recovery_there_is_one_message(
 
     assert slack.channel_view == [message]
     assert outside.progress() is Progress.CLOSED
-    assert "over after" in message.text or "over after" in json.dumps(message.content)
+    assert "resolved after" in message.text or "resolved after" in json.dumps(message.content)
     assert len(slack.thread_of(message)) >= 1
-    assert states(outside) == ["[warning]", "[recovering]", "[recovered]"]
+    assert states(outside) == ["[warning]", "[recovering]", "[resolved]"]
 
 
 def test_an_alarm_that_ends_above_the_target_ends_its_incident_and_the_next_one_is_notified(
@@ -258,9 +260,9 @@ def test_an_alarm_that_ends_above_the_target_ends_its_incident_and_the_next_one_
 
     assert len(slack.channel_view) == 2
     first, second = slack.channel_view
-    assert "over after 4 min" in json.dumps(first.content)
+    assert "resolved after 4 min" in json.dumps(first.content)
     assert "67 of 97 connections in use" in json.dumps(second.content)
-    assert states(outside) == ["[critical]", "[recovered]", "[recovering]"]
+    assert states(outside) == ["[critical]", "[resolved]", "[recovering]"]
 
 
 def test_whoever_was_called_is_called_off_before_the_alarm_ends(
@@ -273,16 +275,16 @@ def test_whoever_was_called_is_called_off_before_the_alarm_ends(
     outside.deliver(a_success(a_recovery(5), "run-2"))
 
     (message,) = slack.channel_view
-    assert "people are no longer needed: below the target again" in json.dumps(message.content)
-    assert "have to act" not in json.dumps(message.content)
+    assert "action no longer required: back below target" in json.dumps(message.content)
+    assert "Action required" not in json.dumps(message.content)
     document = json.loads(json.loads(outside.sns.messages[-1]["Message"])["default"])
     assert (states(outside), document["progress"]) == (
-        ["[people needed]", "[recovering]"],
+        ["[action required]", "[recovering]"],
         "recovering",
     )
 
     outside.deliver(a_success(a_report("observation", at(9), alarm="OK", used=60), "run-3"))
-    assert states(outside)[2:] == ["[recovered]"]
+    assert states(outside)[2:] == ["[resolved]"]
 
 
 def test_an_alarm_that_fires_anew_while_people_are_needed_is_notified(
@@ -299,7 +301,7 @@ def test_an_alarm_that_fires_anew_while_people_are_needed_is_notified(
     outside.deliver(a_success(a_report("observation", at(9), alarm="ALARM", used=95), "run-3"))
 
     (message,) = slack.channel_view
-    assert states(outside) == ["[warning]", "[people needed]", "[people needed]"]
+    assert states(outside) == ["[warning]", "[action required]", "[action required]"]
     assert "run-3" in json.dumps([reply.content for reply in slack.thread_of(message)])
 
 
@@ -314,7 +316,7 @@ def test_an_incident_whose_alarm_s_end_was_lost_is_over_when_the_next_begins(
     first, second = slack.channel_view
     assert "followed by another incident" in json.dumps(first.content)
     assert "97 of 97 connections in use" in json.dumps(second.content)
-    assert states(outside) == ["[critical]", "[followed by another]", "[critical]"]
+    assert states(outside) == ["[critical]", "[followed by another incident]", "[critical]"]
     assert outside.incident.previous is None
 
 
@@ -378,7 +380,7 @@ def test_a_crash_of_the_responder_is_an_incident_of_its_database(
 
     assert outside.progress() is Progress.ESCALATED
     assert "memory" in everything_said(slack)
-    assert outside.sns.subjects[0].startswith("[people needed] orders-prod")
+    assert outside.sns.subjects[0].startswith("[action required] orders-prod")
     assert [key.partition("/")[0] for key in outside.objects] == ["failures"]
 
 
@@ -389,8 +391,8 @@ def test_through_a_webhook_each_change_is_a_message(outside: Outside, slack: Sla
     outside.deliver(a_success(a_report("observation", at(9), alarm="OK", used=40), "run-3"))
 
     assert len(slack.channel_view) == 2
-    assert "over after" in json.dumps(slack.channel_view[-1].content)
-    assert states(outside) == ["[recovering]", "[recovered]"]
+    assert "resolved after" in json.dumps(slack.channel_view[-1].content)
+    assert states(outside) == ["[recovering]", "[resolved]"]
 
 
 # Nothing is lost.
@@ -412,7 +414,7 @@ def test_slack_that_is_down_for_an_hour_is_told_it_all_afterwards(
     outside.deliver(a_success(a_report("observation", at(61), alarm="OK", used=40), "run-61"))
 
     (message,) = slack.channel_view
-    assert "over after" in json.dumps(message.content)
+    assert "resolved after" in json.dumps(message.content)
     assert len(slack.thread_of(message)) >= 3
 
 
@@ -424,15 +426,15 @@ def test_an_end_that_slack_could_not_be_told_is_told_when_the_next_incident_is(
     slack.fail(times=1000)
     with pytest.raises(NotificationError):
         outside.deliver(a_success(a_report("observation", at(9), alarm="OK", used=40), "run-2"))
-    assert "over after" not in json.dumps(first.content)
+    assert "resolved after" not in json.dumps(first.content)
 
     slack.recover()
     for _ in range(2):
         outside.deliver(a_success(a_report("remediation", at(30)), "run-3"))
 
-    assert "over after" in json.dumps(first.content)
+    assert "resolved after" in json.dumps(first.content)
     assert len(slack.channel_view) == 2
-    assert [subject.partition(" ")[0] for subject in outside.sns.subjects].count("[recovered]") == 1
+    assert [subject.partition(" ")[0] for subject in outside.sns.subjects].count("[resolved]") == 1
 
 
 def test_sns_that_refuses_is_told_with_lambdas_next_try_and_slack_not_twice(
@@ -557,9 +559,9 @@ def test_what_comes_at_the_last_moment_of_a_telling_is_told(
             outside.deliver(a_success(a_report("remediation", at(1)), "run-3"))
     else:
         outside.deliver(a_success(a_report("remediation", at(0)), "run-1"))
-        assert "over after" in json.dumps(slack.channel_view[0].content)
+        assert "resolved after" in json.dumps(slack.channel_view[0].content)
 
-    assert outside.sns.subjects[-1].startswith("[recovered]")
+    assert outside.sns.subjects[-1].startswith("[resolved]")
 
 
 @pytest.mark.parametrize("moment", ["during", "after"])

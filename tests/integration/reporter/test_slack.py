@@ -13,18 +13,17 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from connection_guard.adapters.slack import client as adapter
-from connection_guard.adapters.slack.client import (
+from connection_guard.adapters.slack import secret as slack_secret
+from connection_guard.adapters.slack.client import SlackOutcome, notify_slack
+from connection_guard.adapters.slack.secret import (
     SlackBot,
     SlackSecret,
     SlackWebhook,
-    Telling,
     parse_slack_secret,
     read_slack_secret,
-    tell,
 )
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.notification.slack_message import GREEN, PURPLE, RED
+from connection_guard.core.notification.slack_blocks import GREEN, PURPLE, RED
 from connection_guard.errors import NotificationError
 from doubles.slack_double import SlackDouble
 from tests.support.incidents import (
@@ -45,15 +44,15 @@ def bot(slack: SlackDouble, **changes: str) -> SlackBot:
     return replace(SlackBot(slack.token, slack.channel, slack.base_url), **changes)
 
 
-def telling(incident: Incident, secret: SlackSecret, seconds: float = 12) -> Telling:
-    return tell(incident, LINKS, LATER, secret=secret, within=timedelta(seconds=seconds))
+def telling(incident: Incident, secret: SlackSecret, seconds: float = 12) -> SlackOutcome:
+    return notify_slack(incident, LINKS, LATER, secret=secret, within=timedelta(seconds=seconds))
 
 
 def told(incident: Incident, secret: SlackSecret) -> Incident:
     """The incident after Slack was told all of it."""
     result = telling(incident, secret)
     assert result.error is None
-    return replace(incident, slack=result.message, told=result.told)
+    return replace(incident, slack=result.message, notified=result.notified)
 
 
 # As a bot
@@ -70,7 +69,7 @@ def test_an_incident_is_one_message_that_is_edited_and_every_attempt_is_in_its_t
     told(replace(opened, entries=(START, SECOND, END)), bot(slack))
 
     assert slack.channel_view == [message]
-    assert "recovered" in str(message.blocks[0])
+    assert "resolved" in str(message.blocks[0])
     assert message.content["attachments"][0]["color"] == GREEN
     assert len(message.edits) == 1
     replies = slack.thread_of(message)
@@ -126,9 +125,9 @@ def test_what_was_told_before_slack_failed_is_not_told_twice(slack: SlackDouble)
 
     broken = telling(incident, bot(slack))
     assert str(broken.error) == "Slack refused: is_archived"
-    assert broken.told == ("run-0",)
+    assert broken.notified == ("run-0",)
 
-    told(replace(incident, slack=broken.message, told=broken.told), bot(slack))
+    told(replace(incident, slack=broken.message, notified=broken.notified), bot(slack))
     (message,) = slack.channel_view
     assert len(slack.thread_of(message)) == 3
 
@@ -155,7 +154,7 @@ def test_a_rate_limit_beyond_the_deadline_is_left_to_the_next_delivery(slack: Sl
 
     assert str(result.error) == "Slack: rate limited, try again in 3600 s"
     assert result.message is not None
-    assert result.told == ()
+    assert result.notified == ()
     assert len(slack.requests) == 2
 
 
@@ -175,7 +174,7 @@ def test_server_errors_that_last_are_told_of(slack: SlackDouble) -> None:
 
     assert str(result.error) == "Slack: HTTP 500"
     assert len(slack.requests) == 3
-    assert (result.message, result.told) == (None, ())
+    assert (result.message, result.notified) == (None, ())
 
 
 def test_nothing_is_tried_again_once_the_deadline_is_near(slack: SlackDouble) -> None:
@@ -189,9 +188,9 @@ def test_a_thread_that_takes_too_long_is_finished_by_the_next_delivery(slack: Sl
     incident = an_incident(START, SECOND)
 
     late = telling(incident, bot(slack), seconds=0)
-    assert str(late.error) == "Slack took too long; the rest of the thread is still to be told"
+    assert str(late.error) == "Slack took too long; the rest of the thread is still to be posted"
 
-    told(replace(incident, slack=late.message, told=late.told), bot(slack))
+    told(replace(incident, slack=late.message, notified=late.notified), bot(slack))
     assert len(slack.thread_of(slack.channel_view[0])) == 2
 
 
@@ -217,7 +216,7 @@ def test_a_closed_slack_is_told_of(slack: SlackDouble, way: str) -> None:
 
     assert "Slack could not be reached: " in str(result.error)
     assert "refused" in str(result.error)
-    assert (result.message, result.told) == (None, ())
+    assert (result.message, result.notified) == (None, ())
 
 
 @pytest.mark.parametrize(
@@ -258,7 +257,7 @@ def test_a_webhook_that_fails_is_told_again(slack: SlackDouble, status: int, say
 
     failed = telling(an_incident(START), secret)
     assert str(failed.error).startswith(says)
-    assert failed.told == ()
+    assert failed.notified == ()
 
     told(an_incident(START), secret)
     assert len(slack.messages) == 1
@@ -326,10 +325,10 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    adapter._secrets.cache_clear()
+    slack_secret._secrets.cache_clear()
     with mock_aws():
         yield boto3.client("secretsmanager")
-    adapter._secrets.cache_clear()
+    slack_secret._secrets.cache_clear()
 
 
 def test_the_secret_is_read_once_in_five_minutes(secrets: Any) -> None:

@@ -14,9 +14,10 @@ from moto.sns.models import sns_backends
 
 from connection_guard.adapters.aws.sns import publish, sns_client
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.notification.summary import json_of, subject_of, text_of
+from connection_guard.core.notification.document import document_of
+from connection_guard.core.notification.email import subject_of, text_of
 from connection_guard.errors import NotificationError
-from tests.unit.notification.test_summary import (
+from tests.support.notified import (
     CHECKOUT,
     LINKS,
     SCHEMA,
@@ -48,8 +49,8 @@ class Topic:
         )
         return queue
 
-    def tell(self, incident: Incident) -> None:
-        document = json_of(incident, LINKS, LATER)
+    def notify(self, incident: Incident) -> None:
+        document = document_of(incident, LINKS, LATER)
         publish(
             self.client, self.arn, subject_of(incident), text_of(incident, LINKS, LATER), document
         )
@@ -78,10 +79,10 @@ def test_a_queue_gets_the_document_and_attributes_to_filter_by(topic: Topic) -> 
     queue = topic.subscribe("machines")
     incident = an_incident(an_entry(terminated=(CHECKOUT,)))
 
-    topic.tell(incident)
+    topic.notify(incident)
 
     (envelope,) = topic.received(queue)
-    assert json.loads(envelope["Message"]) == json_of(incident, LINKS, LATER)
+    assert json.loads(envelope["Message"]) == document_of(incident, LINKS, LATER)
     assert envelope["Subject"] == "[critical] orders: 97 of 97 connections in use"
     attributes = {name: each["Value"] for name, each in envelope["MessageAttributes"].items()}
     assert attributes == {"database": "orders", "progress": "open", "tier": "critical"}
@@ -90,7 +91,7 @@ def test_a_queue_gets_the_document_and_attributes_to_filter_by(topic: Topic) -> 
 def test_people_get_words(topic: Topic) -> None:
     incident = an_incident(an_entry(escalation="the role “café” may not signal"))
 
-    topic.tell(incident)
+    topic.notify(incident)
 
     ((_, message, subject, *_),) = topic.sent
     words = json.loads(message)
@@ -106,9 +107,9 @@ def test_a_subscription_can_ask_for_one_database_or_for_what_needs_people(topic:
     )
     invoices = topic.subscribe("invoices", FilterPolicy=json.dumps({"database": ["invoices"]}))
 
-    topic.tell(an_incident())
-    topic.tell(an_incident(an_entry(escalation="refused")))
-    topic.tell(an_incident(database="invoices"))
+    topic.notify(an_incident())
+    topic.notify(an_incident(an_entry(escalation="refused")))
+    topic.notify(an_incident(database="invoices"))
 
     assert [json.loads(each["Message"])["progress"] for each in topic.received(escalations)] == [
         "escalated"
@@ -119,7 +120,7 @@ def test_a_subscription_can_ask_for_one_database_or_for_what_needs_people(topic:
 
 
 def test_an_incident_without_a_tier_is_told_without_that_attribute(topic: Topic) -> None:
-    topic.tell(
+    topic.notify(
         an_incident(an_entry(kind="failure", tier=None, alarm=None, before=None, after=None))
     )
 
@@ -135,9 +136,9 @@ def test_an_incident_without_a_tier_is_told_without_that_attribute(topic: Topic)
 def test_five_thousand_sessions_fit_and_what_was_cut_is_named(topic: Topic, name: str) -> None:
     queue = topic.subscribe("machines")
     incident = a_large_incident(name)
-    whole = json_of(incident, LINKS, LATER)
+    whole = document_of(incident, LINKS, LATER)
 
-    topic.tell(incident)
+    topic.notify(incident)
 
     ((_, message, *_),) = topic.sent
     assert 50_000 < len(message.encode()) <= 262_144 - 10_000
@@ -155,7 +156,7 @@ def test_five_thousand_sessions_fit_and_what_was_cut_is_named(topic: Topic, name
 
 
 def test_what_fits_is_whole(topic: Topic) -> None:
-    topic.tell(an_incident(an_entry(terminated=(CHECKOUT,) * 500)))
+    topic.notify(an_incident(an_entry(terminated=(CHECKOUT,) * 500)))
 
     ((_, message, *_),) = topic.sent
     assert set(json.loads(json.loads(message)["default"])["omitted"].values()) == {0}
@@ -165,7 +166,7 @@ def test_a_refusal_is_one_clear_error_that_names_the_topic(topic: Topic) -> None
     topic.client.delete_topic(TopicArn=topic.arn)
 
     with pytest.raises(NotificationError, match=rf"^topic {topic.arn}: .*NotFound") as raised:
-        topic.tell(an_incident())
+        topic.notify(an_incident())
     assert "\n" not in str(raised.value)
 
 
@@ -181,7 +182,9 @@ def test_an_endpoint_that_nobody_listens_at_is_one_clear_error(
         with pytest.raises(
             NotificationError, match=r"^topic some-topic: Could not connect"
         ) as raised:
-            publish(client, "some-topic", "subject", "text", json_of(an_incident(), LINKS, LATER))
+            publish(
+                client, "some-topic", "subject", "text", document_of(an_incident(), LINKS, LATER)
+            )
     assert "testing-secret" not in str(raised.value)
 
 

@@ -11,18 +11,20 @@ from moto import mock_aws
 
 from connection_guard.adapters.aws.store import CONFIG, Store
 from connection_guard.core.deployment.reporter_settings import ReporterSettings
-from connection_guard.core.incident.incident import Entry, Incident, absorb
+from connection_guard.core.incident.entry import Entry
+from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.item import PARTITION_KEY, SORT_KEY, incident_of
+from connection_guard.core.incident.lifecycle import absorb
 from connection_guard.core.policy import Tier
 from connection_guard.errors import StoreError
 from tests.support.builders import NOW
-from tests.unit.incident.test_incident import (
+from tests.support.stories import (
     a_whole_story,
+    absorbed,
     alarm_ok,
     an_attempt,
     in_alarm,
     locked_out,
-    told,
 )
 
 REGION = "eu-central-1"
@@ -60,13 +62,13 @@ def store(table: Any) -> Store:
 @pytest.fixture
 def opened(store: Store) -> Incident:
     """An incident that is stored."""
-    incident = told([in_alarm(Tier.CRITICAL, minute=0, used=95)])
+    incident = absorbed([in_alarm(Tier.CRITICAL, minute=0, used=95)])
     assert store.put_incident(incident, replaces=None)
     return incident
 
 
 def test_what_is_put_is_the_latest_and_another_database_has_none(store: Store) -> None:
-    incident = told(a_whole_story())
+    incident = absorbed(a_whole_story())
 
     assert store.latest_incident("orders-prod") is None
     assert store.put_incident(incident, replaces=None)
@@ -77,7 +79,10 @@ def test_what_is_put_is_the_latest_and_another_database_has_none(store: Store) -
 def test_of_two_who_saw_the_same_version_one_wins_and_the_other_is_told_to_look_again(
     store: Store, opened: Incident
 ) -> None:
-    ours, theirs = told([locked_out(minute=1)], opened), told([locked_out(minute=2)], opened)
+    ours, theirs = (
+        absorbed([locked_out(minute=1)], opened),
+        absorbed([locked_out(minute=2)], opened),
+    )
 
     assert store.put_incident(ours, replaces=opened.version)
     assert not store.put_incident(theirs, replaces=opened.version)
@@ -113,8 +118,8 @@ def test_nobody_s_entry_is_lost_where_all_saw_the_same_and_write_one_after_anoth
 def test_every_incident_stays_as_it_last_was_when_another_is_the_latest(
     store: Store, opened: Incident, table: Any
 ) -> None:
-    closed = told([alarm_ok(Tier.CRITICAL, minute=5, used=31)], opened)
-    another = told([in_alarm(Tier.CRITICAL, minute=9, used=95)], closed)
+    closed = absorbed([alarm_ok(Tier.CRITICAL, minute=5, used=31)], opened)
+    another = absorbed([in_alarm(Tier.CRITICAL, minute=9, used=95)], closed)
 
     assert store.put_incident(closed, replaces=opened.version)
     assert store.put_incident(another, replaces=closed.version)
@@ -149,7 +154,7 @@ def test_one_at_a_time_may_tell_until_it_lets_go_or_its_time_is_over(
     assert not claim(store, "second", now=LATER - timedelta(milliseconds=1))
     assert claim(store, "second", now=LATER)
 
-    assert store.release("orders-prod", "second", told=opened.version)
+    assert store.release("orders-prod", "second", notified=opened.version)
     assert claim(store, "third")
 
 
@@ -164,13 +169,13 @@ def test_whoever_tells_may_not_leave_before_the_newest_is_told(
     store: Store, opened: Incident
 ) -> None:
     assert claim(store, "first")
-    newer = told([an_attempt(minute=1, before=95, after=90)], opened)
+    newer = absorbed([an_attempt(minute=1, before=95, after=90)], opened)
     assert store.put_incident(newer, replaces=opened.version)
     assert not claim(store, "second"), "a change leaves the lease as it is"
 
-    assert not store.release("orders-prod", "first", told=opened.version)
+    assert not store.release("orders-prod", "first", notified=opened.version)
     assert not claim(store, "second")
-    assert store.release("orders-prod", "first", told=newer.version)
+    assert store.release("orders-prod", "first", notified=newer.version)
     assert claim(store, "second")
 
 
@@ -180,7 +185,7 @@ def test_whoever_lost_the_lease_is_done_and_does_not_let_go_of_another_s(
     assert claim(store, "first")
     assert claim(store, "second", now=LATER)
 
-    assert store.release("orders-prod", "first", told=opened.version)
+    assert store.release("orders-prod", "first", notified=opened.version)
     assert not claim(store, "third", now=LATER)
 
 
@@ -201,7 +206,7 @@ def test_a_table_or_a_bucket_that_refuses_is_an_error_that_names_it(
         lambda: store.latest_incident("orders-prod"),
         lambda: store.put_incident(opened, replaces=None),
         lambda: claim(store, "first"),
-        lambda: store.release("orders-prod", "first", told=1),
+        lambda: store.release("orders-prod", "first", notified=1),
     ):
         with pytest.raises(StoreError, match=r"^table incidents: .*ResourceNotFound"):
             ask()

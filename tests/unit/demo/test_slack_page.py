@@ -5,7 +5,9 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
-from connection_guard.core.notification.slack_message import GREEN, Message, message_of, thread_of
+from connection_guard.core.notification.slack_blocks import GREEN, Message
+from connection_guard.core.notification.slack_message import message_of
+from connection_guard.core.notification.slack_thread import thread_of
 from demo.slack_page import conversation_page
 from doubles.slack_double import Posted
 from tests.support.incidents import (
@@ -82,8 +84,8 @@ def page_of(*messages: Posted, channel: str = "incidents", note: str = "") -> Pa
 
 def test_everything_that_the_messages_say_is_on_the_page() -> None:
     attempt, recovery = an_entry(), a_recovery(3)
-    opened = message_of(an_incident(attempt, context=a_context()), LINKS, OPENED)
-    over = message_of(an_incident(attempt, recovery, context=a_context()), LINKS, OPENED)
+    opened = message_of(an_incident(attempt, circumstances=a_context()), LINKS, OPENED)
+    over = message_of(an_incident(attempt, recovery, circumstances=a_context()), LINKS, OPENED)
     message = posted(over, before=(opened,))
     reply = posted(thread_of(attempt, LINKS), 1, thread=message.timestamp)
 

@@ -9,19 +9,15 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connection_guard.core.incident.incident import (
-    Alarm,
-    Entry,
-    Incident,
-    Progress,
-    absorb,
-    followed,
-)
-from connection_guard.core.notification.summary import news_of
+from connection_guard.core.incident.entry import Alarm, Entry
+from connection_guard.core.incident.incident import Incident
+from connection_guard.core.incident.lifecycle import absorb, followed
+from connection_guard.core.incident.progress import Progress
+from connection_guard.core.notification.news import news_of
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 from tests.support.builders import NOW
-from tests.unit.incident.test_incident import (
+from tests.support.stories import (
     a_failure,
     an_attempt,
     an_entry,

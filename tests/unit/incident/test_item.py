@@ -7,22 +7,28 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from random import Random
 
-from connection_guard.core.incident.circumstances import Context, RdsEvent
-from connection_guard.core.incident.entry import LINE_LENGTH, MOST_GROUPS, MOST_LINES
-from connection_guard.core.incident.incident import (
-    MOST_ENTRIES,
-    Cause,
+from connection_guard.core.incident.circumstances import Circumstances, RdsEvent
+from connection_guard.core.incident.entry import (
+    LINE_LENGTH,
+    DiagnosedCause,
     Entry,
-    Incident,
     Reopened,
     SessionGroup,
-    SlackMessage,
     Usage,
 )
-from connection_guard.core.incident.item import attributes_of, copy_key, incident_of, latest_key
+from connection_guard.core.incident.incident import Incident, SlackMessage
+from connection_guard.core.incident.item import (
+    attributes_of,
+    body_of,
+    copy_key,
+    incident_of,
+    latest_key,
+)
+from connection_guard.core.incident.lifecycle import MOST_ENTRIES
+from connection_guard.core.incident.report_entry import MOST_GROUPS, MOST_LINES
 from connection_guard.core.policy import Tier
 from tests.support.builders import NOW
-from tests.unit.incident.test_incident import a_group, a_whole_story, an_alarm, an_entry, told
+from tests.support.stories import a_group, a_whole_story, absorbed, an_alarm, an_entry
 
 
 def a_full_incident() -> Incident:
@@ -42,35 +48,30 @@ def a_full_incident() -> Incident:
         would_terminate=(replace(a_group(), state=None),),
         spared=(a_group(7),),
         reopened=(Reopened("shop", "checkout", 40, 38),),
-        causes=(Cause("leak", "12 sessions", "end them"),),
+        causes=(DiagnosedCause("leak", "12 sessions", "end them"),),
         explanation="why",
         problems=("one", "two"),
         evidence="evidence/key",
         has_unknown_outcomes=True,
+        escalation_code="attempts",
         times=4,
     )
-    context = Context(
+    context = Circumstances(
         events=(RdsEvent(NOW, "orders-prod", "Multi-AZ failover completed"),),
         usage=((NOW, 71.5), (NOW + timedelta(minutes=1), None)),
         trend="a climb over 3 h",
         problems=("CloudWatch: throttled",),
     )
     return replace(
-        told([*a_whole_story()[:-1], entry]),
-        context=context,
+        absorbed([*a_whole_story()[:-1], entry]),
+        circumstances=context,
         slack=SlackMessage("C0123ABCD", "1700000000.000100"),
-        told=("run-1",),
+        notified=("run-1",),
         not_before=NOW - timedelta(days=1),
         previous="20261119T030000-run-0",
         alarms_before=(replace(an_alarm(Tier.WARNING, "OK"), changed_at=NOW - timedelta(days=1)),),
         followed_at=NOW + timedelta(days=1),
     )
-
-
-def body_of(incident: Incident) -> bytes:
-    body = attributes_of(incident)["body"]
-    assert isinstance(body, bytes)
-    return body
 
 
 def test_every_field_comes_back_as_it_was() -> None:
@@ -94,6 +95,8 @@ def test_what_another_version_wrote_is_read() -> None:
         document["entries"][0]["times"],
         document["entries"][0]["alarm"]["changed_at"],
     )
+    document["told"] = document.pop("notified")
+    document["context"] = document.pop("circumstances")
     document["entries"][0]["new"] = document["new"] = {"unknown": 1}
 
     back = incident_of(gzip.compress(json.dumps(document).encode()))
@@ -102,16 +105,16 @@ def test_what_another_version_wrote_is_read() -> None:
 
 
 def test_the_same_incident_is_the_same_item_which_a_person_can_read_and_which_expires() -> None:
-    incident = told(a_whole_story())
+    incident = absorbed(a_whole_story())
 
-    attributes = attributes_of(incident)
+    attributes = attributes_of(incident, "what happened")
 
-    assert attributes == attributes_of(incident)
+    assert attributes == attributes_of(incident, "what happened")
     assert attributes | {"body": b""} == {
         "version": 6,
         "opened_at": NOW.isoformat(),
         "progress": "closed",
-        "headline": incident.headline,
+        "headline": "what happened",
         "expires_at": int((NOW + timedelta(minutes=9, days=400)).timestamp()),
         "body": b"",
     }
@@ -146,11 +149,11 @@ def test_the_longest_incident_of_the_most_hostile_names_fits_into_an_item() -> N
             terminated=groups(),
             spared=groups(),
             reopened=tuple(Reopened(text(63), text(63), 3, 3) for _ in range(MOST_GROUPS)),
-            causes=tuple(Cause(line, line, line) for line in lines(LINE_LENGTH)),
+            causes=tuple(DiagnosedCause(line, line, line) for line in lines(LINE_LENGTH)),
             problems=lines(LINE_LENGTH),
         )
 
-    incident = told(entry(minute) for minute in range(MOST_ENTRIES + 5))
+    incident = absorbed(entry(minute) for minute in range(MOST_ENTRIES + 5))
 
     assert len(incident.entries) == MOST_ENTRIES
     assert len(body_of(incident)) < 390_000

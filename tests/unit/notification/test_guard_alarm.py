@@ -10,7 +10,7 @@ from connection_guard.core.notification.guard_alarm import (
     message_of_alarm,
     read_guard_alarm,
 )
-from connection_guard.core.notification.slack_message import GREEN, RED
+from connection_guard.core.notification.slack_blocks import GREEN, RED
 from tests.support.builders import an_alarm_event
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:incidents"
@@ -50,7 +50,7 @@ def test_its_end_says_so_without_what_is_no_longer_to_be_done() -> None:
     alarm = read_guard_alarm(a_notification("OK", "ALARM"))
     assert alarm is not None
     message = message_of_alarm(alarm, "eu-central-1")
-    assert message.text == "🟢 Connection Guard: alarm connection-guard-orders-locked-out is over"
+    assert message.text == "🟢 Connection Guard: alarm connection-guard-orders-locked-out cleared"
     assert message.color == GREEN
     assert "nobody frees slots" not in shown(a_notification("OK", "ALARM"))
 

@@ -1,6 +1,4 @@
-"""What AWS knows of a database from outside its VPC: the only account of it where no door
-opened.
-"""
+"""What AWS knows about a database from outside its VPC: all that is known where no door opened."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
-from connection_guard.core.incident.circumstances import Context, RdsEvent, trend_of
+from connection_guard.core.incident.circumstances import Circumstances, RdsEvent, trend_of
 from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE, Metric
 
 EVENTS_OF = timedelta(hours=1)
@@ -21,7 +19,7 @@ MOST_EVENTS = 10
 USAGE_OF = timedelta(hours=3)
 MINUTE = timedelta(minutes=1)
 
-# Whoever is to be told of an incident waits for this.
+# Notifications of an incident wait for this.
 QUICK = Config(
     connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2}
 )
@@ -29,34 +27,33 @@ QUICK = Config(
 
 @cache
 def quick_client(service: str) -> Any:
-    """One a process, and not before it is needed: it takes a while to make."""
+    """Return one per process, and not before it is needed: it takes a while to make."""
     return boto3.client(service, config=QUICK)  # type: ignore[call-overload]
 
 
 def look(
     database: WatchedDatabase, now: datetime, client: Callable[[str], Any] = quick_client
-) -> Context:
-    """The database's events and usage; what could not be read is a line in `problems`, and nothing
-    is raised.
+) -> Circumstances:
+    """Return the database's events and usage; what could not be read is a line in `problems`, and
+    nothing is raised.
 
-    `client` gives boto3's client of a service. Of a cluster these are its own events, a failover
-    among them; those of its members are left out, because nothing here says which instances are its
-    members.
+    `client` gives boto3's client of a service. For a cluster these are its own events, a failover
+    among them, without those of its instances: which instances are its members is not known here.
     """
     problems: list[str] = []
     events: tuple[RdsEvent, ...] = ()
     usage: tuple[tuple[datetime, float | None], ...] = ()
-    with _told_in(problems, f"the RDS events of {database.identifier}"):
+    with _noted_in(problems, f"the RDS events of {database.identifier}"):
         events = _events(client("rds"), database)
-    with _told_in(problems, f"CloudWatch's metrics of {database.identifier}"):
+    with _noted_in(problems, f"CloudWatch's metrics of {database.identifier}"):
         connections, usable, silent = _figures(client("cloudwatch"), database, now)
         usage = tuple(_by_the_minute(connections, usable, now))
         problems += silent
-    return Context(events, usage, trend_of(usage), tuple(problems))
+    return Circumstances(events, usage, trend_of(usage), tuple(problems))
 
 
 @contextmanager
-def _told_in(problems: list[str], what: str) -> Iterator[None]:
+def _noted_in(problems: list[str], what: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
@@ -64,7 +61,10 @@ def _told_in(problems: list[str], what: str) -> Iterator[None]:
 
 
 def _events(rds: Any, database: WatchedDatabase) -> tuple[RdsEvent, ...]:
-    """https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeEvents.html"""
+    """Return the latest events.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeEvents.html
+    """
     pages = rds.get_paginator("describe_events").paginate(
         SourceIdentifier=database.identifier,
         SourceType="db-cluster" if database.is_cluster else "db-instance",
@@ -84,8 +84,8 @@ Figures = Mapping[datetime, float]
 def _figures(
     cloudwatch: Any, database: WatchedDatabase, now: datetime
 ) -> tuple[Figures, Figures, list[str]]:
-    """DatabaseConnections and the guard's own Usable by the minute, and a line for each that has no
-    figure at all.
+    """Return DatabaseConnections and the guard's own Usable per minute, and a line for each without
+    any figure.
 
     The metrics and their statistics are those of the alarms:
     connection_guard_cdk/shared/alarm_metrics.py says why.
@@ -136,8 +136,8 @@ def _query(
 def _by_the_minute(
     connections: Figures, usable: Figures, now: datetime
 ) -> Iterator[tuple[datetime, float | None]]:
-    """Percent of what was usable when the guard last said so: it is silent exactly when no door
-    opens.
+    """Yield percent of what was usable when the guard last reported it: it reports nothing exactly
+    when no door opens.
     """
     last_usable = 0.0
     for number in reversed(range(int(USAGE_OF / MINUTE) + 1)):

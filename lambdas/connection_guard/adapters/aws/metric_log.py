@@ -8,9 +8,9 @@ from connection_guard.core.report.run import Run
 
 
 def publish(run: Run) -> None:
-    """Writes the run's metrics as one document to standard output."""
-    # An empty service keeps POWERTOOLS_SERVICE_NAME from adding a dimension: alarms go by Database
-    # alone.
+    """Write the run's metrics as one document to standard output."""
+    # An empty service keeps POWERTOOLS_SERVICE_NAME from adding a dimension: alarms know only
+    # Database.
     metrics = EphemeralMetrics(namespace=NAMESPACE, service="")
     metrics.add_dimension(DIMENSION, run.database)
     for metric, value in metrics_of(run).items():

@@ -1,6 +1,4 @@
-"""What goes out by the SNS topic "incidents": e-mail and SMS to people, JSON to everything else
-that subscribes.
-"""
+"""The SNS topic "incidents": e-mail and SMS to people, JSON to all other subscribers."""
 
 import json
 from collections.abc import Mapping
@@ -22,19 +20,19 @@ FEW_SECONDS = Config(
 
 
 def sns_client(region: str | None = None, endpoint_url: str | None = None) -> Any:
-    """A client that gives up after 14 seconds. One a process: it takes long to make."""
+    """Return a client that gives up after 14 seconds. One per process: it takes long to make."""
     return boto3.client("sns", region_name=region, endpoint_url=endpoint_url, config=FEW_SECONDS)
 
 
 def publish(
     client: Any, topic_arn: str, subject: str, text: str, document: Mapping[str, Any]
 ) -> None:
-    """Tells every subscriber of the incident of which `json_of` gave the document.
+    """Notify every subscriber of the incident that the document describes.
 
     E-mail gets the subject and the text, SMS the subject, every other protocol the document. A
     subscription can filter by the attributes `database`, `progress` and `tier`. Where all of it is
     more than a message holds, the document's longest lists are cut and its `omitted` says so.
-    Raises NotificationError; then it may have been sent all the same, if only the answer was lost.
+    Raises NotificationError; it may have been sent nevertheless, where only the answer was lost.
     """
     attributes = {
         name: document[name] for name in ("database", "progress", "tier") if document[name]
@@ -51,11 +49,11 @@ def publish(
             },
         )
     except (BotoCoreError, ClientError) as error:
-        raise NotificationError(f"topic {topic_arn}: {error}") from None
+        raise NotificationError(f"topic {topic_arn}: {error}") from error
 
 
 def _message(subject: str, text: str, document: Mapping[str, Any]) -> str:
-    """One text for each protocol that is not to get the document, which SNS calls the default."""
+    """Return one text per protocol that does not get the document, which SNS calls the default."""
     fitting = dict(document)
     while len(message := _for_each_protocol(subject, text, fitting)) > MOST_BYTES:
         longest = max(fitting["omitted"], key=lambda name: len(json.dumps(fitting[name])))
@@ -71,5 +69,5 @@ def _message(subject: str, text: str, document: Mapping[str, Any]) -> str:
 
 
 def _for_each_protocol(subject: str, text: str, document: Mapping[str, Any]) -> str:
-    """ASCII: as many bytes as characters, and nothing that UTF-8 cannot spell."""
+    """Return ASCII: as many bytes as characters, and nothing that UTF-8 cannot spell."""
     return json.dumps({"default": json.dumps(document), "email": text, "sms": subject})

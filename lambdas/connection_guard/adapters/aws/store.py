@@ -1,4 +1,4 @@
-"""Where the reporter keeps what it is told: the evidence bucket and the table of incidents."""
+"""Where the reporter keeps what it is sent: the evidence bucket and the table of incidents."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -14,27 +14,33 @@ from botocore.exceptions import BotoCoreError, ClientError
 from connection_guard.core.deployment.reporter_settings import ReporterSettings
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.item import attributes_of, copy_key, incident_of, latest_key
+from connection_guard.core.notification.status import headline_of
 from connection_guard.errors import StoreError
 
-# Throttling is botocore's to try again. Attempts that all time out leave time for what does not
-# need the store.
+# botocore retries where AWS throttles. Attempts that all time out leave time for what does not need
+# the store.
 CONFIG = Config(
     connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}
 )
 
-# A single write meets a transaction on the same item: over in milliseconds, and not tried again by
-# botocore.
+# A single write can meet a transaction on the same item: that takes milliseconds, and botocore does
+# not retry it.
 TRIES_AGAINST_TRANSACTION = 5
 SECONDS_BETWEEN_TRIES = 0.05
 
-# Reasons of a cancelled transaction that mean that somebody else was first.
+# Reasons of a cancelled transaction that mean that another run was first.
 _LOST = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+
+# The lease's attributes keep their first names: while a new version is deployed, a run of the old
+# one may hold it.
+_HOLDER = "teller"
+_HELD_UNTIL = "teller_until"
 
 Attributes = Mapping[str, Any]
 
 
 class Store:
-    """One a process: its clients take longest to make. Every method raises StoreError where AWS
+    """One per process: its clients take longest to make. Every method raises StoreError where AWS
     does not do it.
     """
 
@@ -45,25 +51,23 @@ class Store:
         self._dynamodb = boto3.client("dynamodb", config=CONFIG)
 
     def put_evidence(self, key: str, body: bytes, content_type: str = "application/json") -> None:
-        """Safe to do again: the bucket keeps every version."""
+        """Write an object. Safe to repeat: the bucket keeps every version."""
         with _errors_of(f"bucket {self._bucket}"):
             self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type)
 
     def latest_incident(self, database: str) -> Incident | None:
-        """The latest of the database, as it was last written."""
+        """Return the latest of the database, as it was last written."""
         return self._incident(database, latest_key(database))
 
     def past_incident(self, database: str, incident_id: str) -> Incident | None:
-        """One that is no longer the latest."""
+        """Return one that is no longer the latest."""
         return self._incident(database, copy_key(database, incident_id))
 
     def put_past_incident(self, incident: Incident) -> None:
-        """What was told of one that is no longer the latest; whoever has the database's lease
-        writes it.
-        """
+        """Write one that is no longer the latest; only the holder of the database's lease does."""
         with _errors_of(f"table {self._table}"):
             self._dynamodb.update_item(
-                **self._update(_copy_key_of(incident), attributes_of(incident))
+                **self._update(_copy_key_of(incident), _attributes_of(incident))
             )
 
     def _incident(self, database: str, key: Mapping[str, str]) -> Incident | None:
@@ -81,20 +85,20 @@ class Store:
         except (LookupError, TypeError, ValueError, OSError, EOFError) as error:
             raise StoreError(
                 f"table {self._table}: the incident of {database} cannot be read: {error!r}"
-            ) from None
+            ) from error
 
     def put_incident(self, incident: Incident, *, replaces: int | None) -> bool:
-        """Whether it is now the database's latest: not where that is no longer of version
+        """Return whether it is now the database's latest: not where that is no longer of version
         `replaces` (None: not there).
 
         Its copy is written with it, both or none. The lease stays as it is.
         """
         condition = "attribute_not_exists(version)" if replaces is None else "version = :replaces"
-        latest = self._update(latest_key(incident.database), attributes_of(incident))
+        latest = self._update(latest_key(incident.database), _attributes_of(incident))
         latest["ConditionExpression"] = condition
         if replaces is not None:
             latest["ExpressionAttributeValues"] |= _serialized({":replaces": replaces})
-        copy = self._update(_copy_key_of(incident), attributes_of(incident))
+        copy = self._update(_copy_key_of(incident), _attributes_of(incident))
         with _errors_of(f"table {self._table}"):
             try:
                 self._dynamodb.transact_write_items(
@@ -110,30 +114,30 @@ class Store:
         return True
 
     def claim(self, database: str, holder: str, *, now: datetime, until: datetime) -> bool:
-        """Whether `holder`, a name that no other run has, may tell of the latest incident until
-        then.
+        """Return whether `holder`, a name that no other run has, may notify people of the latest
+        incident until then.
 
-        Not while somebody else may, who looks again before letting go.
+        Not while another run may, which looks again before it releases.
         """
         return self._try(
             database,
-            "SET teller = :holder, teller_until = :until",
-            "attribute_exists(version) AND (attribute_not_exists(teller) OR teller = :holder OR "
-            "teller_until <= :now)",
+            f"SET {_HOLDER} = :holder, {_HELD_UNTIL} = :until",
+            f"attribute_exists(version) AND (attribute_not_exists({_HOLDER}) OR "
+            f"{_HOLDER} = :holder OR {_HELD_UNTIL} <= :now)",
             {":holder": holder, ":until": _milliseconds(until), ":now": _milliseconds(now)},
         )
 
-    def release(self, database: str, holder: str, *, told: int) -> bool:
-        """Lets the lease go where the latest incident is still of version `told`.
+    def release(self, database: str, holder: str, *, notified: int) -> bool:
+        """Release the lease where the latest incident is still of version `notified`.
 
-        False: there is more to tell, by the holder that it still is. Where it no longer is, there
-        is nothing to let go.
+        Returns False where the holder has newer news to notify people of. Where it no longer holds
+        the lease, there is nothing to release.
         """
         if self._try(
             database,
-            "REMOVE teller, teller_until",
-            "teller = :holder AND version = :told",
-            {":holder": holder, ":told": told},
+            f"REMOVE {_HOLDER}, {_HELD_UNTIL}",
+            f"{_HOLDER} = :holder AND version = :notified",
+            {":holder": holder, ":notified": notified},
         ):
             return True
         with _errors_of(f"table {self._table}"):
@@ -141,13 +145,13 @@ class Store:
                 TableName=self._table,
                 Key=_serialized(latest_key(database)),
                 ConsistentRead=True,
-                ProjectionExpression="teller",
+                ProjectionExpression=_HOLDER,
             )
-        teller: dict[str, Any] = answer.get("Item", {}).get("teller", {})
-        return teller.get("S") != holder
+        current: dict[str, Any] = answer.get("Item", {}).get(_HOLDER, {})
+        return current.get("S") != holder
 
     def _try(self, database: str, update: str, condition: str, values: Attributes) -> bool:
-        """Whether the condition held and the latest incident's item is updated."""
+        """Return whether the condition held and the latest incident's item is updated."""
         with _errors_of(f"table {self._table}"):
             for tries_left in reversed(range(TRIES_AGAINST_TRANSACTION)):
                 try:
@@ -179,6 +183,10 @@ class Store:
         }
 
 
+def _attributes_of(incident: Incident) -> Attributes:
+    return attributes_of(incident, headline_of(incident))
+
+
 def _copy_key_of(incident: Incident) -> dict[str, str]:
     return copy_key(incident.database, incident.id)
 
@@ -197,4 +205,4 @@ def _errors_of(place: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise StoreError(f"{place}: {error}") from None
+        raise StoreError(f"{place}: {error}") from error

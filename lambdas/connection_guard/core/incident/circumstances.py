@@ -1,5 +1,5 @@
-"""What AWS knows of a database from outside: RDS's own events, and how its connections came to be
-so many.
+"""What AWS knows about a database from outside: RDS's own events, and how its usage came to be so
+high.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,16 @@ from itertools import pairwise, takewhile
 from statistics import median
 from typing import NamedTuple
 
+from connection_guard.core.words import hours_and_minutes
+
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 60
 
 MINUTE = timedelta(minutes=1)
-# What people are told of happened lately: an earlier peak is another story.
+# Only what happened lately is reported: an earlier peak is another story.
 LATELY = timedelta(minutes=30)
-# Less than these is the day's ordinary life: a rise of fewer points, or one that leaves half of the
-# connections free.
+# Smaller changes are ordinary: a rise of fewer points, or one that leaves half of the connections
+# free.
 NOTABLE_RISE = 20.0
 NOTABLE_USAGE = 50.0
 # What takes two minutes touches three where it begins in the middle of one, and begins from the one
@@ -29,7 +31,7 @@ LONG_HIGH = timedelta(minutes=30)
 
 @dataclass(frozen=True, slots=True)
 class RdsEvent:
-    """A failover, a reboot, a modification: in RDS's own words."""
+    """A failover, a reboot or a modification, in RDS's own words."""
 
     at: datetime
     source: str
@@ -37,12 +39,12 @@ class RdsEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """`usage` is percent of the usable connections by the minute, over the last hours; None where
-    there is no figure.
+class Circumstances:
+    """What was read; `usage` is percent of the usable connections per minute, over the last hours,
+    None where there is no figure.
 
-    `trend` is one sentence, None where there is nothing to tell. `problems` are what could not be
-    read, a line each.
+    `trend` is one sentence, None where there is nothing to report. `problems` are what could not be
+    read, one line each.
     """
 
     events: tuple[RdsEvent, ...]
@@ -52,11 +54,10 @@ class Context:
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """Percentages as bars, at most 60 of them, each the highest of its share; a space where there
-    is no figure.
+    """Return percentages as bars, at most 60 of them, each the highest of its share; a space where
+    there is no figure.
 
-    It is not stretched: the lowest bar is an empty database, the highest is a full one and nothing
-    else is.
+    The scale is fixed: the lowest bar is an empty database, and only a full one is the highest.
     """
     width = min(len(values), WIDTH)
     shares = (
@@ -82,27 +83,31 @@ class Point(NamedTuple):
 
 
 def trend_of(usage: Sequence[tuple[datetime, float | None]]) -> str | None:
-    """How usage came to be what it lately was, in a sentence; None where it did nothing that is
-    worth one.
+    """Return how usage came to be what it lately was, in a sentence; None where no change is worth
+    one.
 
     `usage` is in percent of the usable connections, the oldest first, about a minute apart. A rise
     is a storm where most of it happened at once, and a leak where it went on for hours without a
-    leap; of any other it says no cause.
+    leap; for any other rise the sentence names no cause.
     """
     points = [Point(at, percent) for at, percent in usage if percent is not None]
     if not points:
         return None
     rise = _latest_rise(points)
     if rise[-1].percent >= NOTABLE_USAGE and _height(rise) >= NOTABLE_RISE:
-        return _told(rise)
+        return _worded(rise)
     high = list(takewhile(lambda point: point.percent >= HIGH_USAGE, reversed(points)))
     lasted = high[0].at - high[-1].at + MINUTE if high else timedelta()
-    return f"at {HIGH_USAGE:.0f} % or more for {_spelled(lasted)}" if lasted >= LONG_HIGH else None
+    return (
+        f"at {HIGH_USAGE:.0f} % or more for {hours_and_minutes(lasted)}"
+        if lasted >= LONG_HIGH
+        else None
+    )
 
 
 def _latest_rise(points: Sequence[Point]) -> Sequence[Point]:
-    """From the last low to the first time that usage was as high as it lately was; at least one
-    point.
+    """Return the points from the last low to the first time that usage was as high as it lately
+    was; at least one point.
     """
     steps = [later.percent - earlier.percent for earlier, later in pairwise(points)] or [0.0]
     drift = median(steps)
@@ -116,8 +121,8 @@ def _latest_rise(points: Sequence[Point]) -> Sequence[Point]:
             break  # it fell before: what was then is an earlier rise
         if points[index].percent < points[low].percent:
             low = index
-    # Without what is as low, or as high, as makes no difference: a quiet hour before is no part of
-    # the rise.
+    # Points that are as low, or as high, within the noise are left out: a quiet hour before is no
+    # part of the rise.
     start = max(
         index
         for index in range(low, top + 1)
@@ -131,18 +136,19 @@ def _latest_rise(points: Sequence[Point]) -> Sequence[Point]:
     return points[start : end + 1]
 
 
-def _told(rise: Sequence[Point]) -> str:
+def _worded(rise: Sequence[Point]) -> str:
     jump = _jump(rise)
     if _height(jump) >= max(NOTABLE_RISE, _height(rise) / 2):
-        return f"jumped {_from_to(jump)} within {_spelled(_length(jump))}: a storm of connections"
+        within = hours_and_minutes(_length(jump))
+        return f"jumped {_from_to(jump)} within {within}: a storm of connections"
     if _length(rise) >= LEAK and _is_steady(rise):
-        return f"climbed {_from_to(rise)} over {_spelled(_length(rise))}: sessions leak"
-    return f"rose {_from_to(rise)} over {_spelled(_length(rise))}"
+        return f"climbed {_from_to(rise)} over {hours_and_minutes(_length(rise))}: sessions leak"
+    return f"rose {_from_to(rise)} over {hours_and_minutes(_length(rise))}"
 
 
 def _jump(rise: Sequence[Point]) -> Sequence[Point]:
-    """The steepest stretch that is as short as a storm, without what adds little to it; at least
-    one point.
+    """Return the steepest stretch that is as short as a storm, without what adds little to it; at
+    least one point.
     """
     jumps = [
         rise[first : last + 1]
@@ -155,8 +161,8 @@ def _jump(rise: Sequence[Point]) -> Sequence[Point]:
 
 
 def _is_steady(rise: Sequence[Point]) -> bool:
-    """Whether each quarter of it is higher than the one before, and no step, seen or behind a gap,
-    is most of it.
+    """Return whether each quarter of it is higher than the one before, and no step, seen or hidden
+    in a gap, is most of it.
     """
     quarters: list[list[float]] = [[], [], [], []]
     for point in rise:
@@ -182,9 +188,3 @@ def _length(points: Sequence[Point]) -> timedelta:
 
 def _from_to(points: Sequence[Point]) -> str:
     return f"from {points[0].percent:.0f} % to {points[-1].percent:.0f} %"
-
-
-def _spelled(duration: timedelta) -> str:
-    """In hours and minutes: one unit alone would make 2 h of nearly 3."""
-    hours, minutes = divmod(max(round(duration / MINUTE), 1), 60)
-    return " ".join(f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "min")) if count)

@@ -1,5 +1,5 @@
-"""What the reporter is sent: a Report, or word that the responder failed. Both are Lambda's records
-of an invocation.
+"""What the reporter is sent: a Report, or a notification that the responder failed. Both are
+Lambda's records of an invocation.
 
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from connection_guard.core.report.kind import Kind
 from connection_guard.errors import ForeignEventError
 
 SUCCESS = "Success"
@@ -36,8 +37,8 @@ class FailureDelivery:
     """An event that came to no Report: the responder raised or was killed, or the event grew too
     old before it ran.
 
-    `condition` is Lambda's own word for it, `error` is None where the responder did not run,
-    `error_type` also where nothing names it. `record` is the whole.
+    `condition` is Lambda's own word for it; `error` is None where the responder did not run,
+    `error_type` also where the answer does not name it. `record` is the whole.
     """
 
     request_id: str
@@ -50,16 +51,24 @@ class FailureDelivery:
 
     @property
     def record_key(self) -> str:
-        """Where the record lies in the evidence bucket: always the same, as a Report's."""
-        function = self.function_arn.split(":function:")[-1].partition(":")[0]
-        return f"failures/{function}/{self.failed_at:%Y/%m/%d/%H%M%S.%f}-{self.request_id}.json"
+        """Return the record's key in the evidence bucket: always the same, as a Report's."""
+        name = f"{self.failed_at:%Y/%m/%d/%H%M%S.%f}-{self.request_id}"
+        return f"failures/{function_name(self.function_arn)}/{name}.json"
 
 
 Delivery = ReportDelivery | FailureDelivery
 
+# What a responder of an older version, which may be deployed a moment longer, calls them.
+_FORMER_KINDS = {"pulse": Kind.HEARTBEAT}
+
+
+def function_name(function_arn: str) -> str:
+    """Return the name of the function, without its version."""
+    return function_arn.split(":function:")[-1].partition(":")[0]
+
 
 def read_delivery(event: object) -> Delivery:
-    """The Report or failure that SNS delivered; fields it does not know are let be.
+    """Return the Report or failure that SNS delivered; unknown fields are ignored.
 
     Raises ForeignEventError for anything else.
     """
@@ -71,7 +80,7 @@ def read_delivery(event: object) -> Delivery:
         succeeded = record["requestContext"]["condition"] == SUCCESS
         return _report(record) if succeeded else _failure(record)
     except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as wrong:
-        raise _foreign(f"a message without either ({type(wrong).__name__}: {wrong})") from None
+        raise _foreign(f"a message without either ({type(wrong).__name__}: {wrong})") from wrong
 
 
 def _report(record: Mapping[str, Any]) -> ReportDelivery:
@@ -80,7 +89,7 @@ def _report(record: Mapping[str, Any]) -> ReportDelivery:
         request_id=_text(record["requestContext"]["requestId"]),
         function_arn=_text(record["requestContext"]["functionArn"]),
         database=_text(report["database"]),
-        kind=_text(report["kind"]),
+        kind=_FORMER_KINDS.get(_text(report["kind"]), report["kind"]),
         headline=_text(report["headline"]),
         event_key=_text(report["event"]["key"]),
         received_at=_time(report["received_at"]),
@@ -112,17 +121,26 @@ def _error_type(answer: object) -> str | None:
     return None if named is None else str(named)
 
 
+def moment(text: object) -> datetime | None:
+    """Return the time in UTC; None for what is no time with a zone, where the run's own is used."""
+    try:
+        time = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return time.astimezone(UTC) if time.tzinfo else None
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise TypeError(f"{type(value).__name__} is no text")
+        raise TypeError(f"{type(value).__name__} is not text")
     return value
 
 
 def _time(value: object) -> datetime:
-    time = datetime.fromisoformat(_text(value))
-    if time.tzinfo is None:
-        raise ValueError(f"{value!r} has no time zone")
-    return time.astimezone(UTC)
+    time = moment(_text(value))
+    if time is None:
+        raise ValueError(f"{value!r} is not a time with its zone")
+    return time
 
 
 def _foreign(found: str) -> ForeignEventError:

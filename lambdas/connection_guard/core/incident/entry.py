@@ -1,292 +1,188 @@
-"""What an incident keeps of a delivery: a run in a few KB, and a failure in words that say what to
-do.
-"""
+"""What an incident keeps of a delivery, as values: one run of the responder, or its failure."""
 
-import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from connection_guard.core.database.session import Pool
-from connection_guard.core.decision.outcome import Reconnection, reopening_applications
 from connection_guard.core.deployment.alarm import AlarmState
-from connection_guard.core.incident.delivery import Delivery, FailureDelivery, ReportDelivery
-from connection_guard.core.incident.incident import (
-    FAILURE,
-    Alarm,
-    Cause,
-    Entry,
-    Incident,
-    Reopened,
-    SessionGroup,
-    Usage,
-    merged,
-)
-from connection_guard.core.incident.item import body_of, incident_of
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 
-MOST_GROUPS = 10
-MOST_LINES = 5
+# The kind of an entry whose run came to no Report.
+FAILURE = "failure"
+
+# How long a line is at most, so that an entry is small.
 LINE_LENGTH = 400
 
-OTHERS = "others"
-"""The rule, role and application of the group of all sessions that found no room, or that the
-Report did not list.
-"""
 
-# What Lambda says of a function that it had to end.
-# https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
-_TIMED_OUT = re.compile(r"Task timed out after ([\d.]+) seconds")
-# The function was not called; or its code raised this before it looked at anything.
-_CALLED_NOTHING = frozenset({"EventAgeExceeded", "ZeroReservedConcurrency"})
-_RAISED_AT_ONCE = frozenset({"ForeignEventError", "ConfigurationError"})
-_OUT_OF_MEMORY = re.compile(r"signal: killed|OutOfMemory|MemoryError", re.IGNORECASE)
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Connections in use, of those that applications can get."""
 
-Row = Mapping[str, Any]
+    used: int
+    usable: int
+
+    @property
+    def percent(self) -> float:
+        """Return the share in use."""
+        return 100 * self.used / self.usable if self.usable else 100.0
 
 
-def entry_of(delivery: Delivery, *, evidence: str | None) -> Entry:
-    """A Report that is not as its schema has it is a failure, told with its headline."""
-    if isinstance(delivery, FailureDelivery):
-        return _failure(delivery, evidence)
-    try:
-        entry = _run(delivery, evidence)
-        # What cannot be read again would make its whole incident unreadable, and with it every
-        # later one.
-        incident_of(body_of(Incident(delivery.database, delivery.request_id, (entry,))))
-        return entry
-    except (LookupError, TypeError, ValueError, AttributeError) as wrong:
-        problem = (
-            f"a report of kind {delivery.kind} is malformed ({type(wrong).__name__}: {wrong}): "
-            f"{delivery.headline}"
-        )
-        trouble = _trouble(
-            delivery.request_id, delivery.received_at, delivery.headline, problem, None, evidence
-        )
-        return replace(trouble, has_unknown_outcomes=delivery.kind == Kind.REMEDIATION)
+@dataclass(frozen=True, slots=True)
+class SessionGroup:
+    """Sessions of one application that the same rule terminated or spared; the reason is that of
+    one of them.
+    """
+
+    rule: str
+    reason: str
+    role: str
+    application: str
+    state: str | None
+    sessions: int
 
 
-def _run(delivery: ReportDelivery, evidence: str | None) -> Entry:
-    report = delivery.report
-    before, after = _usage(report["before"]), _usage(report["after"])
-    outcomes, omitted = report["outcomes"], report["omitted"]
-    terminated = merged(_group(row, 1) for row in report["terminated"])
-    would_terminate = merged(_group(row, 1) for row in report["would_terminate"])
-    spared = [
-        _group(row, row["sessions"]) for row in (*report["spared"], *report["spared_of_proxy"])
-    ]
-    problems = [
-        f"{door['door']} door: {door['error']}" for door in report["doors"] if door["error"]
-    ]
-    return Entry(
-        request_id=delivery.request_id,
-        at=delivery.received_at,
-        kind=delivery.kind,
-        headline=_cut(delivery.headline),
-        alarm=_alarm(report["event"]),
-        tier=Tier(report["tier"]) if report["tier"] else None,
-        attempt=report["attempt"],
-        has_recovered=report["recovered"],
-        is_below_target=report["recovered"]
-        or _is_below(after or before, report.get("target_percent")),
-        escalation=report["escalation"] and _cut(report["escalation"]),
-        before=before,
-        after=after,
-        terminated=_bounded(terminated, outcomes["terminated"]),
-        survived=outcomes["survived"],
-        would_terminate=_bounded(
-            would_terminate, len(report["would_terminate"]) + omitted["would_terminate"]
-        ),
-        spared=_bounded(spared, report["verdicts"]["spare"] if report["verdicts"] else 0),
-        reopened=_reopened(report["reconnections"]),
-        causes=tuple(
-            Cause(row["cause"], _cut(row["summary"]), _cut(row["advice"]))
-            for row in report["diagnoses"][:MOST_LINES]
-        ),
-        explanation=report["explanation"] and _cut(report["explanation"]),
-        problems=_lines([*report["problems"], *problems], omitted["problems"]),
-        evidence=evidence,
-        has_unknown_outcomes=outcomes["unknown"] > 0,
-    )
+@dataclass(frozen=True, slots=True)
+class DiagnosedCause:
+    """A diagnosis as it is stored: its name, its evidence in a sentence, and what to change."""
+
+    name: str
+    summary: str
+    advice: str
 
 
-def _failure(delivery: FailureDelivery, evidence: str | None) -> Entry:
-    what, look = _failed(delivery)
-    trouble = _trouble(
-        delivery.request_id,
-        delivery.failed_at,
-        what,
-        f"{what}: {look}",
-        _alarm_left_undone(delivery.record),
-        evidence,
-    )
-    did_nothing = delivery.condition in _CALLED_NOTHING or delivery.error_type in _RAISED_AT_ONCE
-    return replace(trouble, has_unknown_outcomes=not did_nothing)
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """How many of the sessions that a pool lost it opened again."""
+
+    role: str
+    application: str
+    terminated: int
+    reopened: int
 
 
-def _trouble(
-    request_id: str,
-    at: datetime,
-    headline: str,
-    escalation: str,
-    alarm: Alarm | None,
-    evidence: str | None,
-) -> Entry:
-    """Nothing is known but that people have to look."""
-    return Entry(
-        request_id=request_id,
-        at=at,
-        kind=FAILURE,
-        headline=_cut(headline),
-        alarm=alarm,
-        tier=None,
-        attempt=0,
-        has_recovered=False,
-        is_below_target=None,
-        escalation=_cut(escalation),
-        before=None,
-        after=None,
-        terminated=(),
-        survived=0,
-        would_terminate=(),
-        spared=(),
-        reopened=(),
-        causes=(),
-        explanation=None,
-        problems=(),
-        evidence=evidence,
-    )
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """The alarm that a run answered, in the state that it changed to at `changed_at`, by
+    CloudWatch's clock.
+
+    `tier` is None where no run reported it; `changed_at` is None where an older version stored the
+    alarm.
+    """
+
+    name: str
+    arn: str
+    state: str
+    tier: Tier | None = None
+    changed_at: datetime | None = None
 
 
-def _failed(delivery: FailureDelivery) -> tuple[str, str]:
-    """What became of the responder, and what to look at."""
-    error = " ".join((delivery.error or "").split())
-    match delivery.condition:
-        case "EventAgeExceeded":
-            return (
-                "the responder did not run within 5 minutes",
-                "look whether Lambda throttles it (it runs one at a time: an earlier run may hang)",
-            )
-        case "ZeroReservedConcurrency":
-            return (
-                "the responder may not run",
-                "somebody set its reserved concurrency to 0; set it to 1",
-            )
-    if timed_out := _TIMED_OUT.search(error):
-        seconds = f"{float(timed_out[1]):g}"
-        return (
-            f"the responder ran out of time after {seconds} s",
-            "look in its log for the last thing it did; the database may have stopped answering",
-        )
-    if _OUT_OF_MEMORY.search(f"{delivery.error_type} {error}"):
-        return (
-            "the responder was killed: out of memory",
-            "look at the memory that its log's last REPORT line tells",
-        )
-    if delivery.error_type and not delivery.error_type.startswith("Runtime."):
-        return (
-            f"the responder raised {delivery.error_type}: {_cut(error, 200)}",
-            "look in its log for where",
-        )
-    return (
-        f"the responder failed: {_cut(error, 200) or delivery.condition}",
-        "look in its log for why",
-    )
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One delivery, as the incident keeps it: a run of the responder, or its failure.
+
+    `request_id` names the run, `kind` is that of its Report or "failure". `is_below_target` is None
+    where usage is not known. `escalation` says in a line what requires action, None where nothing
+    does; `escalation_code` names its reason, None where an older version wrote the entry.
+    `evidence` is the key of the run's object in the evidence bucket. `times` is how many runs the
+    entry represents: more than one where an incident has had more than it can keep.
+    `has_unknown_outcomes` says that the run may have terminated more than `terminated` names: it
+    was killed, or lost the database while it terminated.
+    """
+
+    request_id: str
+    at: datetime
+    kind: str
+    headline: str
+    alarm: Alarm | None
+    tier: Tier | None
+    attempt: int
+    has_recovered: bool
+    is_below_target: bool | None
+    escalation: str | None
+    before: Usage | None
+    after: Usage | None
+    terminated: tuple[SessionGroup, ...]
+    survived: int
+    would_terminate: tuple[SessionGroup, ...]
+    spared: tuple[SessionGroup, ...]
+    reopened: tuple[Reopened, ...]
+    causes: tuple[DiagnosedCause, ...]
+    explanation: str | None
+    problems: tuple[str, ...]
+    evidence: str | None
+    has_unknown_outcomes: bool = False
+    times: int = 1
+    escalation_code: str | None = None
+
+    @property
+    def change(self) -> Alarm | None:
+        """Return the alarm's start or end, at the run's own time where CloudWatch's is not known.
+
+        None for INSUFFICIENT_DATA: missing data do not end an alarm.
+        """
+        if self.alarm is None or self.alarm.state not in (AlarmState.ALARM, AlarmState.OK):
+            return None
+        return replace(self.alarm, changed_at=self.alarm.changed_at or self.at)
+
+    @property
+    def carries_on(self) -> bool:
+        """Return whether it is a further attempt of what an earlier run began, and requires no
+        action.
+        """
+        return self.alarm is None and self.attempt > 1 and self.escalation is None
+
+    @property
+    def usage(self) -> Usage | None:
+        """Return the last usage that the run saw."""
+        return self.after or self.before
+
+    @property
+    def opens(self) -> bool:
+        """Return whether it can open an incident: everything can but the end of something, and an
+        alarm without data.
+        """
+        if self.kind == Kind.OBSERVATION:
+            if self.alarm is not None:
+                return self.alarm.state == AlarmState.ALARM
+            return not (self.has_recovered or self.is_below_target)
+        return self.kind != Kind.HEARTBEAT
+
+    @property
+    def is_trouble(self) -> bool:
+        """Return whether the guard itself could not do its work."""
+        return self.kind not in (Kind.REMEDIATION, Kind.OBSERVATION)
+
+    @property
+    def has_looked(self) -> bool:
+        """Return whether the run looked at the sessions one by one."""
+        return bool(self.terminated or self.would_terminate or self.spared)
+
+    @property
+    def reason(self) -> str | None:
+        """Return what the escalation is compared by: the same reason comes with other figures a
+        minute later. An older version wrote its text only.
+        """
+        return self.escalation_code or self.escalation
 
 
-def _alarm_left_undone(record: Row) -> Alarm | None:
-    """The alarm that the responder failed over, where it was one: as SNS delivered it."""
-    try:
-        message = json.loads(record["requestPayload"]["Records"][0]["Sns"]["Message"])
-        return Alarm(
-            _cut(message["AlarmName"]),
-            message["AlarmArn"],
-            str(AlarmState(message["NewStateValue"])),
-            changed_at=_moment(message.get("StateChangeTime")),
-        )
-    except (KeyError, TypeError, IndexError, ValueError, AttributeError, RecursionError):
-        return None
+def merged(groups: Iterable[SessionGroup]) -> tuple[SessionGroup, ...]:
+    """Return one group per rule, role and application, most sessions first."""
+    sums: dict[tuple[str, str, str], SessionGroup] = {}
+    for group in groups:
+        key = group.rule, group.role, group.application
+        known = sums.get(key)
+        sums[key] = replace(known, sessions=known.sessions + group.sessions) if known else group
+    return tuple(sorted(sums.values(), key=lambda group: -group.sessions))
 
 
-def _alarm(event: Row) -> Alarm | None:
-    """Old news of an alarm is none: only its end is the end, however late."""
-    alarm = event["alarm"]
-    is_old = event["is_stale"] or event["is_duplicate"]
-    if alarm is None or (is_old and alarm["state"] == AlarmState.ALARM):
-        return None
-    return Alarm(
-        _cut(alarm["name"]),
-        alarm["arn"],
-        alarm["state"],
-        Tier(alarm["tier"]),
-        _moment(event.get("at")),
-    )
+def sessions_in(groups: Iterable[SessionGroup]) -> int:
+    """Return how many sessions the groups hold."""
+    return sum(group.sessions for group in groups)
 
 
-def _moment(text: object) -> datetime | None:
-    """None for what is no time with a zone: the run's own time then stands in for it."""
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else None
-
-
-def _usage(row: Row | None) -> Usage | None:
-    return Usage(row["used"], row["usable"]) if row else None
-
-
-def _is_below(usage: Usage | None, target_percent: float | None) -> bool | None:
-    return usage.percent < target_percent if usage and target_percent is not None else None
-
-
-def _group(row: Row, sessions: int) -> SessionGroup:
-    return SessionGroup(
-        rule=_cut(row["rule"], 100),
-        reason=_cut(row["reason"], 200),
-        role=row["role"],
-        application=row["application"],
-        state=row["state"],
-        sessions=sessions,
-    )
-
-
-def _bounded(groups: Iterable[SessionGroup], sessions: int) -> tuple[SessionGroup, ...]:
-    """The largest groups; all other sessions of so many are one more."""
-    largest = tuple(sorted(groups, key=lambda group: -group.sessions)[:MOST_GROUPS])
-    rest = sessions - sum(group.sessions for group in largest)
-    if rest <= 0:
-        return largest
-    return (*largest, SessionGroup(OTHERS, "not listed one by one", OTHERS, OTHERS, None, rest))
-
-
-def _reopened(rows: Iterable[Row]) -> tuple[Reopened, ...]:
-    """The applications that it frees next to nothing to terminate sessions of."""
-    pools = [
-        Reconnection(
-            Pool(row["role"], row["application"], row["client"]), row["terminated"], row["reopened"]
-        )
-        for row in rows
-    ]
-    terminated, reopened = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for name, each_pool in reopening_applications(pools).items():
-        terminated[name] = sum(each.terminated for each in each_pool)
-        reopened[name] = sum(each.reopened for each in each_pool)
-    return tuple(
-        Reopened(role, application, terminated[role, application], count)
-        for (role, application), count in reopened.most_common(MOST_GROUPS)
-    )
-
-
-def _lines(lines: Sequence[str], omitted: int) -> tuple[str, ...]:
-    rest = len(lines) - MOST_LINES + omitted
-    more = (f"and {rest} more",) if rest > 0 else ()
-    return (*(_cut(line) for line in lines[:MOST_LINES]), *more)
-
-
-def _cut(text: str, length: int = LINE_LENGTH) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+def weight_of_causes(entry: Entry) -> tuple[bool, float]:
+    """Return how much the entry's causes weigh: most where terminating proved them, then by how
+    full the database was.
+    """
+    return bool(entry.reopened), entry.before.percent if entry.before else 0

@@ -1,8 +1,8 @@
 """The DynamoDB table of incidents: its keys, and how an incident becomes an item.
 
-The latest incident of a database is the item `database#<identifier>`, `incident`, which also says
-who tells of it. Every incident, the latest too, is a copy under `database#<identifier>`,
-`incident#<its id>`.
+The latest incident of a database is the item `database#<identifier>`, `incident`, which also names
+the run that notifies people of it. Every incident, the latest too, has a copy under
+`database#<identifier>`, `incident#<its id>`.
 """
 
 import gzip
@@ -21,45 +21,48 @@ EXPIRY = "expires_at"
 
 KEPT_FOR = timedelta(days=400)
 
+# Fields of an incident that an older version wrote under another name.
+_FORMER_NAMES = {"told": "notified", "context": "circumstances"}
+
 
 def latest_key(database: str) -> dict[str, str]:
-    """Where the latest incident lies."""
+    """Return the key of the latest incident."""
     return {PARTITION_KEY: f"database#{database}", SORT_KEY: "incident"}
 
 
 def copy_key(database: str, incident_id: str) -> dict[str, str]:
-    """Where an incident stays when another is the latest."""
+    """Return the key of the copy, which stays when another is the latest."""
     return {PARTITION_KEY: f"database#{database}", SORT_KEY: f"incident#{incident_id}"}
 
 
-def attributes_of(incident: Incident) -> dict[str, str | int | bytes]:
-    """What an item holds of an incident: the whole in `body`, and what a person reads in the table
-    beside it.
+def attributes_of(incident: Incident, headline: str) -> dict[str, str | int | bytes]:
+    """Return what an item holds of an incident: the whole in `body`, and beside it what a person
+    reads in the table.
     """
     return {
         "version": incident.version,
         "opened_at": incident.opened_at.isoformat(),
         "progress": incident.progress.value,
-        "headline": incident.headline,
+        "headline": headline,
         EXPIRY: int((incident.entries[-1].at + KEPT_FOR).timestamp()),
         "body": body_of(incident),
     }
 
 
 def body_of(incident: Incident) -> bytes:
-    """The whole incident."""
+    """Return the whole incident."""
     return gzip.compress(json.dumps(asdict(incident), default=datetime.isoformat).encode(), mtime=0)
 
 
 def incident_of(body: bytes) -> Incident:
-    """What `body_of` wrote, also by a version that knew fewer fields, or more."""
+    """Return what `body_of` wrote, also in a version that knew fewer fields, or more."""
     incident = _read(Incident, json.loads(gzip.decompress(body)))
     assert isinstance(incident, Incident)
     return incident
 
 
 def _read(kind: Any, value: Any) -> Any:
-    """A value of the type from its JSON."""
+    """Return a value of the type from its JSON."""
     if get_origin(kind) is UnionType:
         (kind,) = (each for each in get_args(kind) if each is not NoneType)
         return None if value is None else _read(kind, value)
@@ -77,5 +80,6 @@ def _read(kind: Any, value: Any) -> Any:
 
 def _read_fields(kind: type, value: Mapping[str, Any]) -> Any:
     kinds = get_type_hints(kind)
-    known = [field.name for field in fields(kind) if field.name in value]
-    return kind(**{name: _read(kinds[name], value[name]) for name in known})
+    written = {_FORMER_NAMES.get(name, name): each for name, each in value.items()}
+    known = [field.name for field in fields(kind) if field.name in written]
+    return kind(**{name: _read(kinds[name], written[name]) for name in known})

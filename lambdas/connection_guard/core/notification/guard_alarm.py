@@ -1,6 +1,4 @@
-"""An alarm on the guard itself, as CloudWatch notifies of it through SNS, and what Slack shows of
-it.
-"""
+"""An alarm about the guard itself: how SNS delivers it, and what Slack shows of it."""
 
 import json
 from collections.abc import Mapping
@@ -9,13 +7,14 @@ from typing import Any
 
 from connection_guard.core.deployment.alarm import AlarmState
 from connection_guard.core.notification.links import alarm_page
-from connection_guard.core.notification.mrkdwn import link, plain, prose
-from connection_guard.core.notification.slack_message import (
+from connection_guard.core.notification.mrkdwn import link, prose
+from connection_guard.core.notification.slack_blocks import (
     GREEN,
-    HEADER_MOST,
     RED,
     TEXT_MOST,
     Message,
+    header,
+    section,
 )
 
 DESCRIPTION_MOST = 1_500
@@ -25,7 +24,7 @@ REASON_MOST = 500
 @dataclass(frozen=True, slots=True)
 class GuardAlarm:
     """A change of its state. `function` is the Lambda function that it watches, None where it
-    watches none.
+    watches no function.
     """
 
     name: str
@@ -37,7 +36,7 @@ class GuardAlarm:
 
     @property
     def is_news(self) -> bool:
-        """Whether it fires or is over: each alarm also says OK once when it is new."""
+        """Return whether it fires or clears: a new alarm also reports OK once."""
         return AlarmState.ALARM in (self.state, self.before)
 
 
@@ -51,7 +50,7 @@ def comes_from(event: Mapping[str, Any], topic: str) -> bool:
 
 
 def read_guard_alarm(event: Mapping[str, Any]) -> GuardAlarm | None:
-    """Return the alarm of which SNS notifies, None for whatever else SNS delivers."""
+    """Return the alarm that SNS delivered, None for anything else."""
     try:
         (record,) = event["Records"]
         message = json.loads(record["Sns"]["Message"])
@@ -75,29 +74,16 @@ def _function(trigger: Mapping[str, Any]) -> str | None:
 
 
 def message_of_alarm(alarm: GuardAlarm, region: str) -> Message:
-    """Return what Slack shows: what happened, what it means, and what to do stand in the alarm's
-    description.
+    """Return what Slack shows: the alarm's description says what happened, what it means, and what
+    to do.
     """
     is_on = alarm.state == AlarmState.ALARM
-    mark, standing = ("🔴", "on") if is_on else ("🟢", "over")
-    title = f"{mark} Connection Guard: alarm {alarm.name} is {standing}"
+    color, mark, state = (RED, "🔴", "is on") if is_on else (GREEN, "🟢", "cleared")
+    title = f"{mark} Connection Guard: alarm {alarm.name} {state}"
     parts = [prose(alarm.description, DESCRIPTION_MOST)] if is_on else []
     parts += [prose(alarm.reason, REASON_MOST), link(alarm_page(region, alarm.name), "Alarm")]
     return Message(
         text=prose(title, TEXT_MOST),
-        color=RED if is_on else GREEN,
-        blocks=(
-            {
-                "type": "header",
-                "text": {"type": "plain_text", "text": plain(title, HEADER_MOST), "emoji": False},
-            },
-            {
-                "type": "section",
-                "text": {
-                    "type": "mrkdwn",
-                    "text": "\n".join(filter(None, parts)),
-                    "verbatim": True,
-                },
-            },
-        ),
+        color=color,
+        blocks=(header(title), section("\n".join(filter(None, parts)))),
     )

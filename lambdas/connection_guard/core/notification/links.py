@@ -1,4 +1,4 @@
-"""Where a person goes on from an incident: pages of the AWS console."""
+"""Pages of the AWS console where people go on from an incident."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -20,8 +20,8 @@ class Links:
 def links_of(
     incident: Incident, database: WatchedDatabase, settings: ReporterSettings, region: str
 ) -> Links:
-    """The pages of the incident's latest alarm and evidence, of its responder's log, and of the
-    stack's dashboard.
+    """Return the pages of the incident's latest alarm and evidence, of its responder's log, and of
+    the stack's dashboard.
     """
     return Links(
         alarm=alarm_page(region, incident.alarm.name) if incident.alarm else None,
@@ -34,7 +34,7 @@ def links_of(
 
 
 def dashboard_page(region: str, name: str) -> str:
-    """A CloudWatch dashboard."""
+    """Return the page of a CloudWatch dashboard."""
     return f"{_cloudwatch(region)}#dashboards/dashboard/{quote(name, safe='')}"
 
 
@@ -44,7 +44,7 @@ def alarm_page(region: str, name: str) -> str:
 
 
 def _log_group_page(region: str, name: str) -> str:
-    """This page of the console alone wants names quoted twice, and "$" in the place of "%"."""
+    """Return the page of a log group: only this page wants names quoted twice, and "$" for "%"."""
     quoted = quote(quote(name, safe=""), safe="").replace("%", "$")
     return f"{_cloudwatch(region)}#logsV2:log-groups/log-group/{quoted}"
 

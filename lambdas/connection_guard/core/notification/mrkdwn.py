@@ -1,4 +1,4 @@
-"""Text that Slack shows as it is, whatever is in it, and no longer than Slack takes.
+"""Text that Slack shows as it is, with any characters in it, and no longer than Slack takes.
 
 https://docs.slack.dev/messaging/formatting-message-text
 """
@@ -7,7 +7,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from unicodedata import category
+
+from connection_guard.core.words import printable
 
 ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -25,22 +26,19 @@ _REST = 60
 
 
 def length(text: str) -> int:
-    """In UTF-16 code units: never fewer than Slack counts, however it does."""
+    """Return the length in UTF-16 code units: never fewer than Slack counts in any way."""
     return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
 
 
 def plain(text: str, most: int) -> str:
-    """One line, for what Slack does not format. Controls, and marks that reverse what follows them,
-    become a �.
+    """Return one line, for what Slack does not format. Controls, and marks that reverse what
+    follows them, become a �.
     """
-    visible = "".join(
-        " " if c.isspace() else "�" if category(c).startswith("C") else c for c in text
-    )
-    return _cut(list(" ".join(visible.split())), most)
+    return _cut(list(printable(text)), most)
 
 
 def prose(text: str, most: int) -> str:
-    """One line in which nothing is formatted, a mention, or a link."""
+    """Return one line in which nothing is formatted, a mention, or a link."""
     shown = _FORMATTING.sub(
         lambda match: "".join(map(LOOK_ALIKES.__getitem__, match[0])), plain(text, most)
     )
@@ -48,13 +46,13 @@ def prose(text: str, most: int) -> str:
 
 
 def code(name: str, most: int = 200) -> str:
-    """A name, set apart from the words around it."""
+    """Return a name, set apart from the words around it."""
     shown = plain(name, most).replace("`", LOOK_ALIKES["`"])
     return f"`{_escaped(shown, most - len('``'))}`" if shown else "(no name)"
 
 
 def link(url: str, text: str) -> str:
-    """The text alone where the URL is too long for a message."""
+    """Return a link; only its text where the URL is too long for a message."""
     target = "".join(_IN_URL.get(character, character) for character in url)
     return (
         f"<{target}|{text}>" if length(target) <= URL_MOST else f"{text} (its address is too long)"
@@ -62,7 +60,7 @@ def link(url: str, text: str) -> str:
 
 
 def fitting(lines: Iterable[str], most: int) -> list[str]:
-    """The first lines, as many as fit with room to say how many did not."""
+    """Return the first lines, as many as fit with room to say how many did not."""
     shown, room = [], most - _REST
     for line in lines:
         room -= length(line) + len("\n")
@@ -77,7 +75,7 @@ def _escaped(text: str, most: int) -> str:
 
 
 def _cut(pieces: Sequence[str], most: int) -> str:
-    """No piece, an escape say, is shown in part."""
+    """Return as many whole pieces as fit: no escape is shown in part."""
     sizes = list(accumulate(map(length, pieces[: most + 1])))
     if not sizes or sizes[-1] <= most:
         return "".join(pieces)

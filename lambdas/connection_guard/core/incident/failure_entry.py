@@ -1,0 +1,141 @@
+"""What an incident keeps of a run that came to no Report: what happened, and what to look at."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from connection_guard.core.deployment.alarm import AlarmState
+from connection_guard.core.incident.delivery import FailureDelivery, moment
+from connection_guard.core.incident.entry import FAILURE, LINE_LENGTH, Alarm, Entry
+from connection_guard.core.words import cut
+
+# What Lambda says of a function that it had to end.
+# https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
+_TIMED_OUT = re.compile(r"Task timed out after ([\d.]+) seconds")
+_OUT_OF_MEMORY = re.compile(r"signal: killed|OutOfMemory|MemoryError", re.IGNORECASE)
+# The function was not called; or its code raised this before it looked at anything.
+_CALLED_NOTHING = frozenset({"EventAgeExceeded", "ZeroReservedConcurrency"})
+_RAISED_AT_ONCE = frozenset({"ForeignEventError", "ConfigurationError"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """`code` names it for comparison, `what` says what happened, `look` what to look at."""
+
+    code: str
+    what: str
+    look: str
+
+
+def failure_entry(delivery: FailureDelivery, evidence: str | None) -> Entry:
+    """Return the entry of a run that raised, was killed, or never started."""
+    failure = _failure(delivery)
+    entry = trouble_entry(
+        delivery.request_id,
+        delivery.failed_at,
+        headline=failure.what,
+        escalation=f"{failure.what}: {failure.look}",
+        escalation_code=failure.code,
+        evidence=evidence,
+    )
+    did_nothing = delivery.condition in _CALLED_NOTHING or delivery.error_type in _RAISED_AT_ONCE
+    return replace(
+        entry, alarm=_alarm_left_unserved(delivery.record), has_unknown_outcomes=not did_nothing
+    )
+
+
+def trouble_entry(
+    request_id: str,
+    at: datetime,
+    *,
+    headline: str,
+    escalation: str,
+    escalation_code: str,
+    evidence: str | None,
+) -> Entry:
+    """Return an entry of which only that people have to look is known."""
+    return Entry(
+        request_id=request_id,
+        at=at,
+        kind=FAILURE,
+        headline=cut(headline, LINE_LENGTH),
+        alarm=None,
+        tier=None,
+        attempt=0,
+        has_recovered=False,
+        is_below_target=None,
+        escalation=cut(escalation, LINE_LENGTH),
+        escalation_code=escalation_code,
+        before=None,
+        after=None,
+        terminated=(),
+        survived=0,
+        would_terminate=(),
+        spared=(),
+        reopened=(),
+        causes=(),
+        explanation=None,
+        problems=(),
+        evidence=evidence,
+    )
+
+
+def _failure(delivery: FailureDelivery) -> _Failure:
+    error = " ".join((delivery.error or "").split())
+    match delivery.condition:
+        case "EventAgeExceeded":
+            return _Failure(
+                "did not run",
+                "the responder did not run within 5 minutes",
+                "check whether Lambda throttles it (only one run at a time: an earlier one may "
+                "hang)",
+            )
+        case "ZeroReservedConcurrency":
+            return _Failure(
+                "not allowed to run",
+                "the responder is not allowed to run",
+                "its reserved concurrency was set to 0; set it to 1",
+            )
+    if timed_out := _TIMED_OUT.search(error):
+        return _Failure(
+            "timed out",
+            f"the responder ran out of time after {float(timed_out[1]):g} s",
+            "see the end of its log for the last thing it did; the database may have stopped "
+            "answering",
+        )
+    if _OUT_OF_MEMORY.search(f"{delivery.error_type} {error}"):
+        return _Failure(
+            "out of memory",
+            "the responder was killed: out of memory",
+            "see the last REPORT line of its log for the memory that it used",
+        )
+    if delivery.error_type and not delivery.error_type.startswith("Runtime."):
+        return _Failure(
+            f"raised {cut(delivery.error_type, 100)}",
+            f"the responder raised {delivery.error_type}: {cut(error, 200)}",
+            "see its log for where",
+        )
+    return _Failure(
+        "failed",
+        f"the responder failed: {cut(error, 200) or delivery.condition}",
+        "see its log for why",
+    )
+
+
+def _alarm_left_unserved(record: Mapping[str, Any]) -> Alarm | None:
+    """Return the alarm that the responder failed to serve, as SNS delivered it; None where the
+    event was none.
+    """
+    try:
+        message = json.loads(record["requestPayload"]["Records"][0]["Sns"]["Message"])
+        return Alarm(
+            cut(message["AlarmName"], LINE_LENGTH),
+            message["AlarmArn"],
+            str(AlarmState(message["NewStateValue"])),
+            changed_at=moment(message.get("StateChangeTime")),
+        )
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError, RecursionError):
+        return None

@@ -1,0 +1,122 @@
+"""What messages in Slack are made of: Block Kit, and lists of which what does not fit is counted.
+
+https://docs.slack.dev/reference/block-kit/blocks
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from connection_guard.core.incident.entry import SessionGroup, sessions_in
+from connection_guard.core.notification.mrkdwn import code, fitting, length, plain, prose
+from connection_guard.core.words import counted
+
+YELLOW = "#ECB22E"
+RED = "#D92D20"
+PURPLE = "#6B21A8"
+BLUE = "#2E86DE"
+GREEN = "#2EB67D"
+
+HEADER_MOST = 150
+TEXT_MOST = 300
+LINE_MOST = 300
+FIELD_MOST = 150
+
+MORE_IS_NOT_KNOWN = "… whether more were terminated is not known, see the log"
+
+Block = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`text` is the first line, and all of a notification; `blocks` are Block Kit as JSON, beside a
+    bar in `color`.
+    """
+
+    text: str
+    color: str
+    blocks: tuple[Block, ...]
+
+
+def header(title: str) -> Block:
+    """Return the title, in large letters."""
+    text = {"type": "plain_text", "text": plain(title, HEADER_MOST), "emoji": False}
+    return {"type": "header", "text": text}
+
+
+def section(text: str) -> Block:
+    """Return a part of the message."""
+    return {"type": "section", "text": mrkdwn(text)}
+
+
+def small_print(text: str) -> Block:
+    """Return a line in small letters, which Slack calls a context."""
+    return {"type": "context", "elements": [mrkdwn(text)]}
+
+
+def mrkdwn(text: str) -> Block:
+    """Return a text object. Verbatim: names of channels and addresses in it do not become links."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def listed(
+    title: str, things: Sequence[T], line_of: Callable[[T], str], most: int, noun: str
+) -> str | None:
+    """Return the title and as many lines as fit, None for no lines."""
+    if not things:
+        return None
+    shown = fitting(map(line_of, things), most - len(title))
+    rest = more(things[len(shown) :], noun)
+    return "\n".join([f"*{title}*", *shown, *([rest] if rest else [])])
+
+
+def point(text: str) -> str:
+    """Return a line of a list."""
+    return f"• {prose(text, LINE_MOST)}"
+
+
+def more(rest: Sequence[object], noun: str) -> str | None:
+    """Return how many things were left out."""
+    return f"… and {counted(len(rest), f'more {noun}')}" if rest else None
+
+
+def terminated(
+    groups: Sequence[SessionGroup], most: int, *, has_unknown_outcomes: bool
+) -> str | None:
+    """Return what was terminated, and whether it may have been more."""
+    if not has_unknown_outcomes:
+        return session_groups("Terminated", groups, most)
+    if not groups:
+        return "*Terminated*: not known, see the log"
+    known = session_groups("Terminated", groups, most - length(MORE_IS_NOT_KNOWN))
+    return f"{known}\n{MORE_IS_NOT_KNOWN}"
+
+
+def would_terminate(groups: Sequence[SessionGroup], most: int) -> str | None:
+    """Return what was chosen and not allowed to be terminated."""
+    return session_groups("Would have terminated", groups, most)
+
+
+def session_groups(title: str, groups: Sequence[SessionGroup], most: int) -> str | None:
+    """Return groups of sessions, one line each, None where there is none."""
+    if not groups:
+        return None
+    title = f"*{title}*: {_sessions(groups)}"
+    shown = fitting(map(_group, groups), most - length(title))
+    rest = groups[len(shown) :]
+    return "\n".join(
+        [title, *shown, *([f"{more(rest, 'group')}, {_sessions(rest)}"] if rest else [])]
+    )
+
+
+def _group(group: SessionGroup) -> str:
+    who = f"{code(group.role)} / {code(group.application)}"
+    state = f", {prose(group.state, 50)}" if group.state else ""
+    return (
+        f"• {group.sessions} of {who}{state}, rule {code(group.rule)}: {prose(group.reason, 150)}"
+    )
+
+
+def _sessions(groups: Sequence[SessionGroup]) -> str:
+    return counted(sessions_in(groups), "session")

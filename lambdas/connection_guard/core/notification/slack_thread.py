@@ -1,0 +1,55 @@
+"""What the thread in Slack shows of one run: a reply to the incident's message."""
+
+from connection_guard.core.incident.entry import Entry
+from connection_guard.core.notification.links import Links
+from connection_guard.core.notification.mrkdwn import code, link, prose
+from connection_guard.core.notification.slack_blocks import (
+    BLUE,
+    GREEN,
+    LINE_MOST,
+    PURPLE,
+    RED,
+    TEXT_MOST,
+    YELLOW,
+    Message,
+    more,
+    section,
+    small_print,
+    terminated,
+    would_terminate,
+)
+from connection_guard.core.policy import Tier
+
+PART_MOST = 800
+
+
+def thread_of(entry: Entry, links: Links) -> Message:
+    """Return one run of the responder, or its failure, in short."""
+    number = f"Attempt {entry.attempt}, " if entry.attempt else ""
+    lines = (
+        f"*Action required*: {prose(entry.escalation, LINE_MOST)}" if entry.escalation else None,
+        terminated(entry.terminated, PART_MOST, has_unknown_outcomes=entry.has_unknown_outcomes),
+        would_terminate(entry.would_terminate, PART_MOST),
+        f"{entry.survived} survived termination" if entry.survived else None,
+        *(f"Problem: {prose(problem, LINE_MOST)}" for problem in entry.problems[:1]),
+        more(entry.problems[1:], "problem"),
+    )
+    shown = [line for line in lines if line]
+    footer = [link(links.logs, "Logs"), f"run {code(entry.request_id)}"]
+    if entry.evidence:
+        footer.append(f"evidence {code(entry.evidence, 500)}")
+    return Message(
+        text=f"*{number}{entry.at:%H:%M:%S} UTC* {prose(entry.headline, TEXT_MOST)}",
+        color=_color(entry),
+        blocks=(*([section("\n".join(shown))] if shown else []), small_print(" · ".join(footer))),
+    )
+
+
+def _color(entry: Entry) -> str:
+    if entry.escalation:
+        return PURPLE
+    if entry.has_recovered:
+        return GREEN
+    if entry.is_below_target:
+        return BLUE
+    return YELLOW if entry.tier is Tier.WARNING else RED

@@ -1,0 +1,135 @@
+"""How far an incident is after each of its entries."""
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+
+from connection_guard.core.incident.progress import Progress
+from connection_guard.core.policy import Tier
+from tests.support.builders import NOW
+from tests.support.stories import (
+    TARGET,
+    a_failure,
+    a_whole_story,
+    absorbed,
+    alarm_ok,
+    an_alarm,
+    an_attempt,
+    an_entry,
+    changed,
+    in_alarm,
+    locked_out,
+    recovered,
+    sentences,
+)
+
+
+def test_progress_changes_at_each_turn() -> None:
+    story = a_whole_story()
+
+    progress = [absorbed(story[:entries]).progress for entries in range(1, len(story) + 1)]
+
+    assert progress == [Progress.OPEN] * 4 + [Progress.RECOVERING, Progress.CLOSED]
+
+
+@pytest.mark.parametrize("last", [Tier.CRITICAL, Tier.WARNING])
+@pytest.mark.parametrize("used", [72, 60], ids=["between target and threshold", "below the target"])
+def test_it_is_over_when_every_alarm_that_it_saw_is_ok_and_not_before(
+    last: Tier, used: int
+) -> None:
+    first = Tier.WARNING if last is Tier.CRITICAL else Tier.CRITICAL
+    alarms = [in_alarm(Tier.CRITICAL, minute=0, used=95), in_alarm(Tier.WARNING, minute=1, used=95)]
+
+    one_is_on = absorbed([*alarms, alarm_ok(first, minute=2, used=used)])
+    over = absorbed([alarm_ok(last, minute=4, used=used)], one_is_on)
+
+    assert one_is_on.progress is (Progress.OPEN if used > TARGET else Progress.RECOVERING)
+    assert (over.progress, over.closed_at) == (Progress.CLOSED, NOW + timedelta(minutes=4))
+    assert (
+        sentences(over)[-1] == f"{last} alarm cleared: {used} of 100 connections in use; resolved"
+    )
+
+
+def test_an_ok_that_the_guard_could_not_look_behind_leaves_people_needed_until_usage_is_down() -> (
+    None
+):
+    ok = locked_out(minute=2, alarm=an_alarm(Tier.CRITICAL, "OK"))
+
+    unseen = absorbed([in_alarm(Tier.CRITICAL, minute=0, used=95), ok])
+
+    assert unseen.progress is Progress.ESCALATED
+    assert absorbed([an_entry(minute=3, used=80)], unseen).progress is Progress.ESCALATED
+    assert absorbed([recovered(minute=3)], unseen).progress is Progress.CLOSED
+
+
+def test_an_alarm_known_from_a_failure_alone_is_an_alarm() -> None:
+    killed = a_failure(minute=0, alarm=replace(an_alarm(Tier.CRITICAL), tier=None))
+
+    assert absorbed([killed, recovered(minute=2)]).progress is Progress.RECOVERING
+    assert (
+        absorbed([killed, alarm_ok(Tier.CRITICAL, minute=3, used=72)]).progress is Progress.CLOSED
+    )
+
+
+def test_missing_data_are_no_end() -> None:
+    blind = an_entry(minute=2, used=95, alarm=an_alarm(Tier.CRITICAL, "INSUFFICIENT_DATA"))
+
+    incident = absorbed([in_alarm(Tier.CRITICAL, minute=0, used=95), blind])
+
+    assert incident.progress is Progress.OPEN
+    assert (
+        absorbed([alarm_ok(Tier.CRITICAL, minute=4, used=72)], incident).progress is Progress.CLOSED
+    )
+
+
+def test_an_ok_that_overtakes_its_alarm_is_its_end() -> None:
+    late = changed(an_attempt(minute=4, before=97, after=80, alarm=an_alarm(Tier.CRITICAL)), 0)
+    ok = changed(alarm_ok(Tier.CRITICAL, minute=3, used=72), 2)
+
+    for order in permutations([late, ok]):
+        incident = absorbed(order)
+        assert incident.progress is Progress.CLOSED
+        assert incident.terminated
+
+    earlier = [
+        in_alarm(Tier.CRITICAL, minute=-20, used=95),
+        alarm_ok(Tier.CRITICAL, minute=-10, used=72),
+    ]
+    assert absorbed([*earlier, ok, late]).progress is Progress.CLOSED, (
+        "also where the OK came to the incident before"
+    )
+
+
+def test_an_alarm_that_is_on_is_never_too_late_to_be_heard_of_nor_is_its_end() -> None:
+    first = absorbed(
+        [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=10, used=72)]
+    )
+    second = absorbed([locked_out(minute=12)], first)
+    late = [in_alarm(Tier.WARNING, minute=8, used=80), alarm_ok(Tier.WARNING, minute=9, used=72)]
+
+    on = absorbed([late[0], recovered(minute=14)], second)
+    ended = absorbed([late[1]], on)
+
+    assert (on.id, on.progress) == (second.id, Progress.RECOVERING)
+    assert ended.progress is Progress.CLOSED
+
+
+def test_an_alarm_that_is_later_than_the_heartbeats_belongs_to_what_they_mended() -> None:
+    incident = absorbed(
+        [an_attempt(minute=0, before=97, after=60), in_alarm(Tier.CRITICAL, minute=2, used=58)]
+    )
+
+    assert (len(incident.entries), incident.progress) == (2, Progress.RECOVERING)
+    assert absorbed(
+        [alarm_ok(Tier.CRITICAL, minute=5, used=40)], incident
+    ).closed_at == NOW + timedelta(minutes=5)
+
+
+def test_with_its_alarm_over_before_usage_was_down_a_recovery_closes() -> None:
+    over_early = alarm_ok(Tier.CRITICAL, minute=2, used=80)
+
+    assert absorbed(
+        [in_alarm(Tier.CRITICAL, minute=0, used=95), over_early, recovered(minute=3)]
+    ).progress is (Progress.CLOSED)
