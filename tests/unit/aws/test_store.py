@@ -13,7 +13,7 @@ from connection_guard.adapters.aws.store import CONFIG, Store
 from connection_guard.core.deployment.reporter_settings import ReporterSettings
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.incident.item import PARTITION_KEY, SORT_KEY, incident_of
+from connection_guard.core.incident.item import PARTITION_KEY, SORT_KEY, incident_of, latest_key
 from connection_guard.core.incident.lifecycle import absorb
 from connection_guard.core.policy import Tier
 from connection_guard.errors import StoreError
@@ -156,6 +156,23 @@ def test_one_at_a_time_may_tell_until_it_lets_go_or_its_time_is_over(
 
     assert store.release("orders-prod", "second", notified=opened.version)
     assert claim(store, "third")
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_lease_that_a_run_of_an_older_version_holds_is_honoured(
+    store: Store, table: Any
+) -> None:
+    table.update_item(
+        Key=latest_key("orders-prod"),
+        UpdateExpression="SET teller = :holder, teller_until = :until",
+        ExpressionAttributeValues={
+            ":holder": "older",
+            ":until": int(LATER.timestamp() * 1000),
+        },
+    )
+
+    assert not claim(store, "newer")
+    assert claim(store, "newer", now=LATER)
 
 
 def test_there_is_nothing_to_tell_of_a_database_without_an_incident(

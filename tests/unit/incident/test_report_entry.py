@@ -1,7 +1,7 @@
 """What an incident keeps of a Report: small for any content of the database."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from connection_guard.adapters.postgresql.remedies import statement
-from connection_guard.core.decision.outcome import Result
+from connection_guard.core.database.session import Pool
+from connection_guard.core.decision.outcome import Reconnection, Result
+from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.incident.entry import (
     FAILURE,
     DiagnosedCause,
@@ -23,8 +25,9 @@ from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.report import write_report
 from connection_guard.core.report.run import Run
+from tests.support.builders import a_session
 from tests.support.deliveries import a_report, delivered
-from tests.support.runs import any_runs
+from tests.support.runs import a_remediation, any_runs
 
 
 def entry_from(report: dict[str, Any], evidence: str | None = "the key") -> Entry:
@@ -126,6 +129,20 @@ def test_only_pools_that_reopen_at_once_are_kept_with_their_clients_together() -
     entry = entry_from(a_report("remediation", reconnections=pools))
 
     assert entry.reopened == (Reopened("shop", "checkout", 40, 38),)
+
+
+def test_what_the_responder_writes_of_pools_and_reasons_is_read() -> None:
+    def a_pool(application: str, reopened: int) -> Reconnection:
+        return Reconnection(Pool("shop", application, "10.0.0.1"), 20, reopened)
+
+    pools = (a_pool("checkout", 19), a_pool("invoices", 1))
+    run = a_remediation(a_session(), terminate=1, reconnections=pools)
+    reason = Reason(ReasonCode.DATABASE_LOST)
+
+    entry = entry_from(write_report(replace(run, escalation=reason), statement))
+
+    assert entry.reopened == (Reopened("shop", "checkout", 20, 19),)
+    assert entry.reason == ReasonCode.DATABASE_LOST
 
 
 def test_an_older_responder_s_report_names_no_pool_that_reopens_and_no_reason() -> None:
