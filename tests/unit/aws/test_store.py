@@ -159,9 +159,7 @@ def test_one_at_a_time_may_tell_until_it_lets_go_or_its_time_is_over(
 
 
 @pytest.mark.usefixtures("opened")
-def test_a_lease_that_a_run_of_an_older_version_holds_is_honoured(
-    store: Store, table: Any
-) -> None:
+def test_a_lease_that_a_run_of_an_older_version_holds_is_honoured(store: Store, table: Any) -> None:
     table.update_item(
         Key=latest_key("orders-prod"),
         UpdateExpression="SET teller = :holder, teller_until = :until",
