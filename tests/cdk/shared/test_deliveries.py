@@ -20,7 +20,7 @@ from tests.cdk.template import (
     referred,
 )
 from tests.support.builders import an_alarm_event
-from tests.support.incidents import an_entry, an_incident
+from tests.support.reporter.incidents import an_entry, an_incident
 
 
 def lets_through(filter_policy: Mapping[str, Any], message: Mapping[str, Any]) -> bool:

@@ -28,7 +28,7 @@ from connection_guard.errors import ForeignEventError, NotificationError, StoreE
 from doubles.slack_double import SlackDouble
 from reporter.reporter import Reporter
 from reporter.world import World
-from tests.support.deliveries import (
+from tests.support.reporter.deliveries import (
     FUNCTION_NAME,
     REGION,
     a_crash,
@@ -36,7 +36,7 @@ from tests.support.deliveries import (
     a_report,
     a_success,
 )
-from tests.support.incidents import a_context
+from tests.support.reporter.incidents import a_context
 
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 ORDERS = WatchedDatabase("orders-prod", is_cluster=False, function_name=FUNCTION_NAME)

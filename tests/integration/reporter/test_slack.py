@@ -26,7 +26,7 @@ from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.slack_blocks import GREEN, PURPLE, RED
 from connection_guard.errors import NotificationError
 from doubles.slack_double import SlackDouble
-from tests.support.incidents import (
+from tests.support.reporter.incidents import (
     LINKS,
     OPENED,
     a_recovery,

@@ -17,7 +17,7 @@ from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.document import document_of
 from connection_guard.core.notification.email import subject_of, text_of
 from connection_guard.errors import NotificationError
-from tests.support.notified import (
+from tests.support.reporter.notified import (
     CHECKOUT,
     LINKS,
     SCHEMA,

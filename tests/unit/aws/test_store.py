@@ -18,7 +18,7 @@ from connection_guard.core.incident.lifecycle import absorb
 from connection_guard.core.policy import Tier
 from connection_guard.errors import StoreError
 from tests.support.builders import NOW
-from tests.support.stories import (
+from tests.support.reporter.stories import (
     a_whole_story,
     absorbed,
     alarm_ok,

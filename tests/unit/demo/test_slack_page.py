@@ -10,7 +10,7 @@ from connection_guard.core.notification.slack_message import message_of
 from connection_guard.core.notification.slack_thread import thread_of
 from demo.slack_page import conversation_page
 from doubles.slack_double import Posted
-from tests.support.incidents import (
+from tests.support.reporter.incidents import (
     LINKS,
     OPENED,
     a_context,

@@ -9,7 +9,7 @@ from connection_guard.core.incident.entry import FAILURE, Alarm, Entry
 from connection_guard.core.incident.report_entry import entry_of
 from connection_guard.errors import ForeignEventError
 from tests.support.builders import CRITICAL_ALARM, an_alarm_event
-from tests.support.deliveries import delivered
+from tests.support.reporter.deliveries import delivered
 
 NESTED_TOO_DEEPLY = "[" * 200_000  # more than Python's reader of JSON takes
 

@@ -14,7 +14,7 @@ from connection_guard.core.notification.status import headline_of
 from connection_guard.core.notification.timeline import timeline_of
 from connection_guard.core.policy import Tier
 from tests.support.builders import NOW
-from tests.support.stories import (
+from tests.support.reporter.stories import (
     a_group,
     absorbed,
     alarm_ok,

@@ -17,7 +17,7 @@ from connection_guard.core.notification.news import news_of
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 from tests.support.builders import NOW
-from tests.support.stories import (
+from tests.support.reporter.stories import (
     a_failure,
     an_attempt,
     an_entry,

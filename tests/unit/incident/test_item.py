@@ -28,7 +28,7 @@ from connection_guard.core.incident.lifecycle import MOST_ENTRIES
 from connection_guard.core.incident.report_entry import MOST_GROUPS, MOST_LINES
 from connection_guard.core.policy import Tier
 from tests.support.builders import NOW
-from tests.support.stories import a_group, a_whole_story, absorbed, an_alarm, an_entry
+from tests.support.reporter.stories import a_group, a_whole_story, absorbed, an_alarm, an_entry
 
 
 def a_full_incident() -> Incident:

@@ -20,7 +20,7 @@ from connection_guard.core.notification.timeline import timeline_of
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 from tests.support.builders import NOW
-from tests.support.stories import (
+from tests.support.reporter.stories import (
     a_failure,
     a_group,
     a_whole_story,

@@ -9,7 +9,7 @@ import pytest
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.policy import Tier
 from tests.support.builders import NOW
-from tests.support.stories import (
+from tests.support.reporter.stories import (
     TARGET,
     a_failure,
     a_whole_story,

@@ -26,7 +26,7 @@ from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.report import write_report
 from connection_guard.core.report.run import Run
 from tests.support.builders import a_session
-from tests.support.deliveries import a_report, delivered
+from tests.support.reporter.deliveries import a_report, delivered
 from tests.support.runs import a_remediation, any_runs
 
 

@@ -11,7 +11,7 @@ from connection_guard.core.incident.entry import DiagnosedCause, Entry, Reopened
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.email import subject_of, text_of
 from connection_guard.core.policy import Tier
-from tests.support.notified import (
+from tests.support.reporter.notified import (
     BACKUP,
     CHECKOUT,
     HALF,

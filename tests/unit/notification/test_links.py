@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.notification.links import Links, links_of
-from tests.support.incidents import an_alarm, an_entry, an_incident
+from tests.support.reporter.incidents import an_alarm, an_entry, an_incident
 
 REGION = "eu-central-1"
 SETTINGS = ReporterSettings(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connection_guard.core.notification.mrkdwn import code, fitting, length, link, prose
-from tests.support.slack import (
+from tests.support.reporter.slack import (
     assert_nothing_is_formatted,
 )
 

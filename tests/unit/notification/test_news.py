@@ -10,7 +10,7 @@ from connection_guard.core.notification.email import subject_of, text_of
 from connection_guard.core.notification.news import news_of
 from connection_guard.core.notification.status import headline_of
 from connection_guard.core.policy import Tier
-from tests.support.notified import (
+from tests.support.reporter.notified import (
     HALF,
     LINKS,
     MINUTE,

@@ -24,7 +24,7 @@ from connection_guard.core.notification.slack_message import message_of
 from connection_guard.core.notification.slack_thread import thread_of
 from connection_guard.core.notification.timeline import timeline_of
 from connection_guard.core.policy import Tier
-from tests.support.incidents import (
+from tests.support.reporter.incidents import (
     LINKS,
     OPENED,
     a_context,
@@ -33,7 +33,7 @@ from tests.support.incidents import (
     an_entry,
     an_incident,
 )
-from tests.support.slack import (
+from tests.support.reporter.slack import (
     HOSTILE,
     LATER,
     assert_nothing_is_formatted,

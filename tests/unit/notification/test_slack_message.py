@@ -12,7 +12,7 @@ from connection_guard.core.notification.slack_blocks import BLUE, GREEN, PURPLE,
 from connection_guard.core.notification.slack_message import message_of
 from connection_guard.core.notification.slack_thread import thread_of
 from connection_guard.core.policy import Tier
-from tests.support.incidents import (
+from tests.support.reporter.incidents import (
     LINKS,
     OPENED,
     a_context,
@@ -23,7 +23,7 @@ from tests.support.incidents import (
     an_escalation,
     an_incident,
 )
-from tests.support.slack import LATER, shown
+from tests.support.reporter.slack import LATER, shown
 
 
 def told(incident: Incident, links: Links = LINKS) -> str:

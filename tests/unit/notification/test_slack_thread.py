@@ -4,7 +4,7 @@ from connection_guard.core.notification.news import is_news_to_webhook, thread_e
 from connection_guard.core.notification.slack_blocks import PURPLE
 from connection_guard.core.notification.slack_thread import thread_of
 from connection_guard.core.policy import Tier
-from tests.support.incidents import (
+from tests.support.reporter.incidents import (
     LINKS,
     a_recovery,
     an_alarm,
@@ -12,7 +12,7 @@ from tests.support.incidents import (
     an_escalation,
     an_incident,
 )
-from tests.support.slack import shown
+from tests.support.reporter.slack import shown
 
 
 def test_a_reply_tells_one_attempt_in_short() -> None:

@@ -8,7 +8,7 @@ from connection_guard.core.notification.email import subject_of, text_of
 from connection_guard.core.notification.slack_message import message_of
 from connection_guard.core.notification.status import Status, headline_of
 from connection_guard.core.policy import Tier
-from tests.support.incidents import (
+from tests.support.reporter.incidents import (
     LINKS,
     a_group,
     a_recovery,
@@ -17,7 +17,7 @@ from tests.support.incidents import (
     an_escalation,
     an_incident,
 )
-from tests.support.slack import LATER, shown
+from tests.support.reporter.slack import LATER, shown
 
 WARNED = an_entry(
     kind="observation",

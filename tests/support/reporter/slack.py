@@ -11,7 +11,7 @@ from connection_guard.core.notification.slack_blocks import (
     Message,
 )
 from doubles.slack_double import error_in
-from tests.support.incidents import (
+from tests.support.reporter.incidents import (
     OPENED,
 )
 

@@ -13,7 +13,7 @@ FUNCTION_NAME = "responder"
 FUNCTION = f"arn:aws:lambda:{REGION}:123456789012:function:{FUNCTION_NAME}:$LATEST"
 REQUEST = "6fb81a4e-90f1-4e34-8c0c-1a5d8f6a1f1e"
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 
 
 def a_report(

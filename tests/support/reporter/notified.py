@@ -22,7 +22,7 @@ from connection_guard.core.notification.document import document_of
 from connection_guard.core.notification.links import Links
 from connection_guard.core.policy import Tier
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "incident.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "incident.schema.json").read_text())
 
 
 START = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
