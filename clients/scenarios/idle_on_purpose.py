@@ -29,7 +29,7 @@ def _special(lab: Lab, special: str, *, beside: int = 3, is_spared: bool = True)
 
 
 def listen_then_work(lab: Lab, _library: Library) -> Truth:
-    """Sessions listen and have run queries since, so that the server does not show it."""
+    """Let sessions listen that have run queries since, so that the server does not show it."""
     return _special(lab, "listen then work")
 
 
@@ -56,7 +56,7 @@ def foreign_table(lab: Lab, _library: Library) -> Truth:
 
 
 def cursor_with_hold(lab: Lab, _library: Library) -> Truth:
-    """Sessions have a cursor that outlives its transaction."""
+    """Open sessions with a cursor that outlives its transaction."""
     return _special(lab, "with hold")
 
 
@@ -70,5 +70,5 @@ def renamed_dump(lab: Lab, _library: Library) -> Truth:
 
 
 def unfinished_copy(lab: Lab, _library: Library) -> Truth:
-    """Sessions are in COPY FROM STDIN, and their clients are slow."""
+    """Keep sessions in COPY FROM STDIN, with slow clients."""
     return _special(lab, "copy")

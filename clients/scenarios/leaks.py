@@ -7,7 +7,7 @@ from clients.scenarios.common import FORGOTTEN, LEAK, LOAD, REOPENS
 
 
 def _leak(lab: Lab, library: Library, *, opens_at_start: bool) -> Truth:
-    """For half an hour, lend two sessions every two minutes that never come back; another pool
+    """Lend two sessions every two minutes for half an hour that never come back; another pool
     works.
     """
     checkout = lab.start("checkout", size=16)
@@ -36,12 +36,12 @@ def _leak(lab: Lab, library: Library, *, opens_at_start: bool) -> Truth:
 
 
 def leak_from_full_pool(lab: Lab, library: Library) -> Truth:
-    """A pool leaks that opened all of its sessions at start."""
+    """Let a pool leak that opened all of its sessions at start."""
     return _leak(lab, library, opens_at_start=True)
 
 
 def leak_on_demand(lab: Lab, library: Library) -> Truth:
-    """A pool leaks that opens each session when it is first needed."""
+    """Let a pool leak that opens each session when it is first needed."""
     return _leak(lab, library, opens_at_start=False)
 
 

@@ -36,7 +36,7 @@ def storm(lab: Lab, library: Library) -> Truth:
 
 
 def genuine_load(lab: Lab, _library: Library) -> Truth:
-    """Every session works: none may go, and no application is to blame."""
+    """Let every session work: none may go, and no application is to blame."""
     reports = lab.start("reports", size=ROOM)
     reports.run(ROOM)
     lab.seen.await_sessions("reports", ROOM)

@@ -37,7 +37,7 @@ def _one_quiet_pool(lab: Lab, library: Library, shop: Application) -> Truth:
 
 
 def idle_pool(lab: Lab, library: Library) -> Truth:
-    """A pool was all in use once, and is larger than quiet hours need."""
+    """Use all of a pool once, which is larger than quiet hours need."""
     shop = lab.start("shop", library, size=ROOM)
     shop.use(ROOM)
     lab.let_pass(minutes=LONG_IDLE_MINUTES)
@@ -46,7 +46,7 @@ def idle_pool(lab: Lab, library: Library) -> Truth:
 
 
 def grown_with_traffic(lab: Lab, library: Library) -> Truth:
-    """A healthy pool grew over 40 minutes with its traffic, which then stopped at once."""
+    """Let a healthy pool grow over 40 minutes with its traffic, which then stops at once."""
     shop = lab.start("shop", library, size=ROOM)
     for wanted in range(6, ROOM + 1, 6):
         shop.use(wanted)
@@ -56,7 +56,7 @@ def grown_with_traffic(lab: Lab, library: Library) -> Truth:
 
 
 def traffic_returns(lab: Lab, library: Library) -> Truth:
-    """The pool's traffic returns while the guard watches, needs all sessions, and stops again."""
+    """Let the pool's traffic return while the guard watches, need all sessions, and stop again."""
     shop = lab.start("shop", library, size=ROOM)
     shop.use(ROOM)
     lab.let_pass(minutes=LONG_IDLE_MINUTES)
@@ -76,7 +76,8 @@ def traffic_returns(lab: Lab, library: Library) -> Truth:
 
 
 def pool_refills_itself(lab: Lab, library: Library) -> Truth:
-    """A pool's minimum is its size: some pools reopen what they lost although there is no work.
+    """Give a pool its size as its minimum: some pools reopen what they lost although there is no
+    work.
 
     Three uses come while the guard watches, because many pools notice a loss only then. The server
     shows which pools reopen sessions, and whether they do so while the guard watches.
@@ -109,7 +110,9 @@ def pool_refills_itself(lab: Lab, library: Library) -> Truth:
 
 
 def light_traffic(lab: Lab, library: Library) -> Truth:
-    """A pool is far too large for its light traffic: lent in turn, no session ever becomes old."""
+    """Make a pool far too large for its light traffic: lent in turn, no session ever becomes
+    old.
+    """
     shop = lab.start("shop", library, size=ROOM)
     shop.use(ROOM)
     shop.work(1, 40)

@@ -25,8 +25,8 @@ def a_report(
     used: int | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
-    """One of docs/examples, received then; `alarm` is the state of the alarm of that tier that it
-    answers.
+    """Return one of docs/examples, received then; `alarm` is the state of the alarm of that tier
+    that it answers.
     """
     report: dict[str, Any] = json.loads((EXAMPLES / f"report-{kind}.json").read_text())
     if at is not None:
@@ -70,7 +70,7 @@ def a_record(condition: str, request_id: str = REQUEST, **more: object) -> dict[
 
 
 def a_success(report: object, request_id: str = REQUEST) -> dict[str, Any]:
-    """The responder returned a Report."""
+    """Return Lambda's record of a responder that returned a Report."""
     answer = {"statusCode": 200, "executedVersion": "$LATEST"}
     return a_record("Success", request_id, responseContext=answer, responsePayload=report)
 
@@ -78,7 +78,7 @@ def a_success(report: object, request_id: str = REQUEST) -> dict[str, Any]:
 def a_crash(
     message: str = "RequestId: 6fb81a4e Error: Runtime exited with error: signal: killed",
 ) -> dict[str, Any]:
-    """The responder ended without an answer."""
+    """Return Lambda's record of a responder that ended without an answer."""
     return a_record(
         "RetriesExhausted",
         responseContext={
@@ -91,7 +91,7 @@ def a_crash(
 
 
 def a_notification(record: object) -> dict[str, Any]:
-    """What SNS delivers of Lambda's record."""
+    """Return what SNS delivers of Lambda's record."""
     message = record if isinstance(record, str) else json.dumps(record)
     return {
         "Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"Message": message}}]

@@ -43,7 +43,9 @@ def a_group(sessions: int = 30, *, application: str = "invoices", **changes: Any
 
 
 def an_entry(minute: float = 0, kind: str = "remediation", **changes: Any) -> Entry:
-    """A remediation that freed 30 of 97 connections, that many minutes after three o'clock."""
+    """Return a remediation that freed 30 of 97 connections, that many minutes after three
+    o'clock.
+    """
     is_remediation = kind == "remediation"
     facts: dict[str, Any] = {
         "request_id": f"run-{minute}",
@@ -80,7 +82,7 @@ def an_escalation(minute: float, why: str = "attempts have run out", **changes: 
 
 
 def a_recovery(minute: float) -> Entry:
-    """The critical alarm's OK, with live usage below the target."""
+    """Return the critical alarm's OK, with live usage below the target."""
     ok = an_alarm(state="OK")
     return an_entry(
         minute,
@@ -100,7 +102,7 @@ def an_incident(*entries: Entry, **changes: Any) -> Incident:
 
 
 def a_context(**changes: Any) -> Circumstances:
-    """A climb over three hours, and a failover."""
+    """Return a climb over three hours, and a failover."""
     facts: dict[str, Any] = {
         "events": (
             RdsEvent(

@@ -57,7 +57,7 @@ def an_alarm(tier: Tier = Tier.CRITICAL, state: str = "ALARM") -> Alarm:
 
 
 def an_entry(minute: int = 0, kind: str = "remediation", **changes: Any) -> Entry:
-    """A run that found the database full and left it full; what else it came to is the test's to
+    """Return a run that found the database full and left it full; other facts are the test's to
     say.
     """
     facts: dict[str, Any] = {
@@ -87,7 +87,7 @@ def an_entry(minute: int = 0, kind: str = "remediation", **changes: Any) -> Entr
 
 
 def a_recovery(minute: int) -> Entry:
-    """The alarm's OK, on a database that is half empty."""
+    """Return the alarm's OK, on a database that is half empty."""
     usage = {"before": HALF, "after": None, "is_below_target": True, "has_recovered": True}
     return an_entry(minute, "observation", alarm=an_alarm(state="OK"), tier=None, **usage)
 
@@ -97,7 +97,7 @@ def an_incident(*entries: Entry, database: str = "orders", **changes: Any) -> In
 
 
 def document(incident: Incident, minutes: int = 12) -> dict[str, Any]:
-    """As machines read it, and as the schema says."""
+    """Return the incident as machines read it, and as the schema says."""
     read: dict[str, Any] = json.loads(
         json.dumps(document_of(incident, LINKS, START + minutes * MINUTE), allow_nan=False)
     )
@@ -106,7 +106,7 @@ def document(incident: Incident, minutes: int = 12) -> dict[str, Any]:
 
 
 def a_large_incident(name: str = "service") -> Incident:
-    """A day of attempts on 5,000 sessions, each of an application of its own."""
+    """Return a day of attempts on 5,000 sessions, each of an application of its own."""
     groups = tuple(
         SessionGroup(f"rule {n}", f"idle {name}", f"{name} role", f"{name} {n}", "idle", 1)
         for n in range(5000)

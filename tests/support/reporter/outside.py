@@ -66,7 +66,7 @@ class Outside:
         self.reporter = self.another_process()
 
     def another_process(self) -> Reporter:
-        """With nothing remembered but what is stored."""
+        """Start again with nothing remembered but what is stored."""
         world = World(self.store, self.sns, lambda: self.secret, self._look, lambda: self.now)
         return Reporter(self.settings, {ORDERS.function_name: ORDERS}, REGION, world)
 
@@ -183,7 +183,7 @@ def at(minute: int) -> datetime:
 
 
 def on_a_heartbeat(report: dict[str, Any]) -> dict[str, Any]:
-    """The report as a heartbeat's."""
+    """Return the report as a heartbeat's."""
     return {**report, "event": {**report["event"], "type": "heartbeat", "alarm": None}}
 
 
@@ -192,7 +192,7 @@ def a_recovery(minute: int) -> dict[str, Any]:
 
 
 def states(outside: Outside) -> list[str]:
-    """What the subject of each e-mail begins with."""
+    """Return what the subject of each e-mail begins with."""
     return [subject.partition("]")[0] + "]" for subject in outside.sns.subjects]
 
 

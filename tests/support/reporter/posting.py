@@ -33,7 +33,7 @@ def outcome(incident: Incident, secret: SlackSecret, seconds: float = 12) -> Sla
 
 
 def notified(incident: Incident, secret: SlackSecret) -> Incident:
-    """The incident after Slack took all of it."""
+    """Return the incident after Slack took all of it."""
     result = outcome(incident, secret)
     assert result.error is None
     return replace(incident, slack=result.message, notified=result.notified)

@@ -33,8 +33,8 @@ _requests = count(1)
 def an_entry(
     kind: str = Kind.OBSERVATION, *, minute: float, used: int | None = None, **changes: Any
 ) -> Entry:
-    """A run of that minute after NOW that last saw so many of 100 connections in use; the target is
-    70 %.
+    """Return a run of that minute after NOW that last saw so many of 100 connections in use; the
+    target is 70 %.
     """
     usage = None if used is None else Usage(used, USABLE)
     entry = Entry(
@@ -68,7 +68,7 @@ def an_alarm(tier: Tier, state: str = "ALARM") -> Alarm:
 
 
 def in_alarm(tier: Tier, *, minute: float, used: int, **changes: Any) -> Entry:
-    """The policy only observes, or nothing may be terminated."""
+    """Return a run whose policy only observes, or allows nobody to be terminated."""
     changes = {"explanation": "the policy only observes at warning", **changes}
     return an_entry(minute=minute, used=used, alarm=an_alarm(tier), tier=tier, **changes)
 
@@ -90,7 +90,7 @@ def a_group(
 def an_attempt(
     *, minute: float, before: int, after: int, attempt: int = 1, **changes: Any
 ) -> Entry:
-    """A run that terminated the difference."""
+    """Return a run that terminated the difference."""
     changes = {"terminated": (a_group(before - after),), "after": Usage(after, USABLE), **changes}
     below = after < TARGET
     entry = an_entry(
@@ -100,7 +100,7 @@ def an_attempt(
 
 
 def recovered(*, minute: float, used: int = 31) -> Entry:
-    """A heartbeat that found usage below the target again."""
+    """Return a heartbeat that found usage below the target again."""
     return an_entry(minute=minute, used=used, has_recovered=True)
 
 
@@ -115,7 +115,7 @@ def a_failure(*, minute: float, **changes: Any) -> Entry:
 
 
 def absorbed(entries: Iterable[Entry], current: Incident | None = None) -> Incident:
-    """What comes of the entries, in this order."""
+    """Return what comes of the entries, in this order."""
     for entry in entries:
         current = absorb(current, entry, database="orders-prod", new_id=f"by {entry.request_id}")
     assert current is not None
@@ -140,6 +140,6 @@ def a_whole_story() -> list[Entry]:
 
 
 def changed(entry: Entry, minute: float) -> Entry:
-    """As CloudWatch dates it, whenever the run took place."""
+    """Return the entry as CloudWatch dates it, whenever the run took place."""
     assert entry.alarm is not None
     return replace(entry, alarm=replace(entry.alarm, changed_at=NOW + timedelta(minutes=minute)))
