@@ -1,4 +1,4 @@
-"""Alarms on the guard itself reach Slack through the reporter's entry point, over real HTTP."""
+"""Alarms about the guard itself reach Slack through the reporter's entry point, over real HTTP."""
 
 import json
 from collections.abc import Callable, Mapping

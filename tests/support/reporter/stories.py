@@ -90,7 +90,7 @@ def a_group(
 def an_attempt(
     *, minute: float, before: int, after: int, attempt: int = 1, **changes: Any
 ) -> Entry:
-    """A run that terminated what lies between."""
+    """A run that terminated the difference."""
     changes = {"terminated": (a_group(before - after),), "after": Usage(after, USABLE), **changes}
     below = after < TARGET
     entry = an_entry(

@@ -119,7 +119,7 @@ def test_a_subscription_can_ask_for_one_database_or_for_what_needs_people(topic:
     ]
 
 
-def test_an_incident_without_a_tier_is_told_without_that_attribute(topic: Topic) -> None:
+def test_an_incident_without_a_tier_is_published_without_that_attribute(topic: Topic) -> None:
     topic.notify(
         an_incident(an_entry(kind="failure", tier=None, alarm=None, before=None, after=None))
     )

@@ -1,4 +1,4 @@
-"""The table and the bucket: the first of two who write at once wins, and one at a time may tell."""
+"""The table and the bucket: of two that write at once one wins, and one at a time notifies."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -76,7 +76,7 @@ def test_what_is_put_is_the_latest_and_another_database_has_none(store: Store) -
     assert store.latest_incident("users-prod") is None
 
 
-def test_of_two_who_saw_the_same_version_one_wins_and_the_other_is_told_to_look_again(
+def test_of_two_that_saw_the_same_version_one_wins_and_the_other_has_to_look_again(
     store: Store, opened: Incident
 ) -> None:
     ours, theirs = (
@@ -90,7 +90,7 @@ def test_of_two_who_saw_the_same_version_one_wins_and_the_other_is_told_to_look_
     assert store.latest_incident("orders-prod") == ours
 
 
-def test_nobody_s_entry_is_lost_where_all_saw_the_same_and_write_one_after_another(
+def test_no_entry_is_lost_where_all_saw_the_same_and_write_one_after_another(
     store: Store,
 ) -> None:
     story = a_whole_story()
@@ -145,7 +145,7 @@ def claim(store: Store, holder: str, *, now: Any = NOW) -> bool:
     return store.claim("orders-prod", holder, now=now, until=now + timedelta(seconds=60))
 
 
-def test_one_at_a_time_may_tell_until_it_lets_go_or_its_time_is_over(
+def test_one_run_at_a_time_may_notify_until_it_releases_or_its_time_has_passed(
     store: Store, opened: Incident
 ) -> None:
     assert claim(store, "first")
@@ -173,14 +173,12 @@ def test_a_lease_that_a_run_of_an_older_version_holds_is_honoured(store: Store, 
     assert claim(store, "newer", now=LATER)
 
 
-def test_there_is_nothing_to_tell_of_a_database_without_an_incident(
-    store: Store, table: Any
-) -> None:
+def test_a_database_without_an_incident_has_no_lease(store: Store, table: Any) -> None:
     assert not claim(store, "first")
     assert table.scan()["Items"] == []
 
 
-def test_whoever_tells_may_not_leave_before_the_newest_is_told(
+def test_a_run_may_not_release_before_people_are_notified_of_the_newest(
     store: Store, opened: Incident
 ) -> None:
     assert claim(store, "first")
@@ -194,7 +192,7 @@ def test_whoever_tells_may_not_leave_before_the_newest_is_told(
     assert claim(store, "second")
 
 
-def test_whoever_lost_the_lease_is_done_and_does_not_let_go_of_another_s(
+def test_a_run_that_lost_the_lease_is_done_and_does_not_release_another_s(
     store: Store, opened: Incident
 ) -> None:
     assert claim(store, "first")

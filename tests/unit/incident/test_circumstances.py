@@ -68,7 +68,7 @@ def trend(usage: Sequence[float | None]) -> str | None:
 # The sparkline
 
 
-def test_bars_go_from_an_empty_database_to_a_full_one_whatever_else_there_is() -> None:
+def test_bars_always_go_from_an_empty_database_to_a_full_one() -> None:
     assert sparkline([0, 20, 40, 60, 75, 90, 99.9, 100]) == "▁▂▃▅▆▇▇█"
     assert sparkline([75, 75, 75]) == "▆▆▆"
 
@@ -115,12 +115,12 @@ def test_a_jump_on_top_of_a_slow_climb_is_what_filled_the_database() -> None:
     )
 
 
-def test_high_from_end_to_end_is_told_without_a_cause() -> None:
+def test_usage_that_is_always_high_is_reported_without_a_cause() -> None:
     assert trend(noisy(flat(95, 180), by=3, seed=1)) == "at 90 % or more for 3 h"
     assert trend([*flat(85, 120), *flat(92, 45)]) == "at 90 % or more for 45 min"
 
 
-def test_a_rise_that_is_neither_is_told_without_a_cause() -> None:
+def test_a_rise_that_is_neither_is_reported_without_a_cause() -> None:
     assert trend([*flat(40, 60), *climb(40, 97, 25)]) == "rose from 40 % to 97 % over 25 min"
     assert (
         trend([*flat(40, 60), *[None] * 30, *flat(97, 5)]) == "rose from 40 % to 97 % over 31 min"
@@ -151,11 +151,11 @@ def test_a_climb_with_a_fall_in_it_is_no_leak() -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_quiet_hour_of_noise_before_is_no_part_of_the_climb(seed: int) -> None:
-    told = trend(noisy([*flat(31, 60), *climb(31, 97, 100)], by=2, seed=seed))
+    sentence = trend(noisy([*flat(31, 60), *climb(31, 97, 100)], by=2, seed=seed))
     minutes = re.fullmatch(
-        r"climbed from \d+ % to \d+ % over 1 h (\d+) min: sessions leak", told or ""
+        r"climbed from \d+ % to \d+ % over 1 h (\d+) min: sessions leak", sentence or ""
     )
-    assert minutes, told
+    assert minutes, sentence
     assert 30 <= int(minutes[1]) <= 55
 
 
@@ -207,10 +207,10 @@ def test_what_is_not_worth_a_sentence_gets_none(usage: Usage) -> None:
 def test_a_leak_is_one_through_noise_and_gaps(
     lowest: int, minutes: int, noise: float, share: float, seed: int
 ) -> None:
-    told = trend(with_gaps(noisy(climb(lowest, 97, minutes), noise, seed), share, seed))
-    assert told is not None
-    assert told.startswith("climbed from ")
-    assert told.endswith(": sessions leak")
+    sentence = trend(with_gaps(noisy(climb(lowest, 97, minutes), noise, seed), share, seed))
+    assert sentence is not None
+    assert sentence.startswith("climbed from ")
+    assert sentence.endswith(": sessions leak")
 
 
 @given(
@@ -223,17 +223,17 @@ def test_a_leak_is_one_through_noise_and_gaps(
 def test_a_storm_is_one_through_noise(
     before: int, lowest: int, noise: float, after: int, seed: int
 ) -> None:
-    told = trend(noisy([lowest, *flat(lowest, before), *flat(97, after)], noise, seed))
-    assert told is not None
-    assert told.startswith("jumped from ")
-    assert told.endswith(" min: a storm of connections")
+    sentence = trend(noisy([lowest, *flat(lowest, before), *flat(97, after)], noise, seed))
+    assert sentence is not None
+    assert sentence.startswith("jumped from ")
+    assert sentence.endswith(" min: a storm of connections")
 
 
 @given(st.lists(percents | st.none(), max_size=120))
-def test_whatever_the_figures_are_a_sentence_tells_only_of_them(usage: Usage) -> None:
-    told = trend(usage)
-    if told is not None and "from" in told:
-        words = told.split()
+def test_a_sentence_contains_only_the_figures_that_were_measured(usage: Usage) -> None:
+    sentence = trend(usage)
+    if sentence is not None and "from" in sentence:
+        words = sentence.split()
         first, last = (words[words.index(word) + 1] for word in ("from", "to"))
         assert {first, last} <= {f"{percent:.0f}" for percent in usage if percent is not None}
         assert int(last) > int(first)
@@ -322,7 +322,7 @@ def test_a_clusters_usage_is_that_of_its_writer(aws: Callable[[str], Any]) -> No
     assert context.trend == "jumped from 40 % to 97 % within 1 min: a storm of connections"
 
 
-def test_a_metric_without_a_figure_is_told(aws: Callable[[str], Any]) -> None:
+def test_a_metric_without_a_figure_is_reported(aws: Callable[[str], Any]) -> None:
     publish_connections(aws("cloudwatch"), OF_ORDERS, {1: 40})
 
     context = look(ORDERS, NOW, aws)
@@ -350,7 +350,7 @@ def an_event(minutes_ago: int, message: str) -> dict[str, Any]:
     }
 
 
-def test_the_last_hours_events_of_the_database_are_told_the_newest_last(
+def test_the_last_hours_events_of_the_database_are_returned_newest_last(
     aws: Callable[[str], Any],
 ) -> None:
     asked = {"SourceIdentifier": "orders", "SourceType": "db-instance", "Duration": 60}
@@ -364,7 +364,7 @@ def test_the_last_hours_events_of_the_database_are_told_the_newest_last(
     )
 
 
-def test_of_many_events_the_newest_are_told(aws: Callable[[str], Any]) -> None:
+def test_of_many_events_the_newest_are_returned(aws: Callable[[str], Any]) -> None:
     asked = {"SourceIdentifier": "payments", "SourceType": "db-cluster", "Duration": 60}
     rds = rds_with(asked, *(an_event(minutes, f"{minutes} min ago") for minutes in range(40)))
 
@@ -388,7 +388,7 @@ def refused(service: str, operation: str) -> Any:
     return client
 
 
-def test_either_is_read_whatever_became_of_the_other(aws: Callable[[str], Any]) -> None:
+def test_a_failure_to_read_one_does_not_stop_the_other(aws: Callable[[str], Any]) -> None:
     asked = {"SourceIdentifier": "orders", "SourceType": "db-instance", "Duration": 60}
     publish_connections(aws("cloudwatch"), OF_ORDERS, {1: 40})
     publish_usable(aws("cloudwatch"), "orders", {1: 100})

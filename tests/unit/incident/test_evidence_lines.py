@@ -1,4 +1,4 @@
-"""What a run saw is stored so that DuckDB reads it as it stands, and nothing of a Report is lost on
+"""What a run saw is stored so that DuckDB reads it as it is, and nothing of a Report is lost on
 the way.
 """
 
@@ -146,7 +146,7 @@ def test_the_documented_queries_give_what_they_promise(
     assert runs == [("first", 1, 1), ("second", 1, 1)]
 
 
-def test_times_are_those_that_the_database_gave_in_whatever_zone(
+def test_times_are_those_that_the_database_gave_in_any_zone(
     bucket: Callable[..., None], query: Query
 ) -> None:
     run = a_remediation(a_session(idle_for=timedelta(milliseconds=1500)), terminate=0)
@@ -226,12 +226,12 @@ def test_the_same_run_is_the_same_bytes_whenever_it_is_delivered() -> None:
     assert lines is not None
     assert lines == evidence_lines(replace(first))
     assert lines[4:8] == bytes(4), (
-        "gzip's time of compression (RFC 1952, MTIME) would tell deliveries apart"
+        "gzip's time of compression (RFC 1952, MTIME) would make deliveries differ"
     )
 
 
 @given(any_runs())
-def test_every_line_has_the_columns_that_athena_is_told_of_and_their_types(run: Run) -> None:
+def test_every_line_has_the_columns_of_athena_s_table_and_their_types(run: Run) -> None:
     delivery = a_delivery(run)
     types = dict(re.findall(r"^  `(\w+)` ([\w<>]+),?$", CREATE_TABLE, re.MULTILINE))
     if delivery.report["evidence"] is None:

@@ -108,7 +108,7 @@ def test_a_failure_says_what_became_of_the_responder_and_what_to_look_at(
         ("ZeroReservedConcurrency", None, False),
     ],
 )
-def test_what_a_killed_run_terminated_is_not_known_and_one_that_never_ran_terminated_nobody(
+def test_what_a_killed_run_terminated_is_not_known_and_one_that_never_ran_terminated_no_session(
     condition: str, error_type: str | None, is_unknown: bool
 ) -> None:
     answer = (

@@ -43,13 +43,13 @@ def test_an_alarm_that_fires_anew_counts_also_where_its_ok_was_lost_and_a_duplic
     )
 
 
-def test_a_lone_end_is_not_told_but_its_late_beginning_finds_it() -> None:
+def test_a_lone_end_does_not_matter_but_its_late_beginning_finds_it() -> None:
     end = alarm_ok(Tier.CRITICAL, minute=5, used=31)
 
-    alone = absorbed([end])
-    whole = absorbed([in_alarm(Tier.CRITICAL, minute=0, used=95)], alone)
+    end_only = absorbed([end])
+    whole = absorbed([in_alarm(Tier.CRITICAL, minute=0, used=95)], end_only)
 
-    assert not alone.matters
+    assert not end_only.matters
     assert whole.matters
     assert (whole.opened_at, whole.progress) == (NOW, Progress.CLOSED)
 

@@ -1,6 +1,4 @@
-"""In whatever order a database's reports are delivered and however often, everybody learns how it
-ended.
-"""
+"""In any order of deliveries, and however often each is repeated, people learn how it ended."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -49,8 +47,8 @@ class Mailbox:
         return len(self.messages) > sent
 
     def _send(self, incident: Incident) -> None:
-        told = self.known.get(incident.id)
-        if (news := news_of(incident)) is not None and (told is None or news_of(told) != news):
+        known = self.known.get(incident.id)
+        if (news := news_of(incident)) is not None and (known is None or news_of(known) != news):
             self.known[incident.id] = incident
             self.messages.append(incident)
 
@@ -121,7 +119,7 @@ def stories(draw: st.DrawFn) -> list[Entry]:
 
 @settings(max_examples=250, deadline=None)
 @given(stories(), st.data())
-def test_in_the_end_everybody_knows_that_every_incident_is_over(
+def test_in_the_end_people_know_that_every_incident_is_resolved(
     story: list[Entry], data: st.DataObject
 ) -> None:
     repeated = story + data.draw(st.lists(st.sampled_from(story), max_size=4))
@@ -168,7 +166,7 @@ def _changed_at(alarm: Alarm) -> datetime:
 
 @settings(max_examples=200, deadline=None)
 @given(stories())
-def test_in_order_nobody_is_left_called_once_usage_is_below_the_target(story: list[Entry]) -> None:
+def test_in_order_no_action_is_required_once_usage_is_below_the_target(story: list[Entry]) -> None:
     mailbox = Mailbox()
 
     for entry in story:
@@ -182,7 +180,7 @@ def test_in_order_nobody_is_left_called_once_usage_is_below_the_target(story: li
 @settings(max_examples=200, deadline=None)
 @given(stories())
 def test_no_incident_outlives_the_alarms_that_it_saw(story: list[Entry]) -> None:
-    """Where the guard gets in when the last of them ends, and no run calls people then."""
+    """Where the guard can log in when the last of them clears, and no run requires action then."""
     mailbox, states = Mailbox(), dict[str, Alarm]()
 
     for entry in story:
@@ -199,9 +197,7 @@ def test_no_incident_outlives_the_alarms_that_it_saw(story: list[Entry]) -> None
             assert mailbox.current.progress is Progress.CLOSED
 
 
-def test_an_ok_that_never_comes_leaves_nobody_called_and_the_next_incident_ends_the_old_one() -> (
-    None
-):
+def test_without_its_ok_an_incident_requires_no_action_and_closes_with_the_next() -> None:
     mailbox = Mailbox()
     called = in_alarm(Tier.CRITICAL, minute=0, used=97, escalation="refused")
 

@@ -46,7 +46,7 @@ def test_an_alarm_that_is_delivered_again_after_its_end_begins_nothing() -> None
     assert (again.id, again.progress, again.closed_at) == (over.id, Progress.CLOSED, over.closed_at)
 
 
-def test_further_attempts_after_the_alarms_join_and_one_that_needs_people_begins_anew() -> None:
+def test_further_attempts_after_the_alarms_join_and_one_that_requires_action_begins_anew() -> None:
     over = absorbed(
         [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=72)]
     )
@@ -146,7 +146,7 @@ def test_what_has_become_quiet_is_left_as_it_was(
     assert (later.id == quiet.id) is joins
 
 
-def test_a_recovery_ends_what_people_were_told_of_however_much_later() -> None:
+def test_a_recovery_closes_what_people_were_notified_of_however_much_later() -> None:
     escalated = absorbed([an_entry(minute=0, used=97, escalation="refused")])
 
     over = absorbed([recovered(minute=3000)], escalated)
@@ -251,7 +251,7 @@ def test_an_alarm_that_flaps_for_hours_stays_small_and_loses_no_count() -> None:
     assert (incident.opened_at, incident.progress) == (NOW, Progress.OPEN)
 
 
-def test_told_runs_are_forgotten_with_the_entries_that_they_were() -> None:
+def test_notified_runs_are_forgotten_with_their_entries() -> None:
     incident = absorbed(locked_out(minute=minute) for minute in range(MOST_ENTRIES))
     incident = replace(incident, notified=tuple(entry.request_id for entry in incident.entries))
 

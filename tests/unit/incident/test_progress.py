@@ -36,9 +36,7 @@ def test_progress_changes_at_each_turn() -> None:
 
 @pytest.mark.parametrize("last", [Tier.CRITICAL, Tier.WARNING])
 @pytest.mark.parametrize("used", [72, 60], ids=["between target and threshold", "below the target"])
-def test_it_is_over_when_every_alarm_that_it_saw_is_ok_and_not_before(
-    last: Tier, used: int
-) -> None:
+def test_it_closes_when_every_alarm_that_it_saw_is_ok_and_not_before(last: Tier, used: int) -> None:
     first = Tier.WARNING if last is Tier.CRITICAL else Tier.CRITICAL
     alarms = [in_alarm(Tier.CRITICAL, minute=0, used=95), in_alarm(Tier.WARNING, minute=1, used=95)]
 
@@ -52,9 +50,7 @@ def test_it_is_over_when_every_alarm_that_it_saw_is_ok_and_not_before(
     )
 
 
-def test_an_ok_that_the_guard_could_not_look_behind_leaves_people_needed_until_usage_is_down() -> (
-    None
-):
+def test_after_an_ok_without_a_look_action_is_required_until_usage_is_down() -> None:
     ok = locked_out(minute=2, alarm=an_alarm(Tier.CRITICAL, "OK"))
 
     unseen = absorbed([in_alarm(Tier.CRITICAL, minute=0, used=95), ok])
@@ -64,7 +60,7 @@ def test_an_ok_that_the_guard_could_not_look_behind_leaves_people_needed_until_u
     assert absorbed([recovered(minute=3)], unseen).progress is Progress.CLOSED
 
 
-def test_an_alarm_known_from_a_failure_alone_is_an_alarm() -> None:
+def test_an_alarm_known_only_from_a_failure_is_an_alarm() -> None:
     killed = a_failure(minute=0, alarm=replace(an_alarm(Tier.CRITICAL), tier=None))
 
     assert absorbed([killed, recovered(minute=2)]).progress is Progress.RECOVERING
@@ -73,7 +69,7 @@ def test_an_alarm_known_from_a_failure_alone_is_an_alarm() -> None:
     )
 
 
-def test_missing_data_are_no_end() -> None:
+def test_missing_data_do_not_close_it() -> None:
     blind = an_entry(minute=2, used=95, alarm=an_alarm(Tier.CRITICAL, "INSUFFICIENT_DATA"))
 
     incident = absorbed([in_alarm(Tier.CRITICAL, minute=0, used=95), blind])
@@ -127,7 +123,7 @@ def test_an_alarm_that_is_later_than_the_heartbeats_belongs_to_what_they_mended(
     ).closed_at == NOW + timedelta(minutes=5)
 
 
-def test_with_its_alarm_over_before_usage_was_down_a_recovery_closes() -> None:
+def test_a_recovery_closes_an_incident_whose_alarm_has_cleared_before() -> None:
     over_early = alarm_ok(Tier.CRITICAL, minute=2, used=80)
 
     assert absorbed(

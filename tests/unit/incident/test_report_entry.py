@@ -93,7 +93,7 @@ def test_an_older_responder_s_report_without_a_target_is_understood() -> None:
     assert (entry_from(report).kind, entry_from(report).is_below_target) == ("observation", None)
 
 
-def test_of_many_groups_the_largest_are_told_and_all_are_counted() -> None:
+def test_of_many_groups_the_largest_are_named_and_all_are_counted() -> None:
     rows = [{"application": f"app{n}"} for n in range(30) for _ in range(n + 1)]
     report = a_report("remediation")
     report["terminated"] = [report["terminated"][0] | row for row in rows]
@@ -199,7 +199,7 @@ def test_a_locked_out_guard_s_entry_says_what_each_door_answered() -> None:
 
 
 @pytest.mark.parametrize("field", ["outcomes", "event", "doors", "diagnoses"])
-def test_a_malformed_report_is_a_failure_that_is_told_with_its_headline(field: str) -> None:
+def test_a_malformed_report_is_a_failure_with_its_headline(field: str) -> None:
     report = a_report("remediation") | (
         {field: None} if field != "event" else {"event": {"key": "only"}}
     )
@@ -233,7 +233,7 @@ def test_an_alarm_s_time_that_cannot_be_read_is_not_known(at: str | None) -> Non
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
 @given(any_runs())
-def test_whatever_a_run_comes_to_has_a_small_entry(run: Run) -> None:
+def test_the_entry_of_any_run_is_small(run: Run) -> None:
     report = json.loads(json.dumps(write_report(run, statement)))
 
     entry = entry_from(report)

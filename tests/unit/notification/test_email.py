@@ -85,7 +85,7 @@ def test_a_long_subject_is_cut_and_shows_it() -> None:
 
 
 @given(st.text())
-def test_sns_takes_the_subject_whatever_is_in_it(words: str) -> None:
+def test_sns_takes_the_subject_with_any_words_in_it(words: str) -> None:
     subject = subject_of(an_incident(an_entry(escalation=f"a{words}")))
 
     assert subject.startswith("[action required] orders: ")
@@ -93,7 +93,7 @@ def test_sns_takes_the_subject_whatever_is_in_it(words: str) -> None:
     assert all(" " <= character <= "~" for character in subject)
 
 
-def test_the_text_tells_the_whole_story() -> None:
+def test_the_text_shows_the_whole_story() -> None:
     first = an_entry(
         terminated=(CHECKOUT,),
         spared=(BACKUP,),
@@ -173,7 +173,7 @@ Problems
     assert ends == after
 
 
-def test_an_observed_incident_says_who_would_have_gone_and_why_nobody_went() -> None:
+def test_an_observed_incident_says_what_would_have_been_terminated_and_why_it_was_not() -> None:
     entry = an_entry(
         kind="observation",
         would_terminate=(CHECKOUT,),
@@ -187,7 +187,7 @@ def test_an_observed_incident_says_who_would_have_gone_and_why_nobody_went() -> 
     assert "\n  Terminated" not in mail
 
 
-def test_of_a_run_that_was_killed_it_is_said_that_nobody_knows_whom_it_terminated() -> None:
+def test_the_text_says_that_the_outcome_of_a_killed_run_is_not_known() -> None:
     killed = an_entry(
         1, kind="failure", headline="the responder was killed", has_unknown_outcomes=True
     )
@@ -207,7 +207,7 @@ def test_of_a_run_that_was_killed_it_is_said_that_nobody_knows_whom_it_terminate
     ]
 
 
-def test_an_incident_that_another_followed_is_not_said_to_have_recovered() -> None:
+def test_the_subject_of_an_incident_that_another_followed_does_not_say_resolved() -> None:
     incident = an_incident(an_entry(), followed_at=START + 60 * MINUTE)
 
     assert subject_of(incident) == "[followed by another incident] orders after 1 h"
@@ -226,7 +226,7 @@ def test_times_are_utc_and_names_with_hyphens_stay_whole() -> None:
     assert "orders-prod-standby-two" in mail
 
 
-def test_a_failed_run_is_for_people_to_look_at() -> None:
+def test_a_failed_run_requires_action() -> None:
     failure = an_entry(
         kind="failure", headline="the responder failed: out of memory", before=None, after=None
     )
@@ -237,7 +237,7 @@ def test_a_failed_run_is_for_people_to_look_at() -> None:
     assert "in use" not in mail
 
 
-def test_once_it_is_over_nothing_is_left_to_do() -> None:
+def test_a_resolved_incident_requires_no_action() -> None:
     mail = text(an_incident(an_entry(escalation="refused"), a_recovery(12)), minutes=90)
 
     assert (

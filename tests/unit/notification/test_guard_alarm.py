@@ -64,7 +64,7 @@ def test_its_end_says_so_without_what_is_no_longer_to_be_done() -> None:
         ("OK", "INSUFFICIENT_DATA", False),  # each alarm says so once when it is new
     ],
 )
-def test_it_is_news_that_it_fires_and_that_it_is_over(
+def test_it_is_news_that_it_fires_and_that_it_clears(
     state: str, before: str, is_news: bool
 ) -> None:
     alarm = read_guard_alarm(a_notification(state, before))
@@ -95,7 +95,7 @@ def test_names_and_descriptions_neither_mention_nor_format_nor_make_a_message_to
     "message",
     ["", "[]", "7", "null", "{}", '{"AlarmName": "x"}', '{"database": "orders"}', "[" * 100_000],
 )
-def test_whatever_else_the_topic_carries_is_no_alarm(message: str) -> None:
+def test_any_other_message_of_the_topic_is_no_alarm(message: str) -> None:
     event = a_notification()
     event["Records"][0]["Sns"]["Message"] = message
     assert comes_from(event, TOPIC)

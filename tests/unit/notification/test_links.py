@@ -47,7 +47,7 @@ def test_what_an_incident_has_not_is_no_link() -> None:
 
 
 @given(alarm=names, evidence=names)
-def test_whatever_a_name_holds_the_console_reads_it_back(alarm: str, evidence: str) -> None:
+def test_the_console_reads_back_any_name(alarm: str, evidence: str) -> None:
     known = links(alarm, evidence)
     assert known.alarm is not None
     assert known.evidence is not None

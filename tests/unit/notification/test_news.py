@@ -24,7 +24,7 @@ from tests.support.reporter.notified import (
 
 
 def is_news(before: Incident | None, after: Incident) -> bool:
-    """Whether a message is sent where all up to `before` was told."""
+    """Return whether a message is sent where people know all up to `before`."""
     return news_of(after) not in (None, before and news_of(before))
 
 
@@ -110,16 +110,16 @@ FIRED_TWICE = [
         "a further reason",
         "the same reason with other figures",
         "begun again after it was over",
-        "above the target again, of which nobody was told that it was below",
+        "above the target again, where nobody was notified that it was below",
         "an alarm that fires anew while another is on",
-        "an alarm that fires anew while people are needed",
+        "an alarm that fires anew while action is required",
         "an alarm that fires anew after the end",
         "an end without a beginning",
         "whose beginning comes late",
-        "what comes late of an incident that is over",
+        "what comes late of a closed incident",
     ],
 )
-def test_a_message_is_worth_sending_where_something_changed_for_people(
+def test_a_message_is_sent_where_something_changed_for_people(
     before: Incident | None, after: Incident, expected: bool
 ) -> None:
     assert is_news(before, after) is expected
@@ -139,9 +139,7 @@ def test_a_warning_that_becomes_critical_is_news_and_the_other_way_round_is_not(
     )
 
 
-def test_whoever_was_called_is_called_off_when_usage_is_down_and_called_again_where_it_rises() -> (
-    None
-):
+def test_people_learn_when_action_is_no_longer_required_and_when_it_is_again() -> None:
     escalated = an_incident(replace(OPEN, escalation="refused"))
     recovering = an_incident(*escalated.entries, BELOW)
     rising = an_incident(*recovering.entries, an_entry(3))

@@ -43,7 +43,7 @@ from tests.support.reporter.slack import (
 )
 
 
-def told(incident: Incident, links: Links = LINKS) -> str:
+def everything_shown(incident: Incident, links: Links = LINKS) -> str:
     return shown(message_of(incident, links, LATER))
 
 
@@ -63,18 +63,18 @@ def test_of_5000_sessions_those_that_do_not_fit_are_counted() -> None:
 
 
 def assert_adds_up(part: str, number: int) -> None:
-    told_of = part.count("• 1 of ")
-    assert told_of > 0
+    shown = part.count("• 1 of ")
+    assert shown > 0
     rest = re.search(r"… and (\d+) more groups, (\d+) sessions", part)
     assert rest is not None
-    assert told_of + int(rest[1]) == told_of + int(rest[2]) == number
+    assert shown + int(rest[1]) == shown + int(rest[2]) == number
 
 
-def test_of_a_long_story_the_end_is_told_and_the_rest_counted() -> None:
+def test_of_a_long_story_the_end_is_shown_and_the_rest_counted() -> None:
     incident = an_incident(
         an_entry(0, alarm=an_alarm()), *(an_entry(minute) for minute in range(1, 50))
     )
-    timeline = told(incident).partition("*Timeline (UTC)*")[2].partition("\n<http")[0]
+    timeline = everything_shown(incident).partition("*Timeline (UTC)*")[2].partition("\n<http")[0]
 
     lines = [line for line in timeline.splitlines() if line.startswith("• ")]
     earlier = re.search(r"^… after (\d+) earlier lines$", timeline, re.MULTILINE)
@@ -88,7 +88,7 @@ def test_many_causes_events_and_pools_are_counted_too() -> None:
     causes = tuple(DiagnosedCause(f"cause {i}", "s" * 900, "a" * 900) for i in range(20))
     pools = tuple(Reopened("shop", f"pool {i}" * 8, 9, 8) for i in range(30))
     events = tuple(RdsEvent(OPENED, "orders-prod", "m" * 900) for _ in range(40))
-    text = told(
+    text = everything_shown(
         an_incident(an_entry(causes=causes, reopened=pools), circumstances=a_context(events=events))
     )
 

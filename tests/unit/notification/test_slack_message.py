@@ -26,12 +26,12 @@ from tests.support.reporter.incidents import (
 from tests.support.reporter.slack import LATER, shown
 
 
-def told(incident: Incident, links: Links = LINKS) -> str:
+def everything_shown(incident: Incident, links: Links = LINKS) -> str:
     return shown(message_of(incident, links, LATER))
 
 
-def test_a_message_tells_where_the_incident_stands_and_what_was_done_to_whom_and_why() -> None:
-    text = told(an_incident(an_entry(alarm=an_alarm()), circumstances=a_context()))
+def test_a_message_shows_how_the_incident_is_and_what_was_done_and_why() -> None:
+    text = everything_shown(an_incident(an_entry(alarm=an_alarm()), circumstances=a_context()))
 
     for part in (
         "orders-prod: connections have nearly run out",
@@ -61,13 +61,13 @@ def test_a_message_tells_where_the_incident_stands_and_what_was_done_to_whom_and
         assert f"<{page.replace('&', '&amp;')}|" in text
 
 
-def test_what_is_not_there_is_not_told_of() -> None:
+def test_what_is_not_there_is_not_shown() -> None:
     entry = an_entry(
         terminated=(), spared=(), causes=(), evidence=None, before=None, after=None, tier=None
     )
     links = replace(LINKS, alarm=None, evidence=None)
 
-    text = told(an_incident(entry), links)
+    text = everything_shown(an_incident(entry), links)
 
     assert "not known → not known" in text
     for title in (
@@ -83,12 +83,12 @@ def test_what_is_not_there_is_not_told_of() -> None:
         assert title not in text
 
 
-def test_what_was_only_observed_is_told_as_such() -> None:
+def test_what_was_only_observed_is_shown_as_such() -> None:
     observed = an_entry(
         kind="observation", alarm=an_alarm(Tier.WARNING), would_terminate=(a_group(7),)
     )
 
-    text = told(an_incident(observed))
+    text = everything_shown(an_incident(observed))
 
     assert "*Would have terminated*: 7 sessions" in text
     assert "*Terminated*" not in text
@@ -97,7 +97,7 @@ def test_what_was_only_observed_is_told_as_such() -> None:
 def test_what_could_not_be_read_is_said() -> None:
     context = a_context(usage=(), trend=None, events=(), problems=("RDS events: AccessDenied",))
 
-    assert "*Could not be read*\n• RDS events: AccessDenied" in told(
+    assert "*Could not be read*\n• RDS events: AccessDenied" in everything_shown(
         an_incident(circumstances=context)
     )
 
@@ -130,7 +130,7 @@ def test_the_colour_and_the_first_words_say_how_grave_it_is(
     assert standing in message.blocks[0]["text"]["text"]
 
 
-def test_where_people_have_to_act_that_stands_first() -> None:
+def test_required_action_comes_first() -> None:
     message = message_of(an_incident(an_entry(alarm=an_alarm()), an_escalation(1)), LINKS, LATER)
 
     first = message.blocks[1]["text"]["text"]
@@ -155,21 +155,21 @@ def test_the_notification_names_the_database_and_what_became_of_it() -> None:
     assert message.text == "🟣 [action required] orders-prod: attempts have run out"
 
 
-def test_what_nobody_knows_of_a_run_that_was_killed_is_said_in_the_message_and_the_thread() -> None:
+def test_message_and_thread_say_that_the_outcome_of_a_killed_run_is_not_known() -> None:
     killed = an_escalation(1, kind="failure", terminated=(), has_unknown_outcomes=True)
     not_known = "*Terminated*: not known, see the log"
     more = "*Terminated*: 30 sessions\n"
 
-    assert not_known in told(an_incident(killed))
+    assert not_known in everything_shown(an_incident(killed))
     assert not_known in shown(thread_of(killed, LINKS))
-    assert more in told(an_incident(an_entry(alarm=an_alarm()), killed))
-    assert "… whether more were terminated is not known, see the log" in told(
+    assert more in everything_shown(an_incident(an_entry(alarm=an_alarm()), killed))
+    assert "… whether more were terminated is not known, see the log" in everything_shown(
         an_incident(an_entry(0), killed)
     )
 
 
-def test_what_another_incident_followed_is_over_and_not_said_to_have_recovered() -> None:
+def test_an_incident_that_another_followed_is_not_shown_as_resolved() -> None:
     incident = an_incident(an_entry(alarm=an_alarm()), followed_at=LATER)
 
-    assert "orders-prod: followed by another incident" in told(incident)
+    assert "orders-prod: followed by another incident" in everything_shown(incident)
     assert message_of(incident, LINKS, LATER).color == GREEN

@@ -15,7 +15,7 @@ from tests.support.reporter.incidents import (
 from tests.support.reporter.slack import shown
 
 
-def test_a_reply_tells_one_attempt_in_short() -> None:
+def test_a_reply_shows_one_attempt_in_short() -> None:
     entry = an_entry(
         survived=2, attempt=3, escalation="attempts have run out", problems=("one", "two", "three")
     )
@@ -69,14 +69,14 @@ def test_the_thread_has_every_attempt_and_of_what_only_repeats_the_first() -> No
     ]
 
 
-def test_a_higher_alarm_is_told_though_the_guard_only_observes_again() -> None:
+def test_a_higher_alarm_gets_a_reply_though_the_guard_only_observes_again() -> None:
     warning = an_entry(0, "observation", alarm=an_alarm(Tier.WARNING), tier=Tier.WARNING)
     critical = an_entry(1, "observation", alarm=an_alarm(Tier.CRITICAL))
 
     assert thread_entries(an_incident(warning, critical)) == (warning, critical)
 
 
-def test_it_is_news_where_the_incident_stands_elsewhere_than_when_it_was_told() -> None:
+def test_it_is_news_where_progress_differs_from_the_last_notification() -> None:
     start, attempt, recovery = an_entry(0, alarm=an_alarm()), an_entry(1), a_recovery(3)
 
     assert is_news_to_webhook(an_incident(start))

@@ -61,7 +61,7 @@ def test_a_day_in_an_incident_s_life_reads_like_a_story() -> None:
     assert incident.terminated == (a_group(28),)
 
 
-def test_an_incident_whose_end_nobody_saw_is_over_with_the_next() -> None:
+def test_an_incident_whose_end_was_not_seen_closes_with_the_next() -> None:
     quiet = absorbed(
         [in_alarm(Tier.CRITICAL, minute=0, used=95, escalation="refused"), recovered(minute=3)]
     )
@@ -84,7 +84,7 @@ def test_an_incident_whose_end_nobody_saw_is_over_with_the_next() -> None:
     assert followed(closed, later.opened_at) is closed
 
 
-def test_of_a_run_that_was_killed_it_is_not_known_whom_it_terminated() -> None:
+def test_what_a_killed_run_terminated_is_not_known() -> None:
     alarm, killed = (
         in_alarm(Tier.CRITICAL, minute=0, used=97),
         a_failure(minute=1, has_unknown_outcomes=True),
@@ -143,7 +143,7 @@ def test_with_its_alarm_on_a_recovery_waits_for_the_alarm() -> None:
     ],
     ids=lambda entry: entry.kind,
 )
-def test_people_are_needed_until_usage_is_down(trouble: Entry) -> None:
+def test_action_is_required_until_usage_is_down(trouble: Entry) -> None:
     alarm = in_alarm(Tier.CRITICAL, minute=0, used=97)
 
     incident = absorbed([alarm, trouble, an_entry(minute=4, used=97)])

@@ -1,0 +1,39 @@
+"""An incident from its alarm to its recovery, and how a test posts it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from connection_guard.adapters.slack.client import SlackOutcome, notify_slack
+from connection_guard.adapters.slack.secret import (
+    SlackBot,
+    SlackSecret,
+)
+from connection_guard.core.incident.incident import Incident
+from doubles.slack_double import SlackDouble
+from tests.support.reporter.incidents import (
+    LINKS,
+    OPENED,
+    a_recovery,
+    an_alarm,
+    an_entry,
+)
+
+LATER = OPENED + timedelta(minutes=12)
+
+
+START, SECOND, END = an_entry(0, alarm=an_alarm()), an_entry(1, attempt=2), a_recovery(3)
+
+
+def bot(slack: SlackDouble, **changes: str) -> SlackBot:
+    return replace(SlackBot(slack.token, slack.channel, slack.base_url), **changes)
+
+
+def outcome(incident: Incident, secret: SlackSecret, seconds: float = 12) -> SlackOutcome:
+    return notify_slack(incident, LINKS, LATER, secret=secret, within=timedelta(seconds=seconds))
+
+
+def notified(incident: Incident, secret: SlackSecret) -> Incident:
+    """The incident after Slack took all of it."""
+    result = outcome(incident, secret)
+    assert result.error is None
+    return replace(incident, slack=result.message, notified=result.notified)
