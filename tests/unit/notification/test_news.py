@@ -7,7 +7,7 @@ import pytest
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.email import subject_of, text_of
-from connection_guard.core.notification.news import news_of
+from connection_guard.core.notification.news import news_of, thread_entries
 from connection_guard.core.notification.status import headline_of
 from connection_guard.core.policy import Tier
 from tests.support.reporter.notified import (
@@ -169,3 +169,14 @@ def test_people_are_notified_once_of_an_hour_of_the_same_trouble() -> None:
     names = {news_of(an_incident(*entries[: n + 1])) for n in range(60)}
 
     assert len(names) == 1
+
+
+def test_an_older_versions_text_with_other_figures_is_the_same_reason() -> None:
+    entries = [
+        an_entry(n, "observation", escalation=f"{97 - n} of 97 in use, the pools reopen")
+        for n in range(3)
+    ]
+    names = {news_of(an_incident(*entries[: n + 1])) for n in range(3)}
+
+    assert len(names) == 1
+    assert thread_entries(an_incident(*entries)) == (entries[0],)

@@ -161,9 +161,9 @@ class Entry:
     @property
     def reason(self) -> str | None:
         """Return what the escalation is compared by: the same reason comes with other figures a
-        minute later. An older version wrote its text only.
+        minute later. An older version wrote its text only, which is compared without its figures.
         """
-        return self.escalation_code or self.escalation
+        return self.escalation_code or (self.escalation and _without_figures(self.escalation))
 
 
 def merged(groups: Iterable[SessionGroup]) -> tuple[SessionGroup, ...]:
@@ -174,6 +174,10 @@ def merged(groups: Iterable[SessionGroup]) -> tuple[SessionGroup, ...]:
         known = sums.get(key)
         sums[key] = replace(known, sessions=known.sessions + group.sessions) if known else group
     return tuple(sorted(sums.values(), key=lambda group: -group.sessions))
+
+
+def _without_figures(text: str) -> str:
+    return "".join(character for character in text if not character.isdigit())
 
 
 def sessions_in(groups: Iterable[SessionGroup]) -> int:
