@@ -67,23 +67,26 @@ class ConnectionGuardStack(Stack):
             value=records.bucket.bucket_name,
             description="The evidence; kept on removal",
         )
-        watched = []
+        guarded = []
         for database in configuration.databases:
-            guarded = GuardedDatabase(self, database, target, key, messaging)
-            watched.append(guarded.watched)
-            _output_next_steps(guarded)
+            guarded.append(GuardedDatabase(self, database, target, key, messaging))
+            _output_next_steps(guarded[-1])
         secret = configuration.notifications.slack_secret
-        Reporter(
+        reporter = Reporter(
             self,
             "Reporter",
             target.architecture,
-            watched,
+            [each.watched for each in guarded],
             dashboard,
             secret,
             key,
             messaging,
             records,
         )
+        for each in guarded:
+            # The reporter reads what responders of its version and older ones send, and an update
+            # changes it first: an older one would take a new kind of report for trouble.
+            each.responder.node.add_dependency(reporter.function)
         if not configuration.notifications.emails:
             Annotations.of(self).add_warning_v2(
                 "connection-guard:slack-only",

@@ -87,3 +87,10 @@ def test_the_outputs_give_the_command_for_the_roles_with_those_of_the_database(
         "-v guard_role=connection_guard -f bootstrap/bootstrap.sql"
     )
     assert (ROOT / "bootstrap/bootstrap.sql").is_file()
+
+
+def test_an_update_changes_the_reporter_before_the_responders_whose_reports_it_reads(
+    template: Template, reporter: str
+) -> None:
+    for function in set(template.of("AWS::Lambda::Function")) - {reporter}:
+        assert reporter in template.resources[function]["DependsOn"]
