@@ -5,7 +5,7 @@ log in.
 import re
 
 from connection_guard.adapters.postgresql.names import LONGEST_NAME
-from connection_guard.adapters.postgresql.roles import AMAZON_ROLES
+from connection_guard.adapters.postgresql.roles import TAKEN_ROLES, UNFIT_DATABASES
 from connection_guard.configuration.toml import readers
 from connection_guard.configuration.toml.readers import MistakeError, Reader, matching, shown
 
@@ -25,17 +25,11 @@ _identifier = matching(
     '1 to 63 letters, digits and single "-", beginning with a letter, such as "orders"',
 )
 
-_UNFIT_DATABASES = {
-    "template0": "takes no connections",
-    "template1": "cannot be copied by CREATE DATABASE while the guard keeps a session in it",
-    "rdsadmin": "belongs to Amazon",
-}
-
 
 def database_name(value: object) -> str:
     """Read the name of the database that the guard logs in to."""
     name = readers.name(value)
-    if unfit := _UNFIT_DATABASES.get(name):
+    if unfit := UNFIT_DATABASES.get(name):
         raise MistakeError(f'{shown(name)} {unfit}; write "postgres", or one of your own databases')
     if len(name.encode()) > LONGEST_NAME:
         raise MistakeError(
@@ -52,18 +46,12 @@ _role = matching(
     "the name of a role",
     f'at most {LONGEST_NAME} letters, digits, "_", "-" and ".", beginning with a letter or "_"',
 )
-_TAKEN_ROLES = {
-    "pg_.*|public|none": "belongs to PostgreSQL",
-    f"rds_.*|rdstopmgr|{'|'.join(AMAZON_ROLES)}": "belongs to Amazon",
-    "postgres": "is the master user, which has more privileges than the guard should have",
-    "connection_guard_paused": "is the role that pauses the guard",
-}
 
 
 def role(value: object) -> str:
     """Read the role that the guard logs in as."""
     name = _role(value)
-    for names, whose in _TAKEN_ROLES.items():
+    for names, whose in TAKEN_ROLES.items():
         if re.fullmatch(names, name):
             raise MistakeError(
                 f"{shown(name)} {whose}; write a role that only the guard uses, such as "
