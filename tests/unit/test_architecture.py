@@ -47,6 +47,7 @@ LAYERS = (
 
 MOST_MODULES = 11
 SHARED_NAMES = frozenset({"__init__.py", "handler.py"})
+ENTRY_POINTS = frozenset({"main", "lambda_handler"})
 
 
 def layer_of(name: str) -> tuple[int, str] | None:
@@ -178,5 +179,20 @@ def test_no_two_modules_of_the_product_have_the_same_name() -> None:
         f"{' and '.join(paths)} have the same name: name each after what only it holds"
         for name, paths in places.items()
         if len(paths) > 1 and name not in SHARED_NAMES
+    ]
+    assert not same, listed(same)
+
+
+def test_no_two_public_classes_or_functions_of_the_product_have_the_same_name() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for module in MODULES.values():
+        if module.path.parts[0] in PRODUCT:
+            for node in module.tree.body:
+                if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name[0] != "_":
+                    places[node.name].append(f"{module.path}:{node.lineno}")
+    same = [
+        f"{name} is at {' and at '.join(found)}: name each after what only it does"
+        for name, found in places.items()
+        if len(found) > 1 and name not in ENTRY_POINTS
     ]
     assert not same, listed(same)

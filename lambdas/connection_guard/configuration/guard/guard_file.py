@@ -23,7 +23,7 @@ from connection_guard.configuration.guard.recipients import (
     slack_secret,
     without_slack_secrets,
 )
-from connection_guard.configuration.toml.readers import MistakeError, shown, unique
+from connection_guard.configuration.toml.readers import MistakeError, given, unique
 from connection_guard.configuration.toml.tables import Key, parse_document, read_fields, unknown
 from connection_guard.configuration.toml.text_file import read_text
 from connection_guard.errors import ConfigurationError
@@ -97,7 +97,7 @@ def _tables_by_place(tables: object, source: str, mistakes: list[str]) -> dict[s
     """Return each database's table by its place, in order."""
     hint = "write [[databases]], in double brackets, above each database"
     if not isinstance(tables, list):
-        mistakes.append(f"{source}: databases: {shown(tables)} is not a list of tables; {hint}")
+        mistakes.append(f"{source}: databases: {given(tables)} is not a list of tables; {hint}")
         return {}
     if not tables:
         mistakes.append(f"{source}: databases: there is no database to guard; {hint}")
