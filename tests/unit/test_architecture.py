@@ -3,6 +3,7 @@ enough to be read at a glance.
 """
 
 import ast
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -10,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
-from tests.unit.project_modules import IMPORTS, MODULES, PRODUCT
+from tests.unit.project_modules import IMPORTS, MODULES, OTHERS, PRODUCT, ROOT
 
 # From low to high: a module imports what is on a lower line, or under its own pattern. Patterns on
 # the same line do not know each other. The first pattern that matches a module's name counts.
@@ -97,6 +98,15 @@ def test_every_module_has_a_layer() -> None:
         if layer_of(name) is None
     ]
     assert not homeless, listed(homeless)
+
+
+def test_every_folder_with_modules_is_looked_at() -> None:
+    """Any other would escape each test here, and `make check`."""
+    folders = {path.parts[-1] for path in ROOT.glob("[!.]*/") if any(path.rglob("*.py"))}
+    folders -= {"build", "venv"}  # of `pip install .`, and of whoever has an environment there
+    assert folders == {*PRODUCT, *OTHERS}
+    sources = re.search(r"^SOURCES = app\.py (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert sources and set(sources[1].split()) == folders
 
 
 def test_imports_go_down() -> None:
