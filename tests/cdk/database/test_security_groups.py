@@ -16,7 +16,7 @@ from connection_guard_cdk.database.responder_function import ResponderFunction
 from connection_guard_cdk.database.self_watch import SelfWatch
 from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.stack import bootstrap_command
-from tests.cdk.database.guarded import (
+from tests.cdk.database.stacks_of_one import (
     DATABASES,
     Way,
     group_of_proxy,
