@@ -47,7 +47,7 @@ def read_policy(
         mistakes.append(f"{place}: policy: {mistake}")
         return None
     except ConfigurationError as error:
-        mistakes += str(error).split("\n")
+        mistakes += error.args
         return None
     if "warning" in fields and (too_high := target_not_below_warning(policy, fields["warning"])):
         mistakes.append(f"{place}: policy: {name}: {too_high}")

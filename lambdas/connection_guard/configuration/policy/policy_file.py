@@ -36,7 +36,7 @@ def parse_policy(text: str, source: str = "policy.toml") -> Policy:
     if modes and not mistakes:
         mistakes += consistency.tiers_that_enforce_nothing(modes, rules.values())
     if mistakes or not modes or not limits:
-        raise ConfigurationError("\n".join(f"{source}: {mistake}" for mistake in mistakes))
+        raise ConfigurationError(*(f"{source}: {mistake}" for mistake in mistakes))
     return Policy(modes, protection, tuple(rules.values()), Limits(**limits))
 
 
