@@ -10,9 +10,13 @@ from connection_guard.configuration.guard import aws_identifiers
 from connection_guard.configuration.guard.database_size import estimate_max_connections, size_keys
 from connection_guard.configuration.guard.endpoint import endpoint
 from connection_guard.configuration.guard.guard_configuration import Database, Network
+from connection_guard.configuration.guard.names_of_database import (
+    database_identifier,
+    database_name,
+    role,
+)
 from connection_guard.configuration.guard.policy_of_database import policy_path, read_policy
 from connection_guard.configuration.guard.proxy_table import read_proxy
-from connection_guard.configuration.guard.role_names import database_identifier, database_name, role
 from connection_guard.configuration.toml.readers import (
     MistakeError,
     anything,
