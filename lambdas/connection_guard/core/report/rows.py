@@ -59,7 +59,7 @@ def server_row(server: Server) -> Row:
     return {
         "address": server.address,
         "port": server.port,
-        "version": f"{server.version // 10000}.{server.version % 10000}",
+        "version": server.version,
         "started_at": server.started_at.isoformat(),
     }
 
