@@ -162,11 +162,9 @@ class Responder:
         if course.step is NextStep.LOOK:
             return self._look_and_act(run, session, measurement, timer)
         run = replace(run, kind=Kind.OBSERVATION if run.recovered else Kind.HEARTBEAT)
-        return (
-            run
-            if course.step is NextStep.REST
-            else self._check_second_door(run, measurement, timer)
-        )
+        if course.step is NextStep.REST:
+            return run
+        return self._check_second_door(run, measurement, timer)
 
     def _check_second_door(self, run: Run, measurement: Measurement, timer: Timer) -> Run:
         """Check in quiet times whether the direct door opens, as a role that can do the work, also
