@@ -8,7 +8,7 @@ from clients import findings_table as table
 from clients.lab.lab_errors import LabError
 from clients.lab.libraries import LIBRARIES, SHORT, SPECIAL
 from clients.lab.turned_server import library
-from clients.rows import Task, measured
+from clients.measured_rows import Task, measured
 from clients.scenarios import SCENARIOS
 
 VERSIONS = (14, 18)

@@ -39,7 +39,7 @@ HOURS_BEFORE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class LambdaContext:
+class ReporterContext:
     """What the handler needs of Lambda's context object."""
 
     aws_request_id: str
@@ -122,7 +122,7 @@ class LocalReporter:
     def deliver(self, event: Mapping[str, Any], report: Mapping[str, Any]) -> None:
         """Deliver the record of the responder's run as Lambda's destination does, by SNS."""
         with captured_output() as log:
-            self._reporter(_notification(event, report), LambdaContext(str(uuid.uuid4())))
+            self._reporter(_notification(event, report), ReporterContext(str(uuid.uuid4())))
         self.log += log
 
     @property

@@ -24,7 +24,7 @@ LAMBDA_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class LambdaContext:
+class ResponderContext:
     """What the handler needs of Lambda's context object; `deadline` is on time.monotonic's
     clock.
     """
@@ -35,9 +35,9 @@ class LambdaContext:
         return int(1000 * (self.deadline - time.monotonic()))
 
 
-def lambda_context() -> LambdaContext:
+def lambda_context() -> ResponderContext:
     """Return the context of a run that begins now."""
-    return LambdaContext(time.monotonic() + LAMBDA_SECONDS)
+    return ResponderContext(time.monotonic() + LAMBDA_SECONDS)
 
 
 def alarm_event(state: AlarmState) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from dataclasses import fields, replace
 
-from connection_guard.core.diagnosis.cause import TIMES, DiagnosisTimes
+from connection_guard.core.diagnosis.cause import DIAGNOSIS_TIMES, DiagnosisTimes
 from connection_guard.core.policy import Policy
 
 DIVIDED_BY = 200  # ten minutes become three seconds
@@ -17,5 +17,8 @@ def quick_policy(policy: Policy) -> Policy:
 def quick_diagnosis_times() -> DiagnosisTimes:
     """Return the times by which causes are distinguished, divided."""
     return DiagnosisTimes(
-        **{each.name: getattr(TIMES, each.name) / DIVIDED_BY for each in fields(TIMES)}
+        **{
+            each.name: getattr(DIAGNOSIS_TIMES, each.name) / DIVIDED_BY
+            for each in fields(DIAGNOSIS_TIMES)
+        }
     )

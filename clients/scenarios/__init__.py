@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from clients.lab.lab import Lab
 from clients.lab.libraries import Library
 from clients.lab.truth import Truth
+from clients.scenarios.forgotten import (
+    forgotten_transactions,
+    leak_from_full_pool,
+    leak_on_demand,
+    quiet_beside_leak,
+)
 from clients.scenarios.idle_on_purpose import (
     cursor_with_hold,
     foreign_table,
     listen_then_work,
     renamed_dump,
     unfinished_copy,
-)
-from clients.scenarios.leaks import (
-    forgotten_transactions,
-    leak_from_full_pool,
-    leak_on_demand,
-    quiet_beside_leak,
 )
 from clients.scenarios.load import genuine_load, storm
 from clients.scenarios.many_processes import (

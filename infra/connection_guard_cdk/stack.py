@@ -24,7 +24,7 @@ from connection_guard_cdk.database.guarded_database import GuardedDatabase
 from connection_guard_cdk.shared.dashboard import Dashboard
 from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.shared.records import Records
-from connection_guard_cdk.shared.reporter_function import Reporter
+from connection_guard_cdk.shared.reporter_function import ReporterFunction
 
 
 class ConnectionGuardStack(Stack):
@@ -72,7 +72,7 @@ class ConnectionGuardStack(Stack):
             guarded.append(GuardedDatabase(self, database, target, key, messaging))
             _output_next_steps(guarded[-1])
         secret = configuration.notifications.slack_secret
-        reporter = Reporter(
+        reporter = ReporterFunction(
             self,
             "Reporter",
             target.architecture,

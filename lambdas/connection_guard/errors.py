@@ -29,7 +29,13 @@ class ConnectionGuardError(Exception):
 
 
 class ConfigurationError(ConnectionGuardError):
-    """A setting or the policy is wrong; the message names the place and what would be right."""
+    """A setting or the policy is wrong; each argument is a mistake, with its place and what would
+    be right.
+    """
+
+    def __str__(self) -> str:
+        """Return a line for each mistake."""
+        return "\n".join(self.args)
 
 
 class ForeignEventError(ConnectionGuardError):

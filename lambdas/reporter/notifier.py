@@ -14,7 +14,7 @@ from connection_guard.core.incident.circumstances import Circumstances
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.lifecycle import absorb, followed
-from connection_guard.core.notification.document import document_of
+from connection_guard.core.notification.document import INCIDENT_SCHEMA_VERSION, document_of
 from connection_guard.core.notification.email import subject_of, text_of
 from connection_guard.core.notification.links import Links, links_of
 from connection_guard.core.notification.news import SNS, news_of
@@ -110,7 +110,7 @@ class Notifier:
             f"where.\n\n{error}"
         )
         document = {
-            "schema_version": 1,
+            "schema_version": INCIDENT_SCHEMA_VERSION,
             "database": "",
             "progress": "",
             "tier": "",

@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 
-from connection_guard.adapters.aws.metric_log import publish
+from connection_guard.adapters.aws.metric_log import write_metrics
 from connection_guard.adapters.postgresql.doors import Doors
 from connection_guard.adapters.postgresql.grants import missing_grants, shortcomings
 from connection_guard.adapters.postgresql.guard_session import Connect, GuardSession
@@ -15,7 +15,7 @@ from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.configuration.policy.consistency import target_not_below_warning
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.database.trend import logins_lately, minutes_to_full, with_look
-from connection_guard.core.decision.course import Step, begun, concluded, course_of, planned
+from connection_guard.core.decision.course import NextStep, begun, concluded, course_of, planned
 from connection_guard.core.decision.engagement import with_events
 from connection_guard.core.decision.plan import PROTECTED
 from connection_guard.core.decision.reason import Reason, ReasonCode
@@ -29,7 +29,7 @@ from connection_guard.core.deployment.alarm import (
     to_be_served,
 )
 from connection_guard.core.deployment.responder_settings import Settings
-from connection_guard.core.diagnosis.cause import TIMES, Cause, Diagnosis, DiagnosisTimes
+from connection_guard.core.diagnosis.cause import DIAGNOSIS_TIMES, Cause, Diagnosis, DiagnosisTimes
 from connection_guard.core.diagnosis.diagnose import diagnose
 from connection_guard.core.policy import Policy
 from connection_guard.core.report.kind import Kind
@@ -58,7 +58,7 @@ class Responder:
         settings: Settings,
         policy: Policy,
         connect: Connect,
-        diagnosis_times: DiagnosisTimes = TIMES,
+        diagnosis_times: DiagnosisTimes = DIAGNOSIS_TIMES,
     ) -> None:
         if mistake := target_not_below_warning(policy, settings.warning_percent):
             raise ConfigurationError(f"policy.toml: {mistake}")
@@ -103,7 +103,7 @@ class Responder:
             engaged=self._entrance.engagement.tier is not None,
             seconds=timer.seconds,
         )
-        publish(run)
+        write_metrics(run)
         report = write_report(run, statement)
         logger.info(report["headline"], kind=run.kind, event_key=run.event.key)
         return report
@@ -159,10 +159,12 @@ class Responder:
         self._entrance.engagement = course.engagement
         self._recovery_is_news = course.recovery_is_news
         run = replace(run, recovered=course.has_recovered)
-        if course.step is Step.LOOK:
+        if course.step is NextStep.LOOK:
             return self._look_and_act(run, session, measurement, timer)
         run = replace(run, kind=Kind.OBSERVATION if run.recovered else Kind.HEARTBEAT)
-        return run if course.step is Step.REST else self._check_second_door(run, measurement, timer)
+        if course.step is NextStep.REST:
+            return run
+        return self._check_second_door(run, measurement, timer)
 
     def _check_second_door(self, run: Run, measurement: Measurement, timer: Timer) -> Run:
         """Check in quiet times whether the direct door opens, as a role that can do the work, also

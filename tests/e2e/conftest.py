@@ -24,7 +24,7 @@ from doubles.postgresql.pgbouncer import PgBouncer
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import SlackDouble
 from doubles.waiting import wait_until
-from tests.e2e import applications as clients
+from tests.e2e import filling_clients as clients
 from tests.e2e.deployed_guard import DeployedGuard
 from tests.e2e.deployment import Deployment
 from tests.e2e.emulator import ACCOUNT, REGION, Emulator

@@ -29,11 +29,11 @@ from doubles.certificates import Authority
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import Posted, SlackDouble
 from doubles.waiting import wait_until
-from tests.e2e.applications import Applications
 from tests.e2e.conftest import POOL, SETTINGS, USERS
 from tests.e2e.deployed_guard import CRITICAL_ALARM, DeployedGuard
 from tests.e2e.deployment import STACK, Deployment
 from tests.e2e.emulator import REGION, Emulator, FunctionProcess
+from tests.e2e.filling_clients import Applications
 from tests.e2e.iam_gate import IamGate
 from tests.support.guarded import GUARD
 

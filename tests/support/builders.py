@@ -72,7 +72,7 @@ def a_server(**changes: object) -> Server:
         "address": "10.0.0.5",
         "port": 5432,
         "started_at": NOW - timedelta(days=1),
-        "version": 160014,
+        "version": "16.14",
         "database": "postgres",
         "is_in_recovery": False,
     }

@@ -204,7 +204,7 @@ _MEASUREMENTS = st.builds(
         address=st.sampled_from(["", "10.0.0.5"]),
         port=st.integers(0, 65_535),
         started_at=_TIMES,
-        version=st.integers(140_000, 190_000),
+        version=st.sampled_from(["14.0", "16.10", "18.4"]),
         database=_NAMES,
         is_in_recovery=st.booleans(),
     ),

@@ -3,6 +3,7 @@ enough to be read at a glance.
 """
 
 import ast
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -10,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
-from tests.unit.project_modules import IMPORTS, MODULES, PRODUCT
+from tests.unit.project_modules import IMPORTS, MODULES, OTHERS, PRODUCT, ROOT
 
 # From low to high: a module imports what is on a lower line, or under its own pattern. Patterns on
 # the same line do not know each other. The first pattern that matches a module's name counts.
@@ -46,7 +47,8 @@ LAYERS = (
 )
 
 MOST_MODULES = 11
-SHARED_NAMES = frozenset({"__init__.py", "handler.py"})
+SHARED_NAMES = frozenset({"__init__.py", "__main__.py", "conftest.py", "handler.py"})
+ENTRY_POINTS = frozenset({"main", "lambda_handler"})
 
 
 def layer_of(name: str) -> tuple[int, str] | None:
@@ -96,6 +98,16 @@ def test_every_module_has_a_layer() -> None:
         if layer_of(name) is None
     ]
     assert not homeless, listed(homeless)
+
+
+def test_every_folder_with_modules_is_looked_at() -> None:
+    """Any other would escape each test here, and `make check`."""
+    folders = {path.parts[-1] for path in ROOT.glob("[!.]*/") if any(path.rglob("*.py"))}
+    folders -= {"build", "venv"}  # of `pip install .`, and an environment
+    assert folders == {*PRODUCT, *OTHERS}
+    sources = re.search(r"^SOURCES = app\.py (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert sources
+    assert set(sources[1].split()) == folders
 
 
 def test_imports_go_down() -> None:
@@ -169,14 +181,28 @@ def test_no_folder_has_more_modules_than_can_be_read_at_a_glance() -> None:
     assert not large, listed(large)
 
 
-def test_no_two_modules_of_the_product_have_the_same_name() -> None:
+def test_no_two_modules_have_the_same_name() -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for module in MODULES.values():
-        if module.path.parts[0] in PRODUCT:
-            places[module.path.name].append(str(module.path))
+        places[module.path.name].append(str(module.path))
     same = [
         f"{' and '.join(paths)} have the same name: name each after what only it holds"
         for name, paths in places.items()
         if len(paths) > 1 and name not in SHARED_NAMES
+    ]
+    assert not same, listed(same)
+
+
+def test_no_two_public_classes_or_functions_of_the_product_have_the_same_name() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for module in MODULES.values():
+        if module.path.parts[0] in PRODUCT:
+            for node in module.tree.body:
+                if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name[0] != "_":
+                    places[node.name].append(f"{module.path}:{node.lineno}")
+    same = [
+        f"{name} is at {' and at '.join(found)}: name each after what only it does"
+        for name, found in places.items()
+        if len(found) > 1 and name not in ENTRY_POINTS
     ]
     assert not same, listed(same)

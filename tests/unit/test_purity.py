@@ -48,13 +48,18 @@ PURE_CONFIGURATION = PURE | {
     "pathlib",
     "tomllib",
 }
-# Clocks and files, of whichever module: datetime.now(), date.today(), gzip.open().
-REACHING_OUTSIDE = frozenset({"input", "now", "open", "print", "today", "utcnow"})
+# What reads a clock or a file, of whichever module and also where it is only passed on:
+# datetime.now, date.today, gzip.open, from gzip import open.
+REACHING_OUTSIDE = frozenset({"GzipFile", "LZMAFile", "now", "open", "today", "utcnow"})
+# Python's own functions that do, or that get at anything by its name.
+BUILT_IN = frozenset(
+    {"__import__", "breakpoint", "eval", "exec", "globals", "input", "open", "print"}
+)
 
 
 def impurities(tree: ast.AST, allowed: frozenset[str]) -> list[str]:
-    """Return what it imports that is neither allowed nor the package's own, and its calls that read
-    a clock or a file.
+    """Return what it imports that is neither allowed nor the package's own, and what it uses that
+    reads a clock or a file.
     """
     found = []
     for node in ast.walk(tree):
@@ -65,8 +70,12 @@ def impurities(tree: ast.AST, allowed: frozenset[str]) -> list[str]:
                 ]
             case ast.ImportFrom(module) if is_outside(str(module), allowed):
                 found.append(f"imports {module}")
-            case ast.Call(ast.Name(name) | ast.Attribute(_, name)) if name in REACHING_OUTSIDE:
-                found.append(f"calls {name}()")
+            case ast.ImportFrom(_, names):
+                found += [f"imports {each.name}" for each in names if each.name in REACHING_OUTSIDE]
+            case ast.Attribute(_, name) if name in REACHING_OUTSIDE:
+                found.append(f"uses {name}")
+            case ast.Name(name) if name in BUILT_IN:
+                found.append(f"uses {name}")
     return found
 
 
@@ -124,6 +133,14 @@ def test_the_core_and_the_configuration_reach_nothing_outside() -> None:
         "import datetime\ndatetime.date.today()",
         "open('policy.toml')",
         "import gzip\ngzip.open('policy.toml')",
+        "import gzip\ngzip.GzipFile('policy.toml')",
+        "from gzip import open as read\nread('policy.toml')",
+        "read = open\nread('policy.toml')",
+        "from datetime import datetime\nfield(default_factory=datetime.now)",
+        "from datetime import datetime\nclock = datetime.now\nclock()",
+        "__import__('os')",
+        "eval('open')",
+        "import re, os",
     ],
 )
 def test_what_reaches_outside_is_found(code: str) -> None:

@@ -7,9 +7,9 @@ from constructs import Construct, IDependable
 
 from connection_guard.configuration.guard.guard_configuration import Database, NewProxy, Target
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
-from connection_guard_cdk.database.heartbeat import Heartbeat
+from connection_guard_cdk.database.heartbeat import HeartbeatRule
 from connection_guard_cdk.database.proxy import Proxy
-from connection_guard_cdk.database.responder_function import Responder
+from connection_guard_cdk.database.responder_function import ResponderFunction
 from connection_guard_cdk.database.self_watch import SelfWatch
 from connection_guard_cdk.database.usage_alarms import UtilisationAlarms
 from connection_guard_cdk.shared.messaging import Messaging
@@ -51,12 +51,15 @@ class GuardedDatabase(Construct):
             new_proxy = Proxy(self, "Proxy", database, proxy, vpc)
             way_in.append(new_proxy)
             proxy = new_proxy.created
-        responder = Responder(self, "Responder", database, proxy, target, vpc, key, messaging)
+        responder = ResponderFunction(
+            self, "Responder", database, proxy, target, vpc, key, messaging
+        )
         way_in.append(responder.security_group)
         self.responder = responder.function
         self.watched = WatchedDatabase(database.identifier, database.is_cluster, responder.name)
         alarms = UtilisationAlarms(self, "Alarms", database, self.responder, messaging)
         self.warning, self.critical = alarms.warning, alarms.critical
         # The first heartbeat comes after the way in is open, the last one before it is closed.
-        Heartbeat(self, "Pulse", self.responder).node.add_dependency(*way_in)
+        # CloudFormation keeps the rule where its id stays what it was in the first version.
+        HeartbeatRule(self, "Pulse", self.responder).node.add_dependency(*way_in)
         SelfWatch(self, "SelfWatch", database, self.responder, messaging)

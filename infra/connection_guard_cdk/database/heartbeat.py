@@ -7,7 +7,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 
-class Heartbeat(Construct):
+class HeartbeatRule(Construct):
     """An EventBridge rule that invokes the responder every minute."""
 
     def __init__(self, scope: Construct, identifier: str, responder: lambda_.IFunction) -> None:

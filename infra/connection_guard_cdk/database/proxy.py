@@ -17,7 +17,7 @@ from connection_guard.configuration.guard.guard_configuration import (
 from connection_guard_cdk.database.closed_security_group import ClosedSecurityGroup
 from connection_guard_cdk.database.login_permission import may_log_in
 
-Pool = rds.CfnDBProxyTargetGroup.ConnectionPoolConfigurationInfoFormatProperty
+PoolSettings = rds.CfnDBProxyTargetGroup.ConnectionPoolConfigurationInfoFormatProperty
 
 # A proxy listens on its engine's default port, even if the database listens on another one.
 PORT = 5432
@@ -87,7 +87,7 @@ class Proxy(Construct):
             target_group_name="default",  # a proxy has no other
             db_cluster_identifiers=targets if database.is_cluster else None,
             db_instance_identifiers=None if database.is_cluster else targets,
-            connection_pool_configuration_info=Pool(
+            connection_pool_configuration_info=PoolSettings(
                 connection_borrow_timeout=CONNECTION_BORROW_TIMEOUT_SECONDS,
                 max_connections_percent=MAX_CONNECTIONS_PERCENT,
                 max_idle_connections_percent=MAX_IDLE_CONNECTIONS_PERCENT,

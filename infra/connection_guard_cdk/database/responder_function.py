@@ -32,7 +32,7 @@ NETWORK_INTERFACE_ACTIONS = (
 )
 
 
-class Responder(Construct):
+class ResponderFunction(Construct):
     """The responder of one database. `proxy` is the RDS Proxy in front of it, None without one.
 
     `key` is the customer's, for the log and the environment, None where AWS's own keys are used.

@@ -54,7 +54,7 @@ KEY_ACTIONS = (
 )
 
 
-class Reporter(Construct):
+class ReporterFunction(Construct):
     """One function for all databases, subscribed to their reports, except heartbeats, and to their
     failures.
 

@@ -9,7 +9,7 @@ from connection_guard.configuration.guard.guard_configuration import (
     Network,
     ProxyAuthentication,
 )
-from tests.cdk.database.guarded import (
+from tests.cdk.database.stacks_of_one import (
     DATABASES,
     SECRET_KEY,
     allowed,

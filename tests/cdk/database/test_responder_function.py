@@ -11,7 +11,7 @@ from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.deployment.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, read_event
 from connection_guard.core.deployment.responder_settings import Settings
 from connection_guard.core.policy import Tier
-from tests.cdk.database.guarded import (
+from tests.cdk.database.stacks_of_one import (
     DATABASES,
     invoked_by_topics,
     responder,

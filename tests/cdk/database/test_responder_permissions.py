@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cdk.database.guarded import (
+from tests.cdk.database.stacks_of_one import (
     DATABASES,
     NETWORK_INTERFACES,
     allowed,

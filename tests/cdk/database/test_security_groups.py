@@ -12,11 +12,11 @@ from connection_guard.configuration.guard.guard_configuration import (
 )
 from connection_guard.core.deployment.responder_settings import ENVIRONMENT_VARIABLE, Settings
 from connection_guard_cdk.database.closed_security_group import ClosedSecurityGroup
-from connection_guard_cdk.database.responder_function import Responder
+from connection_guard_cdk.database.responder_function import ResponderFunction
 from connection_guard_cdk.database.self_watch import SelfWatch
 from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.stack import bootstrap_command
-from tests.cdk.database.guarded import (
+from tests.cdk.database.stacks_of_one import (
     DATABASES,
     Way,
     group_of_proxy,
@@ -121,7 +121,9 @@ def beside_its_database() -> Template:
             private_subnet_ids=["subnet-0123abcd"],
         )
         messaging = Messaging(stack, "Messaging")
-        responder = Responder(stack, "orders", database, None, a_target(), vpc, None, messaging)
+        responder = ResponderFunction(
+            stack, "orders", database, None, a_target(), vpc, None, messaging
+        )
         SelfWatch(stack, "SelfWatch", database, responder.function, messaging)
         CfnOutput(stack, "BootstrapCommand", value=bootstrap_command(database))
 

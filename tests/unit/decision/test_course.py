@@ -10,7 +10,7 @@ from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.decision.course import (
     Conclusion,
     Course,
-    Step,
+    NextStep,
     begun,
     concluded,
     course_of,
@@ -62,42 +62,42 @@ def course(
 
 
 def test_a_heartbeat_in_quiet_times_checks_the_doors() -> None:
-    assert course(HEARTBEAT, 20).step is Step.CHECK_DOORS
+    assert course(HEARTBEAT, 20).step is NextStep.CHECK_DOORS
 
 
 def test_an_alarm_is_looked_into_and_engages() -> None:
     chosen = course(an_alarm(), 95)
-    assert (chosen.step, chosen.tier) == (Step.LOOK, Tier.CRITICAL)
+    assert (chosen.step, chosen.tier) == (NextStep.LOOK, Tier.CRITICAL)
     assert chosen.engagement.tier is Tier.CRITICAL
 
 
 def test_while_it_is_engaged_every_heartbeat_goes_on() -> None:
-    assert course(HEARTBEAT, 85, ENGAGED).step is Step.LOOK
+    assert course(HEARTBEAT, 85, ENGAGED).step is NextStep.LOOK
 
 
 def test_after_people_were_notified_it_rests_until_usage_is_down() -> None:
-    assert course(HEARTBEAT, 95, NOTIFIED).step is Step.REST
+    assert course(HEARTBEAT, 95, NOTIFIED).step is NextStep.REST
     down = course(HEARTBEAT, 50, NOTIFIED)
-    assert (down.step, down.has_recovered) == (Step.CHECK_DOORS, True)
+    assert (down.step, down.has_recovered) == (NextStep.CHECK_DOORS, True)
     assert not down.engagement.has_escalated
 
 
 def test_two_heartbeats_in_a_row_at_critical_engage_without_an_alarm() -> None:
     first = course(HEARTBEAT, 90)
-    assert first.step is Step.CHECK_DOORS
+    assert first.step is NextStep.CHECK_DOORS
     second = course(Heartbeat(NOW + MINUTE), 90, first.engagement)
-    assert (second.step, second.tier) == (Step.LOOK, Tier.CRITICAL)
+    assert (second.step, second.tier) == (NextStep.LOOK, Tier.CRITICAL)
 
 
 def test_a_stale_alarm_counts_as_a_heartbeat() -> None:
-    assert course(an_alarm(), 80, is_stale=True).step is Step.CHECK_DOORS
+    assert course(an_alarm(), 80, is_stale=True).step is NextStep.CHECK_DOORS
 
 
 def test_an_alarm_that_is_delivered_again_after_people_were_notified_changes_nothing() -> None:
     alarm = an_alarm()
     seen = Engagement(has_escalated=True, seen={alarm.key: alarm.changed_at})
     again = course(alarm, 95, seen)
-    assert (again.step, again.is_duplicate) == (Step.REST, True)
+    assert (again.step, again.is_duplicate) == (NextStep.REST, True)
     assert again.engagement.tier is None
 
 
@@ -269,7 +269,7 @@ def test_a_policy_that_only_observes_reports_once() -> None:
     assert (ended.escalation, ended.engagement.tier) == (None, None)
     assert ended.engagement.has_observed
     again = course(HEARTBEAT, 95, ended.engagement, modes=dict.fromkeys(Tier, Mode.OBSERVE))
-    assert again.step is not Step.LOOK
+    assert again.step is not NextStep.LOOK
 
 
 @pytest.mark.parametrize("restraint", [Restraint.PAUSED, Restraint.BELOW_TARGET])

@@ -5,14 +5,14 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connection_guard.core.notification.mrkdwn import code, fitting, length, link, prose
+from connection_guard.core.notification.mrkdwn import code, length, lines_that_fit, link, prose
 from tests.support.reporter.slack import (
     assert_nothing_is_formatted,
 )
 
 
 def test_the_count_of_what_does_not_fit_fits() -> None:
-    shown = fitting(["x" * 9] * 5000, 200)
+    shown = lines_that_fit(["x" * 9] * 5000, 200)
 
     assert 0 < len("\n".join([*shown, "… and 4986 more groups, 4986 sessions"])) <= 200
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from connection_guard.adapters.aws.metric_log import publish
+from connection_guard.adapters.aws.metric_log import write_metrics
 from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import DoorAttempt, DoorName
 from connection_guard.core.database.session import SessionState
@@ -109,8 +109,8 @@ def test_each_run_is_one_document_for_cloudwatch(
         states=states,
         limits=(ConnectionLimit(LimitOwner.DATABASE, "shop", 10, 9),),
     )
-    publish(a_run(Kind.HEARTBEAT, measurement=measurement))
-    publish(a_run(Kind.LOCKED_OUT))
+    write_metrics(a_run(Kind.HEARTBEAT, measurement=measurement))
+    write_metrics(a_run(Kind.LOCKED_OUT))
     heartbeat, locked_out = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert heartbeat["Database"] == "orders-prod"
     assert values_and_units(heartbeat)["Used"] == ([12], "Count")

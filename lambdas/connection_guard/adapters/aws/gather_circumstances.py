@@ -78,12 +78,12 @@ def _events(rds: Any, database: WatchedDatabase) -> tuple[RdsEvent, ...]:
     return tuple(sorted(events, key=lambda event: event.at)[-MOST_EVENTS:])
 
 
-Figures = Mapping[datetime, float]
+Series = Mapping[datetime, float]
 
 
 def _figures(
     cloudwatch: Any, database: WatchedDatabase, now: datetime
-) -> tuple[Figures, Figures, list[str]]:
+) -> tuple[Series, Series, list[str]]:
     """Return DatabaseConnections and the guard's own Usable per minute, and a line for each without
     any figure.
 
@@ -134,7 +134,7 @@ def _query(
 
 
 def _by_the_minute(
-    connections: Figures, usable: Figures, now: datetime
+    connections: Series, usable: Series, now: datetime
 ) -> Iterator[tuple[datetime, float | None]]:
     """Yield percent of what was usable when the guard last reported it: it reports nothing exactly
     when no door opens.

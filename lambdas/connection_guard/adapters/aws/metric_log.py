@@ -7,7 +7,7 @@ from connection_guard.core.report.metric_values import metrics_of
 from connection_guard.core.report.run import Run
 
 
-def publish(run: Run) -> None:
+def write_metrics(run: Run) -> None:
     """Write the run's metrics as one document to standard output."""
     # An empty service keeps POWERTOOLS_SERVICE_NAME from adding a dimension: alarms know only
     # Database.

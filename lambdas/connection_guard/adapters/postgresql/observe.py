@@ -42,7 +42,7 @@ def measure(
             address=row.server_address,
             port=row.server_port,
             started_at=row.server_started_at,
-            version=row.server_version,
+            version=_version(row.server_version),
             database=row.database,
             is_in_recovery=row.is_in_recovery,
         ),
@@ -156,6 +156,11 @@ def addresses_of(door: Door) -> frozenset[str]:
     except OSError:
         return frozenset()
     return frozenset(str(answer[4][0]) for answer in answers)
+
+
+def _version(number: int) -> str:
+    """Return what server_version_num says: 180004 is 18.4 (PostgreSQL manual, libpq)."""
+    return f"{number // 10_000}.{number % 10_000}"
 
 
 def _waits(rows: Iterable[Any]) -> Iterator[Wait]:

@@ -10,9 +10,9 @@ from connection_guard.configuration.toml.readers import (
     MistakeError,
     Reader,
     did_you_mean,
+    given,
     matching,
     one_to,
-    shown,
 )
 
 REGION = r"[a-z]{2}(?:-[a-z]+)+-[0-9]"
@@ -25,7 +25,7 @@ def account(value: object) -> str:
     """Read the ID of an AWS account."""
     if isinstance(value, int) and not isinstance(value, bool):
         raise MistakeError(
-            f"{shown(value)} is a number, and an account may begin with 0; write it in double "
+            f"{given(value)} is a number, and an account may begin with 0; write it in double "
             "quotes"
         )
     return _account(value)
@@ -53,13 +53,13 @@ def region(value: object) -> str:
     name = _any_region(value)
     if name.startswith(("cn-", "us-gov-")):
         raise MistakeError(
-            f"{shown(name)} has its own certificate authorities, which the responder does not "
+            f"{given(name)} has its own certificate authorities, which the responder does not "
             "know; write one of AWS's commercial regions, the only ones that the guard works in"
         )
     if name not in _regions_of_rds():
         hint = did_you_mean(name, _regions_of_rds()) or "; correct it"
         raise MistakeError(
-            f"{shown(name)} is not a region in which boto3 knows RDS{hint} (if it is new, update "
+            f"{given(name)} is not a region in which boto3 knows RDS{hint} (if it is new, update "
             "boto3 in requirements.txt)"
         )
     return name
@@ -72,7 +72,7 @@ def tags(value: object) -> dict[str, str]:
     """
     if not isinstance(value, dict):
         raise MistakeError(
-            f'{shown(value)} is not a table of tags; write one such as {{ team = "platform" }}'
+            f'{given(value)} is not a table of tags; write one such as {{ team = "platform" }}'
         )
     if len(value) > MOST_TAGS:
         raise MistakeError(
@@ -81,7 +81,7 @@ def tags(value: object) -> dict[str, str]:
     mistakes = [wrong for key, text in value.items() if (wrong := _wrong_tag(key, text))]
     keys = [key.lower() for key in value]
     mistakes += [
-        f"{shown(key)} occurs twice, since upper and lower case are the same here; remove one"
+        f"{given(key)} occurs twice, since upper and lower case are the same here; remove one"
         for key in dict.fromkeys(keys)
         if keys.count(key) > 1
     ]
@@ -93,12 +93,12 @@ def tags(value: object) -> dict[str, str]:
 def _wrong_tag(key: str, value: object) -> str | None:
     if not re.fullmatch(r"(?!(?i:aws):)[\w .:/=+@-]{1,128}", key):
         return (
-            f"{shown(key)} is not the key of a tag; write 1 to 128 letters, digits, spaces and "
+            f"{given(key)} is not the key of a tag; write 1 to 128 letters, digits, spaces and "
             '_.:/=+@-, not beginning with "aws:"'
         )
     if not isinstance(value, str) or not re.fullmatch(r"[\w .:/=+@-]{1,256}", value):
         return (
-            f"{shown(key)}: {shown(value)} is not the value of a tag; write 1 to 256 letters, "
+            f"{given(key)}: {given(value)} is not the value of a tag; write 1 to 256 letters, "
             "digits, spaces and _.:/=+@-"
         )
     return None
@@ -172,7 +172,7 @@ def secret_arn(region: str | None) -> Reader[str]:
             raise MistakeError(
                 "this value (not shown, it may be a password) is not the ARN of a secret in "
                 f"{region or 'AWS Secrets Manager'}; write one such as "
-                f"{shown(example_secret(region))}"
+                f"{given(example_secret(region))}"
             )
         if ":secret:rds!" in value:
             raise MistakeError(

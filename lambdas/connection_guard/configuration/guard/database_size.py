@@ -11,7 +11,7 @@ from connection_guard.configuration.max_connections.estimate import (
     estimate,
     estimate_serverless,
 )
-from connection_guard.configuration.toml.readers import MistakeError, matching, misplaced, shown
+from connection_guard.configuration.toml.readers import MistakeError, given, matching, misplaced
 from connection_guard.configuration.toml.tables import Key
 from connection_guard.errors import ConfigurationError
 
@@ -55,7 +55,7 @@ _instance_class = matching(
 def _expression(value: object) -> str | int:
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise MistakeError(
-            f"{shown(value)} is neither a whole number nor text; write what the parameter group "
+            f"{given(value)} is neither a whole number nor text; write what the parameter group "
             'has, such as 200 or "LEAST({DBInstanceClassMemory/9531392},5000)"'
         )
     return value
@@ -64,7 +64,7 @@ def _expression(value: object) -> str | int:
 def _memory(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0.5 <= value <= 65_536:
         raise MistakeError(
-            f"{shown(value)} is not a memory size in GiB; write that of the class, such as 16"
+            f"{given(value)} is not a memory size in GiB; write that of the class, such as 16"
         )
     return float(value)
 
@@ -73,7 +73,7 @@ def _capacity(value: object) -> float:
     """Read any number: estimate_serverless knows which ones Aurora takes."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise MistakeError(
-            f"{shown(value)} is not a number; write Aurora capacity units without quotes, such as 8"
+            f"{given(value)} is not a number; write Aurora capacity units without quotes, such as 8"
         )
     return value
 

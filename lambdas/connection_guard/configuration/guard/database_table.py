@@ -10,15 +10,19 @@ from connection_guard.configuration.guard import aws_identifiers
 from connection_guard.configuration.guard.database_size import estimate_max_connections, size_keys
 from connection_guard.configuration.guard.endpoint import endpoint
 from connection_guard.configuration.guard.guard_configuration import Database, Network
+from connection_guard.configuration.guard.names_of_database import (
+    database_identifier,
+    database_name,
+    role,
+)
 from connection_guard.configuration.guard.policy_of_database import policy_path, read_policy
 from connection_guard.configuration.guard.proxy_table import read_proxy
-from connection_guard.configuration.guard.role_names import database_name, identifier, role
 from connection_guard.configuration.toml.readers import (
     MistakeError,
     anything,
+    given,
     list_of,
     percent,
-    shown,
     truth,
 )
 from connection_guard.configuration.toml.tables import Key, read_fields
@@ -29,7 +33,7 @@ _KINDS = ("instance", "cluster")
 def shown_identifier(table: object) -> str:
     """Return the identifier that the table names, as a message shows it."""
     written = [table[kind] for kind in _KINDS if kind in table] if isinstance(table, dict) else []
-    return shown(written[0]) if written and isinstance(written[0], str) else "(counted from 0)"
+    return given(written[0]) if written and isinstance(written[0], str) else "(counted from 0)"
 
 
 def database_keys(table: Mapping[str, object], deploy: Mapping[str, Any]) -> dict[str, Key]:
@@ -38,7 +42,7 @@ def database_keys(table: Mapping[str, object], deploy: Mapping[str, Any]) -> dic
     region = deploy.get("region")
     prefixes = ("cluster",) if kind == "cluster" else ("db", "cluster")
     return {
-        **{kind: Key(kind, identifier) for kind in _KINDS},
+        **{kind: Key(kind, database_identifier) for kind in _KINDS},
         "database_name": Key("database_name", database_name, default="postgres"),
         "endpoint": Key(
             "endpoint",
@@ -117,7 +121,7 @@ def _kind_and_identifier(table: Mapping[str, object]) -> tuple[str, str] | tuple
     """
     try:
         ((kind, written),) = [(kind, table[kind]) for kind in _KINDS if kind in table]
-        return kind, identifier(written)
+        return kind, database_identifier(written)
     except (ValueError, MistakeError):
         return None, None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from connection_guard.configuration.guard import aws_identifiers
 from connection_guard.configuration.guard.guard_configuration import Architecture, Synthesizer
-from connection_guard.configuration.toml.readers import MistakeError, one_of, shown
+from connection_guard.configuration.toml.readers import MistakeError, given, one_of
 from connection_guard.configuration.toml.tables import NOWHERE, Key, parse_document, read_fields
 from connection_guard.configuration.toml.text_file import read_text
 from connection_guard.errors import ConfigurationError
@@ -51,7 +51,7 @@ def read_deploy(
     deploy = read_fields(table, deploy_keys(table, is_first=other is None), place, mistakes, homes)
     if other and "stack_name" in deploy and _stack_of(deploy) == _stack_in(other):
         mistakes.append(
-            f"{place}: stack_name: {shown(deploy['stack_name'])} is the stack of {other.name}, "
+            f"{place}: stack_name: {given(deploy['stack_name'])} is the stack of {other.name}, "
             "which this file would replace; write another name"
         )
     return deploy

@@ -11,7 +11,7 @@ from connection_guard.configuration.guard.aws_identifiers import (
 from connection_guard.configuration.toml.readers import (
     MistakeError,
     Reader,
-    shown,
+    given,
 )
 
 # Certificates are checked against exactly these names, so that an alias of one would not do.
@@ -59,21 +59,21 @@ def endpoint(of: str, name: str | None, deploy: Mapping[str, Any]) -> Reader[tup
         match = _ENDPOINT.fullmatch(host)
         if match is None:
             raise MistakeError(
-                f"{shown(host)} is not an endpoint of RDS; write the name that the console shows, "
+                f"{given(host)} is not an endpoint of RDS; write the name that the console shows, "
                 f"{_SHAPES[of]}, because the certificate is checked against it"
             )
         found = match["kind"] or "instance"
         if wrong := _wrong_kind(of, found):
-            raise MistakeError(f"{shown(host)} {wrong}")
+            raise MistakeError(f"{given(host)} {wrong}")
         mistakes = []
         if name is not None and match["name"] != name:
             mistakes.append(
-                f"{shown(host)} does not begin with {shown(name)}, so it belongs to another "
+                f"{given(host)} does not begin with {given(name)}, so it belongs to another "
                 "database; correct one of them"
             )
         if region is not None and match["region"] != region:
             mistakes.append(
-                f"{shown(host)} is in {match['region']}, but deploy.region is {region}; correct "
+                f"{given(host)} is in {match['region']}, but deploy.region is {region}; correct "
                 "one of them"
             )
         if mistakes:
@@ -85,7 +85,7 @@ def endpoint(of: str, name: str | None, deploy: Mapping[str, Any]) -> Reader[tup
 
 def _host_and_port(value: object, of: str) -> tuple[str, int]:
     if not isinstance(value, str):
-        raise MistakeError(f"{shown(value)} is not an endpoint; write {_SHAPES[of]}")
+        raise MistakeError(f"{given(value)} is not an endpoint; write {_SHAPES[of]}")
     if "@" in value or "/" in value:
         raise MistakeError(
             "this value (not shown, it may contain a password) is a URL, not an endpoint; write "
@@ -96,7 +96,7 @@ def _host_and_port(value: object, of: str) -> tuple[str, int]:
         re.fullmatch("[0-9]{1,5}", port, re.ASCII) and 1 <= int(port) <= 65535
     ):
         raise MistakeError(
-            f"{shown(value)} does not end in a valid port; write a number from 1 to 65535 after "
+            f"{given(value)} does not end in a valid port; write a number from 1 to 65535 after "
             "the colon, or leave both out for 5432"
         )
     return host.lower(), int(port or 5432)

@@ -23,7 +23,7 @@ from connection_guard.configuration.guard.recipients import (
     slack_secret,
     without_slack_secrets,
 )
-from connection_guard.configuration.toml.readers import MistakeError, shown, unique
+from connection_guard.configuration.toml.readers import MistakeError, given, unique
 from connection_guard.configuration.toml.tables import Key, parse_document, read_fields, unknown
 from connection_guard.configuration.toml.text_file import read_text
 from connection_guard.errors import ConfigurationError
@@ -53,14 +53,14 @@ def read_configuration(path: Path, first: Path | None = None) -> Configuration:
     notifications = _read_notifications(document, f"{source}: notifications", mistakes)
     tables = _tables_by_place(document.get("databases", []), source, mistakes)
     databases = {
-        place: read_database(table, place, deploy, path.parent, mistakes, _HOMES)
+        place: read_database(table, f"{source}: {place}", deploy, path.parent, mistakes, _HOMES)
         for place, table in tables.items()
     }
     readable = {place: database for place, database in databases.items() if database}
-    mistakes += _used_twice(readable)
+    mistakes += [f"{source}: {mistake}" for mistake in _used_twice(readable)]
     if mistakes:
         # Databases that share a policy share its mistakes.
-        raise ConfigurationError("\n".join(map(without_slack_secrets, dict.fromkeys(mistakes))))
+        raise ConfigurationError(*map(without_slack_secrets, dict.fromkeys(mistakes)))
     return Configuration(Target(**deploy), Notifications(**notifications), tuple(readable.values()))
 
 
@@ -94,16 +94,15 @@ def _read_notifications(
 
 
 def _tables_by_place(tables: object, source: str, mistakes: list[str]) -> dict[str, object]:
-    """Return each database's table by its place, in order."""
+    """Return each database's table by its place in the file, in order."""
     hint = "write [[databases]], in double brackets, above each database"
     if not isinstance(tables, list):
-        mistakes.append(f"{source}: databases: {shown(tables)} is not a list of tables; {hint}")
+        mistakes.append(f"{source}: databases: {given(tables)} is not a list of tables; {hint}")
         return {}
     if not tables:
         mistakes.append(f"{source}: databases: there is no database to guard; {hint}")
     return {
-        f"{source}: databases[{index}] {shown_identifier(table)}": table
-        for index, table in enumerate(tables)
+        f"databases[{index}] {shown_identifier(table)}": table for index, table in enumerate(tables)
     }
 
 
@@ -130,5 +129,4 @@ def _used_twice(databases: Mapping[str, Database]) -> Iterator[str]:
             ]
         for key, what, value, consequence in of_database:
             if (first := places.setdefault((what, value), place)) != place:
-                other = first.partition(": ")[2]
-                yield f"{place}: {key}: {other} has the same {what}, {consequence}"
+                yield f"{place}: {key}: {first} has the same {what}, {consequence}"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from connection_guard.configuration.policy.consistency import target_not_below_warning
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
-from connection_guard.configuration.toml.readers import MistakeError, shown
+from connection_guard.configuration.toml.readers import MistakeError, given
 from connection_guard.configuration.toml.text_file import read_text
 from connection_guard.core.policy import Policy
 from connection_guard.errors import ConfigurationError
@@ -27,7 +27,7 @@ def policy_path(value: object) -> str:
     """Read the path of a policy, from the folder of guard.toml."""
     if not isinstance(value, str) or not value or not value.isprintable():
         raise MistakeError(
-            f'{shown(value)} is not the path of a file; write one such as "{DEFAULT_POLICY}"'
+            f'{given(value)} is not the path of a file; write one such as "{DEFAULT_POLICY}"'
         )
     return value
 
@@ -47,7 +47,7 @@ def read_policy(
         mistakes.append(f"{place}: policy: {mistake}")
         return None
     except ConfigurationError as error:
-        mistakes += str(error).split("\n")
+        mistakes += error.args
         return None
     if "warning" in fields and (too_high := target_not_below_warning(policy, fields["warning"])):
         mistakes.append(f"{place}: policy: {name}: {too_high}")

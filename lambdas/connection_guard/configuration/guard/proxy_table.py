@@ -12,7 +12,7 @@ from connection_guard.configuration.guard.guard_configuration import (
     NewProxy,
     ProxyAuthentication,
 )
-from connection_guard.configuration.guard.role_names import other_role, role, same_role
+from connection_guard.configuration.guard.names_of_database import other_role, role, same_role
 from connection_guard.configuration.toml.readers import misplaced, one_of, truth
 from connection_guard.configuration.toml.tables import Key, read_whole
 

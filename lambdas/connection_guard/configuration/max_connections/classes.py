@@ -6,7 +6,7 @@ Amazon RDS User Guide, "Hardware specifications for DB instance classes".
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from connection_guard.configuration.toml.readers import MistakeError, shown
+from connection_guard.configuration.toml.readers import MistakeError, given
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +98,12 @@ def hardware_of(instance_class: str) -> Hardware:
 
 def _unknown_class(instance_class: str) -> str:
     if instance_class == "db.serverless":
-        return f"{shown(instance_class)} has no memory of its own; give minimum_acu and maximum_acu"
+        return f"{given(instance_class)} has no memory of its own; give minimum_acu and maximum_acu"
     if not instance_class.startswith("db."):
         return (
-            f'{shown(instance_class)} is not a DB instance class; write one such as "db.r6g.large"'
+            f'{given(instance_class)} is not a DB instance class; write one such as "db.r6g.large"'
         )
-    unknown = f"{shown(instance_class)} is not a known instance class of RDS for PostgreSQL"
+    unknown = f"{given(instance_class)} is not a known instance class of RDS for PostgreSQL"
     family = ".".join(instance_class.split(".")[:2])
     if sizes := [
         name.removeprefix(f"{family}.") for name in KNOWN_CLASSES if name.startswith(f"{family}.")

@@ -14,7 +14,7 @@ from connection_guard.configuration.max_connections.bounds import (
 )
 from connection_guard.configuration.max_connections.classes import KNOWN_CLASSES, hardware_of
 from connection_guard.configuration.max_connections.expressions import evaluate, has_formula
-from connection_guard.configuration.toml.readers import MistakeError, shown
+from connection_guard.configuration.toml.readers import MistakeError, given
 from connection_guard.errors import ConfigurationError
 
 DEFAULT_EXPRESSION = "LEAST({DBInstanceClassMemory/9531392},5000)"
@@ -60,7 +60,7 @@ def estimate(
     """
     if memory_gib is not None and (known := KNOWN_CLASSES.get(instance_class)):
         raise ConfigurationError(
-            f"{place}: memory_gib: {shown(instance_class)} is known to have {known.memory_gib:g} "
+            f"{place}: memory_gib: {given(instance_class)} is known to have {known.memory_gib:g} "
             "GiB; leave it out"
         )
     if not has_formula(expression):
@@ -80,7 +80,7 @@ def estimate(
         variables = {"DBInstanceClassMemory": database_memory(memory_gib)}
     else:
         raise ConfigurationError(
-            f"{place}: memory_gib: {shown(memory_gib)} is not a memory size in GiB; write that of "
+            f"{place}: memory_gib: {given(memory_gib)} is not a memory size in GiB; write that of "
             "the class, such as 16"
         )
     value = _evaluate(expression, variables, place)
@@ -109,7 +109,7 @@ def estimate_serverless(
         if not (lowest <= capacity <= MOST_ACUS and 2 * capacity % 1 == 0):
             what_to_do = f"write {lowest:g} to {MOST_ACUS}, in steps of 0.5"
             raise ConfigurationError(
-                f"{place}: {key}: {shown(capacity)} is not a valid capacity; {what_to_do}"
+                f"{place}: {key}: {given(capacity)} is not a valid capacity; {what_to_do}"
             )
     memory_gib = maximum_acu * GIB_PER_ACU
     value = _evaluate(expression, {"DBInstanceClassMemory": database_memory(memory_gib)}, place)
@@ -143,9 +143,9 @@ def _evaluate(expression: str | int, variables: Mapping[str, int], place: str) -
     except MistakeError as mistake:
         raise ConfigurationError(f"{place}: max_connections: {mistake}") from mistake
     if not FEWEST_CONNECTIONS <= value <= MOST_CONNECTIONS:
-        evaluated = f" evaluates to {shown(value)}, which" if has_formula(expression) else ""
+        evaluated = f" evaluates to {given(value)}, which" if has_formula(expression) else ""
         raise ConfigurationError(
-            f"{place}: max_connections: {shown(expression)}{evaluated} is outside the "
+            f"{place}: max_connections: {given(expression)}{evaluated} is outside the "
             f"{FEWEST_CONNECTIONS} to {MOST_CONNECTIONS} that RDS accepts; write what SHOW "
             "max_connections returns on the database"
         )

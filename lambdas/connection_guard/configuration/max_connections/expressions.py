@@ -17,7 +17,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from connection_guard.configuration.toml.readers import MistakeError, shown
+from connection_guard.configuration.toml.readers import MistakeError, given
 
 _LONGEST_EXPRESSION = 500  # this bounds the depth of its nesting, too
 _TOKEN = re.compile(r"[0-9]+|[A-Za-z_]+|\S")
@@ -45,7 +45,7 @@ def evaluate(expression: str, variables: Mapping[str, int]) -> int:
     """Return what the expression evaluates to; raise MistakeError where it is wrong."""
     if len(expression) > _LONGEST_EXPRESSION:
         raise MistakeError(
-            f"{shown(expression)} is longer than {_LONGEST_EXPRESSION} characters; write "
+            f"{given(expression)} is longer than {_LONGEST_EXPRESSION} characters; write "
             "max_connections as a number"
         )
     tokens = deque([*_TOKEN.findall(expression), _END])
@@ -53,7 +53,7 @@ def evaluate(expression: str, variables: Mapping[str, int]) -> int:
         value = _sum(tokens, variables)
         _take(tokens, _END)
     except MistakeError as mistake:
-        raise MistakeError(f"{shown(expression)}: {mistake}") from mistake
+        raise MistakeError(f"{given(expression)}: {mistake}") from mistake
     return value
 
 
@@ -170,4 +170,4 @@ def _unexpected(token: str, expected: str) -> MistakeError:
 
 
 def _named(token: str) -> str:
-    return token if token == _END else shown(token)
+    return token if token == _END else given(token)

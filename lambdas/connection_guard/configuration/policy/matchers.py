@@ -5,7 +5,7 @@ from fnmatch import translate
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from connection_guard.adapters.postgresql.names import BEYOND_PRINTABLE_ASCII, LONGEST_NAME
-from connection_guard.configuration.toml.readers import MistakeError, one_of, shown
+from connection_guard.configuration.toml.readers import MistakeError, given, one_of
 from connection_guard.core.database.session import SessionState
 from connection_guard.core.decision.judge import NEVER_VICTIMS
 
@@ -16,7 +16,7 @@ def state(value: object) -> SessionState:
     """Read a state in which a session can be terminated."""
     if isinstance(value, str) and value in NEVER_VICTIMS:
         raise MistakeError(
-            f"{shown(value)} sessions are never terminated, because PostgreSQL does not show what "
+            f"{given(value)} sessions are never terminated, because PostgreSQL does not show what "
             "they are doing; leave it out"
         )
     return one_of(VICTIM_STATES)(value)
@@ -30,24 +30,24 @@ def glob(value: object) -> str:
     """Read a glob of roles or databases."""
     if not isinstance(value, str) or not value:
         raise MistakeError(
-            f'{shown(value)} is not a name or glob; write one such as "batch" or "batch_*"'
+            f'{given(value)} is not a name or glob; write one such as "batch" or "batch_*"'
         )
     if "%" in value or ".*" in value:
         raise MistakeError(
-            f"{shown(value)} looks like a LIKE pattern or a regular expression; write a glob, such "
+            f"{given(value)} looks like a LIKE pattern or a regular expression; write a glob, such "
             'as "batch_*"'
         )
     if "[" in BRACKETS.sub("", value):
         raise MistakeError(
-            f'{shown(value)} has a "[" that is never closed; write "[[]" for the character itself'
+            f'{given(value)} has a "[" that is never closed; write "[[]" for the character itself'
         )
     if "(?!)" in translate(value):  # what fnmatch makes of a range that runs backwards
         raise MistakeError(
-            f"{shown(value)} has a range in reverse order, which can never match; swap its ends"
+            f"{given(value)} has a range in reverse order, which can never match; swap its ends"
         )
     if len(BRACKETS.sub("?", value).replace("*", "").encode(errors="replace")) > LONGEST_NAME:
         raise MistakeError(
-            f"{shown(value)} can never match, because PostgreSQL cuts names to {LONGEST_NAME} "
+            f"{given(value)} can never match, because PostgreSQL cuts names to {LONGEST_NAME} "
             'bytes; write a shorter beginning, followed by "*"'
         )
     return value
@@ -59,9 +59,9 @@ def application_glob(value: object) -> str:
     stored = BEYOND_PRINTABLE_ASCII.sub("*", BRACKETS.sub(_any_text_if_beyond_ascii, written))
     if stored != written:
         raise MistakeError(
-            f"{shown(value)} is not printable ASCII, and PostgreSQL stores any other character of "
+            f"{given(value)} is not printable ASCII, and PostgreSQL stores any other character of "
             'an application_name as "?" (14 and 15) or as "\\xNN" (16 and later); write '
-            f"{shown(_STARS.sub('*', stored))}, which may also match other names"
+            f"{given(_STARS.sub('*', stored))}, which may also match other names"
         )
     return written
 
@@ -77,17 +77,17 @@ def network(value: object) -> IPv4Network | IPv6Network:
     """Read the address of one client, or a network of them."""
     example = 'write one such as "10.1.2.3", "10.1.0.0/16" or "fd00::/8"'
     if not isinstance(value, str):
-        raise MistakeError(f"{shown(value)} is not an address or network; {example}")
+        raise MistakeError(f"{given(value)} is not an address or network; {example}")
     try:
         with_host_bits_cleared = ip_network(value, strict=False)
     except ValueError as error:
-        raise MistakeError(f"{shown(value)} is not an address or network; {example}") from error
+        raise MistakeError(f"{given(value)} is not an address or network; {example}") from error
     try:
         return ip_network(value)
     except ValueError as error:
         address = value.partition("/")[0]
         raise MistakeError(
-            f'{shown(value)} has host bits set; write "{with_host_bits_cleared}", or "{address}" '
+            f'{given(value)} has host bits set; write "{with_host_bits_cleared}", or "{address}" '
             "for that client only"
         ) from error
 

@@ -36,7 +36,7 @@ def parse_policy(text: str, source: str = "policy.toml") -> Policy:
     if modes and not mistakes:
         mistakes += consistency.tiers_that_enforce_nothing(modes, rules.values())
     if mistakes or not modes or not limits:
-        raise ConfigurationError("\n".join(f"{source}: {mistake}" for mistake in mistakes))
+        raise ConfigurationError(*(f"{source}: {mistake}" for mistake in mistakes))
     return Policy(modes, protection, tuple(rules.values()), Limits(**limits))
 
 
@@ -136,14 +136,14 @@ def _read_rules(tables: object, mistakes: list[str]) -> dict[str, Rule]:
     """Return the rules that have no mistakes, by their places and in order."""
     if not isinstance(tables, list):
         hint = "write [[rules]], in double brackets, above each rule"
-        mistakes.append(f"rules: {readers.shown(tables)} is not a list of tables; {hint}")
+        mistakes.append(f"rules: {readers.given(tables)} is not a list of tables; {hint}")
         return {}
     rules: dict[str, Rule] = {}
     for index, table in enumerate(tables):
         written = table if isinstance(table, dict) else {}
         name, action = written.get("name"), written.get("action")
         place = (
-            f"rules[{index}] {readers.shown(name) if isinstance(name, str) else '(counted from 0)'}"
+            f"rules[{index}] {readers.given(name) if isinstance(name, str) else '(counted from 0)'}"
         )
         keys = _KEYS_BY_ACTION.get(action) if isinstance(action, str) else None
         if fields := read_whole(table, keys or _KEYS_OF_EITHER_ACTION, place, mistakes):

@@ -26,7 +26,7 @@ def matching(shape: str, what: str, advice: str) -> Reader[str]:
 
     def read(value: object) -> str:
         if not isinstance(value, str) or not re.fullmatch(shape, value, re.ASCII):
-            raise MistakeError(f"{shown(value)} is not {what}; write {advice}")
+            raise MistakeError(f"{given(value)} is not {what}; write {advice}")
         return value
 
     return read
@@ -35,7 +35,7 @@ def matching(shape: str, what: str, advice: str) -> Reader[str]:
 def name(value: object) -> str:
     """Read a name that a report can show on one line."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise MistakeError(f"{shown(value)} is not a name; write one line of printable text")
+        raise MistakeError(f"{given(value)} is not a name; write one line of printable text")
     return value
 
 
@@ -46,8 +46,8 @@ def one_of(choices: Iterable[T]) -> Reader[T]:
     def read(value: object) -> T:
         if not isinstance(value, str) or value not in by_name:
             raise MistakeError(
-                f"{shown(value)} is not one of "
-                f"{', '.join(map(shown, by_name))}{did_you_mean(value, by_name)}"
+                f"{given(value)} is not one of "
+                f"{', '.join(map(given, by_name))}{did_you_mean(value, by_name)}"
             )
         return by_name[value]
 
@@ -65,9 +65,9 @@ def list_of(read_one: Reader[T], *, if_empty: str = "") -> Reader[tuple[T, ...]]
 
     def read(value: object) -> tuple[T, ...]:
         if isinstance(value, str):
-            raise MistakeError(f"{shown(value)} is not a list; write [{shown(value)}]")
+            raise MistakeError(f"{given(value)} is not a list; write [{given(value)}]")
         if not isinstance(value, list):
-            raise MistakeError(f"{shown(value)} is not a list; write one in [ ]")
+            raise MistakeError(f"{given(value)} is not a list; write one in [ ]")
         if not value and if_empty:
             raise MistakeError(f"[] {if_empty}")
         items: list[T] = []
@@ -98,7 +98,7 @@ def unique(read_one: Reader[T], *, if_empty: str = "") -> Reader[tuple[T, ...]]:
         items = read_list(value)
         repeated = dict.fromkeys(item for place, item in enumerate(items) if item in items[:place])
         if repeated:
-            raise MistakeError(*(f"{shown(item)} is listed twice; remove one" for item in repeated))
+            raise MistakeError(*(f"{given(item)} is listed twice; remove one" for item in repeated))
         return items
 
     return read
@@ -131,7 +131,7 @@ def duration(value: object) -> timedelta:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if not match:
         raise MistakeError(
-            f'{shown(value)} is not a duration; write a number and a unit, such as "90s", "10m" '
+            f'{given(value)} is not a duration; write a number and a unit, such as "90s", "10m" '
             'or "2h"'
         )
     try:
@@ -148,7 +148,7 @@ def duration_between(least: str, most: str) -> Reader[timedelta]:
         length = duration(value)
         if not shortest <= length <= longest:
             raise MistakeError(
-                f'{shown(value)} is out of range; write a duration from "{least}" to "{most}"'
+                f'{given(value)} is out of range; write a duration from "{least}" to "{most}"'
             )
         return length
 
@@ -160,7 +160,7 @@ def whole_number(least: int, most: int) -> Reader[int]:
 
     def read(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise MistakeError(f"{shown(value)} is not a whole number from {least} to {most}")
+            raise MistakeError(f"{given(value)} is not a whole number from {least} to {most}")
         return value
 
     return read
@@ -170,7 +170,7 @@ def percent(value: object) -> float:
     """Read a percentage from 1 to 100."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= 100:
         raise MistakeError(
-            f"{shown(value)} is not a percentage; write a number from 1 to 100, such as 70"
+            f"{given(value)} is not a percentage; write a number from 1 to 100, such as 70"
         )
     return float(value)
 
@@ -179,7 +179,7 @@ def percent_below_100(value: object) -> float:
     """Read a percentage from 1 to below 100."""
     share = percent(value)
     if share == 100:
-        raise MistakeError(f"{shown(value)} is not below 100; write a number from 1 to below 100")
+        raise MistakeError(f"{given(value)} is not below 100; write a number from 1 to below 100")
     return share
 
 
@@ -187,7 +187,7 @@ def truth(value: object) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):
         raise MistakeError(
-            f"{shown(value)} is neither true nor false; write one of them, without quotes"
+            f"{given(value)} is neither true nor false; write one of them, without quotes"
         )
     return value
 
@@ -212,7 +212,7 @@ def anything(value: object) -> object:
 # Messages
 
 
-def shown(value: object) -> str:
+def given(value: object) -> str:
     """Return the value as the file has it, on one line and cut to 80 characters."""
     match value:
         case str():
@@ -241,4 +241,4 @@ def did_you_mean(written: object, known: Iterable[str]) -> str:
         if isinstance(written, str)
         else []
     )
-    return f"; did you mean {shown(nearest[0])}?" if nearest else ""
+    return f"; did you mean {given(nearest[0])}?" if nearest else ""

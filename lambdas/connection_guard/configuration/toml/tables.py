@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connection_guard.configuration.toml.readers import MistakeError, Reader, did_you_mean, shown
+from connection_guard.configuration.toml.readers import MistakeError, Reader, did_you_mean, given
 from connection_guard.errors import ConfigurationError
 
 NOWHERE: Mapping[str, str] = {}
@@ -58,7 +58,7 @@ def read_fields(
     `homes` maps keys of other tables to a sentence that says where they belong.
     """
     if not isinstance(table, dict):
-        mistakes.append(f"{place}: {shown(table)} is not a table; its keys are {', '.join(keys)}")
+        mistakes.append(f"{place}: {given(table)} is not a table; its keys are {', '.join(keys)}")
         return {}
     fields: dict[str, object] = {}
     for name, key in keys.items():
@@ -95,6 +95,6 @@ def read_whole(
 def unknown(name: str, known: Iterable[str], homes: Mapping[str, str] = NOWHERE) -> str:
     """Say that the key is none of the known ones, and where it belongs if `homes` has it."""
     if name in homes:
-        return f"{shown(name)} is not a key of this table; {homes[name]}"
+        return f"{given(name)} is not a key of this table; {homes[name]}"
     hint = did_you_mean(name, known) or f"; the keys here are {', '.join(known)}"
-    return f"unknown key {shown(name)}{hint}"
+    return f"unknown key {given(name)}{hint}"

@@ -12,12 +12,14 @@ from connection_guard.core.database.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The server that answered, by which a failover or a restart can be recognised."""
+    """The server that answered, by which a failover or a restart can be recognised. `version` is as
+    its engine writes it.
+    """
 
     address: str
     port: int
     started_at: datetime
-    version: int
+    version: str
     database: str
     is_in_recovery: bool
 

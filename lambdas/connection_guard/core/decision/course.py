@@ -27,7 +27,7 @@ from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState
 from connection_guard.core.policy import Limits, Mode, Policy, Tier
 
 
-class Step(StrEnum):
+class NextStep(StrEnum):
     """What comes after the measurement."""
 
     LOOK = "look at the sessions"
@@ -43,7 +43,7 @@ class Course:
     whose end they do not know yet.
     """
 
-    step: Step
+    step: NextStep
     engagement: Engagement
     tier: Tier | None
     is_duplicate: bool
@@ -105,9 +105,9 @@ def course_of(
     is_below_target = measurement.utilisation < policy.limits.target_percent
     is_news = engagement.is_pressed or recovery_is_news
     if not is_heartbeat or after.tier is not None:
-        step = Step.LOOK
+        step = NextStep.LOOK
     else:
-        step = Step.REST if after.is_pressed else Step.CHECK_DOORS
+        step = NextStep.REST if after.is_pressed else NextStep.CHECK_DOORS
     return Course(
         step=step,
         engagement=after,

@@ -99,7 +99,7 @@ def read_event(event: object, settings: Settings) -> Event:
     except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as wrong:
         raise _foreign(
             settings, f"a record without an alarm ({type(wrong).__name__}: {wrong})"
-        ) from None
+        ) from wrong
 
 
 def _notification(message: Mapping[str, Any], settings: Settings) -> AlarmNotification:
@@ -136,8 +136,8 @@ def _database_dimensions(trigger: Mapping[str, Any]) -> Iterator[str]:
 def _time(text: object, field: str, settings: Settings) -> datetime:
     try:
         time = datetime.fromisoformat(str(text))
-    except ValueError:
-        raise _foreign(settings, f"{field} {text!r}") from None
+    except ValueError as wrong:
+        raise _foreign(settings, f"{field} {text!r}") from wrong
     if time.tzinfo is None:
         raise _foreign(settings, f"{field} {text!r} without a time zone")
     return time

@@ -43,12 +43,12 @@ class ReporterSettings:
         except KeyError as missing:
             raise ConfigurationError(
                 f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing"
-            ) from None
+            ) from missing
         except (ValueError, TypeError) as wrong:
             problem = f"not what ReporterSettings.to_environment writes ({wrong})"
             raise ConfigurationError(
                 f"environment variable {ENVIRONMENT_VARIABLE}: {problem}"
-            ) from None
+            ) from wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +77,4 @@ def read_databases(written: str) -> tuple[WatchedDatabase, ...]:
     except (ValueError, TypeError) as wrong:
         raise ConfigurationError(
             f"{DATABASES_FILE}: not what write_databases writes ({wrong})"
-        ) from None
+        ) from wrong

@@ -64,12 +64,12 @@ class Settings:
         except KeyError as missing:
             raise ConfigurationError(
                 f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing"
-            ) from None
+            ) from missing
         except (ValueError, TypeError, AttributeError) as wrong:
             problem = f"not what Settings.to_environment writes ({wrong})"
             raise ConfigurationError(
                 f"environment variable {ENVIRONMENT_VARIABLE}: {problem}"
-            ) from None
+            ) from wrong
 
 
 def _door(written: dict[str, Any]) -> Door:

@@ -42,7 +42,7 @@ class DiagnosisTimes:
     idle_in_transaction_for: timedelta = timedelta(minutes=1)
 
 
-TIMES = DiagnosisTimes()
+DIAGNOSIS_TIMES = DiagnosisTimes()
 
 
 class Cause(StrEnum):
@@ -85,7 +85,7 @@ class Case:
     """The snapshot to be diagnosed, and what else a run knows (see `diagnose`)."""
 
     snapshot: Snapshot
-    times: DiagnosisTimes = TIMES
+    times: DiagnosisTimes = DIAGNOSIS_TIMES
     guard_roles: Collection[str] = ()
     protected_roles: Collection[str] = ()
     reconnections: tuple[Reconnection, ...] = ()

@@ -10,7 +10,7 @@ from connection_guard.core.decision.outcome import Reconnection, Vanished
 from connection_guard.core.diagnosis.arrivals import churn, storm
 from connection_guard.core.diagnosis.cause import (
     COMFORTABLE_PERCENT,
-    TIMES,
+    DIAGNOSIS_TIMES,
     Case,
     Cause,
     Diagnosis,
@@ -34,7 +34,7 @@ _SYMPTOMS = {
 def diagnose(
     snapshot: Snapshot,
     reconnections: tuple[Reconnection, ...] = (),
-    times: DiagnosisTimes = TIMES,
+    times: DiagnosisTimes = DIAGNOSIS_TIMES,
     *,
     guard_roles: Collection[str] = (),
     protected_roles: Collection[str] = (),

@@ -13,7 +13,7 @@ from connection_guard.core.database.session import Session
 from connection_guard.core.incident.delivery import ReportDelivery
 from connection_guard.core.report.evidence_format import Evidence, SessionEvidence, unpack_evidence
 
-Row = dict[str, Any]
+Line = dict[str, Any]
 
 
 def evidence_key(delivery: ReportDelivery) -> str:
@@ -71,7 +71,7 @@ def _name(delivery: ReportDelivery) -> str:
     return f"{delivery.received_at:%H%M%S.%f}-{delivery.request_id}"
 
 
-def _rows(delivery: ReportDelivery, evidence: Evidence) -> Iterator[Row]:
+def _rows(delivery: ReportDelivery, evidence: Evidence) -> Iterator[Line]:
     report = delivery.report
     run = {
         "database": delivery.database,
@@ -86,7 +86,7 @@ def _rows(delivery: ReportDelivery, evidence: Evidence) -> Iterator[Row]:
         yield {**run, **_session(each.session), **_decided(each)}
 
 
-def _session(session: Session) -> Row:
+def _session(session: Session) -> Line:
     """Return what pg_stat_activity shows, under its own names, then what it does not show."""
     return {
         "pid": session.pid,
@@ -111,7 +111,7 @@ def _session(session: Session) -> Row:
     }
 
 
-def _decided(each: SessionEvidence) -> Row:
+def _decided(each: SessionEvidence) -> Line:
     return {
         "action": each.action,
         "rule": each.rule,

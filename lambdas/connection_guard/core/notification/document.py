@@ -10,12 +10,12 @@ from connection_guard.core.notification.links import Links
 from connection_guard.core.notification.status import headline_of
 from connection_guard.core.notification.timeline import timeline_of
 
-SCHEMA_VERSION = 1
+INCIDENT_SCHEMA_VERSION = 1
 
-Row = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
-def document_of(incident: Incident, links: Links, now: datetime) -> Row:
+def document_of(incident: Incident, links: Links, now: datetime) -> JsonObject:
     """Return the incident, JSON-ready; `omitted` counts what a sender leaves out of each list, 0
     here.
     """
@@ -33,7 +33,7 @@ def document_of(incident: Incident, links: Links, now: datetime) -> Row:
         "timeline": [{"at": at.isoformat(), "text": text} for at, text in timeline_of(incident)],
     }
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": INCIDENT_SCHEMA_VERSION,
         "id": incident.id,
         "database": incident.database,
         "progress": incident.progress,
@@ -60,9 +60,9 @@ def document_of(incident: Incident, links: Links, now: datetime) -> Row:
     }
 
 
-def _alarm(alarm: Alarm) -> Row:
+def _alarm(alarm: Alarm) -> JsonObject:
     return {**asdict(alarm), "changed_at": alarm.changed_at and alarm.changed_at.isoformat()}
 
 
-def _figures(usage: Usage | None) -> Row | None:
+def _figures(usage: Usage | None) -> JsonObject | None:
     return None if usage is None else {**asdict(usage), "percent": round(usage.percent, 1)}

@@ -59,7 +59,7 @@ def link(url: str, text: str) -> str:
     )
 
 
-def fitting(lines: Iterable[str], most: int) -> list[str]:
+def lines_that_fit(lines: Iterable[str], most: int) -> list[str]:
     """Return the first lines, as many as fit with room to say how many did not."""
     shown, room = [], most - _REST
     for line in lines:

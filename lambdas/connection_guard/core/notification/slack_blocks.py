@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from connection_guard.core.incident.entry import SessionGroup, sessions_in
-from connection_guard.core.notification.mrkdwn import code, fitting, length, plain, prose
+from connection_guard.core.notification.mrkdwn import code, length, lines_that_fit, plain, prose
 from connection_guard.core.words import counted
 
 YELLOW = "#ECB22E"
@@ -66,7 +66,7 @@ def listed(
     """Return the title and as many lines as fit, None for no lines."""
     if not things:
         return None
-    shown = fitting(map(line_of, things), most - len(title))
+    shown = lines_that_fit(map(line_of, things), most - len(title))
     rest = more(things[len(shown) :], noun)
     return "\n".join([f"*{title}*", *shown, *([rest] if rest else [])])
 
@@ -103,7 +103,7 @@ def session_groups(title: str, groups: Sequence[SessionGroup], most: int) -> str
     if not groups:
         return None
     title = f"*{title}*: {_sessions(groups)}"
-    shown = fitting(map(_group, groups), most - length(title))
+    shown = lines_that_fit(map(_group, groups), most - length(title))
     rest = groups[len(shown) :]
     return "\n".join(
         [title, *shown, *([f"{more(rest, 'group')}, {_sessions(rest)}"] if rest else [])]

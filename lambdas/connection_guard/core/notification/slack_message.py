@@ -10,7 +10,7 @@ from connection_guard.core.incident.circumstances import Circumstances, RdsEvent
 from connection_guard.core.incident.entry import DiagnosedCause, Reopened, Usage
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.links import Links
-from connection_guard.core.notification.mrkdwn import code, fitting, link, prose
+from connection_guard.core.notification.mrkdwn import code, lines_that_fit, link, prose
 from connection_guard.core.notification.slack_blocks import (
     BLUE,
     FIELD_MOST,
@@ -176,7 +176,7 @@ def _timeline(incident: Incident) -> str:
     """Return the latest lines in the order in which they happened."""
     timeline = timeline_of(incident)
     lines = (f"• {at:%H:%M:%S} {prose(line, LINE_MOST)}" for at, line in reversed(timeline))
-    shown = fitting(lines, TIMELINE_MOST)
+    shown = lines_that_fit(lines, TIMELINE_MOST)
     earlier = len(timeline) - len(shown)
     before = [f"… after {counted(earlier, 'earlier line')}"] if earlier else []
     return "\n".join(["*Timeline (UTC)*", *before, *reversed(shown)])

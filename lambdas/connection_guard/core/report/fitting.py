@@ -14,7 +14,7 @@ LINE_BYTES = 1_000
 NAME_BYTES = 400
 
 
-def fitting(rows: Sequence[Any], most_bytes: int) -> list[Any]:
+def rows_that_fit(rows: Sequence[Any], most_bytes: int) -> list[Any]:
     """Return the first rows, as many as fit."""
     sizes = accumulate(size_of(row) + len(", ") for row in rows)
     fits = takewhile(lambda size: size <= most_bytes, sizes)
@@ -23,10 +23,10 @@ def fitting(rows: Sequence[Any], most_bytes: int) -> list[Any]:
 
 def sentence(text: str, most_bytes: int = LINE_BYTES) -> str:
     """Return what people read on one line; names in it may hold anything that a client sent."""
-    return cut(printable(text[: 2 * most_bytes]), most_bytes)
+    return fitted(printable(text[: 2 * most_bytes]), most_bytes)
 
 
-def cut(text: str, most_bytes: int = LINE_BYTES) -> str:
+def fitted(text: str, most_bytes: int = LINE_BYTES) -> str:
     """Return the text, cut to what JSON spells in so many bytes.
 
     Half a character (JSON can spell that) becomes a `?`.

@@ -6,7 +6,7 @@ from math import ceil
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.decision.plan import Restraint
 from connection_guard.core.decision.round import Round
-from connection_guard.core.report.fitting import NAME_BYTES, cut, sentence
+from connection_guard.core.report.fitting import NAME_BYTES, fitted, sentence
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.run import Run
 from connection_guard.core.report.wording import worded
@@ -14,7 +14,7 @@ from connection_guard.core.report.wording import worded
 HEADLINE_BYTES = 500
 
 
-def headline_of(run: Run) -> str:
+def headline_of_run(run: Run) -> str:
     """Return what the run saw, what it did, and whether people have to act."""
     parts = [_in_use(run) + _forecast(run)]
     match run.kind:
@@ -26,7 +26,7 @@ def headline_of(run: Run) -> str:
             parts.append("cannot act")
         case Kind.LOCKED_OUT:
             errors = [
-                (each.door, cut(each.error, NAME_BYTES // 2)) for each in run.doors if each.error
+                (each.door, fitted(each.error, NAME_BYTES // 2)) for each in run.doors if each.error
             ]
             parts = ["locked out", *(f"{door} door: {error}" for door, error in errors)]
     if run.recovered:

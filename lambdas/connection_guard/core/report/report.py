@@ -7,8 +7,8 @@ from connection_guard import __version__
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.diagnosis.remedy import Wording
 from connection_guard.core.report.evidence import pack_evidence
-from connection_guard.core.report.fitting import fitting, sentence, size_of
-from connection_guard.core.report.headline import headline_of
+from connection_guard.core.report.fitting import rows_that_fit, sentence, size_of
+from connection_guard.core.report.headline import headline_of_run
 from connection_guard.core.report.rows import (
     diagnosis_row,
     door_row,
@@ -22,7 +22,7 @@ from connection_guard.core.report.rows import (
 from connection_guard.core.report.run import Run
 from connection_guard.core.report.wording import worded
 
-SCHEMA_VERSION = 1
+REPORT_SCHEMA_VERSION = 1
 
 # Lambda sends it to its destination together with the event that it answers, and SNS takes 256 KiB.
 MOST_BYTES = 200_000
@@ -49,16 +49,16 @@ def write_report(run: Run, wording: Wording) -> dict[str, Any]:
     It is at most 200,000 bytes, whichever way its characters beyond ASCII are spelled.
     """
     rows = _rows(run, wording)
-    lists = {name: fitting(rows[name], most_bytes) for name, most_bytes in LIST_BYTES.items()}
+    lists = {name: rows_that_fit(rows[name], most_bytes) for name, most_bytes in LIST_BYTES.items()}
     looked, plan = run.round, run.round.plan if run.round else None
     first = looked.before.measurement if looked else run.measurement
     results = [outcome.result for outcome in looked.outcomes] if looked else []
     report = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": REPORT_SCHEMA_VERSION,
         "guard_version": __version__,
         "kind": run.kind,
         "database": run.database,
-        "headline": headline_of(run),
+        "headline": headline_of_run(run),
         "received_at": run.received_at.isoformat(),
         "event": event_row(run),
         "target_percent": run.target_percent,

@@ -16,7 +16,7 @@ from connection_guard.core.deployment.alarm import AlarmNotification
 from connection_guard.core.diagnosis.cause import Diagnosis
 from connection_guard.core.diagnosis.remedy import Wording, worded_advice
 from connection_guard.core.policy import Action
-from connection_guard.core.report.fitting import NAME_BYTES, cut, sentence
+from connection_guard.core.report.fitting import NAME_BYTES, fitted, sentence
 from connection_guard.core.report.run import Run
 from connection_guard.core.report.wording import worded
 
@@ -35,7 +35,7 @@ def event_row(run: Run) -> Row:
     event = run.event
     is_alarm = isinstance(event, AlarmNotification)
     return {
-        "key": cut(event.key),
+        "key": fitted(event.key),
         "type": "alarm" if is_alarm else "heartbeat",
         "at": (event.changed_at if isinstance(event, AlarmNotification) else event.at).isoformat(),
         "is_duplicate": run.is_duplicate,
@@ -46,11 +46,11 @@ def event_row(run: Run) -> Row:
 
 def _alarm(alarm: AlarmNotification) -> Row:
     return {
-        "name": cut(alarm.alarm_name),
-        "arn": cut(alarm.alarm_arn),
+        "name": fitted(alarm.alarm_name),
+        "arn": fitted(alarm.alarm_arn),
         "tier": alarm.tier,
         "state": alarm.state,
-        "reason": cut(alarm.reason),
+        "reason": fitted(alarm.reason),
     }
 
 
@@ -59,7 +59,7 @@ def server_row(server: Server) -> Row:
     return {
         "address": server.address,
         "port": server.port,
-        "version": f"{server.version // 10000}.{server.version % 10000}",
+        "version": server.version,
         "started_at": server.started_at.isoformat(),
     }
 
@@ -98,7 +98,7 @@ def usage_row(measurement: Measurement, snapshot: Snapshot | None = None) -> Row
 def _limit(limit: ConnectionLimit) -> Row:
     return {
         "owner": limit.owner,
-        "name": cut(limit.name, NAME_BYTES),
+        "name": fitted(limit.name, NAME_BYTES),
         "limit": limit.limit,
         "used": limit.used,
         "utilisation": round(limit.utilisation, 1),
@@ -112,7 +112,8 @@ def _backends(backends: Mapping[str, int]) -> dict[str, int]:
     """
     counts: Counter[str] = Counter()
     for place, (name, count) in enumerate(Counter(backends).most_common()):
-        counts[cut(name, BACKEND_TYPE_BYTES) if place < MOST_BACKEND_TYPES else "others"] += count
+        is_named = place < MOST_BACKEND_TYPES
+        counts[fitted(name, BACKEND_TYPE_BYTES) if is_named else "others"] += count
     return dict(counts)
 
 
@@ -121,14 +122,14 @@ def session_row(verdict: Verdict, looked: Round) -> Row:
     session = verdict.session
     return {
         "pid": session.pid,
-        "rule": cut(verdict.rule),
-        "reason": cut(worded(verdict.reason)),
+        "rule": fitted(verdict.rule),
+        "reason": fitted(worded(verdict.reason)),
         "reason_code": verdict.reason.code,
         "seconds_in_state": _seconds_in_state(session, looked),
         "state": session.state,
-        "role": cut(session.role, NAME_BYTES),
-        "database": cut(session.database, NAME_BYTES),
-        "application": cut(session.application_name, NAME_BYTES),
+        "role": fitted(session.role, NAME_BYTES),
+        "database": fitted(session.database, NAME_BYTES),
+        "application": fitted(session.application_name, NAME_BYTES),
         "client": session.client_address,
     }
 
@@ -157,11 +158,11 @@ def spared_rows(looked: Round, *, is_owned_by_proxy: bool) -> list[Row]:
 def _group(verdicts: list[Verdict], looked: Round) -> Row:
     oldest = max(verdicts, key=lambda each: _seconds_in_state(each.session, looked) or 0)
     return {
-        "rule": cut(oldest.rule),
-        "reason": cut(worded(oldest.reason)),
+        "rule": fitted(oldest.rule),
+        "reason": fitted(worded(oldest.reason)),
         "reason_code": oldest.reason.code,
-        "role": cut(oldest.session.role, NAME_BYTES),
-        "application": cut(oldest.session.application_name, NAME_BYTES),
+        "role": fitted(oldest.session.role, NAME_BYTES),
+        "application": fitted(oldest.session.application_name, NAME_BYTES),
         "state": oldest.session.state,
         "sessions": len(verdicts),
         "oldest_seconds_in_state": _seconds_in_state(oldest.session, looked),
@@ -176,8 +177,8 @@ def reconnection_rows(looked: Round) -> list[Row]:
 
 def _reconnection(each: Reconnection, reopening: Mapping[tuple[str, str], object]) -> Row:
     return {
-        "role": cut(each.pool.role, NAME_BYTES),
-        "application": cut(each.pool.application_name, NAME_BYTES),
+        "role": fitted(each.pool.role, NAME_BYTES),
+        "application": fitted(each.pool.application_name, NAME_BYTES),
         "client": each.pool.client_address,
         "terminated": each.terminated,
         "reopened": each.reopened,
@@ -205,7 +206,7 @@ def diagnosis_row(diagnosis: Diagnosis, wording: Wording) -> Row:
         "since": diagnosis.since.isoformat() if diagnosis.since else None,
         "summary": sentence(diagnosis.summary),
         "evidence": {
-            cut(name, NAME_BYTES): cut(figure) if isinstance(figure, str) else figure
+            fitted(name, NAME_BYTES): fitted(figure) if isinstance(figure, str) else figure
             for name, figure in figures
         },
         "advice": sentence(worded_advice(diagnosis.advice, wording)),

@@ -5,12 +5,12 @@ log in.
 import re
 
 from connection_guard.adapters.postgresql.names import LONGEST_NAME
-from connection_guard.adapters.postgresql.roles import AMAZON_ROLES
+from connection_guard.adapters.postgresql.roles import TAKEN_ROLES, UNFIT_DATABASES
 from connection_guard.configuration.toml import readers
-from connection_guard.configuration.toml.readers import MistakeError, Reader, matching, shown
+from connection_guard.configuration.toml.readers import MistakeError, Reader, given, matching
 
 
-def identifier(value: object) -> str:
+def database_identifier(value: object) -> str:
     """Read the identifier of an instance or a cluster, in lower case.
 
     RDS stores it so (Amazon RDS API Reference, CreateDBInstance and CreateDBCluster), and so does
@@ -25,21 +25,15 @@ _identifier = matching(
     '1 to 63 letters, digits and single "-", beginning with a letter, such as "orders"',
 )
 
-_UNFIT_DATABASES = {
-    "template0": "takes no connections",
-    "template1": "cannot be copied by CREATE DATABASE while the guard keeps a session in it",
-    "rdsadmin": "belongs to Amazon",
-}
-
 
 def database_name(value: object) -> str:
     """Read the name of the database that the guard logs in to."""
     name = readers.name(value)
-    if unfit := _UNFIT_DATABASES.get(name):
-        raise MistakeError(f'{shown(name)} {unfit}; write "postgres", or one of your own databases')
+    if unfit := UNFIT_DATABASES.get(name):
+        raise MistakeError(f'{given(name)} {unfit}; write "postgres", or one of your own databases')
     if len(name.encode()) > LONGEST_NAME:
         raise MistakeError(
-            f"{shown(name)} is longer than the {LONGEST_NAME} bytes that PostgreSQL stores; "
+            f"{given(name)} is longer than the {LONGEST_NAME} bytes that PostgreSQL stores; "
             "shorten it"
         )
     return name
@@ -52,21 +46,15 @@ _role = matching(
     "the name of a role",
     f'at most {LONGEST_NAME} letters, digits, "_", "-" and ".", beginning with a letter or "_"',
 )
-_TAKEN_ROLES = {
-    "pg_.*|public|none": "belongs to PostgreSQL",
-    f"rds_.*|rdstopmgr|{'|'.join(AMAZON_ROLES)}": "belongs to Amazon",
-    "postgres": "is the master user, which has more privileges than the guard should have",
-    "connection_guard_paused": "is the role that pauses the guard",
-}
 
 
 def role(value: object) -> str:
     """Read the role that the guard logs in as."""
     name = _role(value)
-    for names, whose in _TAKEN_ROLES.items():
+    for names, whose in TAKEN_ROLES.items():
         if re.fullmatch(names, name):
             raise MistakeError(
-                f"{shown(name)} {whose}; write a role that only the guard uses, such as "
+                f"{given(name)} {whose}; write a role that only the guard uses, such as "
                 '"connection_guard"'
             )
     return name
@@ -81,7 +69,7 @@ def same_role(database_role: str | None) -> Reader[str]:
         name = role(value)
         if database_role is not None and name != database_role:
             raise MistakeError(
-                f"{shown(name)} is not the database's role, {shown(database_role)}, but with "
+                f"{given(name)} is not the database's role, {given(database_role)}, but with "
                 "end-to-end IAM authentication both doors have the same role; leave it out, or "
                 "write it above [databases.proxy]"
             )
@@ -97,7 +85,7 @@ def other_role(database_role: str | None) -> Reader[str]:
         name = role(value)
         if name == database_role:
             raise MistakeError(
-                f"{shown(name)} is also the database's role, which logs in with tokens (rds_iam) "
+                f"{given(name)} is also the database's role, which logs in with tokens (rds_iam) "
                 "and therefore not with the password that the proxy has; write a second role, such "
                 'as "connection_guard_proxy"'
             )
