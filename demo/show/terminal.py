@@ -127,7 +127,7 @@ def show_report(terminal: Terminal, report: Mapping[str, Any]) -> None:
     )
     terminal.say(f"{outcomes}; {reopened} of them reopened by their pools. {seconds}.")
 
-    terminal.say("\n[bold]Advises[/]")
+    terminal.say("\n[bold]Advised[/]")
     for diagnosis in report["diagnoses"]:
         terminal.say(f"[yellow]{diagnosis['cause']}[/]: {escape(diagnosis['summary'])}.")
         terminal.say(f"{escape(diagnosis['advice'])}.")

@@ -87,8 +87,8 @@ class Messaging(Construct):
             queue,
             "NotEmpty",
             alarm_name=alarm_name,
-            alarm_description=f"{problem} The message is in the queue {queue.queue_name} for 14 "
-            "days: read it, remove the cause, then purge the queue.",
+            alarm_description=f"{problem} The message stays in the queue {queue.queue_name} for "
+            "14 days: read it, remove the cause, then purge the queue.",
             metric=queue.metric_approximate_number_of_messages_visible(statistic="Maximum"),
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

@@ -64,7 +64,7 @@ def test_a_description_ends_with_the_name_of_the_responders_log(
 ) -> None:
     [responder] = responders(orders)
     log = orders.of("AWS::Lambda::Function")[responder]["LoggingConfig"]["LogGroup"]
-    assert alarm(orders, what)["AlarmDescription"].endswith(f" Its log: {log}")
+    assert alarm(orders, what)["AlarmDescription"].endswith(f" The responder's log: {log}")
 
 
 def test_three_silent_minutes_are_a_missing_heartbeat(orders: Template) -> None:

@@ -130,7 +130,7 @@ def test_a_database_that_cannot_be_written_is_served_and_the_report_says_what_ma
     assert (report["kind"], report["recovered"]) == ("remediation", True)
     (problem,) = report["problems"]
     assert problem.startswith(
-        "this run may not be remembered if another execution environment serves the next: "
+        "this run may be forgotten if another execution environment serves the next one: "
     )
     assert "lock timeout" in problem
 

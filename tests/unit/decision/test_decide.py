@@ -99,7 +99,7 @@ def test_matchers_combine_as_and(matcher: dict[str, object], missing: dict[str, 
         (a_session(state=SessionState.DISABLED), "its state is not known"),
         (
             a_session(proxied=True),
-            "RDS Proxy's own pool: the proxy would reopen it, and resets its idle time",
+            "in RDS Proxy's own pool: the proxy would reopen it, and resets its idle time",
         ),
         (a_session(role="backup"), "its role is protected"),
         (a_session(database="billing"), "its database is protected"),
@@ -277,7 +277,7 @@ def test_a_healthy_pool_does_not_pay_for_anothers_leak() -> None:
     assert worded(plan.chosen[0].reason) == "idle for 35 min, one of 26 in its pool"
     assert verdict_on(plan, quiet[0]) == (
         "limits.target",
-        "enough others go before it, from larger pools first",
+        "enough others come before it; larger pools go first",
     )
 
 

@@ -84,7 +84,7 @@ def test_a_full_server_has_a_diagnosis_even_without_a_single_cause() -> None:
     no_unused = the_only(diagnose(a_snapshot(*pools, *busy)))
 
     assert (found.cause, found.evidence["application"]) == (Cause.NO_SINGLE_CAUSE, "forgotten")
-    assert "has the most unused sessions, 6 of its 6" in found.summary
+    assert "has the most unused sessions (6 of its 6)" in found.summary
     assert (no_unused.cause, no_unused.evidence["application"]) == (Cause.NO_SINGLE_CAUSE, "search")
     assert "has the most, 40" in no_unused.summary
 
@@ -109,7 +109,7 @@ def test_sessions_that_ended_by_themselves_show_a_process_that_may_have_died() -
 
     assert (last.cause, last.sessions) == (Cause.ENDED_BY_THEMSELVES, 21)
     assert last.summary.startswith(
-        '21 more of application "checkout" (role "app") ended by themselves'
+        '21 more sessions of application "checkout" (role "app") ended by themselves'
     )
     assert "its process may have died" in last.summary
     assert causes(of_one) == [Cause.LEAK]

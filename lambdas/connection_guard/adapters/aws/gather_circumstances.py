@@ -111,7 +111,7 @@ def _figures(
             times = (time.astimezone(UTC) for time in result["Timestamps"])
             found[result["Id"]] |= zip(times, result["Values"], strict=True)
     silent = [
-        f"CloudWatch gave no {query['Metric']['MetricName']} of {database.identifier} for the last "
+        f"CloudWatch has no {query['Metric']['MetricName']} for {database.identifier} in the last "
         "3 h"
         for name, query in queries.items()
         if not found[name]

@@ -57,10 +57,10 @@ def share_of(application: Application, sessions: Sequence[Session]) -> str:
     more than half.
     """
     if application.sessions == len(sessions):
-        return f"all of them of {application}"
+        return f"all of them from {application}"
     if 2 * application.sessions > len(sessions):
-        return f"most of them of {application}"
-    return f"{application.sessions} of them of {application}"
+        return f"most of them from {application}"
+    return f"{application.sessions} of them from {application}"
 
 
 def pools_by_application(sessions: Iterable[Session]) -> list[list[list[Session]]]:

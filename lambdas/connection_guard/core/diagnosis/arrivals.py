@@ -39,7 +39,7 @@ def storm(case: Case) -> Iterator[Diagnosis]:
         )
     else:
         advice = (
-            f"Let the pools of {application} start small and reconnect with back-off and jitter: "
+            f"Make the pools of {application} start small and reconnect with back-off and jitter: "
             f"{openers} opened {own} sessions at once"
         )
     yield Diagnosis(
@@ -83,7 +83,7 @@ def churn(case: Case) -> Iterator[Diagnosis]:
             Cause.CHURN,
             0,
             None,
-            f"{rate:,} logins per minute{where}, and none of these sessions stays",
+            f"{rate:,} logins per minute{where}, and none of these sessions stays open",
             {**figures, "database": shown(database)},
             (
                 "Find which application logs in for each use (",
@@ -100,5 +100,5 @@ def churn(case: Case) -> Iterator[Diagnosis]:
         f"{rate:,} logins per minute; {application} has {application.sessions} of the {len(fresh)} "
         "youngest sessions",
         application.evidence | figures,
-        f"Let {application} {advice}",
+        f"Make {application} {advice}",
     )

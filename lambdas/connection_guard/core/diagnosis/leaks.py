@@ -49,9 +49,9 @@ def _leak(case: Case, lost: Sequence[Session], *, others: int, is_certain: bool)
     application, query, last_uses = application_of(lost), most_common_query(lost), _last_uses(lost)
     lost_over, unused_for = spelled(last_uses[-1] - last_uses[0]), spelled(case.at - last_uses[0])
     last_query = f", most often after: {shown(query, 120)}" if query else ""
-    find = f"Find where {application} does not give back a session{last_query}"
+    find = f"Find where {application} does not return a session to its pool{last_query}"
     until_then = _until_then(case, application.role)
-    what_it_lost = "its pool counts what it lost as lent"
+    what_it_lost = "its pool still counts the lost sessions as in use"
     return Diagnosis(
         Cause.LEAK,
         len(lost),
@@ -61,7 +61,7 @@ def _leak(case: Case, lost: Sequence[Session], *, others: int, is_certain: bool)
         + (
             "; others were opened meanwhile"
             if is_certain
-            else ": a leak, or traffic that ebbed away"
+            else ": a leak, or traffic that died down"
         ),
         application.evidence | {"others": others, "grew over": lost_over, "last query": query},
         (f"Restart {application}: {what_it_lost}. {find}", *until_then)
@@ -69,7 +69,7 @@ def _leak(case: Case, lost: Sequence[Session], *, others: int, is_certain: bool)
         else (
             f"If {application} waits for sessions, restart it: {what_it_lost}. {find}",
             *until_then,
-            ". If it waits for none, its pool is too large for its traffic",
+            ". If it does not, its pool is too large for its traffic",
         ),
     )
 
@@ -85,7 +85,7 @@ def _until_then(case: Case, role: str) -> Parts:
     )
     if not role or role in case.protected_roles or on_duty:
         return ()
-    return "; until then ", Remedy(RemedyKind.END_IDLE_SESSIONS, role)
+    return "; until then, run ", Remedy(RemedyKind.END_IDLE_SESSIONS, role)
 
 
 def lost_sessions(case: Case, pool: Sequence[Session]) -> Sequence[Session]:

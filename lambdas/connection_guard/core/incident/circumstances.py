@@ -140,9 +140,10 @@ def _worded(rise: Sequence[Point]) -> str:
     jump = _jump(rise)
     if _height(jump) >= max(NOTABLE_RISE, _height(rise) / 2):
         within = hours_and_minutes(_length(jump))
-        return f"jumped {_from_to(jump)} within {within}: a storm of connections"
+        return f"jumped {_from_to(jump)} within {within}: a connection storm"
     if _length(rise) >= LEAK and _is_steady(rise):
-        return f"climbed {_from_to(rise)} over {hours_and_minutes(_length(rise))}: sessions leak"
+        over = hours_and_minutes(_length(rise))
+        return f"climbed {_from_to(rise)} over {over}: sessions are leaking"
     return f"rose {_from_to(rise)} over {hours_and_minutes(_length(rise))}"
 
 

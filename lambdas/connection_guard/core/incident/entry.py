@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connection_guard.core.deployment.alarm import AlarmState
-from connection_guard.core.policy import Tier
+from connection_guard.core.policy import NO_RULE, Tier
 from connection_guard.core.report.kind import Kind
 
 # The kind of an entry whose run came to no Report.
@@ -31,7 +31,7 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class SessionGroup:
     """Sessions of one application that the same rule terminated or spared; the reason is that of
-    one of them.
+    one of them. `rule` is NO_RULE where none matched.
     """
 
     rule: str
@@ -40,6 +40,11 @@ class SessionGroup:
     application: str
     state: str | None
     sessions: int
+
+    @property
+    def has_rule(self) -> bool:
+        """Return whether a rule decided about them."""
+        return self.rule != NO_RULE
 
 
 @dataclass(frozen=True, slots=True)

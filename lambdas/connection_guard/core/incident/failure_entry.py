@@ -56,7 +56,7 @@ def trouble_entry(
     escalation_code: str,
     evidence: str | None,
 ) -> Entry:
-    """Return an entry of which only that people have to look is known."""
+    """Return an entry that says only that people have to look."""
     return Entry(
         request_id=request_id,
         at=at,
@@ -90,8 +90,8 @@ def _failure(delivery: FailureDelivery) -> _Failure:
             return _Failure(
                 "did not run",
                 "the responder did not run within 5 minutes",
-                "check whether Lambda throttles it (only one run at a time: an earlier one may "
-                "hang)",
+                "check whether Lambda throttles it (it runs only once at a time, so an earlier run "
+                "may be hanging)",
             )
         case "ZeroReservedConcurrency":
             return _Failure(
@@ -116,12 +116,12 @@ def _failure(delivery: FailureDelivery) -> _Failure:
         return _Failure(
             f"raised {cut(delivery.error_type, 100)}",
             f"the responder raised {delivery.error_type}: {cut(error, 200)}",
-            "see its log for where",
+            "see its log for the traceback",
         )
     return _Failure(
         "failed",
         f"the responder failed: {cut(error, 200) or delivery.condition}",
-        "see its log for why",
+        "see its log for the cause",
     )
 
 

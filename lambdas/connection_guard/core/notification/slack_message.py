@@ -144,7 +144,7 @@ def _causes(incident: Incident) -> str | None:
 def _usage_over_time(seen: Circumstances | None) -> str | None:
     if seen is None or not (seen.trend or seen.usage):
         return None
-    lines = ["*The last hours*"]
+    lines = ["*Usage over the last few hours*"]
     if seen.usage:
         since, until = seen.usage[0][0], seen.usage[-1][0]
         bars = sparkline([percent for _, percent in seen.usage])
@@ -159,7 +159,7 @@ def _reopened(incident: Incident) -> str | None:
         pool = f"{code(each.role)} / {code(each.application)}"
         return f"• {pool} {reopened_of(each.reopened, each.terminated)}"
 
-    return listed("Reopened at once", incident.reopened, line_of, REOPENED_MOST, "pool")
+    return listed("Reopened immediately", incident.reopened, line_of, REOPENED_MOST, "pool")
 
 
 def _events(seen: Circumstances | None) -> str | None:

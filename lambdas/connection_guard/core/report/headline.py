@@ -63,12 +63,12 @@ def _remedied(done: Round) -> str:
     ]
     results = ", ".join([f"terminated {counts[Result.TERMINATED]}", *others])
     if done.after is None:
-        return f"{results}, not looked at since"
+        return f"{results}, usage not measured since"
     return f"{results}, now {done.after.used} of {done.after.capacity.usable}"
 
 
 def _restrained(done: Round) -> str:
     if done.plan.restraint is Restraint.NOT_AN_ALARM:
         return worded(done.plan.reason)
-    would = f": {len(done.plan.chosen)} would be" if done.plan.chosen else ""
+    would = f": {len(done.plan.chosen)} would have been" if done.plan.chosen else ""
     return f"nothing terminated ({done.plan.restraint}{would})"
