@@ -131,7 +131,7 @@ def test_no_message_claims_that_a_killed_run_terminated_no_session(
 
     mail = json.loads(outside.sns.messages[0]["Message"])
     assert "*Terminated*: not known; see the log" in everything_said(slack)
-    assert "Whether sessions were terminated is not known" in mail["email"]
+    assert "It is not known whether sessions were terminated" in mail["email"]
     assert "No session was terminated" not in mail["email"]
     assert json.loads(mail["default"])["has_unknown_outcomes"] is True
 
