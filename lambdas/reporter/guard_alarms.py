@@ -22,7 +22,7 @@ def notify_of_guard_alarm(
     region: str,
     function: str,
 ) -> None:
-    """Post the alarm that came from the incidents topic; all else that comes from there was
+    """Post the alarm that came from the incidents topic; everything else that comes from there was
     published by the reporter itself.
 
     `slack_secret` is None where Slack is not notified, `function` is the name of this function.

@@ -188,7 +188,7 @@ class Responder:
     def _look_and_act(
         self, run: Run, session: GuardSession, measurement: Measurement, timer: Timer
     ) -> Run:
-        """Find out why the sessions are so many, end those that may go, and see what came of it."""
+        """Find out why there are so many sessions, end those that may go, and look again."""
         entrance = self._entrance
         try:
             session, before = self._rounds.gather(session, measurement, timer)

@@ -18,7 +18,8 @@ from connection_guard_cdk.shared.topic import EncryptedTopic
 
 
 class Messaging(Construct):
-    """The topics that all databases share, their key, and the making of further topics and queues.
+    """The topics that all databases share, their key, and methods that make further topics and
+    queues.
 
     `reports` and `failures` are the destinations of the responders' asynchronous invocations;
     people subscribe to `incidents`, and the guard's own alarms publish there.
@@ -67,7 +68,7 @@ class Messaging(Construct):
         self, scope: Construct, identifier: str, *, alarm_name: str, problem: str
     ) -> sqs.Queue:
         """Return a new queue for messages that could not be delivered, with an alarm to people as
-        soon as it holds any. `problem` says what it means that it does.
+        soon as it holds any. `problem` says what that means.
 
         The construct that uses the queue grants the permission to write to it.
         """

@@ -49,7 +49,10 @@ def test_people_are_notified_directly_of_what_keeps_the_guard_from_its_work(
         ),
         ("direct-login-failed", "The guard could not log in directly to orders.c0ffee."),
         ("locked-out", "The guard could not log in through any door: it cannot free slots."),
-        ("missing-privilege", "The guard's role lacks a privilege: the guard cannot terminate sessions."),
+        (
+            "missing-privilege",
+            "The guard's role lacks a privilege: the guard cannot terminate sessions.",
+        ),
     ],
 )
 def test_a_description_begins_with_the_database_and_what_happened(

@@ -1,4 +1,4 @@
-"""What became of sessions, and of the pools they belonged to, as a later snapshot shows it."""
+"""What happened to sessions, and to the pools they belonged to, as a later snapshot shows it."""
 
 from dataclasses import replace
 from datetime import timedelta

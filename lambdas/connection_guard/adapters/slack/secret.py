@@ -24,7 +24,7 @@ _SHAPE = (
 
 @dataclass(frozen=True, slots=True)
 class SlackBot:
-    """`base_url` is another than Slack's own for GovSlack (https://slack-gov.com/api/), say."""
+    """`base_url` differs from Slack's own for GovSlack (https://slack-gov.com/api/), say."""
 
     token: str = field(repr=False)
     channel: str

@@ -14,7 +14,7 @@ from connection_guard.configuration.toml.readers import (
     shown,
 )
 
-# Certificates are checked against exactly these names, so that an alias of one would not do.
+# Certificates are checked against exactly these names, so an alias would not do.
 _ENDPOINT = re.compile(
     r"(?P<name>[a-z][a-z0-9-]*)\.(?:endpoint\.)?"
     r"(?:(?P<kind>cluster|cluster-ro|cluster-custom|proxy)-)?[a-z0-9]+\."

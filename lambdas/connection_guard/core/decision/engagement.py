@@ -78,7 +78,7 @@ def recalled(memories: Iterable[str], now: datetime) -> Engagement:
     """Return the engagement that was saved last of what `to_text` wrote, a new one where there is
     none.
 
-    One from the future is passed over, like a text that cannot be read.
+    An engagement from the future is ignored, like a text that cannot be read.
     """
     known = [
         each
@@ -89,15 +89,17 @@ def recalled(memories: Iterable[str], now: datetime) -> Engagement:
 
 
 def saved_last(known: Iterable[Engagement]) -> Engagement:
-    """Return the engagement that was saved last, the first of them where several were at once."""
+    """Return the engagement that was saved last, the first of them where several were saved at
+    once.
+    """
     return max(known, key=lambda each: each.saved_at or _NEVER)
 
 
 def at_present(engagement: Engagement, now: datetime) -> Engagement:
     """Return the engagement as it holds at `now`.
 
-    One that lasts is saved anew at least every half hour (`has_to_be_saved`). An older one is of
-    another life of this database: it was restored or cloned, or the guard was away.
+    One that still applies is saved again at least every half hour (`has_to_be_saved`). An older one
+    is from another life of this database: it was restored or cloned, or the guard was away.
     """
     if engagement.saved_at is None or now - engagement.saved_at < HOUR:
         return engagement
@@ -131,7 +133,8 @@ def with_events(engagement: Engagement, alarms: Iterable[AlarmNotification]) -> 
     """Engage at the tier of each alarm that is in state ALARM; a warning does not lower what is
     critical.
 
-    One that is delivered again is no news: it does not engage what people were notified of.
+    An alarm that is delivered again is not news: it does not engage the responder if people were
+    notified of it.
     """
     for alarm in alarms:
         engagement = _with_alarm(engagement, alarm)

@@ -12,8 +12,8 @@ from connection_guard.core.words import quoted, shown
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The application, as a role, that most of some sessions belong to, and the addresses that it
-    logs in from.
+    """The application, under one role, that most of a set of sessions belong to, and the addresses
+    that it logs in from.
     """
 
     role: str

@@ -17,9 +17,9 @@ from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS, Case, Cause, 
 from connection_guard.core.diagnosis.remedy import Parts, Remedy, RemedyKind
 from connection_guard.core.words import shown, spelled
 
-# The time in which sessions fell out of use is divided into so many parts. A leak has lost sessions
-# in most of them, two at a time where a request takes two, while processes that fall silent one
-# after another leave gaps.
+# The time in which sessions fell out of use is divided into this many parts. A leak has lost
+# sessions in most of them, two at a time where a request takes two, while processes that fall
+# silent one after another leave gaps.
 FEWEST_PARTS, MOST_PARTS = 3, 20
 
 
@@ -27,7 +27,7 @@ def leaks(case: Case) -> Iterator[Diagnosis]:
     """Yield a diagnosis for each application whose pools lose sessions one after another.
 
     A pool with a free session opens no other: if it opened some while others were unused, those
-    others were lost. If all were opened before, traffic that ebbs away bit by bit looks the same.
+    others were lost. If all were opened before, traffic that dies down bit by bit looks the same.
     """
     for pools in pools_by_application(case.sessions):
         lost_of_each = [(pool, lost_sessions(case, pool)) for pool in pools]

@@ -150,7 +150,7 @@ def _by(reopened: int, application: Application) -> str:
 
 
 def _hold_down(case: Case, role: str, name: str) -> Parts:
-    """Return the limit that holds a role at what the others leave it, where it holds more."""
+    """Return the limit that keeps a role to what the others leave it, where it has more."""
     of_role = [session for session in case.sessions if session.role == role]
     held = len(of_role)
     left = case.usable * COMFORTABLE_PERCENT // 100 - (case.snapshot.used - held)

@@ -83,7 +83,7 @@ def nearest_fact(case: Case) -> Iterator[Diagnosis]:
 
 
 def ended_by_themselves(case: Case) -> Iterator[Diagnosis]:
-    """Yield each application of which more sessions are gone than were terminated."""
+    """Yield each application that lost more sessions than were terminated."""
     for role, name in dict.fromkeys(
         (each.pool.role, each.pool.application_name) for each in case.vanished
     ):

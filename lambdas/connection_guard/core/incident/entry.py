@@ -8,10 +8,10 @@ from connection_guard.core.deployment.alarm import AlarmState
 from connection_guard.core.policy import NO_RULE, Tier
 from connection_guard.core.report.kind import Kind
 
-# The kind of an entry whose run came to no Report.
+# The kind of an entry whose run led to no Report.
 FAILURE = "failure"
 
-# How long a line is at most, so that an entry is small.
+# The longest line, so that an entry stays small.
 LINE_LENGTH = 400
 
 
@@ -92,7 +92,7 @@ class Entry:
     `evidence` is the key of the run's object in the evidence bucket. `times` is how many runs the
     entry represents: more than one where an incident has had more than it can keep.
     `has_unknown_outcomes` says that the run may have terminated more than `terminated` names: it
-    was killed, or lost the database while it terminated.
+    was killed, or lost its connection to the database while it terminated sessions.
     """
 
     request_id: str
@@ -132,7 +132,7 @@ class Entry:
 
     @property
     def carries_on(self) -> bool:
-        """Return whether it is a further attempt of what an earlier run began, and requires no
+        """Return whether it is a further attempt at what an earlier run began, and requires no
         action.
         """
         return self.alarm is None and self.attempt > 1 and self.escalation is None

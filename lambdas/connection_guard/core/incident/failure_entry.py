@@ -1,4 +1,4 @@
-"""What an incident keeps of a run that came to no Report: what happened, and what to look at."""
+"""What an incident keeps of a run that led to no Report: what happened, and what to look at."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from connection_guard.core.incident.delivery import FailureDelivery, moment
 from connection_guard.core.incident.entry import FAILURE, LINE_LENGTH, Alarm, Entry
 from connection_guard.core.words import cut
 
-# What Lambda says of a function that it had to end.
+# What Lambda says about a function that it had to end.
 # https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
 _TIMED_OUT = re.compile(r"Task timed out after ([\d.]+) seconds")
 _OUT_OF_MEMORY = re.compile(r"signal: killed|OutOfMemory|MemoryError", re.IGNORECASE)
@@ -109,7 +109,7 @@ def _failure(delivery: FailureDelivery) -> _Failure:
     if _OUT_OF_MEMORY.search(f"{delivery.error_type} {error}"):
         return _Failure(
             "out of memory",
-            "the responder was killed: out of memory",
+            "the responder ran out of memory and was killed",
             "see the last REPORT line of its log for the memory that it used",
         )
     if delivery.error_type and not delivery.error_type.startswith("Runtime."):

@@ -51,8 +51,8 @@ def entry_of(delivery: Delivery, *, evidence: str | None) -> Entry:
         return failure_entry(delivery, evidence)
     try:
         entry = _run(delivery, evidence)
-        # What cannot be read again would make its whole incident unreadable, and with it every
-        # later one.
+        # An entry that cannot be read again would make its whole incident unreadable, and with it
+        # every later one.
         incident_of(body_of(Incident(delivery.database, delivery.request_id, (entry,))))
         return entry
     except (LookupError, TypeError, ValueError, AttributeError) as wrong:
@@ -152,7 +152,7 @@ def _group(row: Row, sessions: int) -> SessionGroup:
 
 
 def _bounded(groups: Iterable[SessionGroup], sessions: int) -> tuple[SessionGroup, ...]:
-    """Return the largest groups, and one more for all other of so many sessions."""
+    """Return the largest groups, and one more for the rest of the `sessions`."""
     largest = tuple(sorted(groups, key=lambda group: -group.sessions)[:MOST_GROUPS])
     rest = sessions - sessions_in(largest)
     if rest <= 0:
@@ -161,7 +161,7 @@ def _bounded(groups: Iterable[SessionGroup], sessions: int) -> tuple[SessionGrou
 
 
 def _reopened(rows: Iterable[Row]) -> tuple[Reopened, ...]:
-    """Return the applications of which terminating sessions frees next to nothing.
+    """Return the applications for which terminating sessions frees next to nothing.
 
     A Report of an older version does not say which they are.
     """

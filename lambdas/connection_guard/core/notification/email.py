@@ -42,8 +42,8 @@ def subject_of(incident: Incident) -> str:
 
 
 def text_of(incident: Incident, links: Links, now: datetime) -> str:
-    """Return a text of 78 columns, but for links. However many sessions and runs there were, it has
-    some 200 lines.
+    """Return a text of 78 columns, except for links. However many sessions and runs there were, it
+    has some 200 lines.
     """
     sections = [
         ("", _overview(incident, now)),
@@ -184,7 +184,7 @@ def _moments(timeline: Iterable[tuple[datetime, str]]) -> Iterator[str]:
 
 
 def _links(links: Links, evidence: str | None) -> Iterator[str]:
-    """Yield links, never broken: the reader's mail program would lose a broken one's end."""
+    """Yield links, each on one line: a mail program would lose the end of a broken one."""
     pages = (
         ("Dashboard", links.dashboard),
         ("Alarm", links.alarm),

@@ -1,4 +1,4 @@
-"""What messages in Slack are made of: Block Kit, and lists of which what does not fit is counted.
+"""The parts of messages in Slack: Block Kit, and lists that count what does not fit.
 
 https://docs.slack.dev/reference/block-kit/blocks
 """

@@ -1,6 +1,6 @@
 """What Slack shows of an incident: one message, which is edited as it goes on.
 
-Within Slack's limits for any content of the database; what does not fit is counted.
+It stays within Slack's limits for any content of the database, and counts what does not fit.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ from connection_guard.core.notification.status import (
 from connection_guard.core.notification.timeline import timeline_of
 from connection_guard.core.words import counted, spelled
 
-# Slack refuses a message of more than about 13,000 characters: what each part may take of them.
+# Slack refuses a message of more than about 13,000 characters: this is each part's share of them.
 ACTION_MOST = 1_300
 CAUSES_MOST = 1_600
 TERMINATED_MOST = 1_600

@@ -48,7 +48,9 @@ def _in_use(run: Run) -> str:
 
 
 def _forecast(run: Run) -> str:
-    """Return when the server will be full, only where nothing was terminated: that changes it."""
+    """Return when the server will be full, unless sessions were terminated: that changes the
+    forecast.
+    """
     if run.minutes_to_full is None or (run.round and run.round.outcomes):
         return ""
     return f", full in about {ceil(run.minutes_to_full)} min at this rate"
