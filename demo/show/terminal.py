@@ -125,7 +125,7 @@ def show_report(terminal: Terminal, report: Mapping[str, Any]) -> None:
     seconds = ", ".join(
         f"{phase} {1000 * duration:,.0f} ms" for phase, duration in report["seconds"].items()
     )
-    terminal.say(f"{outcomes}; {reopened} of them reopened by their pools. {seconds}.")
+    terminal.say(f"{outcomes}; their pools reopened {reopened} of them. It took: {seconds}.")
 
     terminal.say("\n[bold]Advised[/]")
     for diagnosis in report["diagnoses"]:

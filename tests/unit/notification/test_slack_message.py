@@ -42,8 +42,8 @@ def test_a_message_shows_how_the_incident_is_and_what_was_done_and_why() -> None
         "a steady climb over 3 h: a leak",
         "▁",
         (
-            "`leak` 30 sessions of invoices idle for hours\n   *Change*: Give the pool of invoices "
-            "an idle timeout"
+            "`leak`: 30 sessions of invoices idle for hours\n   *Change*: Give the pool of "
+            "invoices an idle timeout"
         ),
         (
             "*Terminated*: 30 sessions\n• 30 of `shop` / `invoices`, idle in transaction, rule "

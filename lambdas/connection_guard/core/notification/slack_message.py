@@ -134,7 +134,7 @@ def _causes(incident: Incident) -> str | None:
     """Return the causes with what to change, unless that came first."""
 
     def line_of(cause: DiagnosedCause) -> str:
-        why = f"• {code(cause.name)} {prose(cause.summary, LINE_MOST)}"
+        why = f"• {code(cause.name)}: {prose(cause.summary, LINE_MOST)}"
         is_shown = incident.action_required is not None
         return why if is_shown else f"{why}\n   *Change*: {prose(cause.advice, LINE_MOST)}"
 
