@@ -79,7 +79,7 @@ def test_three_silent_minutes_are_a_missing_heartbeat(orders: Template) -> None:
 
 @pytest.mark.parametrize("heartbeat_at", range(0, 60, 5))
 @pytest.mark.parametrize("is_killed", [False, True])
-def test_a_remediation_of_55_seconds_is_no_missing_heartbeat(
+def test_a_remediation_of_55_seconds_is_not_a_missing_heartbeat(
     orders: Template, heartbeat_at: int, is_killed: bool
 ) -> None:
     """That holds even if it is killed, the heartbeats that it delays are lost, and the newest

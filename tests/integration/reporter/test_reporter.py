@@ -91,7 +91,7 @@ def test_people_learn_that_action_is_no_longer_required_before_the_alarm_clears(
     assert states(outside)[2:] == ["[resolved]"]
 
 
-def test_people_are_notified_of_an_alarm_that_fires_anew_while_action_is_required(
+def test_people_are_notified_of_an_alarm_that_fires_again_while_action_is_required(
     outside: Outside, slack: SlackDouble
 ) -> None:
     outside.deliver(

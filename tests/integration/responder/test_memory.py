@@ -104,7 +104,7 @@ def test_heartbeats_of_several_environments_engage_together(
 
 
 @NEWEST
-def test_after_an_escalation_a_warning_that_fires_anew_lets_heartbeats_engage_again(
+def test_after_an_escalation_a_warning_that_fires_again_lets_heartbeats_engage_again(
     database: PostgresServer, environment: Environment
 ) -> None:
     modes = {Tier.WARNING: Mode.OBSERVE, Tier.CRITICAL: Mode.ENFORCE}

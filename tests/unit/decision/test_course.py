@@ -163,12 +163,12 @@ def plan_for(event: Event, another_run: Reason | None = None) -> Plan:
         (AlarmState.INSUFFICIENT_DATA, ReasonCode.ALARM_WITHOUT_DATA),
     ],
 )
-def test_an_alarm_that_is_not_on_terminates_nobody(state: AlarmState, code: ReasonCode) -> None:
+def test_an_alarm_that_is_not_on_terminates_no_session(state: AlarmState, code: ReasonCode) -> None:
     plan = plan_for(an_alarm(state=state))
     assert (plan.restraint, plan.reason.code, plan.chosen) == (Restraint.NOT_AN_ALARM, code, ())
 
 
-def test_while_another_run_has_the_turn_nobody_is_terminated() -> None:
+def test_while_another_run_has_the_turn_no_session_is_terminated() -> None:
     another = Reason(ReasonCode.ANOTHER_RUN, {"pid": 7})
     plan = plan_for(an_alarm(), another)
     assert (plan.restraint, plan.reason, plan.chosen) == (Restraint.ANOTHER_RUN, another, ())

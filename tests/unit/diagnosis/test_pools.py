@@ -29,7 +29,9 @@ def test_the_pool_arithmetic() -> None:
     )
 
 
-def test_what_several_processes_at_one_address_may_open_is_said_for_all_of_them_together() -> None:
+def test_what_several_processes_at_one_address_may_open_is_advised_for_all_of_them_together() -> (
+    None
+):
     found = the_only(diagnose(a_snapshot(*idle_pool(40, client="10.0.8.17"), usable=55)))
 
     assert advice_of(found) == (

@@ -70,7 +70,7 @@ def test_a_moment_between_two_statements_of_a_transaction_is_nothing() -> None:
     )
 
 
-def test_most_of_them_is_said_only_of_more_than_half() -> None:
+def test_most_of_them_is_used_only_for_more_than_half() -> None:
     names = ["jobs"] * 5 + ["mail"] * 4 + ["shop"] * 4
     mixed = diagnose(a_snapshot(*(forgotten_transaction(application=name) for name in names)))[0]
     most = diagnose(

@@ -41,7 +41,7 @@ def test_load_from_sessions_opened_just_now_is_still_load() -> None:
     )
 
 
-def test_the_guards_own_session_is_no_load() -> None:
+def test_the_guards_own_session_is_not_load() -> None:
     own = [
         a_session(role=role, state=SessionState.ACTIVE, idle_for=SECOND)
         for role in ("connection_guard", "guard")
@@ -89,7 +89,7 @@ def test_a_full_server_has_a_diagnosis_even_without_a_single_cause() -> None:
     assert "has the most, 40" in no_unused.summary
 
 
-def test_a_small_limit_is_no_diagnosis_of_a_full_server() -> None:
+def test_a_small_limit_is_not_a_diagnosis_of_a_full_server() -> None:
     pools = [
         s
         for n in range(24)

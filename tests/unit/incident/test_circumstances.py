@@ -133,27 +133,27 @@ def test_a_rise_that_is_neither_is_reported_without_a_cause() -> None:
     )
 
 
-def test_a_climb_with_most_of_it_behind_a_gap_is_no_leak() -> None:
+def test_a_climb_with_most_of_it_behind_a_gap_is_not_a_leak() -> None:
     assert (
         trend([*climb(30, 42, 60), *[None] * 20, *climb(85, 97, 60)])
         == "rose from 30 % to 97 % over 2 h 21 min"
     )
 
 
-def test_a_climb_with_a_quarter_that_nobody_saw_is_no_leak() -> None:
+def test_a_climb_with_a_quarter_that_nobody_saw_is_not_a_leak() -> None:
     usage = climb(30, 97, 160)
     assert (
         trend([*usage[:40], *[None] * 45, *usage[85:]]) == "rose from 30 % to 97 % over 2 h 40 min"
     )
 
 
-def test_a_climb_with_a_fall_in_it_is_no_leak() -> None:
+def test_a_climb_with_a_fall_in_it_is_not_a_leak() -> None:
     usage = [*climb(30, 60, 40), *climb(60, 42, 40), *climb(42, 97, 60)]
     assert trend(usage) == "rose from 30 % to 97 % over 2 h 22 min"
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_quiet_hour_of_noise_before_is_no_part_of_the_climb(seed: int) -> None:
+def test_a_quiet_hour_of_noise_before_is_not_part_of_the_climb(seed: int) -> None:
     sentence = trend(noisy([*flat(31, 60), *climb(31, 97, 100)], by=2, seed=seed))
     minutes = re.fullmatch(
         r"climbed from \d+ % to \d+ % over 1 h (\d+) min: sessions are leaking", sentence or ""
@@ -162,7 +162,7 @@ def test_a_quiet_hour_of_noise_before_is_no_part_of_the_climb(seed: int) -> None
     assert 30 <= int(minutes[1]) <= 55
 
 
-def test_a_quiet_hour_before_is_no_part_of_the_climb() -> None:
+def test_a_quiet_hour_before_is_not_part_of_the_climb() -> None:
     assert (
         trend([*flat(31, 60), *climb(31, 97, 100)])
         == "climbed from 31 % to 97 % over 1 h 40 min: sessions are leaking"

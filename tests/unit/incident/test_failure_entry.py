@@ -134,7 +134,7 @@ def test_a_failure_names_the_alarm_that_was_left_undone_or_none_where_it_was_a_h
 @pytest.mark.parametrize(
     "message", [NESTED_TOO_DEEPLY, "[]", "disk full", '{"requestContext": {}}']
 )
-def test_what_is_no_record_of_lambdas_is_one_clear_error(message: str) -> None:
+def test_what_is_not_a_record_of_lambdas_is_one_clear_error(message: str) -> None:
     with pytest.raises(
         ForeignEventError, match="expected an SNS notification with Lambda's record"
     ):
