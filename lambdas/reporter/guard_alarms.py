@@ -27,7 +27,7 @@ def notify_of_guard_alarm(
 
     `slack_secret` is None where Slack is not notified, `function` is the name of this function.
     Raises NotificationError, so that Lambda tries again, unless the alarm is about this function:
-    then each failed try would set it off anew.
+    then each failed try would set it off again.
     """
     alarm = read_guard_alarm(event)
     if alarm is None or not alarm.is_news or slack_secret is None:

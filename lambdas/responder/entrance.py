@@ -103,7 +103,7 @@ class Entrance:
         return None
 
     def end_turn(self, timer: Timer) -> None:
-        """Leave the turn to another run, also where this one failed: the seat lives on."""
+        """Leave the turn to another run, even if this one failed: the seat lives on."""
         if self.has_turn and self._doors.seat is not None:
             with suppress(DatabaseError):  # the turn ends with its session, too
                 end_turn(self._doors.seat, timer.last_moment)

@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def is_attempt(self) -> bool:
-        """Whether it has been tried, also where there was nobody to terminate.
+        """Whether it has been tried, even if there was no session to terminate.
 
         With any other restraint it is left for later.
         """

@@ -9,7 +9,7 @@ from connection_guard.core.diagnosis.remedy import Remedy, RemedyKind
 from connection_guard.core.words import quoted, shown, spelled
 
 # A pool that renews its sessions every 30 min (HikariCP's maxLifetime) renews 7 % of them within a
-# storm's two minutes. A third of the usable connections within that time is no renewal.
+# storm's two minutes. A third of the usable connections within that time is not a renewal.
 STORM_PERCENT = 33
 # Churn is as many logins per minute as there are usable connections: each slot gets a new session
 # every minute. Pools, which keep their sessions for half an hour, are far below that. On a tiny

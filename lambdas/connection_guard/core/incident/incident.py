@@ -123,7 +123,7 @@ class Incident:
 
     @property
     def recurrences(self) -> int:
-        """Return how often an alarm fired anew after its OK, also after an OK that was lost."""
+        """Return how often an alarm fired again after its OK, even if that OK was lost."""
         begins = Counter(alarm.arn for alarm in self.alarms_before)
         changes = {key: entry for entry in self.entries if (key := change_key(entry))}
         for (arn, _), entry in sorted(changes.items(), key=lambda item: item[0][1]):

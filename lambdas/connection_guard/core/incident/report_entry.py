@@ -116,8 +116,8 @@ def _run(delivery: ReportDelivery, evidence: str | None) -> Entry:
 
 
 def _alarm(event: Row) -> Alarm | None:
-    """Return the alarm that the run answered. An ALARM that came late or twice is none; an OK
-    counts however late.
+    """Return the alarm that the run answered. An ALARM that came late or twice does not count; an
+    OK counts however late it is.
     """
     alarm = event["alarm"]
     is_old = event["is_stale"] or event["is_duplicate"]

@@ -17,12 +17,13 @@ def news_of(incident: Incident) -> str | None:
     None for nothing; a name that they do not know yet is news.
 
     News is that an incident opened, became critical, requires action (for a further reason) or no
-    longer does, or closed, or that an alarm fired anew after its OK. The name stays the same while
+    longer does, or closed, or that an alarm fired again after its OK. The name stays the same while
     nothing of that changes, however many runs there are.
     """
     if not incident.matters:
         return None
-    # Names are stored. Their words stay, so that an update amid an incident notifies nobody twice.
+    # Names are stored. Their words stay, so that an update during an incident notifies nobody
+    # twice.
     severity = "critical" if incident.tier is Tier.CRITICAL else "not critical"
     match incident.progress:
         case Progress.CLOSED:
