@@ -31,7 +31,7 @@ Entered = tuple[GuardSession, Measurement]
 class Entrance:
     """Lets one run after another in, whichever execution environments they are in.
 
-    `engagement` is what the guard is doing about a pressure, as the latest run left it.
+    `engagement` is what the guard is doing about a shortage, as the latest run left it.
     """
 
     def __init__(self, doors: Doors, guard_roles: Collection[str], limits: Limits) -> None:

@@ -114,7 +114,7 @@ def test_an_ok_below_every_threshold_ends_the_attempts_above_the_target() -> Non
     [(ENGAGED, False, True), (Engagement(), True, True), (Engagement(), False, False)],
     ids=["engaged", "a process that knows nothing", "nothing happened"],
 )
-def test_a_recovery_is_reported_once_and_only_where_there_was_a_pressure(
+def test_a_recovery_is_reported_once_and_only_where_there_was_a_shortage(
     engagement: Engagement, was_news: bool, is_recovery: bool
 ) -> None:
     down = course(HEARTBEAT, 50, engagement, recovery_is_news=was_news)
@@ -124,7 +124,7 @@ def test_a_recovery_is_reported_once_and_only_where_there_was_a_pressure(
     assert not later.has_recovered
 
 
-def test_a_pressure_that_lasts_keeps_its_end_news() -> None:
+def test_a_shortage_that_lasts_keeps_its_end_news() -> None:
     assert course(HEARTBEAT, 85, ENGAGED).recovery_is_news
 
 

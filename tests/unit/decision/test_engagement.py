@@ -149,7 +149,7 @@ def test_a_warning_that_fires_again_after_an_escalation_lets_heartbeats_engage_a
     assert after(observed, heartbeat(10), 100).tier is Tier.CRITICAL
 
 
-def test_where_the_policy_only_observes_at_critical_heartbeats_report_a_pressure_once() -> None:
+def test_where_the_policy_only_observes_at_critical_heartbeats_report_a_shortage_once() -> None:
     once = after(Engagement(), heartbeat(1), 95, observes_critical=True)
     engaged = after(once, heartbeat(2), 95, observes_critical=True)
     assert engaged.tier is Tier.CRITICAL

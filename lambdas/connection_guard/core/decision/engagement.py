@@ -37,10 +37,10 @@ _SHORTEST = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Engagement:
-    """What the responder is doing about a pressure, and what bounds it. Times are the database's
+    """What the responder is doing about a shortage, and what bounds it. Times are the database's
     own.
 
-    `tier` is None while nothing is to be done. `has_escalated` keeps a pressure that people were
+    `tier` is None while nothing is to be done. `has_escalated` keeps a shortage that people were
     notified of from engaging again before usage was down or another alarm fired; `has_observed`
     does so where the policy only observes. `unmoved` names the sessions that were chosen and could
     not be moved. `seen` maps the keys of alarms to when they changed. `saved_at` is None for what
@@ -60,7 +60,7 @@ class Engagement:
 
     @property
     def is_pressed(self) -> bool:
-        """Whether there is a pressure that something is done about, or that people were notified
+        """Whether there is a shortage that something is done about, or that people were notified
         of.
         """
         return self.tier is not None or self.has_escalated
@@ -168,7 +168,7 @@ def with_usage(
     Usage below the target ends it. Two heartbeats in a row at or above critical engage it without
     an alarm.
 
-    They do not where people have been notified of this pressure already, or where the policy only
+    They do not where people have been notified of this shortage already, or where the policy only
     observes at critical (`observes_critical`) and has done so.
     """
     if utilisation < target_percent:
@@ -240,7 +240,7 @@ def after_escalation(engagement: Engagement) -> Engagement:
 
 
 def after_observation(engagement: Engagement) -> Engagement:
-    """Return the engagement of a policy that only observes: one report per pressure is enough."""
+    """Return the engagement of a policy that only observes: one report per shortage is enough."""
     return replace(disengaged(engagement), has_observed=True)
 
 
