@@ -1,6 +1,6 @@
 """How fast the guard is, compared with what one would do by hand: `make bench`.
 
-It prints a table of ratios of medians from one run. A missed goal is no failure: the exit status
+It prints a table of ratios of medians from one run. A missed goal is not a failure: the exit status
 shows only whether everything could be measured. `--short` measures one round of each benchmark and
 judges none: it shows that they still run.
 """

@@ -15,7 +15,7 @@ AT_ONCE = 100
 
 
 def open_sessions(server: PostgresServer, count: int, **login: Any) -> list[cursor]:
-    """Return a cursor on each of so many new sessions of role `app`; none of them blocks. `login`
+    """Return a cursor on each of that many new sessions of role `app`; none of them blocks. `login`
     are libpq's parameters.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,13 +1,15 @@
--- The database roles of Connection Guard, on PostgreSQL 14 to 18, Amazon RDS and Aurora. It may be run again at any time.
--- Once for a server, in the database that the guard logs in to, with psql, as the master user (a member of
--- rds_superuser) or a superuser:
+-- The database roles of Connection Guard, on PostgreSQL 14 to 18, Amazon RDS and Aurora.
+--
+-- Run it once per server, in the database that the guard logs in to, with psql, as the master user
+-- (a member of rds_superuser) or a superuser. It may be run again at any time.
 --
 --   psql "host=<writer> dbname=postgres user=<master>" -f bootstrap.sql
 --   psql ... -v guard_role=my_guard -v proxy_role=my_guard_proxy -f bootstrap.sql
 --
--- guard_role   logs in with an IAM authentication token, which rds_iam grants and which rules out a password.
--- proxy_role   only where RDS Proxy itself logs in with a secret: a second role, with a password. Set it afterwards with
---              \password, and put it into the secret.
+-- guard_role   logs in with an IAM authentication token, which rds_iam grants and which rules out a
+--              password.
+-- proxy_role   is needed only where RDS Proxy itself logs in with a secret: a second role, with a
+--              password. Set it afterwards with \password, and put it into the secret.
 
 \set ON_ERROR_STOP on
 \if :{?guard_role}
@@ -20,7 +22,8 @@
 \endif
 
 BEGIN;
-SET LOCAL client_min_messages = warning; -- before PostgreSQL 16 a grant that is there already is worth a notice
+-- Before PostgreSQL 16 a grant that is there already causes a notice.
+SET LOCAL client_min_messages = warning;
 
 SELECT format('CREATE ROLE %I LOGIN', role)
 FROM unnest(ARRAY[:'guard_role', :'proxy_role']) AS role
@@ -28,12 +31,14 @@ WHERE role <> ''
   AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role)
 \gexec
 
--- While it is granted to either of them every run only observes: GRANT connection_guard_paused TO connection_guard;
+-- While this role is granted to either of them, every run only observes:
+-- GRANT connection_guard_paused TO connection_guard;
 SELECT 'CREATE ROLE connection_guard_paused NOLOGIN'
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'connection_guard_paused')
 \gexec
 
--- To see the sessions, to end them, and to get in when they have filled the server (PostgreSQL 16 and later).
+-- These let it see the sessions, end them, and log in when they have filled the server (PostgreSQL
+-- 16 and later).
 SELECT format('GRANT %I TO %I', rolname, role)
 FROM unnest(ARRAY[:'guard_role', :'proxy_role']) AS role
 CROSS JOIN pg_roles
@@ -41,7 +46,7 @@ WHERE role <> ''
   AND rolname IN ('pg_monitor', 'pg_signal_backend', 'pg_use_reserved_connections')
 \gexec
 
--- To log in to this database, where not everybody may.
+-- This lets it log in to this database, where not everybody may.
 SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), rolname)
 FROM pg_roles
 WHERE rolname IN (:'guard_role', :'proxy_role')

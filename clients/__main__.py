@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--version", action="append", type=int, choices=VERSIONS)
     parser.add_argument("--at-once", type=int, default=4, help="how many rows are measured at once")
     parser.add_argument(
-        "--readme", action="store_true", help=f"write the table in {table.PAGE.name} anew"
+        "--readme", action="store_true", help=f"write the table in {table.PAGE.name} again"
     )
     arguments = parser.parse_args()
 

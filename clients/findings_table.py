@@ -137,4 +137,6 @@ def _after_leak(rows: Sequence[Row]) -> str:
     restarts = [row.findings.restart for row in rows if row.findings is not None]
     if not restarts:
         return "not measured"
-    return "restart: its pool counts what it lost as lent" if any(restarts) else "goes on"
+    if any(restarts):
+        return "restart: its pool still counts the lost sessions as in use"
+    return "goes on"

@@ -96,7 +96,7 @@ APPLICATIONS = (
         sessions=2,
         state=SessionState.IDLE_IN_TRANSACTION,
         must_go=0,
-        story="backup, known by its application name",
+        story="backup, recognised by its application name",
     ),
     Application(
         name="monthly-report",

@@ -15,7 +15,7 @@ from demo.show.terminal import Terminal
 PAGE = ROOT / ".cache" / "demo" / "conversation.html"
 CHANNEL = "database-incidents"
 MADE_UP = (
-    "The links and the usage of the last hours are made up: there is no AWS here. All else "
+    "The links and the usage of the last hours are made up: there is no AWS here. Everything else "
     f"happened in make demo, with every time that the guard uses divided by {DIVIDED_BY}."
 )
 # The headline, the overview, and what was done.

@@ -48,7 +48,7 @@ class Posted:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer that Slack gives once instead of doing what it is asked, after so many seconds."""
+    """An answer that Slack gives once, after `seconds`, instead of doing what it is asked."""
 
     status: int = 200
     body: str = ""
@@ -121,7 +121,7 @@ class SlackDouble:
         self._answers.extend([Answer(500, seconds=seconds)] * times)
 
     def let_pass(self, times: int = 1) -> None:
-        """Serve so many requests as usual before the next answer that was ordered."""
+        """Serve that many requests as usual before the next answer that was ordered."""
         self._answers.extend([_AS_USUAL] * times)
 
     def recover(self) -> None:

@@ -87,7 +87,7 @@ class Application:
         self._work = Tally()
 
     def use(self, count: int) -> Tally:
-        """Use so many sessions at once: all are borrowed before any is given back."""
+        """Use that many sessions at once: all are borrowed before any is given back."""
         borrowed = threading.Barrier(count)
         tally = Tally()
 

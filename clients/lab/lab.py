@@ -119,7 +119,7 @@ class Lab:
         return forwarder
 
     def let_pass(self, *, minutes: float) -> None:
-        """Let so much time pass for the server."""
+        """Let that much time pass for the server."""
         self._clock.turn(timedelta(minutes=minutes))
 
     def surplus(self) -> int:
@@ -209,13 +209,13 @@ class Lab:
         return max(first.used_afterwards - self._target, 0), max(later_used - self._target, 0)
 
     def resume(self, application: Application, count: int) -> None:
-        """Let its traffic come back: as many uses at once, and then again."""
+        """Let its traffic come back: that many uses at once, and then again."""
         self.use_first(application, count)
         if application.is_running:
             self._later += self._use(application, count)
 
     def use_first(self, application: Application, count: int) -> None:
-        """Let an application use as many sessions at once, once."""
+        """Let an application use that many sessions at the same time, once."""
         self._first += self._use(application, count)
 
     def resume_after_leak(self, application: Application) -> None:

@@ -63,7 +63,7 @@ class Observer:
         wait_until(lambda: self._server.execute(statement, (name,))[0][0] >= count)
 
     def await_fresh(self, name: str, count: int) -> None:
-        """Wait until an application that works all the time has used so many sessions since time
+        """Wait until an application that works all the time has used that many sessions since time
         was let pass.
         """
         statement = (

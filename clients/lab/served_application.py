@@ -101,11 +101,11 @@ class Application:
         self._have_done("release")
 
     def run(self, count: int) -> None:
-        """Let as many sessions run one statement for hours; for applications in Python."""
+        """Let that many sessions run one statement for hours; for applications in Python."""
         self._have_done(f"run {count}")
 
     def work(self, workers: int, per_second: float) -> None:
-        """Let as many workers use one session each, again and again, until `rest`."""
+        """Let that many workers use one session each, again and again, until `rest`."""
         self._have_done(f"work {workers} {per_second}")
 
     def rest(self) -> Answer:

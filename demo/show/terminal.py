@@ -125,9 +125,9 @@ def show_report(terminal: Terminal, report: Mapping[str, Any]) -> None:
     seconds = ", ".join(
         f"{phase} {1000 * duration:,.0f} ms" for phase, duration in report["seconds"].items()
     )
-    terminal.say(f"{outcomes}; {reopened} of them reopened by their pools. {seconds}.")
+    terminal.say(f"{outcomes}; their pools reopened {reopened} of them. It took: {seconds}.")
 
-    terminal.say("\n[bold]Advises[/]")
+    terminal.say("\n[bold]Advised[/]")
     for diagnosis in report["diagnoses"]:
         terminal.say(f"[yellow]{diagnosis['cause']}[/]: {escape(diagnosis['summary'])}.")
         terminal.say(f"{escape(diagnosis['advice'])}.")

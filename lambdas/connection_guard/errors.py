@@ -65,7 +65,7 @@ class DatabaseError(ConnectionGuardError):
 
 
 class DoorShutError(DatabaseError):
-    """No session could be opened through a door, None where that is no single one; `refusal` says
+    """No session could be opened through a door, None where it is not a single one; `refusal` says
     why where the guard knows what follows from it.
     """
 

@@ -22,12 +22,12 @@ def notify_of_guard_alarm(
     region: str,
     function: str,
 ) -> None:
-    """Post the alarm that came from the incidents topic; all else that comes from there was
+    """Post the alarm that came from the incidents topic; everything else that comes from there was
     published by the reporter itself.
 
     `slack_secret` is None where Slack is not notified, `function` is the name of this function.
     Raises NotificationError, so that Lambda tries again, unless the alarm is about this function:
-    then each failed try would set it off anew.
+    then each failed try would set it off again.
     """
     alarm = read_guard_alarm(event)
     if alarm is None or not alarm.is_news or slack_secret is None:

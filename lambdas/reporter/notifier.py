@@ -32,7 +32,7 @@ LEASE = timedelta(minutes=1)
 # How often others may write between this run's look at the incident and its own write.
 TRIES_TO_WRITE = 20
 
-# How often this run looks whether others have brought news while it notified people of the last.
+# How often this run checks whether others have brought news while it notified people of the last.
 ROUNDS = 5
 
 logger = Logger(service="connection-guard")
@@ -45,8 +45,8 @@ class Notifier:
         self._settings = settings
         self._region = region
         self._world = world
-        # Lambda's next try mostly comes to the same process, and people need not hear three times
-        # of what it cannot keep.
+        # Lambda's next try mostly reaches the same process, and people need not be notified three
+        # times of what it cannot store.
         self._notified_unkept: set[str] = set()
 
     def notify(
@@ -59,8 +59,8 @@ class Notifier:
         """Notify people of the database's latest incident, which has the entry; what fails is added
         to `errors`.
 
-        One run at a time does, and the others leave it to that: it looks again before it releases
-        the lease.
+        One run does so at a time, and the others leave it to that one: it looks again before it
+        releases the lease.
         """
         store, now = self._world.store, self._world.now
         slack_errors: list[ConnectionGuardError] = []
@@ -88,8 +88,8 @@ class Notifier:
         errors += slack_errors
 
     def notify_unkept(self, database: WatchedDatabase, entry: Entry) -> None:
-        """Notify people of an entry that the store did not take: by itself, since what else belongs
-        to its incident is not known, and by SNS, which needs no memory.
+        """Notify people of an entry that the store did not take: by itself, since the rest of its
+        incident is not known, and by SNS, which needs no memory.
         """
         incident = absorb(None, entry, database=database.identifier, new_id=entry.request_id)
         if incident is None or not incident.matters or entry.request_id in self._notified_unkept:
@@ -166,8 +166,8 @@ class Notifier:
                 self._publish(incident, links, now)
                 others = (each for each in incident.notified if not each.startswith(SNS))
                 incident = replace(incident, notified=(*others, news))
-        # Once refused, Slack is left to Lambda's next try: another round is there to notify the
-        # others of news.
+        # Once Slack has refused, it is left to Lambda's next try: another round only notifies the
+        # other channels of news.
         if self._world.slack_secret is not None and not slack_errors:
             with collected(slack_errors):
                 secret = self._world.slack_secret()
@@ -187,7 +187,7 @@ class Notifier:
         )
 
     def _remember(self, notified: Incident) -> Incident:
-        """Write what people were notified of into what the incident has become meanwhile.
+        """Write what people were notified of into the incident as it is by now.
 
         Returns the version that people know: an old one where they do not know the latest.
         """

@@ -35,7 +35,7 @@ class Reporter:
     """The Lambda handler: it stores the report, adds it to the incident and notifies people; a
     failure in one step does not stop the others.
 
-    What failed is raised in the end: Lambda tries again, which repeats nothing that succeeded, and
+    Failures are raised in the end: Lambda tries again, which repeats nothing that succeeded, and
     then keeps the delivery in the dead-letter queue.
     """
 
@@ -103,7 +103,7 @@ class Reporter:
 
     def _database_of(self, delivery: Delivery) -> WatchedDatabase:
         """Return the delivery's database, also one that is no longer in guard.toml; a failure of
-        that goes by its function's name.
+        such a one is named after its function.
         """
         function = function_name(delivery.function_arn)
         identifier = delivery.database if isinstance(delivery, ReportDelivery) else function

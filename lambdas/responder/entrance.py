@@ -31,7 +31,7 @@ Entered = tuple[GuardSession, Measurement]
 class Entrance:
     """Lets one run after another in, whichever execution environments they are in.
 
-    `engagement` is what the guard is doing about a pressure, as the latest run left it.
+    `engagement` is what the guard is doing about a shortage, as the latest run left it.
     """
 
     def __init__(self, doors: Doors, guard_roles: Collection[str], limits: Limits) -> None:
@@ -57,7 +57,7 @@ class Entrance:
         return self._take_turn(session, timer)
 
     def enter_again(self, timer: Timer) -> Entered:
-        """Enter in the middle of a run that lost its session, with a turn of the new one's.
+        """Enter in the middle of a run that lost its session, and take a turn with the new one.
 
         Raises DatabaseError where no door opens.
         """
@@ -103,7 +103,7 @@ class Entrance:
         return None
 
     def end_turn(self, timer: Timer) -> None:
-        """Let another run have its turn, also where this one failed: the seat lives on."""
+        """Leave the turn to another run, even if this one failed: the seat lives on."""
         if self.has_turn and self._doors.seat is not None:
             with suppress(DatabaseError):  # the turn ends with its session, too
                 end_turn(self._doors.seat, timer.last_moment)
@@ -139,7 +139,7 @@ class Entrance:
             return None
 
     def _recalled(self, entered: Entered) -> Entered:
-        """Go by what another execution environment remembered since, where it was the last."""
+        """Adopt what another execution environment has remembered since, where it was the last."""
         _, measurement = entered
         now = measurement.taken_at
         self._stored = recalled(measurement.memories, now)

@@ -77,7 +77,7 @@ class Responder:
         # Alarms to be served: this run's, and those that came while the guard could not get in or
         # did not get its turn.
         self._alarms: list[AlarmNotification] = []
-        # Whether people may have been notified of a pressure that is not known to have ended: a
+        # Whether people may have been notified of a shortage that is not known to have ended: a
         # process that died knows nothing.
         self._recovery_is_news = True
         self._looks: tuple[Measurement, ...] = ()
@@ -190,7 +190,7 @@ class Responder:
     def _look_and_act(
         self, run: Run, session: GuardSession, measurement: Measurement, timer: Timer
     ) -> Run:
-        """Find out why the sessions are so many, end those that may go, and see what came of it."""
+        """Find out why there are so many sessions, end those that may go, and look again."""
         entrance = self._entrance
         try:
             session, before = self._rounds.gather(session, measurement, timer)

@@ -52,9 +52,9 @@ class Rounds:
     def gather(
         self, session: GuardSession, measurement: Measurement, timer: Timer
     ) -> tuple[GuardSession, Snapshot]:
-        """Return the sessions; one of the guard's own that is lost meanwhile is replaced once.
+        """Return the sessions; if the guard's own session is lost meanwhile, it is replaced once.
 
-        Raises DatabaseError where the database stays lost.
+        Raises DatabaseError where the database stays out of reach.
         """
         with timer.phase("gather"):
             if self._proxy is not None:
@@ -68,7 +68,7 @@ class Rounds:
     def carry_out(
         self, planned: Round, session: GuardSession, timer: Timer
     ) -> tuple[Round, Problems]:
-        """Return the round with what came of its plan, and the problems that were met."""
+        """Return the round with the outcomes of its plan, and the problems that were met."""
         watch = self._limits.watch_for_reconnects.total_seconds()
         before = planned.before.measurement
         most = most_sessions_below_target(before.capacity.usable, self._limits)
@@ -89,7 +89,7 @@ class Rounds:
         return verified, tuple(filter(None, (stopped, problem)))
 
     def _verify(self, acted: Round, watch: float, timer: Timer) -> tuple[Round, Reason | None]:
-        """Look again once pools have had the time to reopen: killed is not gone, nor gone cured."""
+        """Look again once pools have had time to reopen: killed is not gone, gone is not cured."""
         time.sleep(max(min(watch, timer.deadline - SECONDS_TO_VERIFY - time.monotonic()), 0))
         try:
             session, measurement = self._entrance.look_again(timer)

@@ -1,4 +1,4 @@
-"""How much time a run has, and where it went."""
+"""How much time a run has, and how it was spent."""
 
 import time
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-# What a last look at the database, and then packing the evidence and answering, need of the
-# function's time.
+# The part of the function's time for a last look at the database, packing the evidence and
+# answering.
 SECONDS_TO_VERIFY = 2.0
 SECONDS_TO_REPORT = 3.0
-# What a run that waits for its turn keeps to itself, beside the watch for reconnections: enough to
-# look, to terminate a batch and to look again.
+# The time that a run that waits for its turn keeps in reserve, besides the watch for reconnections:
+# enough to look, to terminate a batch and to look again.
 SECONDS_TO_ACT = 8.0
 
 

@@ -138,7 +138,7 @@ def test_its_page_and_its_terminal_show_the_same_conversation(demo: Demo) -> Non
         "98 of 97 (101 %) → 67 of 97 (69 %)",
         "20 of shop / checkout",
         "2 of backup / pg_dump",
-        "leak 21 sessions",
+        "leak: 21 sessions",
     ):
         assert any(figures in text for text in said), figures
     assert re.search(r"^E-mail 2: \[.*shop-production", demo.output, re.MULTILINE)

@@ -156,5 +156,5 @@ def test_what_reaches_outside_is_found(code: str) -> None:
         "run(now=3)\nnow = 3",
     ],
 )
-def test_what_the_core_may_use_is_no_finding(code: str) -> None:
+def test_what_the_core_may_use_is_not_a_finding(code: str) -> None:
     assert not impurities(ast.parse(code), PURE)

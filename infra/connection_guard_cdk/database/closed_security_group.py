@@ -65,7 +65,7 @@ class ClosedSecurityGroup(ec2.SecurityGroup):
         )
 
     def _name_of_rule(self, group: str, port: int) -> str:
-        """Return a name that no other rule has: a token has no value yet, so that such rules are
+        """Return a name that no other rule has: a token has no value yet, so such rules are
         numbered.
         """
         shown_group = "created" if Token.is_unresolved(group) else group

@@ -15,7 +15,7 @@ class HeartbeatRule(Construct):
         events.Rule(
             self,
             "EveryMinute",
-            description="Connection Guard: measures, and continues while the pressure lasts",
+            description="Connection Guard: measures, and continues while the shortage lasts",
             schedule=events.Schedule.rate(Duration.minutes(1)),
             # A heartbeat that could not be delivered within its minute is replaced by the next one.
             targets=[

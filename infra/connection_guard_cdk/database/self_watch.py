@@ -41,7 +41,7 @@ class SelfWatch(Construct):
         super().__init__(scope, identifier)
         self._database = database
         self._responder = responder
-        self._log = f"Its log: {responder.log_group.log_group_name}"
+        self._log = f"The responder's log: {responder.log_group.log_group_name}"
         alarms = [
             self._no_heartbeat(),
             self._responder_failed(),
@@ -103,9 +103,9 @@ class SelfWatch(Construct):
             ),
             comparison=AT_LEAST,
             threshold=1,
-            description="Lambda could not publish a report of the responder: nobody is notified of "
-            "that run. Check that the responder's role may publish to the topics and use their "
-            f"key. {self._log}",
+            description="Lambda could not publish a report from the responder: nobody was "
+            "notified of that run. Check that the responder's role may publish to the topics and "
+            f"use their key. {self._log}",
             missing=IDLE,
         )
 
@@ -164,9 +164,9 @@ class SelfWatch(Construct):
             metric=guard_metric(self._database, Metric.PREFLIGHT_FAILED),
             comparison=AT_LEAST,
             threshold=1,
-            description="The guard's role lacks a privilege: the guard terminates nothing. Run "
-            "bootstrap/bootstrap.sql again as the master user; the reports name the missing GRANT. "
-            f"{self._log}",
+            description="The guard's role lacks a privilege: the guard cannot terminate sessions. "
+            "Run bootstrap/bootstrap.sql again as the master user; the reports name the missing "
+            f"GRANT. {self._log}",
             missing=AS_LAST_SEEN,
             minutes=MINUTES_OF_A_MISSING_PRIVILEGE,
         )

@@ -136,7 +136,7 @@ class UtilisationAlarms(Construct):
     def _what_the_guard_does(self, tier: Tier) -> str:
         if self._database.policy.modes[tier] is Mode.OBSERVE:
             return (
-                f"At {tier} the policy has Connection Guard observe and report, without "
+                f"At the {tier} tier the policy makes Connection Guard observe and report, without "
                 "terminating sessions."
             )
         return (

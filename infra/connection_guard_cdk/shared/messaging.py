@@ -18,7 +18,8 @@ from connection_guard_cdk.shared.topic import EncryptedTopic
 
 
 class Messaging(Construct):
-    """The topics that all databases share, their key, and the making of further topics and queues.
+    """The topics that all databases share, their key, and methods that make further topics and
+    queues.
 
     `reports` and `failures` are the destinations of the responders' asynchronous invocations;
     people subscribe to `incidents`, and the guard's own alarms publish there.
@@ -67,7 +68,7 @@ class Messaging(Construct):
         self, scope: Construct, identifier: str, *, alarm_name: str, problem: str
     ) -> sqs.Queue:
         """Return a new queue for messages that could not be delivered, with an alarm to people as
-        soon as it holds any. `problem` says what it means that it does.
+        soon as it holds any. `problem` says what that means.
 
         The construct that uses the queue grants the permission to write to it.
         """
@@ -87,8 +88,8 @@ class Messaging(Construct):
             queue,
             "NotEmpty",
             alarm_name=alarm_name,
-            alarm_description=f"{problem} The message is in the queue {queue.queue_name} for 14 "
-            "days: read it, remove the cause, then purge the queue.",
+            alarm_description=f"{problem} The message stays in the queue {queue.queue_name} for "
+            "14 days: read it, remove the cause, then purge the queue.",
             metric=queue.metric_approximate_number_of_messages_visible(statistic="Maximum"),
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

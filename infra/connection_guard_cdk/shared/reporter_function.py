@@ -216,8 +216,8 @@ class ReporterFunction(Construct):
             "DestinationDeliveryFailures",
             name="lost-a-report",
             description="The reporter could not handle a report, and Lambda could not put it into "
-            "the dead-letter queue: nobody is notified of that run. Check that the reporter's role "
-            "may send to the queue; the responder's log still has the run.",
+            "the dead-letter queue: nobody was notified of that run. Check that the reporter's "
+            "role may send to the queue; the responder's log still has the run.",
         )
 
     def _alarm(self, metric: str, *, name: str, description: str) -> cloudwatch.Alarm:
@@ -225,7 +225,8 @@ class ReporterFunction(Construct):
             self,
             metric,
             alarm_name=f"{Stack.of(self).stack_name}-reporter-{name}",
-            alarm_description=f"{description} Its log: {self.function.log_group.log_group_name}",
+            alarm_description=f"{description} The reporter's log: "
+            f"{self.function.log_group.log_group_name}",
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             evaluation_periods=1,

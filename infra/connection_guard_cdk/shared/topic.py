@@ -7,7 +7,7 @@ from constructs import Construct
 
 
 class EncryptedTopic(sns.Topic):
-    """A topic under a key, which is published to over TLS only.
+    """A topic under a key, which accepts messages only over TLS.
 
     Its grant to publish names the two actions on the key that publishing takes, without the CDK's
     wildcard.

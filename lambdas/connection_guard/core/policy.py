@@ -8,6 +8,9 @@ from ipaddress import IPv4Network, IPv6Network
 
 from connection_guard.core.database.session import SessionState
 
+# What a verdict names in place of a rule where none matched.
+NO_RULE = "no rule"
+
 
 class Tier(StrEnum):
     """How urgent it is: which alarm fired."""

@@ -49,7 +49,10 @@ def test_people_are_notified_directly_of_what_keeps_the_guard_from_its_work(
         ),
         ("direct-login-failed", "The guard could not log in directly to orders.c0ffee."),
         ("locked-out", "The guard could not log in through any door: it cannot free slots."),
-        ("missing-privilege", "The guard's role lacks a privilege: the guard terminates nothing."),
+        (
+            "missing-privilege",
+            "The guard's role lacks a privilege: the guard cannot terminate sessions.",
+        ),
     ],
 )
 def test_a_description_begins_with_the_database_and_what_happened(
@@ -64,7 +67,7 @@ def test_a_description_ends_with_the_name_of_the_responders_log(
 ) -> None:
     [responder] = responders(orders)
     log = orders.of("AWS::Lambda::Function")[responder]["LoggingConfig"]["LogGroup"]
-    assert alarm(orders, what)["AlarmDescription"].endswith(f" Its log: {log}")
+    assert alarm(orders, what)["AlarmDescription"].endswith(f" The responder's log: {log}")
 
 
 def test_three_silent_minutes_are_a_missing_heartbeat(orders: Template) -> None:
@@ -76,7 +79,7 @@ def test_three_silent_minutes_are_a_missing_heartbeat(orders: Template) -> None:
 
 @pytest.mark.parametrize("heartbeat_at", range(0, 60, 5))
 @pytest.mark.parametrize("is_killed", [False, True])
-def test_a_remediation_of_55_seconds_is_no_missing_heartbeat(
+def test_a_remediation_of_55_seconds_is_not_a_missing_heartbeat(
     orders: Template, heartbeat_at: int, is_killed: bool
 ) -> None:
     """That holds even if it is killed, the heartbeats that it delays are lost, and the newest

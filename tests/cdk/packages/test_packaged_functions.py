@@ -22,7 +22,7 @@ def test_the_packaged_responder_serves_a_heartbeat(tmp_path: Path) -> None:
 
 
 @only_where_it_runs
-def test_the_packaged_reporter_refuses_what_is_no_delivery(tmp_path: Path) -> None:
+def test_the_packaged_reporter_refuses_what_is_not_a_delivery(tmp_path: Path) -> None:
     package = unpacked("reporter", tmp_path)
 
     with ExecutionEnvironment(

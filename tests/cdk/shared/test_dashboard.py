@@ -103,7 +103,7 @@ def test_stacks_in_two_regions_have_dashboards_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(("databases", "proxy"), [(3, None), (2, an_existing_proxy())])
-def test_the_dashboard_of_so_many_databases_costs_nothing(
+def test_the_dashboard_of_a_few_databases_costs_nothing(
     databases: int, proxy: ExistingProxy | None
 ) -> None:
     """A free dashboard has at most 50 metrics."""

@@ -419,7 +419,7 @@ def test_a_query_waits_while_the_server_is_away(
         assert waiting.result() == ("back",)
 
 
-def test_it_drops_its_clients_and_goes_down_when_told(start_proxy: StartProxy) -> None:
+def test_it_drops_its_clients_and_goes_down_on_request(start_proxy: StartProxy) -> None:
     proxy = start_proxy()
     client = a_client(proxy)
 

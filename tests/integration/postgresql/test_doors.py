@@ -196,7 +196,8 @@ def test_a_privilege_missing_at_the_second_door_is_noticed_before_it_is_needed(
     assert 'GRANT pg_signal_backend TO "guard_direct";' in report["escalation"]
     assert report["problems"] == [
         (
-            "the second door is shut on a full database: GRANT pg_use_reserved_connections TO "
+            "the second door would stay shut on a full database: GRANT "
+            "pg_use_reserved_connections TO "
             '"guard_direct";'
         )
     ]

@@ -135,7 +135,7 @@ def test_a_refused_login_says_that_the_server_is_full_even_if_fewer_sessions_are
     assert guarded.deliver(a_heartbeat_event())["before"]["refused_a_login"] is False
 
 
-def test_a_limit_of_its_own_that_keeps_a_role_out_is_no_sign_of_a_full_server(
+def test_a_limit_of_its_own_that_keeps_a_role_out_is_not_a_sign_of_a_full_server(
     own_postgres: OwnPostgres,
 ) -> None:
     server = a_server_with_passwords(own_postgres, 18)

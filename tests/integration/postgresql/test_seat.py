@@ -53,7 +53,7 @@ def test_a_seat_whose_server_does_not_answer_any_more_is_given_up(database: Post
 
 
 @NEWEST
-def test_the_second_doors_session_is_closed_once_the_pressure_is_over(
+def test_the_second_doors_session_is_closed_once_the_shortage_is_over(
     database: PostgresServer,
 ) -> None:
     with RdsProxyDouble((database.host, database.port)) as proxy:

@@ -55,7 +55,7 @@ def test_slack_hears_of_an_alarm_and_of_its_end(slack: SlackDouble, notify: Noti
     assert over.text == "🟢 Connection Guard: alarm connection-guard-orders-no-heartbeat cleared"
 
 
-def test_an_alarm_that_is_new_is_no_news(slack: SlackDouble, notify: Notify) -> None:
+def test_an_alarm_that_is_new_is_not_news(slack: SlackDouble, notify: Notify) -> None:
     notify(an_alarm_event(NO_HEARTBEAT, state="OK", OldStateValue="INSUFFICIENT_DATA"))
 
     assert slack.channel_view == []
@@ -83,7 +83,9 @@ def test_that_the_reporter_itself_fails_is_tried_once_since_each_failure_would_s
     assert len(slack.channel_view) == 1
 
 
-def test_the_reporters_own_word_on_the_topic_is_let_be(slack: SlackDouble, notify: Notify) -> None:
+def test_what_the_reporter_itself_publishes_on_the_topic_is_ignored(
+    slack: SlackDouble, notify: Notify
+) -> None:
     event = an_alarm_event(NO_HEARTBEAT)
     event["Records"][0]["Sns"]["Message"] = json.dumps({"schema_version": 1, "database": "orders"})
     notify(event)

@@ -91,7 +91,7 @@ def test_people_learn_that_action_is_no_longer_required_before_the_alarm_clears(
     assert states(outside)[2:] == ["[resolved]"]
 
 
-def test_people_are_notified_of_an_alarm_that_fires_anew_while_action_is_required(
+def test_people_are_notified_of_an_alarm_that_fires_again_while_action_is_required(
     outside: Outside, slack: SlackDouble
 ) -> None:
     outside.deliver(
@@ -130,8 +130,8 @@ def test_no_message_claims_that_a_killed_run_terminated_no_session(
     outside.deliver(a_crash())
 
     mail = json.loads(outside.sns.messages[0]["Message"])
-    assert "*Terminated*: not known, see the log" in everything_said(slack)
-    assert "Whether sessions were terminated is not known" in mail["email"]
+    assert "*Terminated*: not known; see the log" in everything_said(slack)
+    assert "It is not known whether sessions were terminated" in mail["email"]
     assert "No session was terminated" not in mail["email"]
     assert json.loads(mail["default"])["has_unknown_outcomes"] is True
 

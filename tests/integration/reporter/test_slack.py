@@ -58,7 +58,7 @@ def test_what_has_been_posted_is_not_posted_again(slack: SlackDouble) -> None:
     assert slack.requests == ["/api/chat.postMessage", "/api/chat.postMessage", "/api/chat.update"]
 
 
-def test_a_message_that_was_deleted_is_posted_anew(slack: SlackDouble) -> None:
+def test_a_message_that_was_deleted_is_posted_again(slack: SlackDouble) -> None:
     incident = notified(an_incident(START), bot(slack))
     slack.delete(slack.channel_view[0])
 
@@ -72,7 +72,7 @@ def test_a_message_that_was_deleted_is_posted_anew(slack: SlackDouble) -> None:
 
 
 @pytest.mark.parametrize("error", ["cant_update_message", "edit_window_closed"])
-def test_a_message_that_cannot_be_edited_is_posted_anew(slack: SlackDouble, error: str) -> None:
+def test_a_message_that_cannot_be_edited_is_posted_again(slack: SlackDouble, error: str) -> None:
     incident = notified(an_incident(START), bot(slack))
     slack.refuse(error)
     notified(incident, bot(slack))

@@ -41,7 +41,7 @@ def test_a_repeated_alarm_does_not_act_after_an_escalation(guarded: Guarded) -> 
 
 
 @NEWEST
-def test_while_the_pressure_lasts_each_heartbeat_carries_on_and_the_last_attempt_escalates(
+def test_while_the_shortage_lasts_each_heartbeat_carries_on_and_the_last_attempt_escalates(
     guarded: Guarded,
 ) -> None:
     guard = with_policy(guarded, a_policy(most_per_run=1, attempts=3))

@@ -132,7 +132,7 @@ def test_a_process_that_dies_of_a_terminated_session_is_noticed(guarded: Guarded
     last = report["diagnoses"][-1]
     assert last["cause"] == "ended by themselves"
     assert last["sessions"] == len(clients) - terminated(report)
-    assert f'{last["sessions"]} more of application "crashes"' in last["summary"]
+    assert f'{last["sessions"]} more sessions of application "crashes"' in last["summary"]
 
 
 @NEWEST

@@ -104,7 +104,7 @@ def test_heartbeats_of_several_environments_engage_together(
 
 
 @NEWEST
-def test_after_an_escalation_a_warning_that_fires_anew_lets_heartbeats_engage_again(
+def test_after_an_escalation_a_warning_that_fires_again_lets_heartbeats_engage_again(
     database: PostgresServer, environment: Environment
 ) -> None:
     modes = {Tier.WARNING: Mode.OBSERVE, Tier.CRITICAL: Mode.ENFORCE}
@@ -130,7 +130,7 @@ def test_a_database_that_cannot_be_written_is_served_and_the_report_says_what_ma
     assert (report["kind"], report["recovered"]) == ("remediation", True)
     (problem,) = report["problems"]
     assert problem.startswith(
-        "this run may not be remembered if another execution environment serves the next: "
+        "this run may be forgotten if another execution environment serves the next one: "
     )
     assert "lock timeout" in problem
 

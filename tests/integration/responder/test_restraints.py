@@ -91,7 +91,7 @@ def observing(guarded: Guarded) -> Guarded:
         (
             after_this_hours_last,
             "hourly cap",
-            "limits.most_per_hour: 2 were terminated within the hour",
+            "limits.most_per_hour: 2 were terminated within the last hour",
         ),
         (paused, "paused", "role connection_guard_paused is granted to the guard's role"),
         (observing, "observing", "the policy only observes at critical"),

@@ -71,7 +71,7 @@ def test_what_cannot_be_compared_gives_no_rate(seen: tuple[Measurement, ...]) ->
     assert logins_lately(looks(*seen)) is None
 
 
-def test_a_restart_begins_anew() -> None:
+def test_a_restart_begins_again() -> None:
     restarted = replace(a_look(1, used=60, logins=900), server=a_server(started_at=NOW))
 
     seen = looks(a_look(0, logins=10), restarted)

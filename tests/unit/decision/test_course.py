@@ -114,7 +114,7 @@ def test_an_ok_below_every_threshold_ends_the_attempts_above_the_target() -> Non
     [(ENGAGED, False, True), (Engagement(), True, True), (Engagement(), False, False)],
     ids=["engaged", "a process that knows nothing", "nothing happened"],
 )
-def test_a_recovery_is_reported_once_and_only_where_there_was_a_pressure(
+def test_a_recovery_is_reported_once_and_only_where_there_was_a_shortage(
     engagement: Engagement, was_news: bool, is_recovery: bool
 ) -> None:
     down = course(HEARTBEAT, 50, engagement, recovery_is_news=was_news)
@@ -124,7 +124,7 @@ def test_a_recovery_is_reported_once_and_only_where_there_was_a_pressure(
     assert not later.has_recovered
 
 
-def test_a_pressure_that_lasts_keeps_its_end_news() -> None:
+def test_a_shortage_that_lasts_keeps_its_end_news() -> None:
     assert course(HEARTBEAT, 85, ENGAGED).recovery_is_news
 
 
@@ -163,12 +163,12 @@ def plan_for(event: Event, another_run: Reason | None = None) -> Plan:
         (AlarmState.INSUFFICIENT_DATA, ReasonCode.ALARM_WITHOUT_DATA),
     ],
 )
-def test_an_alarm_that_is_not_on_terminates_nobody(state: AlarmState, code: ReasonCode) -> None:
+def test_an_alarm_that_is_not_on_terminates_no_session(state: AlarmState, code: ReasonCode) -> None:
     plan = plan_for(an_alarm(state=state))
     assert (plan.restraint, plan.reason.code, plan.chosen) == (Restraint.NOT_AN_ALARM, code, ())
 
 
-def test_while_another_run_has_the_turn_nobody_is_terminated() -> None:
+def test_while_another_run_has_the_turn_no_session_is_terminated() -> None:
     another = Reason(ReasonCode.ANOTHER_RUN, {"pid": 7})
     plan = plan_for(an_alarm(), another)
     assert (plan.restraint, plan.reason, plan.chosen) == (Restraint.ANOTHER_RUN, another, ())

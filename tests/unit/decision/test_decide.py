@@ -99,7 +99,7 @@ def test_matchers_combine_as_and(matcher: dict[str, object], missing: dict[str, 
         (a_session(state=SessionState.DISABLED), "its state is not known"),
         (
             a_session(proxied=True),
-            "RDS Proxy's own pool: the proxy would reopen it, and resets its idle time",
+            "in RDS Proxy's own pool: the proxy would reopen it, and resets its idle time",
         ),
         (a_session(role="backup"), "its role is protected"),
         (a_session(database="billing"), "its database is protected"),
@@ -110,7 +110,7 @@ def test_matchers_combine_as_and(matcher: dict[str, object], missing: dict[str, 
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_some_are_never_terminated_whatever_the_rule(session: Session, why: str) -> None:
+def test_some_are_never_terminated_regardless_of_the_rule(session: Session, why: str) -> None:
     policy = a_policy(
         a_rule(states=frozenset(SessionState)),
         protect_roles=("backup",),
@@ -243,7 +243,7 @@ def test_a_session_that_a_pool_cannot_hand_out_is_not_the_one_that_it_keeps(
     assert verdict_on(plan, stale[1])[0] == "limits.keep_per_pool"
 
 
-def test_a_rule_that_spares_by_role_spares_whose_role_was_dropped() -> None:
+def test_a_rule_that_spares_by_role_spares_sessions_whose_role_was_dropped() -> None:
     orphan = a_session(role="")
     rules = (a_rule("reports stay", action=Action.SPARE, roles=("reporting_*",)), a_rule())
     assert (
@@ -277,7 +277,7 @@ def test_a_healthy_pool_does_not_pay_for_anothers_leak() -> None:
     assert worded(plan.chosen[0].reason) == "idle for 35 min, one of 26 in its pool"
     assert verdict_on(plan, quiet[0]) == (
         "limits.target",
-        "enough others go before it, from larger pools first",
+        "enough others come before it; larger pools go first",
     )
 
 
@@ -330,7 +330,9 @@ def test_processes_behind_one_address_that_started_one_after_another_each_keep_s
     assert {sum(session.pid not in gone for session in process) for process in processes} == {1, 2}
 
 
-def test_whom_an_earlier_run_could_not_move_goes_last_whatever_its_rule_and_age() -> None:
+def test_a_session_that_an_earlier_run_could_not_move_goes_last_regardless_of_rule_and_age() -> (
+    None
+):
     stuck = [
         a_session(state=SessionState.IDLE_IN_TRANSACTION, idle_for=timedelta(hours=1))
         for _ in range(4)
@@ -413,7 +415,7 @@ SESSIONS = st.builds(
     keep=st.integers(0, 3),
     states=st.frozensets(st.sampled_from(SessionState), min_size=1),
 )
-def test_whatever_the_database_holds_every_session_has_one_verdict_and_no_limit_is_passed(
+def test_with_any_content_every_session_has_one_verdict_and_no_limit_is_passed(
     sessions: list[Session],
     usable: int,
     most_per_run: int,

@@ -140,7 +140,7 @@ def test_usage_below_the_target_ends_an_escalation() -> None:
     assert after(after(calm, heartbeat(2), 95), heartbeat(3), 95).tier is Tier.CRITICAL
 
 
-def test_a_warning_that_fires_anew_after_an_escalation_lets_heartbeats_engage_again() -> None:
+def test_a_warning_that_fires_again_after_an_escalation_lets_heartbeats_engage_again() -> None:
     notified = after_escalation(after(Engagement(), alarm(), 95))
     for minute in range(1, 9):
         notified = after(notified, heartbeat(minute), 100)
@@ -149,7 +149,7 @@ def test_a_warning_that_fires_anew_after_an_escalation_lets_heartbeats_engage_ag
     assert after(observed, heartbeat(10), 100).tier is Tier.CRITICAL
 
 
-def test_where_the_policy_only_observes_at_critical_heartbeats_report_a_pressure_once() -> None:
+def test_where_the_policy_only_observes_at_critical_heartbeats_report_a_shortage_once() -> None:
     once = after(Engagement(), heartbeat(1), 95, observes_critical=True)
     engaged = after(once, heartbeat(2), 95, observes_critical=True)
     assert engaged.tier is Tier.CRITICAL
@@ -273,5 +273,5 @@ def test_what_is_kept_in_the_database_is_ascii_and_is_read_back_as_it_was(
     ],
     ids=range(11),
 )
-def test_what_is_no_engagement_is_passed_over(text: str) -> None:
+def test_what_is_not_an_engagement_is_ignored(text: str) -> None:
     assert from_text(text) is None

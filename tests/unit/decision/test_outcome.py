@@ -1,4 +1,4 @@
-"""What became of sessions, and of the pools they belonged to, as a later snapshot shows it."""
+"""What happened to sessions, and to the pools they belonged to, as a later snapshot shows it."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -83,7 +83,7 @@ def test_a_pool_reopens_what_it_opens_and_leaves_idle() -> None:
         ("UPDATE orders SET total = ?", False),
     ],
 )
-def test_traffic_that_returns_is_no_pool_that_refills_itself(
+def test_traffic_that_returns_is_not_a_pool_that_refills_itself(
     last_query: str, is_kept: bool
 ) -> None:
     """They differ in whether a new session has had work to do."""

@@ -109,7 +109,7 @@ def test_everything_that_the_messages_say_is_on_the_page() -> None:
     ]
 
 
-def test_a_reply_stands_below_its_own_message() -> None:
+def test_a_reply_is_below_its_own_message() -> None:
     first, second = posted(section("the first"), 0), posted(section("the second"), 60)
     late_reply = posted(section("about the first"), 120, thread=first.timestamp)
 

@@ -51,7 +51,7 @@ def test_a_pool_freshly_opened_on_one_of_many_clients_is_nothing() -> None:
     assert Cause.LEAK not in causes(diagnose(a_snapshot(*opened, *working(50))))
 
 
-def test_what_rds_proxy_opens_is_no_storm_of_the_application() -> None:
+def test_what_rds_proxy_opens_is_not_a_storm_of_the_application() -> None:
     opened = [a_session(connected_for=MINUTE, idle_for=SECOND, proxied=True) for _ in range(60)]
 
     assert causes(diagnose(a_snapshot(*opened))) == [Cause.NO_SINGLE_CAUSE]

@@ -154,7 +154,7 @@ def test_a_leak_is_recognised_by_its_last_uses_however_its_pool_was_opened(
 
     assert (found.cause, found.evidence["application"]) == (Cause.LEAK, "checkout")
     assert "restart" in advice_of(found).lower()
-    assert "its pool counts what it lost as lent" in advice_of(found)
+    assert "its pool still counts the lost sessions as in use" in advice_of(found)
 
 
 def test_a_leak_in_a_pool_that_opened_all_at_start_may_be_traffic_that_ebbed_away_and_says_so() -> (
@@ -166,7 +166,7 @@ def test_a_leak_in_a_pool_that_opened_all_at_start_may_be_traffic_that_ebbed_awa
     )
 
     assert "others were opened meanwhile" in certain.summary
-    assert "a leak, or traffic that ebbed away" in uncertain.summary
+    assert "a leak, or traffic that died down" in uncertain.summary
     assert "its pool is too large for its traffic" in advice_of(uncertain)
 
 
@@ -228,7 +228,7 @@ def test_what_a_pool_opened_after_a_termination_does_not_prove_a_leak() -> None:
 
     assert "others were opened meanwhile" in diagnose(story)[0].summary
     assert (
-        "a leak, or traffic that ebbed away"
+        "a leak, or traffic that died down"
         in diagnose(story, terminated_since=NOW - 4 * MINUTE)[0].summary
     )
 

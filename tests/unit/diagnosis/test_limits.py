@@ -31,8 +31,8 @@ def test_a_limit_used_up_by_idle_sessions_is_not_raised() -> None:
     limits = (ConnectionLimit(LimitOwner.DATABASE, "shop", 20, 20),)
 
     assert advice_of(the_only(diagnose(a_snapshot(*sessions, limits=limits)))) == (
-        'Size the pools that use database "shop" to fewer than 20 together: 20 of its sessions '
-        "are idle"
+        'Size the pools that use database "shop" to fewer than 20 sessions in total: 20 of its '
+        "sessions are idle"
     )
 
 
@@ -40,7 +40,7 @@ def test_a_limit_is_not_raised_where_the_database_is_full() -> None:
     sessions = [a_session(role="reports", state=SessionState.ACTIVE) for _ in range(20)]
     limits = (ConnectionLimit(LimitOwner.ROLE, "reports", 20, 20),)
 
-    assert "no slots are free to raise its limit" in advice_of(
+    assert "there are no free slots for a higher limit" in advice_of(
         diagnose(a_snapshot(*sessions, usable=20, limits=limits))[0]
     )
 

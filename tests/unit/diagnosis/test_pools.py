@@ -23,18 +23,20 @@ def test_the_pool_arithmetic() -> None:
     assert (found.cause, found.sessions) == (Cause.OVERSIZED_POOLS, 97)
     assert "12 clients x 10 sessions = 120 wanted, 97 usable" in found.summary
     assert advice_of(found) == (
-        'Set the pools of application "checkout" (role "app") to at most 4 sessions for all '
-        "processes at one address together: 10.0.3.0 has 10 open (= 58 sessions, 60 % of 97, / 12 "
+        'Limit the pools of application "checkout" (role "app") to 4 sessions in total for all '
+        "processes at one address: 10.0.3.0 has 10 open (= 58 sessions, 60 % of 97, / 12 "
         "addresses)"
     )
 
 
-def test_what_several_processes_at_one_address_may_open_is_said_for_all_of_them_together() -> None:
+def test_what_several_processes_at_one_address_may_open_is_advised_for_all_of_them_together() -> (
+    None
+):
     found = the_only(diagnose(a_snapshot(*idle_pool(40, client="10.0.8.17"), usable=55)))
 
     assert advice_of(found) == (
-        'Set the pools of application "checkout" (role "app") to at most 33 sessions for all '
-        "processes at 10.0.8.17 together, which have 40 open (= 33 sessions, 60 % of 55)"
+        'Limit the pools of application "checkout" (role "app") to 33 sessions in total for all '
+        "processes at 10.0.8.17, which have 40 open (= 33 sessions, 60 % of 55)"
     )
 
 
@@ -45,11 +47,11 @@ def test_two_applications_share_what_is_comfortable() -> None:
     first, second = diagnose(a_snapshot(*large, *small))
 
     assert (
-        "at most 6 sessions for all processes at one address together: 10.0.3.0 has 10 open"
+        "6 sessions in total for all processes at one address: 10.0.3.0 has 10 open"
         in advice_of(first)
     )
-    assert "(= 38 sessions, its part of 60 % of 97, / 6 addresses)" in advice_of(first)
-    assert "(= 19 sessions, its part of 60 % of 97, / 6 addresses)" in advice_of(second)
+    assert "(= 38 sessions, its share of 60 % of 97, / 6 addresses)" in advice_of(first)
+    assert "(= 19 sessions, its share of 60 % of 97, / 6 addresses)" in advice_of(second)
 
 
 def test_more_clients_than_sessions_to_share_need_a_proxy() -> None:
@@ -74,7 +76,7 @@ def test_the_pool_of_rds_proxy_is_not_the_applications() -> None:
     found = the_only(diagnose(a_snapshot(*sessions)))
 
     assert found.cause is Cause.NO_SINGLE_CAUSE
-    assert "what RDS Proxy keeps open" in advice_of(found)
+    assert "the sessions that RDS Proxy keeps open" in advice_of(found)
 
 
 def test_a_pool_that_reopens_what_was_terminated_comes_before_what_it_looks_like() -> None:
@@ -83,10 +85,13 @@ def test_a_pool_that_reopens_what_was_terminated_comes_before_what_it_looks_like
     first, second = diagnose(a_snapshot(*leaked(70)), (reopened,))
 
     assert (first.cause, first.sessions) == (Cause.POOL_REOPENS, 38)
-    assert first.summary.startswith("Terminated 40, the pool reopened 38")
-    assert "Terminate no more of them" in advice_of(first)
+    assert first.summary == (
+        '40 sessions of application "checkout" (role "app") were terminated, and the pool '
+        "reopened 38"
+    )
+    assert "Terminate no more sessions of application" in advice_of(first)
     assert (
-        'ALTER ROLE "app" CONNECTION LIMIT 58 holds the role at what the others leave it'
+        'ALTER ROLE "app" CONNECTION LIMIT 58 limits the role to what the others leave it'
         in advice_of(first)
     )
     assert 'ALTER ROLE "app" CONNECTION LIMIT -1 restores its limit' in advice_of(first)
@@ -99,9 +104,7 @@ def test_pools_of_one_application_are_counted_together() -> None:
         for n in range(10)
     )
 
-    assert the_only(diagnose(a_snapshot(), pools)).summary.startswith(
-        "Terminated 20, 10 pools reopened 20"
-    )
+    assert the_only(diagnose(a_snapshot(), pools)).summary.startswith("20 sessions of ")
 
 
 def test_a_role_that_others_share_is_held_with_them_and_put_back_at_its_own_limit() -> None:
@@ -113,7 +116,7 @@ def test_a_role_that_others_share_is_held_with_them_and_put_back_at_its_own_limi
     first = next(each for each in found if each.cause is Cause.POOL_REOPENS)
 
     assert (
-        "holds the role, its other applications included, at what the others leave it"
+        "limits the role, including its other applications, to what the others leave it"
         in advice_of(first)
     )
     assert "CONNECTION LIMIT 90 restores its limit" in advice_of(first)

@@ -52,7 +52,7 @@ def test_a_few_open_transactions_count_when_they_hold_up_others() -> None:
         4,
         6,
     )
-    assert found.summary.endswith("; 6 others wait for their locks")
+    assert found.summary.endswith(", with 6 others waiting for their locks")
 
 
 def test_an_application_without_a_name_is_identified_by_its_role() -> None:
@@ -70,15 +70,15 @@ def test_a_moment_between_two_statements_of_a_transaction_is_nothing() -> None:
     )
 
 
-def test_most_of_them_is_said_only_of_more_than_half() -> None:
+def test_most_of_them_is_used_only_for_more_than_half() -> None:
     names = ["jobs"] * 5 + ["mail"] * 4 + ["shop"] * 4
     mixed = diagnose(a_snapshot(*(forgotten_transaction(application=name) for name in names)))[0]
     most = diagnose(
         a_snapshot(*(forgotten_transaction(application=name) for name in [*names, *["jobs"] * 9]))
     )[0]
 
-    assert '5 of them of application "jobs"' in mixed.summary
-    assert 'most of them of application "jobs"' in most.summary
+    assert '5 of them from application "jobs"' in mixed.summary
+    assert 'most of them from application "jobs"' in most.summary
 
 
 def test_a_blocking_chain_names_its_root() -> None:
@@ -114,7 +114,7 @@ def test_sessions_that_wait_for_locks_are_neither_load_nor_a_storm() -> None:
             a_session(pid=7, state=SessionState.ACTIVE, query="ALTER TABLE orders"),
             "pg_cancel_backend(7)",
         ),
-        (a_session(pid=7, advisory_lock=True), "unlock its session-level advisory lock: pid 7"),
+        (a_session(pid=7, advisory_lock=True), "release its session-level advisory lock: pid 7"),
         (a_session(pid=99), "Look up pid 7 in pg_stat_activity"),
         (forgotten_transaction(7, blocked_by=(7,)), "pid 7 is in a deadlock"),
     ],

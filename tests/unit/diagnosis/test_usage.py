@@ -41,7 +41,7 @@ def test_load_from_sessions_opened_just_now_is_still_load() -> None:
     )
 
 
-def test_the_guards_own_session_is_no_load() -> None:
+def test_the_guards_own_session_is_not_load() -> None:
     own = [
         a_session(role=role, state=SessionState.ACTIVE, idle_for=SECOND)
         for role in ("connection_guard", "guard")
@@ -84,12 +84,12 @@ def test_a_full_server_has_a_diagnosis_even_without_a_single_cause() -> None:
     no_unused = the_only(diagnose(a_snapshot(*pools, *busy)))
 
     assert (found.cause, found.evidence["application"]) == (Cause.NO_SINGLE_CAUSE, "forgotten")
-    assert "has the most unused sessions, 6 of its 6" in found.summary
+    assert "has the most unused sessions (6 of its 6)" in found.summary
     assert (no_unused.cause, no_unused.evidence["application"]) == (Cause.NO_SINGLE_CAUSE, "search")
     assert "has the most, 40" in no_unused.summary
 
 
-def test_a_small_limit_is_no_diagnosis_of_a_full_server() -> None:
+def test_a_small_limit_is_not_a_diagnosis_of_a_full_server() -> None:
     pools = [
         s
         for n in range(24)
@@ -109,7 +109,7 @@ def test_sessions_that_ended_by_themselves_show_a_process_that_may_have_died() -
 
     assert (last.cause, last.sessions) == (Cause.ENDED_BY_THEMSELVES, 21)
     assert last.summary.startswith(
-        '21 more of application "checkout" (role "app") ended by themselves'
+        '21 more sessions of application "checkout" (role "app") ended by themselves'
     )
     assert "its process may have died" in last.summary
     assert causes(of_one) == [Cause.LEAK]

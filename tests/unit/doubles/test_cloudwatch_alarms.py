@@ -126,7 +126,7 @@ def test_arithmetic_takes_what_is_missing_as_0_and_drops_a_division_by_0(
         ("IF(0 - metric1, 1)", "1 1 - - -"),
     ],
 )
-def test_if_goes_by_the_datapoints_of_its_condition(expression: str, result: str) -> None:
+def test_if_uses_the_datapoints_of_its_condition(expression: str, result: str) -> None:
     values = calculated(
         expression, metric1="1 1 0 0 -", metric2="30 - 0 0 30", metric3="0 0 20 - 20"
     )
@@ -277,7 +277,7 @@ def test_a_period_of_five_minutes_has_a_datapoint_every_five_minutes() -> None:
     st.sampled_from([MISSING, IGNORE, BREACHING, NOT_BREACHING]),
     st.data(),
 )
-def test_without_missing_data_the_newest_n_decide_whatever_the_treatment(
+def test_without_missing_data_the_newest_n_decide_under_every_treatment(
     points: list[bool], treatment: str, data: st.DataObject
 ) -> None:
     needed = data.draw(st.integers(1, 5))

@@ -1,4 +1,4 @@
-"""What an incident keeps of a run that came to no Report, and what is no delivery at all."""
+"""What an incident keeps of a run that led to no Report, and what is not a delivery at all."""
 
 from datetime import UTC, datetime
 
@@ -44,7 +44,7 @@ def failed(condition: str = "RetriesExhausted", **more: object) -> Entry:
                 "errorType": "Runtime.ExitError",
                 "errorMessage": "RequestId: 6fb8 Error: Runtime exited with error: signal: killed",
             },
-            "the responder was killed: out of memory",
+            "the responder ran out of memory and was killed",
             "out of memory",
         ),
         (
@@ -53,7 +53,7 @@ def failed(condition: str = "RetriesExhausted", **more: object) -> Entry:
                 "errorType": "Runtime.OutOfMemory",
                 "errorMessage": "RequestId: 6fb8 Error: Runtime exited",
             },
-            "the responder was killed: out of memory",
+            "the responder ran out of memory and was killed",
             "out of memory",
         ),
         (
@@ -134,7 +134,7 @@ def test_a_failure_names_the_alarm_that_was_left_undone_or_none_where_it_was_a_h
 @pytest.mark.parametrize(
     "message", [NESTED_TOO_DEEPLY, "[]", "disk full", '{"requestContext": {}}']
 )
-def test_what_is_no_record_of_lambdas_is_one_clear_error(message: str) -> None:
+def test_what_is_not_a_record_of_lambdas_is_one_clear_error(message: str) -> None:
     with pytest.raises(
         ForeignEventError, match="expected an SNS notification with Lambda's record"
     ):

@@ -25,7 +25,7 @@ from tests.support.reporter.stories import (
 )
 
 
-def test_an_alarm_that_fires_anew_counts_also_where_its_ok_was_lost_and_a_duplicate_does_not() -> (
+def test_an_alarm_that_fires_again_counts_also_where_its_ok_was_lost_and_a_duplicate_does_not() -> (
     None
 ):
     first = changed(in_alarm(Tier.CRITICAL, minute=0, used=95), 0)
@@ -54,7 +54,7 @@ def test_a_lone_end_does_not_matter_but_its_late_beginning_finds_it() -> None:
     assert (whole.opened_at, whole.progress) == (NOW, Progress.CLOSED)
 
 
-def test_an_end_of_something_earlier_is_no_part_of_the_story() -> None:
+def test_an_end_of_something_earlier_is_not_part_of_the_story() -> None:
     incident = absorbed(
         [alarm_ok(Tier.CRITICAL, minute=0, used=31), in_alarm(Tier.CRITICAL, minute=10, used=95)]
     )
@@ -63,7 +63,7 @@ def test_an_end_of_something_earlier_is_no_part_of_the_story() -> None:
     assert (incident.first, len(timeline_of(incident))) == (Usage(95, 100), 2)
 
 
-def test_sums_and_the_latest_of_what_the_runs_said() -> None:
+def test_sums_and_the_latest_of_what_the_runs_reported() -> None:
     pool = Reopened("shop", "checkout", 40, 38)
     checkout = a_group(20, rule="stale idle", application="checkout")
     incident = absorbed(

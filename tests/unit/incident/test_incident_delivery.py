@@ -133,7 +133,7 @@ def test_in_the_end_people_know_that_every_incident_is_resolved(
 
 @settings(max_examples=250, deadline=None)
 @given(stories(), st.data())
-def test_an_alarm_that_fires_anew_after_its_ok_is_always_news(
+def test_an_alarm_that_fires_again_after_its_ok_is_always_news(
     story: list[Entry], data: st.DataObject
 ) -> None:
     repeated = story + data.draw(st.lists(st.sampled_from(story), max_size=4))

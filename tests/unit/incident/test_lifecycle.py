@@ -46,7 +46,7 @@ def test_an_alarm_that_is_delivered_again_after_its_end_begins_nothing() -> None
     assert (again.id, again.progress, again.closed_at) == (over.id, Progress.CLOSED, over.closed_at)
 
 
-def test_further_attempts_after_the_alarms_join_and_one_that_requires_action_begins_anew() -> None:
+def test_further_attempts_after_the_alarms_join_and_one_that_requires_action_begins_again() -> None:
     over = absorbed(
         [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=72)]
     )
@@ -159,7 +159,7 @@ def shape(incident: Incident) -> Incident:
     return replace(incident, id="", version=0)
 
 
-def test_every_order_of_a_story_comes_to_the_same() -> None:
+def test_every_order_of_a_story_gives_the_same_incident() -> None:
     story = a_whole_story()
 
     assert {shape(absorbed(order)) for order in permutations(story)} == {shape(absorbed(story))}
@@ -197,7 +197,7 @@ _ENDS = st.lists(
 
 @settings(max_examples=300)
 @given(st.data(), _MIDDLES, _ENDS)
-def test_any_order_and_any_repetition_comes_to_the_same(
+def test_any_order_and_any_repetition_gives_the_same_incident(
     data: st.DataObject, middles: list[Any], ends: list[Any]
 ) -> None:
     """While the warning alarm, which began it, is on: where it ends depends on what is known by

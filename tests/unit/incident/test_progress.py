@@ -98,7 +98,7 @@ def test_an_ok_that_overtakes_its_alarm_is_its_end() -> None:
     )
 
 
-def test_an_alarm_that_is_on_is_never_too_late_to_be_heard_of_nor_is_its_end() -> None:
+def test_neither_an_alarm_that_is_on_nor_its_end_is_ever_too_late() -> None:
     first = absorbed(
         [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=10, used=72)]
     )

@@ -178,7 +178,7 @@ def test_what_an_older_responder_calls_a_pulse_is_a_heartbeat() -> None:
         ("OK", {"is_stale": True}, True),
     ],
 )
-def test_old_news_of_an_alarm_are_none_but_its_end_is_its_end(
+def test_old_news_of_an_alarm_does_not_count_but_its_end_does(
     state: str, news: dict[str, bool], kept: bool
 ) -> None:
     report = a_report("observation")

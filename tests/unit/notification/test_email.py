@@ -1,5 +1,6 @@
 """An incident reads well in a mailbox and on a phone."""
 
+from dataclasses import replace
 from datetime import timedelta, timezone
 
 import pytest
@@ -10,7 +11,7 @@ from connection_guard.core.incident.circumstances import Circumstances, RdsEvent
 from connection_guard.core.incident.entry import DiagnosedCause, Entry, Reopened
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.email import subject_of, text_of
-from connection_guard.core.policy import Tier
+from connection_guard.core.policy import NO_RULE, Tier
 from tests.support.reporter.notified import (
     BACKUP,
     CHECKOUT,
@@ -125,7 +126,7 @@ def test_the_text_shows_the_whole_story() -> None:
 [action required] orders: still at 100 % after 5 attempts
 
   Status     action required (critical)
-  Opened     2026-11-20 03:00 UTC, for 12 min
+  Opened     2026-11-20 03:00 UTC, open for 12 min
   Before     97 of 97 connections in use (100 %)
   Peak       97 of 97 connections in use (100 %)
   Latest     97 of 97 connections in use (100 %)
@@ -139,7 +140,7 @@ What was done
 -------------
   Terminated 30 sessions in 2 attempts:
      30  "checkout" (role "shop"), idle: stale idle (idle for 12 min)
-  Signalled and still there when last seen: 2 sessions.
+  Signalled but still there when last seen: 2 sessions.
   "checkout" (role "shop") reopened 28 of 30 terminated sessions.
 
 What was spared, and why
@@ -187,6 +188,14 @@ def test_an_observed_incident_says_what_would_have_been_terminated_and_why_it_wa
     assert "\n  Terminated" not in mail
 
 
+def test_sessions_that_no_rule_matched_are_listed_without_a_rule() -> None:
+    spared = replace(BACKUP, rule=NO_RULE, reason="no rule matched")
+
+    mail = text(an_incident(an_entry(spared=(spared,))))
+
+    assert '      1  "pg_dump" (role "shop"), active: no rule matched\n' in mail
+
+
 def test_the_text_says_that_the_outcome_of_a_killed_run_is_not_known() -> None:
     killed = an_entry(
         1, kind="failure", headline="the responder was killed", has_unknown_outcomes=True
@@ -196,11 +205,11 @@ def test_the_text_says_that_the_outcome_of_a_killed_run_is_not_known() -> None:
     some_known = an_incident(an_entry(terminated=(CHECKOUT,)), killed)
 
     assert "No session was terminated" not in text(nobody_known)
-    assert "\n  Whether sessions were terminated is not known: a run ended, or lost the" in text(
+    assert "\n  It is not known whether sessions were terminated: a run ended, or lost its" in text(
         nobody_known
     )
     assert "Terminated 30 sessions in 1 attempt:" in text(some_known)
-    assert "\n  Whether more were terminated is not known: a run ended," in text(some_known)
+    assert "\n  It is not known whether more were terminated: a run ended," in text(some_known)
     assert [document(each)["has_unknown_outcomes"] for each in (an_incident(), nobody_known)] == [
         False,
         True,

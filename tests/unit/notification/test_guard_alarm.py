@@ -46,7 +46,7 @@ def test_an_alarm_says_what_happened_what_to_do_and_where_to_look() -> None:
     assert "#alarmsV2:alarm/connection-guard-orders-locked-out|Alarm>" in text
 
 
-def test_its_end_says_so_without_what_is_no_longer_to_be_done() -> None:
+def test_its_end_is_shown_without_what_no_longer_has_to_be_done() -> None:
     alarm = read_guard_alarm(a_notification("OK", "ALARM"))
     assert alarm is not None
     message = message_of_alarm(alarm, "eu-central-1")
@@ -95,7 +95,7 @@ def test_names_and_descriptions_neither_mention_nor_format_nor_make_a_message_to
     "message",
     ["", "[]", "7", "null", "{}", '{"AlarmName": "x"}', '{"database": "orders"}', "[" * 100_000],
 )
-def test_any_other_message_of_the_topic_is_no_alarm(message: str) -> None:
+def test_any_other_message_of_the_topic_is_not_an_alarm(message: str) -> None:
     event = a_notification()
     event["Records"][0]["Sns"]["Message"] = message
     assert comes_from(event, TOPIC)
@@ -105,7 +105,7 @@ def test_any_other_message_of_the_topic_is_no_alarm(message: str) -> None:
 @pytest.mark.parametrize(
     "event", [{}, {"Records": []}, {"Records": [{}]}, {"Records": None}, {"Records": [{"Sns": 7}]}]
 )
-def test_what_is_no_notification_comes_from_no_topic(event: dict[str, Any]) -> None:
+def test_what_is_not_a_notification_comes_from_no_topic(event: dict[str, Any]) -> None:
     assert not comes_from(event, TOPIC)
 
 

@@ -41,7 +41,7 @@ def test_an_incident_leads_to_its_alarm_the_log_the_evidence_and_the_dashboard()
     )
 
 
-def test_what_an_incident_has_not_is_no_link() -> None:
+def test_what_an_incident_lacks_has_no_link() -> None:
     known = links()
     assert (known.alarm, known.evidence) == (None, None)
 

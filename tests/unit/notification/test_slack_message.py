@@ -11,7 +11,7 @@ from connection_guard.core.notification.links import Links
 from connection_guard.core.notification.slack_blocks import BLUE, GREEN, PURPLE, RED, YELLOW
 from connection_guard.core.notification.slack_message import message_of
 from connection_guard.core.notification.slack_thread import thread_of
-from connection_guard.core.policy import Tier
+from connection_guard.core.policy import NO_RULE, Tier
 from tests.support.reporter.incidents import (
     LINKS,
     OPENED,
@@ -42,8 +42,8 @@ def test_a_message_shows_how_the_incident_is_and_what_was_done_and_why() -> None
         "a steady climb over 3 h: a leak",
         "▁",
         (
-            "`leak` 30 sessions of invoices idle for hours\n   *Change*: Give the pool of invoices "
-            "an idle timeout"
+            "`leak`: 30 sessions of invoices idle for hours\n   *Change*: Give the pool of "
+            "invoices an idle timeout"
         ),
         (
             "*Terminated*: 30 sessions\n• 30 of `shop` / `invoices`, idle in transaction, rule "
@@ -59,6 +59,14 @@ def test_a_message_shows_how_the_incident_is_and_what_was_done_and_why() -> None
     for page in (LINKS.alarm, LINKS.logs, LINKS.evidence, LINKS.dashboard):
         assert page is not None
         assert f"<{page.replace('&', '&amp;')}|" in text
+
+
+def test_sessions_that_no_rule_matched_are_shown_without_a_rule() -> None:
+    spared = a_group(2, rule=NO_RULE, reason="no rule matched", state="active")
+
+    text = everything_shown(an_incident(an_entry(spared=(spared,))))
+
+    assert "• 2 of `shop` / `invoices`, active: no rule matched" in text
 
 
 def test_what_is_not_there_is_not_shown() -> None:
@@ -157,13 +165,13 @@ def test_the_notification_names_the_database_and_what_became_of_it() -> None:
 
 def test_message_and_thread_say_that_the_outcome_of_a_killed_run_is_not_known() -> None:
     killed = an_escalation(1, kind="failure", terminated=(), has_unknown_outcomes=True)
-    not_known = "*Terminated*: not known, see the log"
+    not_known = "*Terminated*: not known; see the log"
     more = "*Terminated*: 30 sessions\n"
 
     assert not_known in everything_shown(an_incident(killed))
     assert not_known in shown(thread_of(killed, LINKS))
     assert more in everything_shown(an_incident(an_entry(alarm=an_alarm()), killed))
-    assert "… whether more were terminated is not known, see the log" in everything_shown(
+    assert "… it is not known whether more were terminated: see the log" in everything_shown(
         an_incident(an_entry(0), killed)
     )
 

@@ -95,7 +95,7 @@ def test_it_is_news_where_warning_became_critical() -> None:
     )
 
 
-def test_it_is_news_where_an_alarm_fires_anew() -> None:
+def test_it_is_news_where_an_alarm_fires_again() -> None:
     start, called = an_entry(0, alarm=an_alarm()), an_escalation(1)
     ok, again = (an_entry(n, alarm=an_alarm(state=state)) for n, state in ((2, "OK"), (3, "ALARM")))
     warning = an_entry(0.5, alarm=an_alarm(Tier.WARNING))

@@ -32,14 +32,14 @@ def test_a_day_in_an_incident_s_life_reads_like_a_story() -> None:
 
     assert sentences(incident) == [
         "warning alarm: 77 of 100 connections in use",
-        "terminated no session, would have terminated 8: the policy only observes at warning",
+        "terminated no sessions, would have terminated 8: the policy only observes at warning",
         "critical alarm: 97 of 100 connections in use",
-        'terminated 2 of shop/invoices by rule "aborted transactions", 95 of 100 now',
+        'terminated 2 of shop/invoices by rule "aborted transactions"; 95 of 100 in use now',
         "shop/checkout reopened 38 of 40 terminated sessions: spared from now on",
-        'terminated 12 of shop/invoices by rule "aborted transactions", 84 of 100 now',
+        'terminated 12 of shop/invoices by rule "aborted transactions"; 84 of 100 in use now',
         "critical alarm cleared: 80 of 100 connections in use",
         (
-            'terminated 14 of shop/invoices by rule "aborted transactions", 66 of 100 now, '
+            'terminated 14 of shop/invoices by rule "aborted transactions"; 66 of 100 in use now, '
             "back below target"
         ),
         "warning alarm cleared: 31 of 100 connections in use; resolved",
@@ -92,10 +92,10 @@ def test_what_a_killed_run_terminated_is_not_known() -> None:
     ok = alarm_ok(Tier.CRITICAL, minute=5, used=40)
 
     assert headline_of(absorbed([alarm, killed, ok])) == (
-        "orders-prod: resolved after 5 min (40 of 100 connections in use); whether sessions were "
-        "terminated is not known"
+        "orders-prod: resolved after 5 min (40 of 100 connections in use); it is not known whether "
+        "sessions were terminated"
     )
-    assert "whether sessions were terminated is not known" in sentences(
+    assert "it is not known whether sessions were terminated" in sentences(
         absorbed([alarm, killed, ok])
     )
     attempt = an_attempt(minute=2, before=97, after=90, has_unknown_outcomes=True)
@@ -103,7 +103,7 @@ def test_what_a_killed_run_terminated_is_not_known() -> None:
         "7 sessions terminated, perhaps more"
     )
     assert (
-        "what became of others is not known, 90 of 100 now"
+        "the outcome of others is not known; 90 of 100 in use now"
         in sentences(absorbed([alarm, attempt]))[-1]
     )
 
@@ -156,7 +156,7 @@ def test_action_is_required_until_usage_is_down(trouble: Entry) -> None:
     )
     assert sentences(incident)[-2:] == [
         "still 97 of 100 connections in use",
-        "terminated no session",
+        "terminated no sessions",
     ]
     assert incident.escalations == (trouble.escalation,)
     below = absorbed([recovered(minute=5)], incident)

@@ -215,5 +215,5 @@ def test_a_listener_is_known(text: str) -> None:
         "",
     ],
 )
-def test_what_only_mentions_listen_is_no_listener(text: str) -> None:
+def test_what_only_mentions_listen_is_not_a_listener(text: str) -> None:
     assert not is_listen(text)

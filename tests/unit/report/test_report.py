@@ -333,11 +333,11 @@ SHUT = (
             a_remediation(
                 *idle_sessions(97), terminate=2, results=(Result.TERMINATED, Result.UNKNOWN)
             ),
-            "97 of 97 connections in use; terminated 1, 1 unknown, not looked at since",
+            "97 of 97 connections in use; terminated 1, 1 unknown, usage not measured since",
         ),
         (
             an_observation(*idle_sessions(97), restraint=Restraint.OBSERVING, would_terminate=31),
-            "97 of 97 connections in use; nothing terminated (observing: 31 would be)",
+            "97 of 97 connections in use; nothing terminated (observing: 31 would have been)",
         ),
         (
             an_observation(

@@ -29,20 +29,20 @@ def test_the_secret_is_a_token_and_a_channel_or_a_webhook() -> None:
 
 
 WRONG = {
-    "hush": "no JSON object",
-    '"hush"': "no JSON object",
-    "[" * 200_000: "no JSON object",
-    '{"token": {"hush": 1}}': "no JSON object",
+    "hush": "not a JSON object",
+    '"hush"': "not a JSON object",
+    "[" * 200_000: "not a JSON object",
+    '{"token": {"hush": 1}}': "not a JSON object",
     "{}": "other keys",
     '{"token": "xoxb-hush"}': "other keys",
     '{"webhook": "https://x/hush", "channel": "C0"}': "other keys",
-    '{"token": "hush", "channel": "C0"}': '"token" is no Slack token',
-    '{"token": "xoxb-hush\\n", "channel": "C0"}': '"token" is no Slack token',
+    '{"token": "hush", "channel": "C0"}': '"token" is not a Slack token',
+    '{"token": "xoxb-hush\\n", "channel": "C0"}': '"token" is not a Slack token',
     '{"token": "xoxb-hush", "channel": ""}': '"channel" is no',
     '{"token": "xoxb-hush", "channel": "C0", "base_url": "http://a.com/hush"}': '"base_url" is no',
-    '{"webhook": "http://example.com/hush"}': '"webhook" is no https',
-    '{"webhook": "https://example.com/hu sh"}': '"webhook" is no https',
-    '{"webhook": "https://[hush"}': '"webhook" is no https',
+    '{"webhook": "http://example.com/hush"}': '"webhook" is not an https',
+    '{"webhook": "https://example.com/hu sh"}': '"webhook" is not an https',
+    '{"webhook": "https://[hush"}': '"webhook" is not an https',
 }
 
 
@@ -88,7 +88,7 @@ def test_a_secret_that_is_not_there_or_is_wrong_is_named(secrets: Any) -> None:
 
     secrets.create_secret(Name="slack", SecretString='{"token": "hush", "channel": "C0"}')
     with pytest.raises(
-        NotificationError, match=r'"token" is no Slack token; .* \(secret slack\)'
+        NotificationError, match=r'"token" is not a Slack token; .* \(secret slack\)'
     ) as raised:
         read_slack_secret("slack")
     assert "hush" not in str(raised.value)

@@ -1,4 +1,6 @@
-"""What AWS knows about a database from outside its VPC: all that is known where no door opened."""
+"""What AWS knows about a database from outside its VPC: this is all that is known where no door
+opened.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +29,7 @@ QUICK = Config(
 
 @cache
 def quick_client(service: str) -> Any:
-    """Return one per process, and not before it is needed: it takes a while to make."""
+    """Return one client per process, made only when it is needed: it takes a while to make."""
     return boto3.client(service, config=QUICK)  # type: ignore[call-overload]
 
 
@@ -111,7 +113,7 @@ def _figures(
             times = (time.astimezone(UTC) for time in result["Timestamps"])
             found[result["Id"]] |= zip(times, result["Values"], strict=True)
     silent = [
-        f"CloudWatch gave no {query['Metric']['MetricName']} of {database.identifier} for the last "
+        f"CloudWatch has no {query['Metric']['MetricName']} for {database.identifier} in the last "
         "3 h"
         for name, query in queries.items()
         if not found[name]

@@ -88,10 +88,10 @@ class Store:
             ) from error
 
     def put_incident(self, incident: Incident, *, replaces: int | None) -> bool:
-        """Return whether it is now the database's latest: not where that is no longer of version
-        `replaces` (None: not there).
+        """Return whether it is now the database's latest: it is not where the stored one no longer
+        has version `replaces` (None: there is none).
 
-        Its copy is written with it, both or none. The lease stays as it is.
+        Its copy is written with it: both or neither. The lease stays as it is.
         """
         condition = "attribute_not_exists(version)" if replaces is None else "version = :replaces"
         latest = self._update(latest_key(incident.database), _attributes_of(incident))
@@ -117,7 +117,7 @@ class Store:
         """Return whether `holder`, a name that no other run has, may notify people of the latest
         incident until then.
 
-        Not while another run may, which looks again before it releases.
+        It may not while another run may; that run looks again before it releases the lease.
         """
         return self._try(
             database,

@@ -1,4 +1,4 @@
-"""The two doors and the seat: how the guard logs in, also when no one else can."""
+"""The two doors and the seat: how the guard logs in, even when no one else can."""
 
 import time
 from contextlib import suppress

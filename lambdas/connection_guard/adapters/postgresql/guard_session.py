@@ -181,7 +181,7 @@ def _decoded(value: object, server_codec: str) -> object:
 
 
 def _text(raw: bytes, server_codec: str) -> str:
-    """Return the most likely text of bytes of which nothing names the encoding.
+    """Return the most likely text of bytes whose encoding is not known.
 
     Roles and databases are shared by databases of all encodings (PostgreSQL manual, 24.3 "Character
     Set Support"). UTF-8 hardly ever fits by chance, so it is tried first, then the encoding of the

@@ -42,8 +42,8 @@ def terminate(
     stopped it early, None where nothing did.
 
     Stop once no more than `enough` sessions are in use, at the deadline (of time.monotonic), or
-    when the database is lost. `on_batch` gets the results of each batch before the next is
-    signalled.
+    when the connection to the database is lost. `on_batch` gets the results of each batch before
+    the next is signalled.
     """
     results = dict.fromkeys((verdict.session.pid for verdict in chosen), Result.LEFT)
     stopped: Reason | None = None

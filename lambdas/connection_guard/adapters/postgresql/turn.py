@@ -36,7 +36,7 @@ def take_turn(session: GuardSession, guard_roles: Collection[str], deadline: flo
 
 
 def end_turn(session: GuardSession, deadline: float) -> None:
-    """Let another run have the turn. Raise DatabaseError as `execute` does."""
+    """Leave the turn to another run. Raise DatabaseError as `execute` does."""
     execute(session, "end_turn", {}, deadline)
 
 

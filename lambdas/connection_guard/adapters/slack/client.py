@@ -27,7 +27,7 @@ from connection_guard.core.notification.slack_message import message_of
 from connection_guard.core.notification.slack_thread import thread_of
 from connection_guard.errors import NotificationError
 
-# Of each request, and of waiting altogether: the function has 60 s for everything.
+# The longest request, and the longest wait in total: the function has 60 s for everything.
 REQUEST_SECONDS = 4
 WITHIN = timedelta(seconds=12)
 

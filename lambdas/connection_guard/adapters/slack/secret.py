@@ -24,7 +24,7 @@ _SHAPE = (
 
 @dataclass(frozen=True, slots=True)
 class SlackBot:
-    """`base_url` is another than Slack's own for GovSlack (https://slack-gov.com/api/), say."""
+    """`base_url` differs from Slack's own for GovSlack (https://slack-gov.com/api/), say."""
 
     token: str = field(repr=False)
     channel: str
@@ -74,22 +74,22 @@ def parse_slack_secret(text: str | bytes) -> SlackSecret:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
-        raise _wrong("is no JSON object of strings")
+        raise _wrong("is not a JSON object of strings")
     match sorted(fields):
         case ["channel", "token"] | ["base_url", "channel", "token"]:
             # Python's errors show any other character that a header or an address holds.
             if not re.fullmatch(r"xox[a-z]-[A-Za-z0-9-]+", fields["token"]):
-                raise _wrong('"token" is no Slack token')
+                raise _wrong('"token" is not a Slack token')
             if not re.fullmatch(r"[^\s<>@]+", fields["channel"]):
-                raise _wrong('"channel" is no id or name of a channel')
+                raise _wrong('"channel" is not the ID or name of a channel')
             if not _is_safe(fields.get("base_url", SLACK)):
-                raise _wrong('"base_url" is no https:// address')
+                raise _wrong('"base_url" is not an https:// address')
             return SlackBot(**fields)
         case ["webhook"]:
             if not _is_safe(fields["webhook"]):
-                raise _wrong('"webhook" is no https:// address')
+                raise _wrong('"webhook" is not an https:// address')
             return SlackWebhook(**fields)
-    raise _wrong("has other keys")
+    raise _wrong("has other keys than expected")
 
 
 def _wrong(problem: str) -> NotificationError:

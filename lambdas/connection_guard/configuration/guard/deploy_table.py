@@ -67,5 +67,5 @@ def _stack_in(path: Path) -> tuple[str, ...] | None:
 
 
 def _stack_of(deploy: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what identifies the stack to CloudFormation, as far as it is written rightly."""
+    """Return what identifies the stack to CloudFormation, as far as it is written correctly."""
     return tuple(deploy[key] for key in ("account", "region", "stack_name") if key in deploy)

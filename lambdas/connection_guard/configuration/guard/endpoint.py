@@ -14,7 +14,7 @@ from connection_guard.configuration.toml.readers import (
     given,
 )
 
-# Certificates are checked against exactly these names, so that an alias of one would not do.
+# Certificates are checked against exactly these names, so an alias would not do.
 _ENDPOINT = re.compile(
     r"(?P<name>[a-z][a-z0-9-]*)\.(?:endpoint\.)?"
     r"(?:(?P<kind>cluster|cluster-ro|cluster-custom|proxy)-)?[a-z0-9]+\."
@@ -26,9 +26,9 @@ _SHAPES = {
     "proxy": "NAME.proxy-xxxx.REGION.rds.amazonaws.com",
 }
 _OTHERS_BEHIND_A_CLUSTER = (
-    "is a cluster's endpoint: after a failover the guard would reach another server than the one "
-    "that the alarms watch; write cluster = instead of instance =, or the instance's own endpoint, "
-    f"{_SHAPES['instance']}"
+    "is a cluster's endpoint: after a failover the guard would reach a different server from "
+    "the one that the alarms watch; write cluster = instead of instance =, or the instance's own "
+    f"endpoint, {_SHAPES['instance']}"
 )
 _READERS_BEHIND = (
     f"but the guard must reach the writer; write the cluster endpoint, {_SHAPES['cluster']}"

@@ -13,8 +13,8 @@ from connection_guard.configuration.toml.readers import MistakeError, Reader, gi
 def database_identifier(value: object) -> str:
     """Read the identifier of an instance or a cluster, in lower case.
 
-    RDS stores it so (Amazon RDS API Reference, CreateDBInstance and CreateDBCluster), and so does
-    the dimension of CloudWatch's metrics.
+    RDS stores it that way (Amazon RDS API Reference, CreateDBInstance and CreateDBCluster), and so
+    does the dimension of CloudWatch's metrics.
     """
     return _identifier(value).lower()
 

@@ -1,4 +1,4 @@
-"""Find values that are right by themselves and make no sense together: limits that contradict one
+"""Find values that are right by themselves but make no sense together: limits that contradict one
 another, rules that can never match.
 """
 
@@ -15,7 +15,7 @@ from connection_guard.configuration.policy.matchers import BRACKETS
 from connection_guard.core.database.session import SessionState
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
 
-# Of one run, which ends within a minute: then comes the next heartbeat.
+# The pauses of one run, which ends within a minute, before the next heartbeat.
 LONGEST_PAUSES = timedelta(seconds=20)
 
 

@@ -110,7 +110,7 @@ _KEYS_BY_ACTION: Mapping[object, Mapping[str, Key]] = {
     Action.TERMINATE: _TERMINATING_RULE,
     Action.SPARE: _SPARING_RULE,
 }
-# Where the action itself is wrong, only what is wrong with either is a mistake.
+# Where the action itself is wrong, only what no action allows is a mistake.
 _KEYS_OF_EITHER_ACTION = {**_SPARING_RULE, **_EVEN_IF}
 
 _LIMITS = {

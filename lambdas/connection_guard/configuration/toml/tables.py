@@ -93,7 +93,7 @@ def read_whole(
 
 
 def unknown(name: str, known: Iterable[str], homes: Mapping[str, str] = NOWHERE) -> str:
-    """Say that the key is none of the known ones, and where it belongs if `homes` has it."""
+    """Say that the key is not a known one, and where it belongs if `homes` has it."""
     if name in homes:
         return f"{given(name)} is not a key of this table; {homes[name]}"
     hint = did_you_mean(name, known) or f"; the keys here are {', '.join(known)}"

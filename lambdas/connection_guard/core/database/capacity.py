@@ -21,7 +21,7 @@ class Capacity:
 
 
 class LimitOwner(StrEnum):
-    """What a limit of connections is set on."""
+    """What a connection limit is set on."""
 
     ROLE = "role"
     DATABASE = "database"

@@ -37,7 +37,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class LastUse:
-    """What the last statements of a session show of its use.
+    """What the last statements of a session show about its use.
 
     `only_opened`: the session has done no work since it was opened. `given_back`: its pool has it,
     unused or reset. `says_nothing`: any application sends such statements, so that they do not show

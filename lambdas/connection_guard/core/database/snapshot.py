@@ -85,8 +85,8 @@ class Measurement:
         return self.utilisation_by(self.used)
 
     def utilisation_by(self, used: int) -> float:
-        """Return the percentage that so many slots are. A server that refuses logins is full, even
-        if fewer are seen.
+        """Return what percentage that many slots are. A server that refuses logins is full, even if
+        fewer are seen.
         """
         return max(100 * used / self.capacity.usable, 100.0 if self.refused_a_login else 0.0)
 

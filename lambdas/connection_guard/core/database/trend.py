@@ -1,4 +1,6 @@
-"""What several looks at one server show together: the rate of logins, and when it will be full."""
+"""What several looks at one server show together: the rate of logins, and when the server will be
+full.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ REMEMBERED_FOR = timedelta(minutes=5)
 # Between looks that are closer, a single login would count as a high rate.
 LOOKS_APART = timedelta(seconds=30)
 MINUTE = timedelta(minutes=1)
-# Usage that would need longer to reach the limit rises and falls before.
+# Usage that would take longer to reach the limit goes up and down before that.
 LONGEST_FORECAST_MINUTES = 60.0
 
 

@@ -1,4 +1,4 @@
-"""Who goes first among those that may go: by rule, then from the largest pools."""
+"""The order in which sessions are terminated: by rule, then from the largest pools."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
@@ -24,9 +24,9 @@ def choose(
 ) -> list[Verdict]:
     """Return at most `most` of the candidates in the order in which they go.
 
-    They go in the order of their rules. Within a rule the pool with the most candidates gives
-    first, until the pools are even: by age only, a healthy quiet pool would pay for another's leak.
-    Those that are `unmoved` by an earlier run come last.
+    They go in the order of their rules. Within a rule they are taken from the pool with the most
+    candidates first, until the pools are even: if only age counted, a healthy quiet pool would pay
+    for another's leak. Those that are `unmoved` by an earlier run come last.
     """
     places = {rule.name: place for place, rule in enumerate(rules)}
     levels: dict[tuple[bool, int], list[Verdict]] = {}
@@ -41,11 +41,11 @@ def choose(
 
 def _from_largest_pools(candidates: list[Verdict], most: int) -> list[Verdict]:
     """Return `most` candidates of one rule: each pool is taken down to the size of the next, then
-    they give in turn.
+    they are taken from each in turn.
 
-    Within a pool those that were opened together are taken down in the same way. Behind one address
-    may be many processes with a pool each, which the server does not show; started one after
-    another, each keeps some for longest.
+    Within a pool those that were opened together are taken down in the same way. There may be many
+    processes behind one address, each with its own pool, which the server does not show; if they
+    started one after another, each keeps some sessions for as long as possible.
     """
     pools: dict[Pool, list[Verdict]] = {}
     for verdict in candidates:
@@ -64,8 +64,8 @@ def _from_largest_pools(candidates: list[Verdict], most: int) -> list[Verdict]:
 def _taken_down(
     groups: list[list[Verdict]], most: int, first_of: Callable[[list[Verdict], int], list[Verdict]]
 ) -> list[Verdict]:
-    """Take `most` verdicts, always from the group that has most left; `first_of` gives so many of a
-    group, in order.
+    """Take `most` verdicts, always from the group that has most left; `first_of` returns that many
+    of a group, in order.
 
     Only groups that are reached are put in order: the work grows with the candidates only.
     """

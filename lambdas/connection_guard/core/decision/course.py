@@ -39,7 +39,7 @@ class NextStep(StrEnum):
 class Course:
     """What a run does once it has measured, and the engagement that it goes on with.
 
-    `recovery_is_news` is for the next run: whether people may have been notified of a pressure
+    `recovery_is_news` is for the next run: whether people may have been notified of a shortage
     whose end they do not know yet.
     """
 

@@ -37,10 +37,10 @@ _SHORTEST = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Engagement:
-    """What the responder is doing about a pressure, and what bounds it. Times are the database's
+    """What the responder is doing about a shortage, and what bounds it. Times are the database's
     own.
 
-    `tier` is None while nothing is to be done. `has_escalated` keeps a pressure that people were
+    `tier` is None while nothing is to be done. `has_escalated` keeps a shortage that people were
     notified of from engaging again before usage was down or another alarm fired; `has_observed`
     does so where the policy only observes. `unmoved` names the sessions that were chosen and could
     not be moved. `seen` maps the keys of alarms to when they changed. `saved_at` is None for what
@@ -60,7 +60,7 @@ class Engagement:
 
     @property
     def is_pressed(self) -> bool:
-        """Whether there is a pressure that something is done about, or that people were notified
+        """Whether there is a shortage that something is done about, or that people were notified
         of.
         """
         return self.tier is not None or self.has_escalated
@@ -78,7 +78,7 @@ def recalled(memories: Iterable[str], now: datetime) -> Engagement:
     """Return the engagement that was saved last of what `to_text` wrote, a new one where there is
     none.
 
-    One from the future is passed over, like a text that cannot be read.
+    An engagement from the future is ignored, like a text that cannot be read.
     """
     known = [
         each
@@ -89,15 +89,17 @@ def recalled(memories: Iterable[str], now: datetime) -> Engagement:
 
 
 def saved_last(known: Iterable[Engagement]) -> Engagement:
-    """Return the engagement that was saved last, the first of them where several were at once."""
+    """Return the engagement that was saved last, the first of them where several were saved at
+    once.
+    """
     return max(known, key=lambda each: each.saved_at or _NEVER)
 
 
 def at_present(engagement: Engagement, now: datetime) -> Engagement:
     """Return the engagement as it holds at `now`.
 
-    One that lasts is saved anew at least every half hour (`has_to_be_saved`). An older one is of
-    another life of this database: it was restored or cloned, or the guard was away.
+    One that still applies is saved again at least every half hour (`has_to_be_saved`). An older one
+    is from another life of this database: it was restored or cloned, or the guard was away.
     """
     if engagement.saved_at is None or now - engagement.saved_at < HOUR:
         return engagement
@@ -131,7 +133,8 @@ def with_events(engagement: Engagement, alarms: Iterable[AlarmNotification]) -> 
     """Engage at the tier of each alarm that is in state ALARM; a warning does not lower what is
     critical.
 
-    One that is delivered again is no news: it does not engage what people were notified of.
+    An alarm that is delivered again is not news: it does not engage the responder if people were
+    notified of it.
     """
     for alarm in alarms:
         engagement = _with_alarm(engagement, alarm)
@@ -165,7 +168,7 @@ def with_usage(
     Usage below the target ends it. Two heartbeats in a row at or above critical engage it without
     an alarm.
 
-    They do not where people have been notified of this pressure already, or where the policy only
+    They do not where people have been notified of this shortage already, or where the policy only
     observes at critical (`observes_critical`) and has done so.
     """
     if utilisation < target_percent:
@@ -237,7 +240,7 @@ def after_escalation(engagement: Engagement) -> Engagement:
 
 
 def after_observation(engagement: Engagement) -> Engagement:
-    """Return the engagement of a policy that only observes: one report per pressure is enough."""
+    """Return the engagement of a policy that only observes: one report per shortage is enough."""
     return replace(disengaged(engagement), has_observed=True)
 
 

@@ -9,12 +9,11 @@ from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.plan import PROTECTED, Verdict
 from connection_guard.core.decision.reason import Figure, Reason, ReasonCode
-from connection_guard.core.policy import Action, Policy, Protection, Rule, Tier
+from connection_guard.core.policy import NO_RULE, Action, Policy, Protection, Rule, Tier
 
 NEVER_VICTIMS = frozenset({None, SessionState.STARTING, SessionState.DISABLED})
 
 BUILT_IN = "built in"
-NO_RULE = "no rule"
 
 
 def judge(

@@ -1,4 +1,4 @@
-"""What became of the sessions that a plan chose, and of the pools they belonged to."""
+"""What happened to the sessions that a plan chose, and to the pools they belonged to."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,18 +11,18 @@ from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.plan import Verdict
 
 # Where half of what was terminated is back within the watch, terminating more frees next to
-# nothing. That two of two came back says little.
+# nothing. That two of two came back proves little.
 REOPENED_PERCENT = 50
 FEWEST_TERMINATED = 3
 
 
 class Result(StrEnum):
-    """What became of one chosen session.
+    """What happened to one chosen session.
 
     TERMINATED was signalled and seen gone; SURVIVED was signalled and is still there; MOVED_ON had
     changed or ended before it could be signalled, and was not signalled; DENIED may not be
-    signalled by the guard's role; UNKNOWN was in hand when the database was lost, and nobody has
-    looked since; LEFT was not attempted.
+    signalled by the guard's role; UNKNOWN was in hand when the connection to the database was lost,
+    and nobody has looked since; LEFT was not attempted.
     """
 
     TERMINATED = "terminated"
@@ -35,7 +35,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one chosen session."""
+    """What happened to one chosen session."""
 
     verdict: Verdict
     result: Result
@@ -73,8 +73,8 @@ class Vanished:
 def settled(outcomes: Iterable[Outcome], after: Snapshot) -> tuple[Outcome, ...]:
     """Return the outcomes as a later snapshot of the same server shows them.
 
-    A session that survived at first may be gone by now, and one whose signal nobody saw answered is
-    gone or is not.
+    A session that survived at first may be gone by now, and one whose signal nobody saw answered
+    may or may not be gone.
     """
     there = {session.identity for session in after.sessions}
 
@@ -89,8 +89,8 @@ def settled(outcomes: Iterable[Outcome], after: Snapshot) -> tuple[Outcome, ...]
 def reconnections(
     outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot
 ) -> tuple[Reconnection, ...]:
-    """Return for each pool that lost sessions how many it has opened since only to keep; most
-    terminated first.
+    """Return for each pool that lost sessions how many it has opened since and only keeps; the pool
+    with the most terminated comes first.
 
     A new session that works, or has worked, serves a client, which is what terminating was for.
     """
@@ -112,9 +112,10 @@ def reconnections(
 def vanished(
     outcomes: Iterable[Outcome], before: Snapshot, after: Snapshot, *, settled_after: timedelta
 ) -> tuple[Vanished, ...]:
-    """Return for each pool that lost sessions how many more of it are gone; the most first.
+    """Return for each pool that lost sessions how many more of its sessions are gone; the pool with
+    the most comes first.
 
-    A client that opens a session for each use ends them all the time: those younger than
+    A client that opens a session for each use ends sessions all the time: those younger than
     `settled_after` do not count.
     """
     results = {outcome.verdict.session.identity: outcome.result for outcome in outcomes}

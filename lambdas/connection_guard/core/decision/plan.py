@@ -40,7 +40,8 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Verdicts over every session of a snapshot; those to be terminated are in the order of going.
+    """Verdicts over every session of a snapshot; those to be terminated are in the order in which
+    they go.
 
     `restraint` is None where the plan is to be carried out, otherwise nothing is terminated.
     `reason` says why in either case.
@@ -52,7 +53,7 @@ class Plan:
 
     @property
     def is_attempt(self) -> bool:
-        """Whether it has been tried, also where there was nobody to terminate.
+        """Whether it has been tried, even if there was no session to terminate.
 
         With any other restraint it is left for later.
         """

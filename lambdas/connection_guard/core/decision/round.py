@@ -1,4 +1,4 @@
-"""One round of a run: a look at the sessions, what was decided, what was done, and what came of it.
+"""One round of a run: a look at the sessions, what was decided, what was done, and the result.
 
 A run has a round whenever it looks at the sessions.
 """

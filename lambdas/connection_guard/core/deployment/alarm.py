@@ -62,8 +62,8 @@ Event = AlarmNotification | Heartbeat
 def to_be_served(
     kept: Iterable[AlarmNotification], event: Event, now: datetime
 ) -> list[AlarmNotification]:
-    """Return the alarms that are on at `now`, as far as is known: those `kept`, and the event where
-    it is one.
+    """Return the alarms that are on at `now`, as far as known: those `kept`, and the event where it
+    is one.
 
     Late is worse than never: one older than MAXIMUM_EVENT_AGE, or one that has ended since, is left
     out.

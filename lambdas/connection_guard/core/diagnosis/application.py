@@ -12,8 +12,8 @@ from connection_guard.core.words import quoted, shown
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The application, as a role, that most of some sessions belong to, and the addresses that it
-    logs in from.
+    """The application, under one role, that most of a set of sessions belong to, and the addresses
+    that it logs in from.
     """
 
     role: str
@@ -57,10 +57,10 @@ def share_of(application: Application, sessions: Sequence[Session]) -> str:
     more than half.
     """
     if application.sessions == len(sessions):
-        return f"all of them of {application}"
+        return f"all of them from {application}"
     if 2 * application.sessions > len(sessions):
-        return f"most of them of {application}"
-    return f"{application.sessions} of them of {application}"
+        return f"most of them from {application}"
+    return f"{application.sessions} of them from {application}"
 
 
 def pools_by_application(sessions: Iterable[Session]) -> list[list[list[Session]]]:

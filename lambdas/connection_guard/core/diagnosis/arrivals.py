@@ -9,7 +9,7 @@ from connection_guard.core.diagnosis.remedy import Remedy, RemedyKind
 from connection_guard.core.words import quoted, shown, spelled
 
 # A pool that renews its sessions every 30 min (HikariCP's maxLifetime) renews 7 % of them within a
-# storm's two minutes. A third of the usable connections within that time is no renewal.
+# storm's two minutes. A third of the usable connections within that time is not a renewal.
 STORM_PERCENT = 33
 # Churn is as many logins per minute as there are usable connections: each slot gets a new session
 # every minute. Pools, which keep their sessions for half an hour, are far below that. On a tiny
@@ -39,7 +39,7 @@ def storm(case: Case) -> Iterator[Diagnosis]:
         )
     else:
         advice = (
-            f"Let the pools of {application} start small and reconnect with back-off and jitter: "
+            f"Make the pools of {application} start small and reconnect with back-off and jitter: "
             f"{openers} opened {own} sessions at once"
         )
     yield Diagnosis(
@@ -83,7 +83,7 @@ def churn(case: Case) -> Iterator[Diagnosis]:
             Cause.CHURN,
             0,
             None,
-            f"{rate:,} logins per minute{where}, and none of these sessions stays",
+            f"{rate:,} logins per minute{where}, and none of these sessions stays open",
             {**figures, "database": shown(database)},
             (
                 "Find which application logs in for each use (",
@@ -100,5 +100,5 @@ def churn(case: Case) -> Iterator[Diagnosis]:
         f"{rate:,} logins per minute; {application} has {application.sessions} of the {len(fresh)} "
         "youngest sessions",
         application.evidence | figures,
-        f"Let {application} {advice}",
+        f"Make {application} {advice}",
     )

@@ -46,7 +46,7 @@ DIAGNOSIS_TIMES = DiagnosisTimes()
 
 
 class Cause(StrEnum):
-    """What exhausts a database's connections. The last two are no causes: they are the facts
+    """What exhausts a database's connections. The last two are not causes: they are the facts
     nearest to one.
     """
 
@@ -120,8 +120,8 @@ class Case:
         return self.at - session.backend_start <= self.times.storm_window
 
     def is_unused(self, session: Session) -> bool:
-        """Return whether the session is idle to no purpose. A listener and the holder of an
-        advisory lock serve theirs by being idle.
+        """Return whether the session is idle without a purpose. A listener and the holder of an
+        advisory lock serve a purpose by being idle.
         """
         is_free = (
             session.state is SessionState.IDLE

@@ -17,9 +17,9 @@ from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS, Case, Cause, 
 from connection_guard.core.diagnosis.remedy import Parts, Remedy, RemedyKind
 from connection_guard.core.words import shown, spelled
 
-# The time in which sessions fell out of use is divided into so many parts. A leak has lost sessions
-# in most of them, two at a time where a request takes two, while processes that fall silent one
-# after another leave gaps.
+# The time in which sessions fell out of use is divided into this many parts. A leak has lost
+# sessions in most of them, two at a time where a request takes two, while processes that fall
+# silent one after another leave gaps.
 FEWEST_PARTS, MOST_PARTS = 3, 20
 
 
@@ -27,7 +27,7 @@ def leaks(case: Case) -> Iterator[Diagnosis]:
     """Yield a diagnosis for each application whose pools lose sessions one after another.
 
     A pool with a free session opens no other: if it opened some while others were unused, those
-    others were lost. If all were opened before, traffic that ebbs away bit by bit looks the same.
+    others were lost. If all were opened before, traffic that dies down bit by bit looks the same.
     """
     for pools in pools_by_application(case.sessions):
         lost_of_each = [(pool, lost_sessions(case, pool)) for pool in pools]
@@ -49,9 +49,9 @@ def _leak(case: Case, lost: Sequence[Session], *, others: int, is_certain: bool)
     application, query, last_uses = application_of(lost), most_common_query(lost), _last_uses(lost)
     lost_over, unused_for = spelled(last_uses[-1] - last_uses[0]), spelled(case.at - last_uses[0])
     last_query = f", most often after: {shown(query, 120)}" if query else ""
-    find = f"Find where {application} does not give back a session{last_query}"
+    find = f"Find where {application} does not return a session to its pool{last_query}"
     until_then = _until_then(case, application.role)
-    what_it_lost = "its pool counts what it lost as lent"
+    what_it_lost = "its pool still counts the lost sessions as in use"
     return Diagnosis(
         Cause.LEAK,
         len(lost),
@@ -61,7 +61,7 @@ def _leak(case: Case, lost: Sequence[Session], *, others: int, is_certain: bool)
         + (
             "; others were opened meanwhile"
             if is_certain
-            else ": a leak, or traffic that ebbed away"
+            else ": a leak, or traffic that died down"
         ),
         application.evidence | {"others": others, "grew over": lost_over, "last query": query},
         (f"Restart {application}: {what_it_lost}. {find}", *until_then)
@@ -69,7 +69,7 @@ def _leak(case: Case, lost: Sequence[Session], *, others: int, is_certain: bool)
         else (
             f"If {application} waits for sessions, restart it: {what_it_lost}. {find}",
             *until_then,
-            ". If it waits for none, its pool is too large for its traffic",
+            ". If it does not, its pool is too large for its traffic",
         ),
     )
 
@@ -85,7 +85,7 @@ def _until_then(case: Case, role: str) -> Parts:
     )
     if not role or role in case.protected_roles or on_duty:
         return ()
-    return "; until then ", Remedy(RemedyKind.END_IDLE_SESSIONS, role)
+    return "; until then, run ", Remedy(RemedyKind.END_IDLE_SESSIONS, role)
 
 
 def lost_sessions(case: Case, pool: Sequence[Session]) -> Sequence[Session]:

@@ -85,11 +85,11 @@ def reached_limits(case: Case) -> Iterator[Diagnosis]:
 def _advice(limit: ConnectionLimit, idle_sessions: int, free: int) -> Advice:
     sizes = (
         f"Size the pools that use {limit.owner} {quoted(limit.name)} to fewer than {limit.limit} "
-        "together"
+        "sessions in total"
     )
     if 2 * idle_sessions > limit.used:
         return f"{sizes}: {idle_sessions} of its sessions are idle"
     if free < 2:
-        return f"{sizes}: no slots are free to raise its limit"
+        return f"{sizes}: there are no free slots for a higher limit"
     raised = Remedy(_RAISES[limit.owner], limit.name, limit.limit + free // 2)
     return raised, f" gives it half of the {free} free slots"

@@ -76,23 +76,23 @@ def _sizes(
     case: Case, application: Application, largest: int, part: int, *, is_shared: bool
 ) -> str:
     share = (
-        f"{part} sessions, {'its part of ' if is_shared else ''}{COMFORTABLE_PERCENT} % of "
+        f"{part} sessions, {'its share of ' if is_shared else ''}{COMFORTABLE_PERCENT} % of "
         f"{case.usable}"
     )
     where, number = at_address(application.largest_address), application.addresses
     if part < number:
         return (
-            f"One session for each client is more than {share}: put RDS Proxy in front of the "
+            f"One session per client is already more than {share}: put RDS Proxy in front of the "
             f"database for {application}"
         )
     if number == 1:
         return (
-            f"Set the pools of {application} to at most {part} sessions for all processes at "
-            f"{where} together, which have {largest} open (= {share})"
+            f"Limit the pools of {application} to {part} sessions in total for all processes at "
+            f"{where}, which have {largest} open (= {share})"
         )
     return (
-        f"Set the pools of {application} to at most {part // number} sessions for all processes at "
-        f"one address together: {where} has {largest} open (= {share}, / {number} addresses)"
+        f"Limit the pools of {application} to {part // number} sessions in total for all processes "
+        f"at one address: {where} has {largest} open (= {share}, / {number} addresses)"
     )
 
 
@@ -119,16 +119,15 @@ def pools_that_reopen(case: Case) -> Iterator[Diagnosis]:
         )
         if terminated:
             reopener = "the pool" if pools == 1 else f"{pools} pools"
-            summary = f"Terminated {terminated}, {reopener} reopened {reopened}: {application}"
+            summary = (
+                f"{terminated} sessions of {application} were terminated, and {reopener} reopened "
+                f"{reopened}"
+            )
         else:
             summary = (
                 f"{application} reopened most of what was terminated within the last hour, and "
-                f"holds {len(open_now)}"
+                f"now has {len(open_now)} open"
             )
-        lower = (
-            "lower the minimum pool size (HikariCP minimumIdle, SQLAlchemy pool_size) of "
-            f"{application}{_by(reopened, application)}"
-        )
         figures: Figures = {"terminated": terminated, "reopened": reopened} if terminated else {}
         yield Diagnosis(
             Cause.POOL_REOPENS,
@@ -137,29 +136,32 @@ def pools_that_reopen(case: Case) -> Iterator[Diagnosis]:
             summary,
             application.evidence | figures,
             (
-                f"Terminate no more of them; {lower}",
+                (
+                    f"Terminate no more sessions of {application}: lower its minimum pool size "
+                    f"(HikariCP minimumIdle, SQLAlchemy pool_size){_by(reopened, application)}"
+                ),
                 *_hold_down(case, role, name),
             ),
         )
 
 
 def _by(reopened: int, application: Application) -> str:
-    return f" by {reopened} over {clients(application.addresses)}" if reopened else ""
+    return f" by {reopened} across {clients(application.addresses)}" if reopened else ""
 
 
 def _hold_down(case: Case, role: str, name: str) -> Parts:
-    """Return the limit that holds a role at what the others leave it, where it holds more."""
+    """Return the limit that keeps a role to what the others leave it, where it has more."""
     of_role = [session for session in case.sessions if session.role == role]
     held = len(of_role)
     left = case.usable * COMFORTABLE_PERCENT // 100 - (case.snapshot.used - held)
     if not role or not 0 < left < held:
         return ()
     has_others = any(session.application_name != name for session in of_role)
-    too = ", its other applications included," if has_others else ""
+    too = ", including its other applications," if has_others else ""
     return (
         ". Until then ",
         Remedy(RemedyKind.LIMIT_ROLE, role, left),
-        f" holds the role{too} at what the others leave it, and ",
+        f" limits the role{too} to what the others leave it, and ",
         _put_back(case, role),
         " restores its limit",
     )

@@ -12,7 +12,7 @@ from connection_guard.core.diagnosis.application import (
 )
 from connection_guard.core.diagnosis.cause import Case, Cause, Diagnosis
 from connection_guard.core.diagnosis.remedy import Advice, Remedy, RemedyKind
-from connection_guard.core.words import quoted, shown, spelled
+from connection_guard.core.words import counted, quoted, shown, spelled
 
 
 def blocking_chain(case: Case) -> Iterator[Diagnosis]:
@@ -63,7 +63,9 @@ def forgotten_transactions(case: Case) -> Iterator[Diagnosis]:
         )
         whose = f"role {quoted(role)}" if role else "a role that was dropped"
         timeout = _timeout(case, role)
-        in_their_way = f"; {held_up} others wait for their locks" if held_up else ""
+        in_their_way = (
+            f", with {counted(held_up, 'other')} waiting for their locks" if held_up else ""
+        )
         yield Diagnosis(
             Cause.IDLE_IN_TRANSACTION,
             len(sessions),
@@ -72,9 +74,9 @@ def forgotten_transactions(case: Case) -> Iterator[Diagnosis]:
             f"{spelled(oldest)}, {share_of(application, sessions)}{in_their_way}",
             application.evidence
             | {"aborted": aborted, "held up": held_up, "last query": most_common_query(sessions)},
-            (timeout, f" ends them; let {application} commit or roll back before it waits")
+            (timeout, f" ends them; make {application} commit or roll back before it waits")
             if timeout
-            else f"Let {application} commit or roll back before it waits",
+            else f"Make {application} commit or roll back before it waits",
         )
 
 
@@ -112,7 +114,7 @@ def _described(case: Case, root: Session | None) -> str:
         return "no client session"
     since = root.transaction_start
     transaction = f", its transaction open for {spelled(case.at - since)}" if since else ""
-    return f"{application_of([root])}, {root.state or 'its state hidden'}{transaction}"
+    return f"{application_of([root])}, {root.state or 'state hidden'}{transaction}"
 
 
 def _timeout(case: Case, role: str) -> Remedy | None:
@@ -131,19 +133,20 @@ def _advice_on_root(case: Case, pid: int, root: Session | None, *, is_cycle: boo
     application = application_of([root])
     if is_cycle:
         return (
-            f"Let the transactions of {application} lock in one order: pid {pid} is in a deadlock"
+            f"Make the transactions of {application} take their locks in the same order: pid {pid} "
+            "is in a deadlock"
         )
     if root.state in IN_TRANSACTION_STATES:
-        free = Remedy(RemedyKind.TERMINATE_SESSION, number=pid), " frees them now, "
+        free = Remedy(RemedyKind.TERMINATE_SESSION, number=pid), " frees them now, and "
         if timeout := _timeout(case, root.role):
-            return *free, timeout, " the next time"
-        return *free, f"then let {application} end its transactions"
+            return *free, timeout, " does so the next time"
+        return *free, f"then make {application} end its transactions"
     if root.state is SessionState.IDLE:
         return (
-            f"Let {application} unlock its session-level advisory lock: pid {pid} is idle and "
-            "keeps it"
+            f"Make {application} release its session-level advisory lock: pid {pid} is idle and "
+            "still holds it"
         )
     return (
         Remedy(RemedyKind.CANCEL_STATEMENT, number=pid),
-        f" frees them now; then run it in small transactions: {shown(root.query, 120)}",
+        f" frees them now; then run it in smaller transactions: {shown(root.query, 120)}",
     )

@@ -40,7 +40,7 @@ def genuine_load(case: Case) -> Iterator[Diagnosis]:
         f"{share_of(application, working)}; {left_over} are unused",
         application.evidence
         | {"unused": left_over, "most common wait": wait, "most common query": query},
-        f"Terminate nothing: use a larger instance, or let {application} queue in smaller pools; "
+        f"Terminate nothing: use a larger instance, or make {application} queue in smaller pools; "
         f"its sessions wait most often for {wait}{most_common}",
     )
 
@@ -59,17 +59,17 @@ def nearest_fact(case: Case) -> Iterator[Diagnosis]:
         if (s.role, s.application_name) == (application.role, application.name)
     ]
     most = (
-        f"the most unused sessions, {application.sessions} of its {len(own)}"
+        f"the most unused sessions ({application.sessions} of its {len(own)})"
         if unused
-        else f"the most, {len(own)}, {idle(own)} of them idle"
+        else f"the most, {len(own)} ({idle(own)} of them idle)"
     )
     where = (
-        f"the pools of {application}; {at_address(application.largest_address)} has the most of "
-        "them"
+        f"the pools of {application}; {at_address(application.largest_address)} has the most "
+        "sessions"
     )
     if all(session.is_owned_by_proxy for session in own):
         where = (
-            f"what RDS Proxy keeps open for {application} (MaxConnectionsPercent, "
+            f"the sessions that RDS Proxy keeps open for {application} (MaxConnectionsPercent, "
             "MaxIdleConnectionsPercent)"
         )
     yield Diagnosis(
@@ -83,7 +83,7 @@ def nearest_fact(case: Case) -> Iterator[Diagnosis]:
 
 
 def ended_by_themselves(case: Case) -> Iterator[Diagnosis]:
-    """Yield each application of which more sessions are gone than were terminated."""
+    """Yield each application that lost more sessions than were terminated."""
     for role, name in dict.fromkeys(
         (each.pool.role, each.pool.application_name) for each in case.vanished
     ):
@@ -100,8 +100,8 @@ def ended_by_themselves(case: Case) -> Iterator[Diagnosis]:
             Cause.ENDED_BY_THEMSELVES,
             gone,
             None,
-            f"{gone} more of {application} ended by themselves while {terminated} were terminated: "
-            "its process may have died",
+            f"{gone} more sessions of {application} ended by themselves while {terminated} were "
+            "terminated: its process may have died",
             application.evidence | {"terminated": terminated, "gone": gone},
             f"Check that {application} is running: a process must survive the loss of a session "
             "(under node-postgres it ends unless pool.on('error') is handled)",

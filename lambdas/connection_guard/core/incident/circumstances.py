@@ -1,6 +1,4 @@
-"""What AWS knows about a database from outside: RDS's own events, and how its usage came to be so
-high.
-"""
+"""What AWS knows about a database from outside: RDS's events, and how its usage became so high."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +19,8 @@ LATELY = timedelta(minutes=30)
 # free.
 NOTABLE_RISE = 20.0
 NOTABLE_USAGE = 50.0
-# What takes two minutes touches three where it begins in the middle of one, and begins from the one
-# before.
+# A storm of two minutes touches three datapoints if it begins in the middle of a minute, and it
+# rises from the datapoint before.
 STORM = timedelta(minutes=3)
 LEAK = timedelta(hours=1)
 HIGH_USAGE = 90.0
@@ -83,8 +81,8 @@ class Point(NamedTuple):
 
 
 def trend_of(usage: Sequence[tuple[datetime, float | None]]) -> str | None:
-    """Return how usage came to be what it lately was, in a sentence; None where no change is worth
-    one.
+    """Return how usage reached its latest level, in a sentence; None where no change is worth
+    mentioning.
 
     `usage` is in percent of the usable connections, the oldest first, about a minute apart. A rise
     is a storm where most of it happened at once, and a leak where it went on for hours without a
@@ -140,9 +138,10 @@ def _worded(rise: Sequence[Point]) -> str:
     jump = _jump(rise)
     if _height(jump) >= max(NOTABLE_RISE, _height(rise) / 2):
         within = hours_and_minutes(_length(jump))
-        return f"jumped {_from_to(jump)} within {within}: a storm of connections"
+        return f"jumped {_from_to(jump)} within {within}: a connection storm"
     if _length(rise) >= LEAK and _is_steady(rise):
-        return f"climbed {_from_to(rise)} over {hours_and_minutes(_length(rise))}: sessions leak"
+        over = hours_and_minutes(_length(rise))
+        return f"climbed {_from_to(rise)} over {over}: sessions are leaking"
     return f"rose {_from_to(rise)} over {hours_and_minutes(_length(rise))}"
 
 

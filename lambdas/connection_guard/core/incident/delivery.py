@@ -34,8 +34,8 @@ class ReportDelivery:
 
 @dataclass(frozen=True, slots=True)
 class FailureDelivery:
-    """An event that came to no Report: the responder raised or was killed, or the event grew too
-    old before it ran.
+    """An event that led to no Report: the responder raised or was killed, or the event grew too old
+    before it ran.
 
     `condition` is Lambda's own word for it; `error` is None where the responder did not run,
     `error_type` also where the answer does not name it. `record` is the whole.
@@ -51,14 +51,14 @@ class FailureDelivery:
 
     @property
     def record_key(self) -> str:
-        """Return the record's key in the evidence bucket: always the same, as a Report's."""
+        """Return the record's key in the evidence bucket: always the same, like a Report's."""
         name = f"{self.failed_at:%Y/%m/%d/%H%M%S.%f}-{self.request_id}"
         return f"failures/{function_name(self.function_arn)}/{name}.json"
 
 
 Delivery = ReportDelivery | FailureDelivery
 
-# What a responder of an older version, which may be deployed a moment longer, calls them.
+# The names that a responder of an older version uses: it may stay deployed a moment longer.
 _FORMER_KINDS = {"pulse": Kind.HEARTBEAT}
 
 
@@ -122,7 +122,7 @@ def _error_type(answer: object) -> str | None:
 
 
 def moment(text: object) -> datetime | None:
-    """Return the time in UTC; None for what is no time with a zone, where the run's own is used."""
+    """Return the time in UTC; None for anything else: the run's own time is used then."""
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connection_guard.core.deployment.alarm import AlarmState
-from connection_guard.core.policy import Tier
+from connection_guard.core.policy import NO_RULE, Tier
 from connection_guard.core.report.kind import Kind
 
-# The kind of an entry whose run came to no Report.
+# The kind of an entry whose run led to no Report.
 FAILURE = "failure"
 
-# How long a line is at most, so that an entry is small.
+# The longest line, so that an entry stays small.
 LINE_LENGTH = 400
 
 
@@ -31,7 +31,7 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class SessionGroup:
     """Sessions of one application that the same rule terminated or spared; the reason is that of
-    one of them.
+    one of them. `rule` is NO_RULE where none matched.
     """
 
     rule: str
@@ -40,6 +40,11 @@ class SessionGroup:
     application: str
     state: str | None
     sessions: int
+
+    @property
+    def has_rule(self) -> bool:
+        """Return whether a rule decided about them."""
+        return self.rule != NO_RULE
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class Entry:
     `evidence` is the key of the run's object in the evidence bucket. `times` is how many runs the
     entry represents: more than one where an incident has had more than it can keep.
     `has_unknown_outcomes` says that the run may have terminated more than `terminated` names: it
-    was killed, or lost the database while it terminated.
+    was killed, or lost its connection to the database while it terminated sessions.
     """
 
     request_id: str
@@ -127,7 +132,7 @@ class Entry:
 
     @property
     def carries_on(self) -> bool:
-        """Return whether it is a further attempt of what an earlier run began, and requires no
+        """Return whether it is a further attempt at what an earlier run began, and requires no
         action.
         """
         return self.alarm is None and self.attempt > 1 and self.escalation is None

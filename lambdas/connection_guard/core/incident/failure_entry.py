@@ -1,4 +1,4 @@
-"""What an incident keeps of a run that came to no Report: what happened, and what to look at."""
+"""What an incident keeps of a run that led to no Report: what happened, and what to look at."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from connection_guard.core.incident.delivery import FailureDelivery, moment
 from connection_guard.core.incident.entry import FAILURE, LINE_LENGTH, Alarm, Entry
 from connection_guard.core.words import cut
 
-# What Lambda says of a function that it had to end.
+# What Lambda says about a function that it had to end.
 # https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
 _TIMED_OUT = re.compile(r"Task timed out after ([\d.]+) seconds")
 _OUT_OF_MEMORY = re.compile(r"signal: killed|OutOfMemory|MemoryError", re.IGNORECASE)
@@ -56,7 +56,7 @@ def trouble_entry(
     escalation_code: str,
     evidence: str | None,
 ) -> Entry:
-    """Return an entry of which only that people have to look is known."""
+    """Return an entry that says only that people have to look."""
     return Entry(
         request_id=request_id,
         at=at,
@@ -90,8 +90,8 @@ def _failure(delivery: FailureDelivery) -> _Failure:
             return _Failure(
                 "did not run",
                 "the responder did not run within 5 minutes",
-                "check whether Lambda throttles it (only one run at a time: an earlier one may "
-                "hang)",
+                "check whether Lambda throttles it (it runs only once at a time, so an earlier run "
+                "may be hanging)",
             )
         case "ZeroReservedConcurrency":
             return _Failure(
@@ -109,19 +109,19 @@ def _failure(delivery: FailureDelivery) -> _Failure:
     if _OUT_OF_MEMORY.search(f"{delivery.error_type} {error}"):
         return _Failure(
             "out of memory",
-            "the responder was killed: out of memory",
+            "the responder ran out of memory and was killed",
             "see the last REPORT line of its log for the memory that it used",
         )
     if delivery.error_type and not delivery.error_type.startswith("Runtime."):
         return _Failure(
             f"raised {cut(delivery.error_type, 100)}",
             f"the responder raised {delivery.error_type}: {cut(error, 200)}",
-            "see its log for where",
+            "see its log for the traceback",
         )
     return _Failure(
         "failed",
         f"the responder failed: {cut(error, 200) or delivery.condition}",
-        "see its log for why",
+        "see its log for the cause",
     )
 
 

@@ -68,7 +68,9 @@ class Incident:
 
     @property
     def matters(self) -> bool:
-        """Return False while all that came is an end without a beginning, which may be late."""
+        """Return False while only an end without a beginning has arrived: the beginning may be
+        late.
+        """
         return any(entry.opens for entry in self.entries)
 
     @property
@@ -78,20 +80,20 @@ class Incident:
 
     @property
     def steps(self) -> Iterator[Step]:
-        """Yield how far it was after each entry of its story."""
+        """Yield how far the incident was after each entry of its story."""
         story = self.story
         before = latest_changes(self.alarms_before, self.entries[: -len(story)])
         return steps(story, before.values())
 
     @property
     def last_step(self) -> Step:
-        """Return how far it is after the latest entry."""
+        """Return how far the incident is after the latest entry."""
         *_, last = self.steps
         return last
 
     @property
     def progress(self) -> Progress:
-        """Return how far it is."""
+        """Return how far the incident is."""
         return Progress.CLOSED if self.followed_at else self.last_step.progress
 
     @property
@@ -121,7 +123,7 @@ class Incident:
 
     @property
     def recurrences(self) -> int:
-        """Return how often an alarm fired anew after its OK, also after an OK that was lost."""
+        """Return how often an alarm fired again after its OK, even if that OK was lost."""
         begins = Counter(alarm.arn for alarm in self.alarms_before)
         changes = {key: entry for entry in self.entries if (key := change_key(entry))}
         for (arn, _), entry in sorted(changes.items(), key=lambda item: item[0][1]):
@@ -185,7 +187,8 @@ class Incident:
     @property
     def would_terminate(self) -> tuple[SessionGroup, ...]:
         """Return what the latest run that looked at the sessions chose and was not allowed to
-        terminate. A run that did not look, the alarm's OK say, changes nothing about it.
+        terminate. A run that did not look, such as one for the alarm's OK, changes nothing about
+        it.
         """
         looks = (entry.would_terminate for entry in reversed(self.story) if entry.has_looked)
         return next(looks, ())
@@ -214,8 +217,8 @@ class Incident:
 
     @property
     def causes(self) -> tuple[DiagnosedCause, ...]:
-        """Return those of the worst moment, or those that terminating proved: only then is it seen
-        what pools reopen.
+        """Return those of the worst moment, or those that terminating proved: only terminating
+        shows what pools reopen.
         """
         diagnosed = [entry for entry in self.story if entry.causes]
         return max(diagnosed, key=weight_of_causes).causes if diagnosed else ()
@@ -232,7 +235,7 @@ class Incident:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Return the problems of the latest run: what was mended since is none."""
+        """Return the problems of the latest run: one that was solved since no longer counts."""
         return self.story[-1].problems
 
     @property

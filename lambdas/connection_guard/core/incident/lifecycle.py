@@ -13,9 +13,9 @@ from connection_guard.core.incident.progress import (
 )
 from connection_guard.core.report.kind import Kind
 
-# How long an incident waits for more: what has recovered, has no alarm on, or was the guard's own
-# trouble, which every heartbeat repeats while it lasts; and one whose alarm has yet to clear, which
-# may be silent for long.
+# How long an incident waits for more: one that has recovered, has no alarm on, or was only the
+# guard's own trouble, which every heartbeat repeats while it lasts; and one whose alarm has yet to
+# clear, which may be silent for long.
 WAITS_AFTER_RECOVERY = timedelta(hours=1)
 WAITS_FOR_ALARM = timedelta(days=1)
 
@@ -56,8 +56,8 @@ def absorb(
 
 
 def followed(incident: Incident, at: datetime) -> Incident:
-    """Return the incident once another has begun: closed, although nothing showed its end (the
-    alarm's OK was lost, say).
+    """Return the incident once another has begun: closed, although nothing showed its end (perhaps
+    the alarm's OK was lost).
     """
     return incident if incident.progress is Progress.CLOSED else replace(incident, followed_at=at)
 
@@ -135,8 +135,9 @@ def _alike(entry: Entry) -> tuple[object, ...]:
 
 
 def _bounded(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Return at most MOST_ENTRIES: beyond that, the nearest two that are alike become one, and of
-    what every minute repeats these are an entry and the next. The first and the last stay.
+    """Return at most MOST_ENTRIES: beyond that, the two nearest entries that are alike become one;
+    among those that repeat every minute, these are an entry and the next. The first and the last
+    entry stay.
     """
     while len(entries) > MOST_ENTRIES:
         latest: dict[tuple[object, ...], int] = {}

@@ -51,8 +51,8 @@ def entry_of(delivery: Delivery, *, evidence: str | None) -> Entry:
         return failure_entry(delivery, evidence)
     try:
         entry = _run(delivery, evidence)
-        # What cannot be read again would make its whole incident unreadable, and with it every
-        # later one.
+        # An entry that cannot be read again would make its whole incident unreadable, and with it
+        # every later one.
         incident_of(body_of(Incident(delivery.database, delivery.request_id, (entry,))))
         return entry
     except (LookupError, TypeError, ValueError, AttributeError) as wrong:
@@ -116,8 +116,8 @@ def _run(delivery: ReportDelivery, evidence: str | None) -> Entry:
 
 
 def _alarm(event: Row) -> Alarm | None:
-    """Return the alarm that the run answered. An ALARM that came late or twice is none; an OK
-    counts however late.
+    """Return the alarm that the run answered. An ALARM that came late or twice does not count; an
+    OK counts however late it is.
     """
     alarm = event["alarm"]
     is_old = event["is_stale"] or event["is_duplicate"]
@@ -152,7 +152,7 @@ def _group(row: Row, sessions: int) -> SessionGroup:
 
 
 def _bounded(groups: Iterable[SessionGroup], sessions: int) -> tuple[SessionGroup, ...]:
-    """Return the largest groups, and one more for all other of so many sessions."""
+    """Return the largest groups, and one more for the rest of the `sessions`."""
     largest = tuple(sorted(groups, key=lambda group: -group.sessions)[:MOST_GROUPS])
     rest = sessions - sessions_in(largest)
     if rest <= 0:
@@ -161,7 +161,7 @@ def _bounded(groups: Iterable[SessionGroup], sessions: int) -> tuple[SessionGrou
 
 
 def _reopened(rows: Iterable[Row]) -> tuple[Reopened, ...]:
-    """Return the applications of which terminating sessions frees next to nothing.
+    """Return the applications for which terminating sessions frees next to nothing.
 
     A Report of an older version does not say which they are.
     """

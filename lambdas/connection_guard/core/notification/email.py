@@ -42,8 +42,8 @@ def subject_of(incident: Incident) -> str:
 
 
 def text_of(incident: Incident, links: Links, now: datetime) -> str:
-    """Return a text of 78 columns, but for links. However many sessions and runs there were, it has
-    some 200 lines.
+    """Return a text of 78 columns, except for links. However many sessions and runs there were, it
+    has some 200 lines.
     """
     sections = [
         ("", _overview(incident, now)),
@@ -75,7 +75,7 @@ def _overview(incident: Incident, now: datetime) -> Iterator[str]:
     severity = (
         f" ({incident.tier})" if incident.tier and status.value != incident.tier.value else ""
     )
-    lasts = "lasted" if incident.closed_at else "for"
+    lasts = "lasted" if incident.closed_at else "open for"
     yield from _fact("Status", f"{status}{severity}")
     yield from _fact(
         "Opened", f"{_moment(incident.opened_at)}, {lasts} {spelled(incident.lasted(now))}"
@@ -114,7 +114,7 @@ def _done(incident: Incident) -> Iterator[str]:
         yield from _groups(would)
     if incident.survived:
         yield from _wrapped(
-            f"Signalled and still there when last seen: {counted(incident.survived, 'session')}."
+            f"Signalled but still there when last seen: {counted(incident.survived, 'session')}."
         )
     for each in incident.reopened[:MOST_LINES]:
         yield from _wrapped(
@@ -126,22 +126,21 @@ def _done(incident: Incident) -> Iterator[str]:
 
 def _not_known(incident: Incident) -> str:
     what = (
-        "Whether more were terminated is not known"
+        "It is not known whether more were terminated"
         if incident.terminated
         else NOT_KNOWN_WHETHER_TERMINATED.capitalize()
     )
     return (
-        f"{what}: a run ended, or lost the database, before it could look; the responder's log "
-        "names each batch."
+        f"{what}: a run ended, or lost its connection to the database, before it could check; the "
+        "responder's log lists each batch."
     )
 
 
 def _groups(groups: Sequence[SessionGroup]) -> Iterator[str]:
     for group in groups[:MOST_GROUPS]:
         state = f", {group.state}" if group.state else ""
-        text = (
-            f"{_application(group.application, group.role)}{state}: {group.rule} ({group.reason})"
-        )
+        why = f"{group.rule} ({group.reason})" if group.has_rule else group.reason
+        text = f"{_application(group.application, group.role)}{state}: {why}"
         yield from _wrapped(text, indent=f"{group.sessions:>7}  ")
     if left := groups[MOST_GROUPS:]:
         yield (
@@ -185,7 +184,7 @@ def _moments(timeline: Iterable[tuple[datetime, str]]) -> Iterator[str]:
 
 
 def _links(links: Links, evidence: str | None) -> Iterator[str]:
-    """Yield links, never broken: the reader's mail program would lose a broken one's end."""
+    """Yield links, each on one line: a mail program would lose the end of a broken one."""
     pages = (
         ("Dashboard", links.dashboard),
         ("Alarm", links.alarm),

@@ -21,7 +21,7 @@ _FORMATTING = re.compile(r"[*~`@]|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])|:(?!\d\d:
 URL_MOST = 500
 _IN_URL = {"|": "%7C", "<": "%3C", ">": "%3E", " ": "%20", "&": "&amp;"}
 
-# What "… and 5000 more groups, 5000 sessions" takes.
+# Room for "… and 5000 more groups, 5000 sessions".
 _REST = 60
 
 

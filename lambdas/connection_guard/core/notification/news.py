@@ -1,4 +1,4 @@
-"""What is worth a notification: what people do not know yet, per way to notify them."""
+"""What is worth a notification: what people do not know yet, per channel."""
 
 from dataclasses import replace
 
@@ -8,21 +8,22 @@ from connection_guard.core.incident.progress import Progress
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 
-# What the names of news begin with, among all that an incident remembers as notified.
+# The prefix of the names of news, among everything that an incident remembers as notified.
 SNS = "sns: "
 
 
 def news_of(incident: Incident) -> str | None:
-    """Return a name of what those have to know who get one e-mail per message, None for nothing;
-    a name that they do not know yet is news.
+    """Return a name for what the readers of e-mail have to know, who get each message separately,
+    None for nothing; a name that they do not know yet is news.
 
     News is that an incident opened, became critical, requires action (for a further reason) or no
-    longer does, or closed, or that an alarm fired anew after its OK. The name stays the same while
+    longer does, or closed, or that an alarm fired again after its OK. The name stays the same while
     nothing of that changes, however many runs there are.
     """
     if not incident.matters:
         return None
-    # Names are stored. Their words stay, so that an update amid an incident notifies nobody twice.
+    # Names are stored. Their words stay, so that an update during an incident notifies nobody
+    # twice.
     severity = "critical" if incident.tier is Tier.CRITICAL else "not critical"
     match incident.progress:
         case Progress.CLOSED:
@@ -37,7 +38,7 @@ def news_of(incident: Incident) -> str | None:
 
 
 def is_news_to_webhook(incident: Incident) -> bool:
-    """Return whether it differs from what the entries came to that were notified of: a webhook's
+    """Return whether the incident differs from the one that people were notified of: a webhook's
     message cannot be edited.
     """
     known = tuple(entry for entry in incident.entries if entry.request_id in incident.notified)
@@ -72,5 +73,5 @@ def _is_repeat(entry: Entry, before: Entry | None) -> bool:
 
 
 def _gist(entry: Entry) -> tuple[object, ...]:
-    """Return what an entry says, but for its figures."""
+    """Return what an entry says, except for its figures."""
     return entry.kind, entry.reason, entry.has_recovered, entry.is_below_target

@@ -1,4 +1,4 @@
-"""What messages in Slack are made of: Block Kit, and lists of which what does not fit is counted.
+"""The parts of messages in Slack: Block Kit, and lists that count what does not fit.
 
 https://docs.slack.dev/reference/block-kit/blocks
 """
@@ -22,7 +22,7 @@ TEXT_MOST = 300
 LINE_MOST = 300
 FIELD_MOST = 150
 
-MORE_IS_NOT_KNOWN = "… whether more were terminated is not known, see the log"
+MORE_IS_NOT_KNOWN = "… it is not known whether more were terminated: see the log"
 
 Block = dict[str, Any]
 T = TypeVar("T")
@@ -88,7 +88,7 @@ def terminated(
     if not has_unknown_outcomes:
         return session_groups("Terminated", groups, most)
     if not groups:
-        return "*Terminated*: not known, see the log"
+        return "*Terminated*: not known; see the log"
     known = session_groups("Terminated", groups, most - length(MORE_IS_NOT_KNOWN))
     return f"{known}\n{MORE_IS_NOT_KNOWN}"
 
@@ -113,9 +113,8 @@ def session_groups(title: str, groups: Sequence[SessionGroup], most: int) -> str
 def _group(group: SessionGroup) -> str:
     who = f"{code(group.role)} / {code(group.application)}"
     state = f", {prose(group.state, 50)}" if group.state else ""
-    return (
-        f"• {group.sessions} of {who}{state}, rule {code(group.rule)}: {prose(group.reason, 150)}"
-    )
+    rule = f", rule {code(group.rule)}" if group.has_rule else ""
+    return f"• {group.sessions} of {who}{state}{rule}: {prose(group.reason, 150)}"
 
 
 def _sessions(groups: Sequence[SessionGroup]) -> str:

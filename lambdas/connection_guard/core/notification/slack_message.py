@@ -1,6 +1,6 @@
 """What Slack shows of an incident: one message, which is edited as it goes on.
 
-Within Slack's limits for any content of the database; what does not fit is counted.
+It stays within Slack's limits for any content of the database, and counts what does not fit.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ from connection_guard.core.notification.status import (
 from connection_guard.core.notification.timeline import timeline_of
 from connection_guard.core.words import counted, spelled
 
-# Slack refuses a message of more than about 13,000 characters: what each part may take of them.
+# Slack refuses a message of more than about 13,000 characters: this is each part's share of them.
 ACTION_MOST = 1_300
 CAUSES_MOST = 1_600
 TERMINATED_MOST = 1_600
@@ -134,7 +134,7 @@ def _causes(incident: Incident) -> str | None:
     """Return the causes with what to change, unless that came first."""
 
     def line_of(cause: DiagnosedCause) -> str:
-        why = f"• {code(cause.name)} {prose(cause.summary, LINE_MOST)}"
+        why = f"• {code(cause.name)}: {prose(cause.summary, LINE_MOST)}"
         is_shown = incident.action_required is not None
         return why if is_shown else f"{why}\n   *Change*: {prose(cause.advice, LINE_MOST)}"
 
@@ -144,7 +144,7 @@ def _causes(incident: Incident) -> str | None:
 def _usage_over_time(seen: Circumstances | None) -> str | None:
     if seen is None or not (seen.trend or seen.usage):
         return None
-    lines = ["*The last hours*"]
+    lines = ["*Usage over the last few hours*"]
     if seen.usage:
         since, until = seen.usage[0][0], seen.usage[-1][0]
         bars = sparkline([percent for _, percent in seen.usage])
@@ -159,7 +159,7 @@ def _reopened(incident: Incident) -> str | None:
         pool = f"{code(each.role)} / {code(each.application)}"
         return f"• {pool} {reopened_of(each.reopened, each.terminated)}"
 
-    return listed("Reopened at once", incident.reopened, line_of, REOPENED_MOST, "pool")
+    return listed("Reopened immediately", incident.reopened, line_of, REOPENED_MOST, "pool")
 
 
 def _events(seen: Circumstances | None) -> str | None:

@@ -11,7 +11,7 @@ from connection_guard.core.words import counted, spelled
 BACK_BELOW_TARGET = "back below target"
 WAITING_FOR_ALARM = "waiting for the alarm to clear"
 END_NOT_SEEN = "closed because another incident began; its own end was never seen"
-NOT_KNOWN_WHETHER_TERMINATED = "whether sessions were terminated is not known"
+NOT_KNOWN_WHETHER_TERMINATED = "it is not known whether sessions were terminated"
 
 
 class Status(StrEnum):

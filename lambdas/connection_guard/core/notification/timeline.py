@@ -54,7 +54,7 @@ def _repeats(entry: Entry, following: Entry) -> bool:
 
 
 def _sentences(step: Step, stretch: list[Entry], *, is_first: bool) -> Iterator[str]:
-    """Yield what the first entry of the stretch came to, and how often the others came to it."""
+    """Yield what happened in the first entry of the stretch, and how often it happened again."""
     entry = step.entry
     resolved = f"; {Status.RESOLVED}" if step.closed_by is entry else ""
     if announced := _announced(entry, is_first=is_first):
@@ -102,21 +102,19 @@ def _remedied(entry: Entry) -> str:
         for group in entry.terminated[:MOST_GROUPS_NAMED]
     ]
     rest = sessions_in(entry.terminated[MOST_GROUPS_NAMED:])
-    terminated = ", ".join([*named, *([f"{rest} more"] if rest else [])]) or "no session"
+    terminated = ", ".join([*named, *([f"{rest} more"] if rest else [])]) or "no sessions"
     survived = f", {entry.survived} survived" if entry.survived else ""
-    unknown = ", what became of others is not known" if entry.has_unknown_outcomes else ""
-    now = f"{of(entry.after)} now" if entry.after else "usage not measured since"
+    unknown = ", the outcome of others is not known" if entry.has_unknown_outcomes else ""
+    now = f"{of(entry.after)} in use now" if entry.after else "usage not measured since"
     runs = f" (in {entry.times} runs)" if entry.times > 1 else ""
-    return f"terminated {terminated}{survived}{unknown}{runs}, {now}"
+    return f"terminated {terminated}{survived}{unknown}{runs}; {now}"
 
 
 def _not_terminated(entry: Entry) -> str:
     would = sessions_in(entry.would_terminate)
-    what = (
-        f"terminated no session, would have terminated {would}"
-        if would
-        else ("terminated no session")
-    )
+    what = "terminated no sessions"
+    if would:
+        what += f", would have terminated {would}"
     return f"{what}: {entry.explanation}" if entry.explanation else what
 
 

@@ -119,7 +119,7 @@ def _largest_fitting(
     if (size := _size(packed)) <= most_bytes or not sizes:
         return packed
     fitting, too_many, best = 0, len(sizes), pack(0)
-    # A tenth less than in proportion: what is shorter repeats itself less.
+    # A tenth less than in proportion: a shorter text repeats itself less.
     count = max(bisect_right(sizes, 0.9 * sizes[-1] * most_bytes / size), 1)
     spelled = sizes[-1]
     while (

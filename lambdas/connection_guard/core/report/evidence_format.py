@@ -46,8 +46,8 @@ MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class SessionEvidence:
-    """A session, times to the millisecond; what was decided about it and what became of it, in the
-    words of the Report. None where nothing was.
+    """A session, with times to the millisecond; what was decided about it and what happened to it,
+    in the words of the Report. They are None where nothing was decided or done.
     """
 
     session: Session

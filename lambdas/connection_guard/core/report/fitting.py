@@ -27,7 +27,7 @@ def sentence(text: str, most_bytes: int = LINE_BYTES) -> str:
 
 
 def fitted(text: str, most_bytes: int = LINE_BYTES) -> str:
-    """Return the text, cut to what JSON spells in so many bytes.
+    """Return the text, cut to what JSON spells in that many bytes.
 
     Half a character (JSON can spell that) becomes a `?`.
     """

@@ -48,7 +48,9 @@ def _in_use(run: Run) -> str:
 
 
 def _forecast(run: Run) -> str:
-    """Return when the server will be full, only where nothing was terminated: that changes it."""
+    """Return when the server will be full, unless sessions were terminated: that changes the
+    forecast.
+    """
     if run.minutes_to_full is None or (run.round and run.round.outcomes):
         return ""
     return f", full in about {ceil(run.minutes_to_full)} min at this rate"
@@ -63,12 +65,12 @@ def _remedied(done: Round) -> str:
     ]
     results = ", ".join([f"terminated {counts[Result.TERMINATED]}", *others])
     if done.after is None:
-        return f"{results}, not looked at since"
+        return f"{results}, usage not measured since"
     return f"{results}, now {done.after.used} of {done.after.capacity.usable}"
 
 
 def _restrained(done: Round) -> str:
     if done.plan.restraint is Restraint.NOT_AN_ALARM:
         return worded(done.plan.reason)
-    would = f": {len(done.plan.chosen)} would be" if done.plan.chosen else ""
+    would = f": {len(done.plan.chosen)} would have been" if done.plan.chosen else ""
     return f"nothing terminated ({done.plan.restraint}{would})"

@@ -31,7 +31,7 @@ def metrics_of(run: Run) -> dict[Metric, float]:
     """Return the value of each metric that the run knows; others are left out, never 0.
 
     The database's figures are the latest that the run saw. `Heartbeat` is 1 wherever it measured at
-    all: its absence is what an alarm goes by.
+    all: an alarm watches for its absence.
     """
     results = [outcome.result for outcome in run.round.outcomes] if run.round else []
     values = {

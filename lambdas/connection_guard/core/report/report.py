@@ -29,7 +29,7 @@ MOST_BYTES = 200_000
 
 # What each list may take of it, so that none crowds out another. At least 15,000 bytes are left to
 # the evidence, which takes what the others do not need: no run has both sessions that it terminated
-# and such that it only would.
+# and sessions that it only would have terminated.
 LIST_BYTES = {
     "terminated": 70_000,
     "would_terminate": 70_000,

@@ -65,7 +65,7 @@ def server_row(server: Server) -> Row:
 
 
 def usage_row(measurement: Measurement, snapshot: Snapshot | None = None) -> Row:
-    """Return a measurement's figures, where it has a snapshot by what its sessions add up to."""
+    """Return a measurement's figures; with a snapshot, those that its sessions add up to."""
     seen = snapshot or measurement
     capacity = measurement.capacity
     states = (
@@ -187,7 +187,7 @@ def _reconnection(each: Reconnection, reopening: Mapping[tuple[str, str], object
 
 
 def door_row(attempt: DoorAttempt) -> Row:
-    """Return what came of trying a door."""
+    """Return the result of trying a door."""
     return {
         "door": attempt.door,
         "is_reused": attempt.is_reused,

@@ -14,7 +14,7 @@ _SENTENCES: Mapping[ReasonCode, str] = {
     ReasonCode.SUPERUSERS: "a superuser's session",
     ReasonCode.STATE_UNKNOWN: "its state is not known",
     ReasonCode.PROXYS_POOL: (
-        "RDS Proxy's own pool: the proxy would reopen it, and resets its idle time"
+        "in RDS Proxy's own pool: the proxy would reopen it, and resets its idle time"
     ),
     ReasonCode.ROLE_DROPPED: "its role was dropped, so it may have been a protected one",
     ReasonCode.ROLE_PROTECTED: "its role is protected",
@@ -30,7 +30,7 @@ _SENTENCES: Mapping[ReasonCode, str] = {
         "its pool reopened what was terminated; terminating more would free nothing"
     ),
     ReasonCode.RECENTLY_USED: "among the most recently used of its pool",
-    ReasonCode.ENOUGH_OTHERS: "enough others go before it, from larger pools first",
+    ReasonCode.ENOUGH_OTHERS: "enough others come before it; larger pools go first",
     ReasonCode.RUN_SHARE_USED: "this run's share is used up",
     ReasonCode.HOUR_SHARE_USED: "this hour's share is used up",
     ReasonCode.TO_BE_TERMINATED: (
@@ -51,13 +51,14 @@ _SENTENCES: Mapping[ReasonCode, str] = {
     ReasonCode.NO_CANDIDATE: (
         f"{_IN_USE}, and the policy does not allow any of them to be terminated"
     ),
-    ReasonCode.HOURLY_CAP: "limits.most_per_hour: {most} were terminated within the hour",
+    ReasonCode.HOURLY_CAP: "limits.most_per_hour: {most} were terminated within the last hour",
     ReasonCode.TOO_MANY: (
         "the plan would terminate {chosen} of {sessions} sessions ({share:.0f} %): "
         "limits.refuse_above is {limit:g} %"
     ),
     ReasonCode.ANOTHER_RUN: (
-        "another run of the guard (pid {pid}) is at work on this database and did not end in time"
+        "another run of the guard (pid {pid}) is working on this database and did not finish in "
+        "time"
     ),
     ReasonCode.NO_DOOR_OPENED: (
         "no door opened: log in as the master user, for whom Amazon RDS reserves connections, and "
@@ -73,22 +74,26 @@ _SENTENCES: Mapping[ReasonCode, str] = {
     ),
     ReasonCode.DATABASE_LOST: "the connection to the database was lost",
     ReasonCode.ATTEMPTS_USED: "still at {percent:.0f} % after {attempts} attempts",
-    ReasonCode.LOST_BEFORE_ACTING: "the database was lost before anything was done: {error}",
+    ReasonCode.LOST_BEFORE_ACTING: (
+        "the connection to the database was lost before anything was done: {error}"
+    ),
     ReasonCode.LOCK_TAKEN_BY_OTHERS: (
         "role {role} (pid {pid}) holds the guard's own advisory lock: two runs may act at once; "
         "release it"
     ),
-    ReasonCode.SECOND_DOOR_SHUT: "the second door is shut on a full database: {remedy}",
+    ReasonCode.SECOND_DOOR_SHUT: "the second door would stay shut on a full database: {remedy}",
     ReasonCode.DEADLINE_NEAR: "stopped early: the function's deadline is near",
     ReasonCode.ENOUGH_FREED: "stopped early: {used} sessions are in use, below the target",
-    ReasonCode.LOST_WHILE_TERMINATING: "stopped early: the database was lost: {error}",
+    ReasonCode.LOST_WHILE_TERMINATING: (
+        "stopped early: the connection to the database was lost: {error}"
+    ),
     ReasonCode.NOT_VERIFIED: "the result could not be verified: {error}",
     ReasonCode.SERVER_CHANGED: (
-        "another server, or the same one restarted, answered afterwards: what was terminated is "
-        "not known"
+        "afterwards another server answered, or the same one after a restart: it is not known what "
+        "was terminated"
     ),
     ReasonCode.NOT_REMEMBERED: (
-        "this run may not be remembered if another execution environment serves the next: {error}"
+        "this run may be forgotten if another execution environment serves the next one: {error}"
     ),
 }
 

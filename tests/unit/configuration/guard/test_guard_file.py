@@ -137,7 +137,7 @@ def test_the_path_of_a_policy_is_relative_to_the_file_that_names_it(tmp_path: Pa
     assert the_database(tmp_path / "guard.toml").policy.limits.target_percent == 60
 
 
-def test_without_a_policy_of_its_own_the_shipped_one_is_used(tmp_path: Path) -> None:
+def test_without_its_own_policy_the_shipped_one_is_used(tmp_path: Path) -> None:
     path = tmp_path / "guard.toml"
     path.write_text(guard())
 

@@ -241,7 +241,7 @@ def of(written: dict[str, Any], expression: str | int) -> Estimate:
 
 
 @pytest.mark.parametrize("memory_gib", [0, -1, float("nan"), float("inf")])
-def test_a_memory_that_is_no_size_is_refused(memory_gib: float) -> None:
+def test_a_memory_that_is_not_a_size_is_refused(memory_gib: float) -> None:
     message = refusal(lambda: estimate("db.q7.large", place=PLACE, memory_gib=memory_gib))
 
     assert message == (

@@ -1,4 +1,4 @@
-"""What the last statements of a session show of its use, as PostgreSQL's drivers and pools send
+"""What the last statements of a session show about its use, as PostgreSQL's drivers and pools send
 them.
 """
 

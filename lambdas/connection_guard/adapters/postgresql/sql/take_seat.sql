@@ -1,6 +1,6 @@
 -- Makes a fresh login the guard's session. SET pins the session in RDS Proxy, which is intended: a
 -- pinned session keeps its server connection (Amazon RDS User Guide, "Avoiding pinning an RDS
--- Proxy"). As startup options RDS Proxy would refuse these settings.
+-- Proxy"). RDS Proxy would refuse these settings as startup options.
 --   \set application_name 'connection-guard direct'
 
 -- Roles, databases and parameter groups can have settings of their own (ALTER ROLE ... SET), so
