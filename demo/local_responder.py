@@ -11,8 +11,8 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from connection_guard.core.database.door import Door, DoorName
-from connection_guard.core.deployment.alarm import AlarmState
-from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard.core.deployment.events import AlarmState
+from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.core.policy import Policy, Tier
 from demo.quick import quick_diagnosis_times
 from doubles.postgresql.embedded_postgres import EmbeddedPostgres
@@ -64,7 +64,7 @@ def local_responder(
     """Return the Lambda handler, which is handed connections without TLS and IAM: a database on
     this machine needs neither.
     """
-    settings = Settings(
+    settings = ResponderSettings(
         database=database,
         database_name="postgres",
         region="eu-central-1",

@@ -13,7 +13,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
 from connection_guard.core.database.session import SessionState
-from connection_guard.core.deployment.alarm import AlarmState
+from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.policy import Policy
 from demo.applications import (
     APPLICATIONS,

@@ -10,10 +10,10 @@ from psycopg2.extensions import connection
 from connection_guard.adapters.postgresql.login import sign_token, start_login
 from connection_guard.configuration.policy.policy_file import parse_policy
 from connection_guard.core.database.door import Door
-from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard.core.deployment.responder_settings import ResponderSettings
 from responder.respond import Responder
 
-_settings = Settings.from_environment(os.environ)
+_settings = ResponderSettings.from_environment(os.environ)
 _policy = parse_policy((Path(os.environ["LAMBDA_TASK_ROOT"]) / "policy.toml").read_text())
 _roots = Path(os.environ["ROOT_CERTIFICATES"])
 

@@ -18,7 +18,7 @@ from connection_guard.core.decision.engagement import (
     saved_last,
 )
 from connection_guard.core.decision.reason import Reason, ReasonCode
-from connection_guard.core.deployment.alarm import AlarmNotification
+from connection_guard.core.deployment.events import AlarmNotification
 from connection_guard.core.policy import Limits
 from connection_guard.errors import DatabaseError
 from responder.timer import SECONDS_TO_ACT, Timer

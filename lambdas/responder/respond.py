@@ -20,7 +20,7 @@ from connection_guard.core.decision.engagement import with_events
 from connection_guard.core.decision.plan import PROTECTED
 from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.decision.round import Round
-from connection_guard.core.deployment.alarm import (
+from connection_guard.core.deployment.events import (
     AlarmNotification,
     AlarmState,
     Event,
@@ -28,7 +28,7 @@ from connection_guard.core.deployment.alarm import (
     read_event,
     to_be_served,
 )
-from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.core.diagnosis.cause import DIAGNOSIS_TIMES, Cause, Diagnosis, DiagnosisTimes
 from connection_guard.core.diagnosis.diagnose import diagnose
 from connection_guard.core.policy import Policy
@@ -55,7 +55,7 @@ class Responder:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ResponderSettings,
         policy: Policy,
         connect: Connect,
         diagnosis_times: DiagnosisTimes = DIAGNOSIS_TIMES,

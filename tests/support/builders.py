@@ -12,7 +12,7 @@ from connection_guard.core.database.capacity import Capacity, ConnectionLimit
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.database.snapshot import Measurement, Privileges, Server, Snapshot
-from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Protection, Rule, Tier
 
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
@@ -226,9 +226,9 @@ WARNING_ALARM = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:orders-prod 
 
 def some_settings(
     *, direct: Door | None = None, proxy: Door | None = None, database_name: str = "postgres"
-) -> Settings:
+) -> ResponderSettings:
     """Return the settings of a guarded database named orders-prod."""
-    return Settings(
+    return ResponderSettings(
         database="orders-prod",
         database_name=database_name,
         region="eu-central-1",

@@ -17,7 +17,7 @@ from connection_guard.core.decision.outcome import Outcome, Reconnection, Result
 from connection_guard.core.decision.plan import Plan, Restraint, Verdict
 from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.decision.round import Round
-from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState, Heartbeat
+from connection_guard.core.deployment.events import AlarmNotification, AlarmState, Heartbeat
 from connection_guard.core.diagnosis.cause import Cause, Diagnosis
 from connection_guard.core.policy import Action, Tier
 from connection_guard.core.report.kind import Kind

@@ -11,8 +11,8 @@ from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Database, ExistingProxy, Target
 from connection_guard.core.database.door import Door, DoorName
-from connection_guard.core.deployment.alarm import MAXIMUM_EVENT_AGE
-from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard.core.deployment.events import MAXIMUM_EVENT_AGE
+from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard_cdk.database.closed_security_group import ClosedSecurityGroup
 from connection_guard_cdk.database.login_permission import may_log_in
 from connection_guard_cdk.database.usage_alarms import tiers_by_alarm
@@ -175,8 +175,8 @@ def _logins(database: Database, proxy: ExistingProxy | None) -> list[tuple[str, 
 
 def _settings(
     scope: Construct, database: Database, proxy: ExistingProxy | None, target: Target
-) -> Settings:
-    return Settings(
+) -> ResponderSettings:
+    return ResponderSettings(
         database=database.identifier,
         database_name=database.database_name,
         region=target.region,

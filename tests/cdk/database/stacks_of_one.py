@@ -7,7 +7,7 @@ from typing import Any
 from connection_guard.configuration.guard.guard_configuration import (
     ProxyAuthentication,
 )
-from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard.core.deployment.responder_settings import ResponderSettings
 from tests.cdk.template import (
     Properties,
     Statement,
@@ -68,10 +68,10 @@ def responder(template: Template, database: str = "orders") -> tuple[str, Proper
     return found
 
 
-def settings(template: Template) -> Settings:
+def settings(template: Template) -> ResponderSettings:
     """Return its settings as the function reads them from its environment."""
     _, function = responder(template)
-    return Settings.from_environment(function["Environment"]["Variables"])
+    return ResponderSettings.from_environment(function["Environment"]["Variables"])
 
 
 def statements_of(template: Template, role: str) -> list[Statement]:

@@ -8,8 +8,8 @@ from connection_guard.configuration.guard.guard_configuration import (
     Architecture,
 )
 from connection_guard.core.database.door import Door, DoorName
-from connection_guard.core.deployment.alarm import MAXIMUM_EVENT_AGE, AlarmNotification, read_event
-from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard.core.deployment.events import MAXIMUM_EVENT_AGE, AlarmNotification, read_event
+from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.core.policy import Tier
 from tests.cdk.database.stacks_of_one import (
     DATABASES,
@@ -113,7 +113,7 @@ def test_its_settings_name_its_doors_and_its_alarms(of: str) -> None:
             role = "connection_guard" if of == "new proxy with iam" else "connection_guard_proxy"
             proxy = Door(DoorName.PROXY, host, 5432, role)
     alarm = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:connection-guard-orders"
-    assert known == Settings(
+    assert known == ResponderSettings(
         database="orders",
         database_name="postgres",
         region=REGION,

@@ -10,7 +10,10 @@ from aws_cdk import aws_rds as rds
 from connection_guard.configuration.guard.guard_configuration import (
     Database,
 )
-from connection_guard.core.deployment.responder_settings import ENVIRONMENT_VARIABLE, Settings
+from connection_guard.core.deployment.responder_settings import (
+    ENVIRONMENT_VARIABLE,
+    ResponderSettings,
+)
 from connection_guard_cdk.database.closed_security_group import ClosedSecurityGroup
 from connection_guard_cdk.database.responder_function import ResponderFunction
 from connection_guard_cdk.database.self_watch import SelfWatch
@@ -165,7 +168,7 @@ def test_a_port_that_is_known_only_when_it_is_deployed_is_passed_on_unchanged(
     _, function = responder(beside_its_database)
     [written] = function["Environment"]["Variables"].values()
     deployed = {ENVIRONMENT_VARIABLE: written.replace(PORT, "6432")}
-    assert Settings.from_environment(deployed).direct.port == 6432
+    assert ResponderSettings.from_environment(deployed).direct.port == 6432
 
 
 @pytest.mark.parametrize("of", DATABASES)

@@ -14,7 +14,7 @@ from connection_guard.core.deployment.reporter_settings import (
     WatchedDatabase,
     read_databases,
 )
-from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard.core.deployment.responder_settings import ResponderSettings
 from tests.cdk.deployed import records
 from tests.cdk.template import (
     Template,
@@ -117,12 +117,12 @@ def test_the_reporter_knows_every_database_and_the_function_that_guards_it(
 ) -> None:
     functions = template.of("AWS::Lambda::Function")
     package = template_file.parent / f"asset.{Path(functions[reporter]['Code']['S3Key']).stem}"
-    guards = {
-        Settings.from_environment(functions[each]["Environment"]["Variables"]).database: functions[
-            each
-        ]["FunctionName"]
-        for each in responders
-    }
+
+    def database_of(function: str) -> str:
+        variables = functions[function]["Environment"]["Variables"]
+        return ResponderSettings.from_environment(variables).database
+
+    guards = {database_of(each): functions[each]["FunctionName"] for each in responders}
     assert read_databases((package / DATABASES_FILE).read_text()) == tuple(
         WatchedDatabase(each.identifier, each.is_cluster, guards[each.identifier])
         for each in configuration.databases

@@ -22,7 +22,7 @@ from connection_guard.core.decision.outcome import Outcome, Result
 from connection_guard.core.decision.plan import Plan, Restraint
 from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.decision.round import Round
-from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState, Event, Heartbeat
+from connection_guard.core.deployment.events import AlarmNotification, AlarmState, Event, Heartbeat
 from connection_guard.core.policy import Mode, Tier
 from tests.support.builders import NOW, a_measurement, a_policy, a_session, a_snapshot
 from tests.support.runs import a_plan, an_alarm

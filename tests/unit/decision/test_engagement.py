@@ -26,7 +26,7 @@ from connection_guard.core.decision.engagement import (
 from connection_guard.core.decision.outcome import Outcome, Reconnection, Result
 from connection_guard.core.decision.plan import Verdict
 from connection_guard.core.decision.reason import Reason, ReasonCode
-from connection_guard.core.deployment.alarm import AlarmNotification, Event, Heartbeat, read_event
+from connection_guard.core.deployment.events import AlarmNotification, Event, Heartbeat, read_event
 from connection_guard.core.policy import Action, Tier
 from tests.support.builders import (
     CRITICAL_ALARM,

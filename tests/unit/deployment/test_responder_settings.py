@@ -3,7 +3,10 @@
 import pytest
 
 from connection_guard.core.database.door import Door, DoorName
-from connection_guard.core.deployment.responder_settings import ENVIRONMENT_VARIABLE, Settings
+from connection_guard.core.deployment.responder_settings import (
+    ENVIRONMENT_VARIABLE,
+    ResponderSettings,
+)
 from connection_guard.errors import ConfigurationError
 from tests.support.builders import some_settings
 
@@ -13,7 +16,7 @@ PROXY = Door(DoorName.PROXY, "proxy.example", 5432, "connection_guard_proxy")
 @pytest.mark.parametrize("proxy", [None, PROXY])
 def test_settings_survive_the_environment(proxy: Door | None) -> None:
     settings = some_settings(proxy=proxy)
-    assert Settings.from_environment(settings.to_environment()) == settings
+    assert ResponderSettings.from_environment(settings.to_environment()) == settings
 
 
 def test_the_proxy_is_the_first_door_and_each_role_is_the_guards_own() -> None:
@@ -28,7 +31,7 @@ def test_the_proxy_is_the_first_door_and_each_role_is_the_guards_own() -> None:
     [
         (None, "'CONNECTION_GUARD_SETTINGS' is missing"),
         ("{", "Expecting property name"),
-        ("[]", "not what Settings.to_environment writes"),
+        ("[]", "not what ResponderSettings.to_environment writes"),
         ("{}", "'proxy' is missing"),
         (
             '{"proxy": null, "direct": {"name": "window"}, "alarms": {}}',
@@ -40,7 +43,7 @@ def test_the_proxy_is_the_first_door_and_each_role_is_the_guards_own() -> None:
 def test_what_is_missing_or_malformed_is_one_clear_line(written: str | None, wrong: str) -> None:
     environment = {} if written is None else {ENVIRONMENT_VARIABLE: written}
     with pytest.raises(ConfigurationError) as raised:
-        Settings.from_environment(environment)
+        ResponderSettings.from_environment(environment)
     assert str(raised.value).startswith("environment variable CONNECTION_GUARD_SETTINGS: ")
     assert wrong in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -19,7 +19,7 @@ from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.outcome import Reconnection, Result
 from connection_guard.core.decision.plan import Plan, Restraint, Verdict
 from connection_guard.core.decision.reason import Reason, ReasonCode
-from connection_guard.core.deployment.alarm import AlarmState
+from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.diagnosis.diagnose import diagnose
 from connection_guard.core.policy import Action
 from connection_guard.core.report.evidence_format import unpack_evidence

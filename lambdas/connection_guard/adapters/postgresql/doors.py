@@ -9,7 +9,7 @@ from connection_guard.adapters.postgresql.guard_session import Connect, GuardSes
 from connection_guard.adapters.postgresql.observe import clear_seats, measure
 from connection_guard.core.database.door import Door, DoorAttempt, DoorName
 from connection_guard.core.database.snapshot import Measurement
-from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.errors import (
     ConnectionLostError,
     DatabaseError,
@@ -38,7 +38,7 @@ class Doors:
     `attempts` and `reconnected` describe only the present run, from `enter` on.
     """
 
-    def __init__(self, settings: Settings, connect: Connect) -> None:
+    def __init__(self, settings: ResponderSettings, connect: Connect) -> None:
         self._settings = settings
         self._connect = connect
         self._seat: GuardSession | None = None

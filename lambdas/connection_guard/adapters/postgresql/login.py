@@ -13,7 +13,7 @@ from psycopg2.extensions import connection
 
 from connection_guard.adapters.postgresql.guard_session import Connect
 from connection_guard.core.database.door import Door, DoorName
-from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.errors import DoorShutError
 
 # Amazon RDS User Guide, "Using SSL/TLS to encrypt a connection": an instance's certificate is
@@ -24,7 +24,7 @@ ROOTS = {DoorName.PROXY: "amazon-trust-roots.pem", DoorName.DIRECT: "rds-global-
 TOKEN_SECONDS = 900
 
 
-def connect_with_iam(settings: Settings, environment: Mapping[str, str]) -> Connect:
+def connect_with_iam(settings: ResponderSettings, environment: Mapping[str, str]) -> Connect:
     """Return how to log in as each door's role, with a token signed by the credentials that Lambda
     put in `environment`.
     """

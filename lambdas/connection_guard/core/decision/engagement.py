@@ -18,7 +18,7 @@ from connection_guard.core.decision.outcome import (
     Reconnection,
     reopening_applications,
 )
-from connection_guard.core.deployment.alarm import AlarmNotification, AlarmState
+from connection_guard.core.deployment.events import AlarmNotification, AlarmState
 from connection_guard.core.policy import Tier
 
 # A metric can be late or blind: this many heartbeats in a row at or above critical engage the

@@ -13,7 +13,7 @@ ENVIRONMENT_VARIABLE = "CONNECTION_GUARD_SETTINGS"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ResponderSettings:
     """One guarded database.
 
     `database` is the identifier of the DB instance or cluster, `database_name` the PostgreSQL
@@ -45,7 +45,7 @@ class Settings:
         return {ENVIRONMENT_VARIABLE: json.dumps(asdict(self))}
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+    def from_environment(cls, environment: Mapping[str, str]) -> "ResponderSettings":
         """Return what `to_environment` wrote.
 
         Raises ConfigurationError where it is missing or malformed.
@@ -66,7 +66,7 @@ class Settings:
                 f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing"
             ) from missing
         except (ValueError, TypeError, AttributeError) as wrong:
-            problem = f"not what Settings.to_environment writes ({wrong})"
+            problem = f"not what ResponderSettings.to_environment writes ({wrong})"
             raise ConfigurationError(
                 f"environment variable {ENVIRONMENT_VARIABLE}: {problem}"
             ) from wrong

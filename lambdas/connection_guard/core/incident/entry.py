@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from connection_guard.core.deployment.alarm import AlarmState
+from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.policy import NO_RULE, Tier
 from connection_guard.core.report.kind import Kind
 

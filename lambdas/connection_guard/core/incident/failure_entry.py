@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from connection_guard.core.deployment.alarm import AlarmState
+from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.incident.delivery import FailureDelivery, moment
 from connection_guard.core.incident.entry import FAILURE, LINE_LENGTH, Alarm, Entry
 from connection_guard.core.words import cut

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import dropwhile
 from operator import itemgetter
 
-from connection_guard.core.deployment.alarm import AlarmState
+from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.incident.circumstances import Circumstances
 from connection_guard.core.incident.entry import (
     Alarm,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from connection_guard.core.deployment.alarm import AlarmState
+from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.incident.delivery import (
     Delivery,
     FailureDelivery,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connection_guard.core.deployment.alarm import AlarmState
+from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.notification.links import alarm_page
 from connection_guard.core.notification.mrkdwn import link, prose
 from connection_guard.core.notification.slack_blocks import (

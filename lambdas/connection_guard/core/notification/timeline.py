@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from connection_guard.core.deployment.alarm import AlarmState
+from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.incident.entry import Entry, sessions_in
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Step

@@ -12,7 +12,7 @@ from connection_guard.core.database.snapshot import Measurement, Server, Snapsho
 from connection_guard.core.decision.outcome import Reconnection, reopening_applications
 from connection_guard.core.decision.plan import Verdict
 from connection_guard.core.decision.round import Round
-from connection_guard.core.deployment.alarm import AlarmNotification
+from connection_guard.core.deployment.events import AlarmNotification
 from connection_guard.core.diagnosis.cause import Diagnosis
 from connection_guard.core.diagnosis.remedy import Wording, worded_advice
 from connection_guard.core.policy import Action

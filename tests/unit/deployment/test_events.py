@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connection_guard.core.deployment.alarm import (
+from connection_guard.core.deployment.events import (
     AlarmNotification,
     AlarmState,
     Heartbeat,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from connection_guard.core.deployment.responder_settings import Settings
+from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.core.policy import Tier
 from connection_guard.errors import ForeignEventError
 
@@ -81,7 +81,7 @@ def to_be_served(
     return [each for each in known if now - each.changed_at <= MAXIMUM_EVENT_AGE]
 
 
-def read_event(event: object, settings: Settings) -> Event:
+def read_event(event: object, settings: ResponderSettings) -> Event:
     """Return the alarm notification or heartbeat that Lambda delivered; unknown fields are ignored.
 
     Raises ForeignEventError for anything else, and for the alarm of another database.
@@ -102,7 +102,7 @@ def read_event(event: object, settings: Settings) -> Event:
         ) from wrong
 
 
-def _notification(message: Mapping[str, Any], settings: Settings) -> AlarmNotification:
+def _notification(message: Mapping[str, Any], settings: ResponderSettings) -> AlarmNotification:
     arn = message["AlarmArn"]
     tier = settings.alarms.get(arn)
     named = set(_database_dimensions(message.get("Trigger") or {}))
@@ -133,7 +133,7 @@ def _database_dimensions(trigger: Mapping[str, Any]) -> Iterator[str]:
                 yield dimension["value"]
 
 
-def _time(text: object, field: str, settings: Settings) -> datetime:
+def _time(text: object, field: str, settings: ResponderSettings) -> datetime:
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError as wrong:
@@ -143,7 +143,7 @@ def _time(text: object, field: str, settings: Settings) -> datetime:
     return time
 
 
-def _foreign(settings: Settings, found: str) -> ForeignEventError:
+def _foreign(settings: ResponderSettings, found: str) -> ForeignEventError:
     return ForeignEventError(
         f"expected an SNS notification from one of the {len(settings.alarms)} alarms of "
         f"{settings.database}, or a scheduled event; found {found}"[:1000]
