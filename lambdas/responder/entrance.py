@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from connection_guard.adapters.postgresql.doors import Doors
 from connection_guard.adapters.postgresql.guard_session import GuardSession
+from connection_guard.adapters.postgresql.names import identifier
 from connection_guard.adapters.postgresql.turn import Turn, end_turn, remember, take_turn
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.decision.course import needs_turn
@@ -83,9 +84,12 @@ class Entrance:
         return Reason(ReasonCode.ANOTHER_RUN, {"pid": holder or "not known"})
 
     @property
-    def stranger(self) -> Turn | None:
-        """The session of a role that is not the guard's and holds the guard's own lock."""
-        return self._turn if self._turn is not None and not self._turn.is_guard else None
+    def stranger(self) -> Reason | None:
+        """Why two runs may act at once: a role that is not the guard's holds the guard's lock."""
+        if self._turn is None or self._turn.is_guard:
+            return None
+        holder = {"role": identifier(self._turn.role), "pid": self._turn.holder or "not known"}
+        return Reason(ReasonCode.LOCK_TAKEN_BY_OTHERS, holder)
 
     def save(self, now: Measurement | None, timer: Timer) -> Reason | None:
         """Keep the engagement for the next run; return why it may not be kept, None where it is."""

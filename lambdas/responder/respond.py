@@ -10,7 +10,6 @@ from connection_guard.adapters.aws.metric_log import write_metrics
 from connection_guard.adapters.postgresql.doors import Doors
 from connection_guard.adapters.postgresql.grants import missing_grants, shortcomings
 from connection_guard.adapters.postgresql.guard_session import Connect, GuardSession
-from connection_guard.adapters.postgresql.names import identifier
 from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.configuration.policy.consistency import target_not_below_warning
 from connection_guard.core.database.snapshot import Measurement
@@ -90,17 +89,21 @@ class Responder:
         timer = Timer.of(invocation)
         try:
             run = self._serve(read_event(event, self._settings), datetime.now(UTC), timer)
-            run = self._save(run, timer)
+            unsaved = self._entrance.save(run.latest, timer)
         finally:
             self._entrance.end_turn(timer)
         if not self._entrance.engagement.is_pressed:
             self._doors.settle()
+        problems = run.problems
+        if unsaved is not None and unsaved not in problems:
+            problems = (*problems, unsaved)
         run = replace(
             run,
             doors=tuple(self._doors.attempts),
             reconnected=self._doors.reconnected,
             seat_held=self._doors.holds_seat,
             engaged=self._entrance.engagement.tier is not None,
+            problems=problems,
             seconds=timer.seconds,
         )
         write_metrics(run)
@@ -149,19 +152,24 @@ class Responder:
             is_stale=run.is_stale,
             recovery_is_news=self._recovery_is_news,
         )
-        run = replace(run, is_duplicate=course.is_duplicate, tier=course.tier)
         engaged = with_events(self._entrance.engagement, self._alarms)
         self._alarms = [] if self._entrance.has_turn else self._alarms
         if grants := missing_grants(measurement):
             self._entrance.engagement = engaged
             self._recovery_is_news = True
-            return _lacking(replace(run, tier=engaged.tier), grants)
+            run = replace(run, is_duplicate=course.is_duplicate, tier=engaged.tier)
+            return _lacking(run, grants)
         self._entrance.engagement = course.engagement
         self._recovery_is_news = course.recovery_is_news
-        run = replace(run, recovered=course.has_recovered)
+        run = replace(
+            run,
+            kind=Kind.OBSERVATION if course.has_recovered else Kind.HEARTBEAT,
+            is_duplicate=course.is_duplicate,
+            tier=course.tier,
+            recovered=course.has_recovered,
+        )
         if course.step is NextStep.LOOK:
             return self._look_and_act(run, session, measurement, timer)
-        run = replace(run, kind=Kind.OBSERVATION if run.recovered else Kind.HEARTBEAT)
         if course.step is NextStep.REST:
             return run
         return self._check_second_door(run, measurement, timer)
@@ -195,10 +203,12 @@ class Responder:
         try:
             session, before = self._rounds.gather(session, measurement, timer)
         except DatabaseError as error:
-            problem = Reason(ReasonCode.LOST_BEFORE_ACTING, {"error": str(error)})
-            lost = Reason(ReasonCode.DATABASE_LOST)
-            problems = (*run.problems, problem)
-            return replace(run, kind=Kind.LOCKED_OUT, problems=problems, escalation=lost)
+            return replace(
+                run,
+                kind=Kind.LOCKED_OUT,
+                problems=(Reason(ReasonCode.LOST_BEFORE_ACTING, {"error": str(error)}),),
+                escalation=Reason(ReasonCode.DATABASE_LOST),
+            )
         with timer.phase("decide"):
             plan = planned(
                 run.event,
@@ -209,37 +219,33 @@ class Responder:
                 guard_roles=self._settings.roles,
                 another_run=entrance.another_run,
             )
-        looked = Round(before, plan)
         entrance.engagement = begun(entrance.engagement, plan, before.taken_at)
         attempt = entrance.engagement.attempts if plan.is_attempt else 0
-        run = replace(run, kind=Kind.OBSERVATION, attempt=attempt, round=looked)
-        if entrance.stranger is not None:
-            figures = {
-                "role": identifier(entrance.stranger.role),
-                "pid": entrance.stranger.holder or "not known",
-            }
-            problem = Reason(ReasonCode.LOCK_TAKEN_BY_OTHERS, figures)
-            run = replace(run, problems=(*run.problems, problem))
+        looked = Round(before, plan)
+        problems = [entrance.stranger]
         if plan.restraint is None:
             # Before anything is terminated: a run that is killed counts against the hour's share,
             # too.
-            run = self._save(replace(run, kind=Kind.REMEDIATION), timer)
-            looked, problems = self._rounds.carry_out(looked, session, timer)
-            run = replace(run, round=looked, problems=(*run.problems, *problems))
+            problems.append(entrance.save(before.measurement, timer))
+            looked, met = self._rounds.carry_out(looked, session, timer)
+            problems += met
         with timer.phase("decide"):
-            run = replace(run, diagnoses=self._diagnose(looked))
+            diagnoses = self._diagnose(looked)
         conclusion = concluded(
             looked,
             entrance.engagement,
             self._policy.limits,
-            pools_are_oversized=any(
-                diagnosis.cause is Cause.OVERSIZED_POOLS for diagnosis in run.diagnoses
-            ),
+            pools_are_oversized=any(each.cause is Cause.OVERSIZED_POOLS for each in diagnoses),
             turns_missed=entrance.turns_missed,
         )
         entrance.engagement = conclusion.engagement
         return replace(
             run,
+            kind=Kind.OBSERVATION if plan.restraint else Kind.REMEDIATION,
+            attempt=attempt,
+            round=looked,
+            diagnoses=diagnoses,
+            problems=tuple(filter(None, problems)),
             escalation=conclusion.escalation,
             recovered=run.recovered or conclusion.has_recovered,
         )
@@ -261,12 +267,6 @@ class Responder:
             vanished=looked.vanished,
             logins=logins_lately(self._looks),
         )
-
-    def _save(self, run: Run, timer: Timer) -> Run:
-        problem = self._entrance.save(run.latest, timer)
-        if problem is None or problem in run.problems:
-            return run
-        return replace(run, problems=(*run.problems, problem))
 
 
 def _lacking(run: Run, grants: tuple[str, ...]) -> Run:

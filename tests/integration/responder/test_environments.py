@@ -85,7 +85,7 @@ def test_a_run_that_does_not_get_its_turn_reports_it_and_the_next_run_serves_its
         cursor.execute("SELECT pg_advisory_lock(%s)", (TURN,))
     report = guard.deliver(seconds_left=16)
     assert (report["kind"], report["restraint"]) == ("observation", "another run")
-    assert "did not end in time" in report["explanation"]
+    assert "did not finish in time" in report["explanation"]
     assert len(sessions_of_app(database)) == before
     database.execute(
         f"ALTER ROLE {GUARD} SET application_name = %s", (a_memory(datetime.now(UTC)),)
@@ -125,7 +125,7 @@ def test_a_run_that_misses_its_turn_again_escalates(
     reports = [guard.deliver(event, seconds_left=13) for event in events]
     assert [each["restraint"] for each in reports] == ["another run"] * 2
     assert reports[0]["escalation"] is None
-    assert "did not end in time" in reports[1]["escalation"]
+    assert "did not finish in time" in reports[1]["escalation"]
 
 
 @NEWEST
