@@ -37,8 +37,7 @@ _SHORTEST = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Engagement:
-    """What the responder is doing about a shortage, and what bounds it. Times are the database's
-    own.
+    """What the responder does about a shortage, and what bounds it. Times are the database's own.
 
     `tier` is None while nothing is to be done. `has_escalated` keeps a shortage that people were
     notified of from engaging again before usage was down or another alarm fired; `has_observed`
@@ -166,10 +165,8 @@ def with_usage(
     """Return the engagement after a measurement.
 
     Usage below the target ends it. Two heartbeats in a row at or above critical engage it without
-    an alarm.
-
-    They do not where people have been notified of this shortage already, or where the policy only
-    observes at critical (`observes_critical`) and has done so.
+    an alarm, unless people have been notified of this shortage already, or the policy only observes
+    at critical (`observes_critical`) and has done so.
     """
     if utilisation < target_percent:
         return below_target(engagement)
