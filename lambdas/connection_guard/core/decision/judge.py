@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from connection_guard.core.database.session import Session, SessionState
@@ -42,7 +43,13 @@ def judge(
 
 def spared(session: Session, rule: str, code: ReasonCode) -> Verdict:
     """Return the verdict that spares the session."""
-    return Verdict(session, Action.SPARE, rule, Reason(code))
+    return Verdict(session, Action.SPARE, rule, _reason(code))
+
+
+@cache
+def _reason(code: ReasonCode) -> Reason:
+    """Return the reason without figures: thousands of sessions share it."""
+    return Reason(code)
 
 
 def _never_a_victim(session: Session, guard_roles: Collection[str]) -> ReasonCode | None:
