@@ -141,24 +141,24 @@ class Responder:
     def _follow_course(
         self, run: Run, session: GuardSession, measurement: Measurement, timer: Timer
     ) -> Run:
+        engagement, alarms = self._entrance.engagement, self._alarms
+        self._alarms = [] if self._entrance.has_turn else alarms
+        if grants := missing_grants(measurement):
+            engaged = self._entrance.engagement = with_events(engagement, alarms)
+            self._recovery_is_news = True
+            is_duplicate = run.event.key in engagement.seen
+            return _lacking(replace(run, is_duplicate=is_duplicate, tier=engaged.tier), grants)
         course = course_of(
             run.event,
             measurement,
-            self._entrance.engagement,
-            self._alarms,
+            engagement,
+            alarms,
             self._policy,
             warning_percent=self._settings.warning_percent,
             critical_percent=self._settings.critical_percent,
             is_stale=run.is_stale,
             recovery_is_news=self._recovery_is_news,
         )
-        engaged = with_events(self._entrance.engagement, self._alarms)
-        self._alarms = [] if self._entrance.has_turn else self._alarms
-        if grants := missing_grants(measurement):
-            self._entrance.engagement = engaged
-            self._recovery_is_news = True
-            run = replace(run, is_duplicate=course.is_duplicate, tier=engaged.tier)
-            return _lacking(run, grants)
         self._entrance.engagement = course.engagement
         self._recovery_is_news = course.recovery_is_news
         run = replace(

@@ -37,7 +37,7 @@ def headline_of_run(run: Run) -> str:
 
 
 def _in_use(run: Run) -> str:
-    first = run.round.before.measurement if run.round else run.measurement
+    first = run.first
     if first is None:
         return ""
     used = run.round.before.used if run.round else first.used

@@ -5,6 +5,7 @@ from typing import Any
 
 from connection_guard import __version__
 from connection_guard.core.decision.outcome import Result
+from connection_guard.core.decision.round import Round
 from connection_guard.core.diagnosis.remedy import Wording
 from connection_guard.core.report.evidence import pack_evidence
 from connection_guard.core.report.fitting import rows_that_fit, sentence, size_of
@@ -48,10 +49,13 @@ def write_report(run: Run, wording: Wording) -> dict[str, Any]:
 
     It is at most 200,000 bytes, whichever way its characters beyond ASCII are spelled.
     """
-    rows = _rows(run, wording)
-    lists = {name: rows_that_fit(rows[name], most_bytes) for name, most_bytes in LIST_BYTES.items()}
     looked, plan = run.round, run.round.plan if run.round else None
-    first = looked.before.measurement if looked else run.measurement
+    rows: dict[str, Sequence[Any]] = dict.fromkeys(LIST_BYTES, ())
+    rows |= _rows_of_run(run, wording)
+    if looked:
+        rows |= _rows_of_round(looked)
+    lists = {name: rows_that_fit(rows[name], most_bytes) for name, most_bytes in LIST_BYTES.items()}
+    first = run.first
     results = [outcome.result for outcome in looked.outcomes] if looked else []
     report = {
         "schema_version": REPORT_SCHEMA_VERSION,
@@ -92,29 +96,33 @@ def write_report(run: Run, wording: Wording) -> dict[str, Any]:
     return report
 
 
-def _rows(run: Run, wording: Wording) -> dict[str, Sequence[Any]]:
-    """Return every list of the Report, however long."""
-    looked = run.round
-    outcomes = looked.outcomes if looked else ()
-    is_restrained = looked is not None and looked.plan.restraint is not None and not outcomes
+def _rows_of_run(run: Run, wording: Wording) -> dict[str, Sequence[Any]]:
+    """Return the lists that every run has, however long."""
     return {
-        "terminated": [
-            session_row(each.verdict, looked)
-            for each in outcomes
-            if looked and each.result is Result.TERMINATED
-        ],
-        "other_outcomes": [
-            {"result": each.result, **session_row(each.verdict, looked)}
-            for each in outcomes
-            if looked and each.result is not Result.TERMINATED
-        ],
-        "would_terminate": [session_row(verdict, looked) for verdict in looked.plan.chosen]
-        if looked and is_restrained
-        else [],
-        "spared": spared_rows(looked, is_owned_by_proxy=False) if looked else [],
-        "spared_of_proxy": spared_rows(looked, is_owned_by_proxy=True) if looked else [],
-        "reconnections": reconnection_rows(looked) if looked else [],
         "doors": [door_row(attempt) for attempt in run.doors],
         "diagnoses": [diagnosis_row(diagnosis, wording) for diagnosis in run.diagnoses],
         "problems": [sentence(worded(problem)) for problem in run.problems],
+    }
+
+
+def _rows_of_round(looked: Round) -> dict[str, Sequence[Any]]:
+    """Return the lists of what a round saw and did, however long."""
+    is_restrained = looked.plan.restraint is not None and not looked.outcomes
+    return {
+        "terminated": [
+            session_row(each.verdict, looked)
+            for each in looked.outcomes
+            if each.result is Result.TERMINATED
+        ],
+        "other_outcomes": [
+            {"result": each.result, **session_row(each.verdict, looked)}
+            for each in looked.outcomes
+            if each.result is not Result.TERMINATED
+        ],
+        "would_terminate": [
+            session_row(verdict, looked) for verdict in looked.plan.chosen if is_restrained
+        ],
+        "spared": spared_rows(looked, is_owned_by_proxy=False),
+        "spared_of_proxy": spared_rows(looked, is_owned_by_proxy=True),
+        "reconnections": reconnection_rows(looked),
     }

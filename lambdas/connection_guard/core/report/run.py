@@ -47,6 +47,11 @@ class Run:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def first(self) -> Measurement | None:
+        """The measurement that the run decided by, None where no door opened."""
+        return self.round.before.measurement if self.round else self.measurement
+
+    @property
     def latest(self) -> Measurement | None:
         """The latest measurement, None where no door opened."""
         return self.round.latest if self.round else self.measurement
