@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from connection_guard.core.incident.progress import Progress
-from connection_guard.core.notification.slack_blocks import GREEN
+from connection_guard.core.notification.slack.slack_blocks import GREEN
 from connection_guard.core.policy import Policy
 from demo.applications import RunningApplication, must_go
 from demo.database import USABLE, SeenSession

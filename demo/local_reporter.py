@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from connection_guard.adapters.aws.store import Store
-from connection_guard.adapters.slack.secret import parse_slack_secret
+from connection_guard.adapters.channels.slack_secret import parse_slack_secret
 from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.incident.circumstances import Circumstances, trend_of
 from connection_guard.core.incident.incident import Incident
@@ -31,6 +31,7 @@ SETTINGS = ReporterSettings(
     table="connection-guard-incidents",
     bucket="connection-guard-evidence",
     incidents_topic=f"arn:aws:sns:{REGION}:{ACCOUNT}:connection-guard-incidents",
+    unreadable_queue="https://sqs.eu-central-1.amazonaws.com/123456789012/unreadable",
     slack_secret="connection-guard/slack",  # noqa: S106 the name of the secret
     dashboard="ConnectionGuard",
 )

@@ -5,8 +5,8 @@ ConnectionGuardError
 ├── ForeignEventError        an event that the function does not serve
 ├── StoreError               S3 or DynamoDB refused or could not be reached: nothing, or not
 │                            all, was stored
-├── NotificationError        Slack or SNS refused or could not be reached: people may not have
-│                            been notified
+├── NotificationError        a channel refused or could not be reached: people may not have been
+│                            notified
 └── DatabaseError
     ├── DoorShutError        no session could be opened through a door
     ├── ConnectionLostError  an open session died, or did not answer in time: what it was doing
@@ -49,9 +49,19 @@ class StoreError(ConnectionGuardError):
 
 
 class NotificationError(ConnectionGuardError):
-    """Slack or SNS refused or could not be reached; the message names which, and the reason, and no
+    """A channel refused or could not be reached; the message names which, and the reason, and no
     secret.
+
+    `retry_after` is how many seconds the service asked to be left alone, None where it named none.
+    `is_of_message` says that only this message was refused, and others may pass.
     """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, is_of_message: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.is_of_message = is_of_message
 
 
 class DatabaseError(ConnectionGuardError):

@@ -7,9 +7,9 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 
-from connection_guard.adapters.slack.client import post
-from connection_guard.adapters.slack.secret import SlackSecret
-from connection_guard.core.notification.guard_alarm import message_of_alarm, read_guard_alarm
+from connection_guard.adapters.channels.slack_client import post
+from connection_guard.adapters.channels.slack_secret import SlackSecret
+from connection_guard.core.notification.slack.guard_alarm import message_of_alarm, read_guard_alarm
 from connection_guard.errors import NotificationError
 
 logger = Logger(service="connection-guard")

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from connection_guard.adapters.aws.gather_circumstances import look
-from connection_guard.adapters.aws.sns import sns_client
 from connection_guard.adapters.aws.store import Store
-from connection_guard.adapters.slack.secret import read_slack_secret
+from connection_guard.adapters.channels.incidents_topic import sns_client
+from connection_guard.adapters.channels.slack_secret import read_slack_secret
 from connection_guard.core.deployment.reporter_settings import (
-    DATABASES_FILE,
+    WATCHED_FILE,
     ReporterSettings,
-    read_databases,
+    read_watched,
 )
-from connection_guard.core.notification.guard_alarm import comes_from
+from connection_guard.core.notification.slack.guard_alarm import comes_from
 from reporter.guard_alarms import notify_of_guard_alarm
 from reporter.reporter import Reporter
 from reporter.world import InvocationContext, World
 
 _settings = ReporterSettings.from_environment(os.environ)
-_databases = read_databases((Path(os.environ["LAMBDA_TASK_ROOT"]) / DATABASES_FILE).read_text())
+_watched = read_watched((Path(os.environ["LAMBDA_TASK_ROOT"]) / WATCHED_FILE).read_text())
 _world = World(
     store=Store(_settings),
     sns=sns_client(),
@@ -34,9 +34,8 @@ _world = World(
 )
 
 _region = os.environ["AWS_REGION"]
-_report = Reporter(
-    _settings, {database.function_name: database for database in _databases}, _region, _world
-)
+_databases = {database.function_name: database for database in _watched.databases}
+_report = Reporter(_settings, _databases, _region, _world)
 
 
 def lambda_handler(event: Mapping[str, Any], context: InvocationContext) -> None:

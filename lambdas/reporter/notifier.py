@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 
 from aws_lambda_powertools.logging import Logger
 
-from connection_guard.adapters.aws.sns import publish
-from connection_guard.adapters.slack.client import notify_slack
+from connection_guard.adapters.channels.incidents_topic import publish
+from connection_guard.adapters.channels.slack_client import notify_slack
 from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.incident.circumstances import Circumstances
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.lifecycle import absorb, followed
+from connection_guard.core.notification.channel.news import SNS, news_of
 from connection_guard.core.notification.document import INCIDENT_SCHEMA_VERSION, document_of
 from connection_guard.core.notification.email import subject_of, text_of
 from connection_guard.core.notification.links import Links, links_of
-from connection_guard.core.notification.news import SNS, news_of
 from connection_guard.errors import (
     ConnectionGuardError,
     ForeignEventError,

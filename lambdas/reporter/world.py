@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from connection_guard.adapters.aws.store import Store
-from connection_guard.adapters.slack.secret import SlackSecret
+from connection_guard.adapters.channels.slack_secret import SlackSecret
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.core.incident.circumstances import Circumstances
 

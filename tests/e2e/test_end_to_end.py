@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 from connection_guard.adapters.postgresql.login import sign_token
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.incident.progress import Progress
-from connection_guard.core.notification.slack_blocks import GREEN
+from connection_guard.core.notification.slack.slack_blocks import GREEN
 from doubles.certificates import Authority
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import Posted, SlackDouble

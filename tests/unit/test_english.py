@@ -16,7 +16,7 @@ EXCEPTIONS = {
     "LICENSE",
     "tests/unit/test_english.py",
     # Names in stored incidents stay what they are.
-    "lambdas/connection_guard/core/notification/news.py",
+    "lambdas/connection_guard/core/notification/channel/news.py",
     "tests/unit/aws/test_store.py",
 }
 SUFFIXES = {".py", ".sql", ".md", ".toml", ".json", ""}

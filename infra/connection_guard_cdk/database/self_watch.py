@@ -5,8 +5,8 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Database
+from connection_guard.core.deployment.alarm_names import database_alarm_name
 from connection_guard.core.report.metric_names import Metric
-from connection_guard_cdk.database.usage_alarms import alarm_name
 from connection_guard_cdk.shared.alarm_metrics import MINUTE, guard_metric
 from connection_guard_cdk.shared.messaging import Messaging
 
@@ -222,7 +222,7 @@ class SelfWatch(Construct):
         return cloudwatch.Alarm(
             self,
             identifier,
-            alarm_name=alarm_name(self._database, name),
+            alarm_name=database_alarm_name(self._database.identifier, name),
             alarm_description=f"{self._database.identifier}: {description}",
             metric=metric,
             comparison_operator=comparison,

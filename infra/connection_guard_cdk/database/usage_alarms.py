@@ -10,6 +10,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Database
+from connection_guard.core.deployment.alarm_names import database_alarm_name
 from connection_guard.core.policy import Mode, Tier
 from connection_guard.core.report.metric_names import Metric
 from connection_guard_cdk.shared.alarm_metrics import guard_metric, utilisation
@@ -20,11 +21,6 @@ from connection_guard_cdk.shared.messaging import Messaging
 TIERS = {"warning": Tier.WARNING, "critical": Tier.CRITICAL, "critical-measured": Tier.CRITICAL}
 
 
-def alarm_name(database: Database, what: str) -> str:
-    """Return the name of an alarm on the database."""
-    return f"connection-guard-{database.identifier}-{what}"
-
-
 def tiers_by_alarm(scope: Construct, database: Database) -> dict[str, Tier]:
     """Return the tier of each alarm that engages the responder, by the alarm's ARN."""
     stack = Stack.of(scope)
@@ -32,7 +28,7 @@ def tiers_by_alarm(scope: Construct, database: Database) -> dict[str, Tier]:
         stack.format_arn(
             service="cloudwatch",
             resource="alarm",
-            resource_name=alarm_name(database, what),
+            resource_name=database_alarm_name(database.identifier, what),
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         ): tier
         for what, tier in TIERS.items()
@@ -61,7 +57,7 @@ class UtilisationAlarms(Construct):
                 dead_letter_queue=messaging.dead_letter_queue(
                     self,
                     "Undelivered",
-                    alarm_name=alarm_name(database, "undelivered-alarms"),
+                    alarm_name=database_alarm_name(database.identifier, "undelivered-alarms"),
                     problem=f"{database.identifier}: An alarm did not reach the responder, which "
                     "may not have engaged.",
                 ),
@@ -77,8 +73,8 @@ class UtilisationAlarms(Construct):
             "critical-measured",
             f"{database.critical_percent:g} % or more of the connections that applications can get "
             "are in use, as the guard counts them. If "
-            f"{alarm_name(database, 'critical')} is not on, sessions whose clients are gone hold "
-            "slots: DatabaseConnections does not count them.",
+            f"{database_alarm_name(database.identifier, 'critical')} is not on, sessions whose "
+            "clients are gone hold slots: DatabaseConnections does not count them.",
             guard_metric(database, Metric.UTILISATION),
             database.critical_percent,
         )
@@ -117,7 +113,7 @@ class UtilisationAlarms(Construct):
         alarm = cloudwatch.Alarm(
             self,
             what,
-            alarm_name=alarm_name(self._database, what),
+            alarm_name=database_alarm_name(self._database.identifier, what),
             alarm_description=f"{self._database.identifier}: {description} "
             f"{self._what_the_guard_does(TIERS[what])}",
             metric=metric,

@@ -15,10 +15,11 @@ from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Architecture
 from connection_guard.core.deployment.reporter_settings import (
-    DATABASES_FILE,
+    WATCHED_FILE,
     ReporterSettings,
+    Watched,
     WatchedDatabase,
-    write_databases,
+    write_watched,
 )
 from connection_guard.core.report.kind import Kind
 from connection_guard_cdk.shared.dashboard import Dashboard
@@ -78,9 +79,8 @@ class ReporterFunction(Construct):
         name = Names.unique_resource_name(
             self, max_length=64, separator="-", allowed_special_characters="-"
         )
-        package = build_package(
-            "reporter", architecture, {DATABASES_FILE: write_databases(databases).encode()}
-        )
+        watched = write_watched(Watched(tuple(databases)))
+        package = build_package("reporter", architecture, {WATCHED_FILE: watched.encode()})
         undelivered = messaging.dead_letter_queue(
             self,
             "Undelivered",
@@ -101,6 +101,7 @@ class ReporterFunction(Construct):
                 table=records.table.table_name,
                 bucket=records.bucket.bucket_name,
                 incidents_topic=messaging.incidents.topic_arn,
+                unreadable_queue=undelivered.queue_url,
                 slack_secret=slack_secret,
                 dashboard=dashboard.name,
             ).to_environment(),

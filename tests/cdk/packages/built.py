@@ -10,10 +10,11 @@ from connection_guard.configuration.guard.guard_configuration import Architectur
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.deployment.reporter_settings import (
-    DATABASES_FILE,
+    WATCHED_FILE,
     ReporterSettings,
+    Watched,
     WatchedDatabase,
-    write_databases,
+    write_watched,
 )
 from connection_guard_cdk.shared.packages import build_package
 from tests.support.builders import some_settings
@@ -24,15 +25,15 @@ REPORTER_SETTINGS = ReporterSettings(
     "incidents",
     "evidence",
     "arn:aws:sns:eu-central-1:123456789012:incidents",
-    None,
+    "unreadable",
     "ConnectionGuard",
 )
 
 
-DATABASES = write_databases([WatchedDatabase("orders", False, "guard-orders")])
+WATCHED = write_watched(Watched((WatchedDatabase("orders", False, "guard-orders"),)))
 DATA = {
     "responder": {"policy.toml": SHIPPED_POLICY.read_bytes()},
-    "reporter": {DATABASES_FILE: DATABASES.encode()},
+    "reporter": {WATCHED_FILE: WATCHED.encode()},
 }
 
 

@@ -9,10 +9,10 @@ from connection_guard.configuration.guard.guard_configuration import (
     Configuration,
 )
 from connection_guard.core.deployment.reporter_settings import (
-    DATABASES_FILE,
+    WATCHED_FILE,
     ReporterSettings,
     WatchedDatabase,
-    read_databases,
+    read_watched,
 )
 from connection_guard.core.deployment.responder_settings import ResponderSettings
 from tests.cdk.deployed import records
@@ -101,8 +101,9 @@ def test_the_settings_of_the_reporter_say_where_to_store_and_whom_to_notify(
         f"${{{table}}}",
         f"${{{bucket}}}",
         f"${{{incidents}}}",
-        "guard/slack",
+        settings.unreadable_queue,
         dashboard["DashboardName"],
+        slack_secret="guard/slack",
     )
     assert function["Architectures"] == ["arm64"]
     assert function["Runtime"] == "python3.13"
@@ -123,7 +124,7 @@ def test_the_reporter_knows_every_database_and_the_function_that_guards_it(
         return ResponderSettings.from_environment(variables).database
 
     guards = {database_of(each): functions[each]["FunctionName"] for each in responders}
-    assert read_databases((package / DATABASES_FILE).read_text()) == tuple(
+    assert read_watched((package / WATCHED_FILE).read_text()).databases == tuple(
         WatchedDatabase(each.identifier, each.is_cluster, guards[each.identifier])
         for each in configuration.databases
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connection_guard.adapters.slack.secret import SlackBot, SlackSecret, SlackWebhook
+from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret, SlackWebhook
 from connection_guard.errors import NotificationError
 from doubles.slack_double import SlackDouble
 from reporter.guard_alarms import notify_of_guard_alarm

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connection_guard.adapters.slack.secret import SlackBot
+from connection_guard.adapters.channels.slack_secret import SlackBot
 from connection_guard.core.incident.progress import Progress
 from connection_guard.errors import ForeignEventError, NotificationError, StoreError
 from doubles.slack_double import SlackDouble

@@ -3,7 +3,7 @@
 import gzip
 import json
 
-from connection_guard.adapters.slack.secret import SlackWebhook
+from connection_guard.adapters.channels.slack_secret import SlackWebhook
 from connection_guard.core.incident.progress import Progress
 from doubles.slack_double import SlackDouble
 from tests.support.reporter.deliveries import (

@@ -6,12 +6,12 @@ from time import monotonic
 
 import pytest
 
-from connection_guard.adapters.slack.secret import (
+from connection_guard.adapters.channels.slack_secret import (
     SlackBot,
     SlackSecret,
     SlackWebhook,
 )
-from connection_guard.core.notification.slack_blocks import GREEN, PURPLE, RED
+from connection_guard.core.notification.slack.slack_blocks import GREEN, PURPLE, RED
 from doubles.slack_double import SlackDouble
 from tests.support.reporter.incidents import (
     an_escalation,
@@ -156,7 +156,7 @@ def test_a_thread_that_takes_too_long_is_finished_by_the_next_delivery(slack: Sl
 def test_a_slow_slack_is_not_waited_for(
     slack: SlackDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connection_guard.adapters.slack.client.REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr("connection_guard.adapters.channels.slack_client.REQUEST_SECONDS", 0.2)
     slack.be_slow(60)
     started = monotonic()
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from connection_guard.adapters.slack.secret import (
+from connection_guard.adapters.channels.slack_secret import (
     SlackWebhook,
 )
-from connection_guard.core.notification.slack_blocks import GREEN, PURPLE, RED
+from connection_guard.core.notification.slack.slack_blocks import GREEN, PURPLE, RED
 from doubles.slack_double import SlackDouble
 from tests.support.reporter.incidents import (
     an_escalation,

@@ -10,9 +10,9 @@ from uuid import uuid4
 import boto3
 from botocore.exceptions import ClientError
 
-from connection_guard.adapters.aws.sns import sns_client
 from connection_guard.adapters.aws.store import Store
-from connection_guard.adapters.slack.secret import SlackBot, SlackSecret
+from connection_guard.adapters.channels.incidents_topic import sns_client
+from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret
 from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.incident.circumstances import Circumstances
 from connection_guard.core.incident.incident import Incident
@@ -59,7 +59,9 @@ class Outside:
             ],
         )
         topic = boto3.client("sns", region_name=REGION).create_topic(Name="incidents")["TopicArn"]
-        self.settings = ReporterSettings("incidents", "evidence", topic, "slack", "ConnectionGuard")
+        self.settings = ReporterSettings(
+            "incidents", "evidence", topic, "unreadable", "ConnectionGuard", slack_secret="slack"
+        )
         self.store = BreakableStore(self.settings)
         self.sns = RecordingSns()
         self.secret: SlackSecret = SlackBot(slack.token, slack.channel, slack.base_url)

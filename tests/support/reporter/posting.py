@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from connection_guard.adapters.slack.client import SlackOutcome, notify_slack
-from connection_guard.adapters.slack.secret import (
+from connection_guard.adapters.channels.slack_client import SlackOutcome, notify_slack
+from connection_guard.adapters.channels.slack_secret import (
     SlackBot,
     SlackSecret,
 )

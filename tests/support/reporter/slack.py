@@ -7,7 +7,7 @@ from typing import Any
 
 from slack_sdk.models.blocks import Block
 
-from connection_guard.core.notification.slack_blocks import (
+from connection_guard.core.notification.slack.slack_blocks import (
     Message,
 )
 from doubles.slack_double import error_in

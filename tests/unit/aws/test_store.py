@@ -29,7 +29,11 @@ from tests.support.reporter.stories import (
 
 REGION = "eu-central-1"
 SETTINGS = ReporterSettings(
-    "incidents", "evidence", f"arn:aws:sns:{REGION}:123456789012:incidents", None, "dashboard"
+    "incidents",
+    "evidence",
+    f"arn:aws:sns:{REGION}:123456789012:incidents",
+    "unreadable",
+    "dashboard",
 )
 LATER = NOW + timedelta(seconds=60)
 

@@ -5,9 +5,9 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
-from connection_guard.core.notification.slack_blocks import GREEN, Message
-from connection_guard.core.notification.slack_message import message_of
-from connection_guard.core.notification.slack_thread import thread_of
+from connection_guard.core.notification.slack.slack_blocks import GREEN, Message
+from connection_guard.core.notification.slack.slack_message import message_of
+from connection_guard.core.notification.slack.slack_thread import thread_of
 from demo.show.slack_page import conversation_page
 from doubles.slack_double import Posted
 from tests.support.reporter.incidents import (

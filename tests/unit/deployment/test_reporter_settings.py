@@ -7,10 +7,12 @@ import pytest
 
 from connection_guard.core.deployment.reporter_settings import (
     ENVIRONMENT_VARIABLE,
+    ApplicationOwner,
     ReporterSettings,
+    Watched,
     WatchedDatabase,
-    read_databases,
-    write_databases,
+    read_watched,
+    write_watched,
 )
 from connection_guard.errors import ConfigurationError
 
@@ -18,6 +20,7 @@ SETTINGS = ReporterSettings(
     table="incidents",
     bucket="evidence",
     incidents_topic="arn:aws:sns:eu-central-1:123456789012:incidents",
+    unreadable_queue="https://sqs.eu-central-1.amazonaws.com/123456789012/unreadable",
     slack_secret="connection-guard/slack",
     dashboard="ConnectionGuard",
 )
@@ -53,33 +56,38 @@ def test_what_is_missing_or_malformed_is_one_clear_line(written: str | None, wro
     assert "\n" not in str(raised.value)
 
 
-DATABASES = (
-    WatchedDatabase("orders", False, "guard-orders"),
-    WatchedDatabase("payments", True, "guard-payments"),
+WATCHED = Watched(
+    (
+        WatchedDatabase("orders", False, "guard-orders", "team-orders", environment="production"),
+        WatchedDatabase("payments", True, "guard-payments"),
+    ),
+    (ApplicationOwner("checkout*", "team-checkout <S0123ABCD>"),),
 )
 
 
-@pytest.mark.parametrize("databases", [DATABASES, ()])
-def test_databases_survive_their_file(databases: tuple[WatchedDatabase, ...]) -> None:
-    assert read_databases(write_databases(databases)) == databases
+@pytest.mark.parametrize("watched", [WATCHED, Watched(())])
+def test_what_is_watched_survives_its_file(watched: Watched) -> None:
+    assert read_watched(write_watched(watched)) == watched
 
 
 @pytest.mark.parametrize(
     ("written", "wrong"),
     [
         ("", "Expecting value"),
-        ("7", "not iterable"),
-        ('["orders"]', "must be a mapping"),
-        ('[{"identifier": "orders", "is_cluster": false}]', "'function_name'"),
+        ("7", "not subscriptable"),
+        ("{}", "'databases'"),
+        ('{"databases": ["orders"]}', "must be a mapping"),
+        ('{"databases": [{"identifier": "orders", "is_cluster": false}]}', "'function_name'"),
+        ('{"databases": [], "application_owners": [{"pattern": "a"}]}', "'owner'"),
         (
-            '[{"identifier": "orders", "is_cluster": false, "function_name": "f", "colour": 1}]',
-            "'colour'",
+            '{"databases": [{"identifier": "a", "is_cluster": true, "function_name": "", "b": 1}]}',
+            "'b'",
         ),
     ],
 )
 def test_a_malformed_file_of_databases_is_one_clear_line(written: str, wrong: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        read_databases(written)
-    assert str(raised.value).startswith("databases.json: not what write_databases writes (")
+        read_watched(written)
+    assert str(raised.value).startswith("watched.json: not what write_watched writes (")
     assert wrong in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -11,7 +11,7 @@ from connection_guard.core.incident.entry import Alarm, Entry
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.lifecycle import absorb, followed
 from connection_guard.core.incident.progress import Progress
-from connection_guard.core.notification.news import news_of
+from connection_guard.core.notification.channel.news import news_of
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 from tests.support.builders import NOW

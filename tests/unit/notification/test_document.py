@@ -6,7 +6,7 @@ import pytest
 
 from connection_guard.core.incident.circumstances import Circumstances, RdsEvent
 from connection_guard.core.incident.incident import Incident
-from tests.support.reporter.notified import (
+from tests.support.reporter.incident_stories import (
     BACKUP,
     CHECKOUT,
     HOSTILE,

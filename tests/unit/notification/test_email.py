@@ -12,7 +12,7 @@ from connection_guard.core.incident.entry import DiagnosedCause, Entry, Reopened
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.email import subject_of, text_of
 from connection_guard.core.policy import NO_RULE, Tier
-from tests.support.reporter.notified import (
+from tests.support.reporter.incident_stories import (
     BACKUP,
     CHECKOUT,
     HALF,

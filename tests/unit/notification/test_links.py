@@ -12,7 +12,7 @@ from tests.support.reporter.incidents import an_alarm, an_entry, an_incident
 
 REGION = "eu-central-1"
 SETTINGS = ReporterSettings(
-    "incidents", "evidence", f"arn:aws:sns:{REGION}:123456789012:incidents", None, "Guard"
+    "incidents", "evidence", f"arn:aws:sns:{REGION}:123456789012:incidents", "unreadable", "Guard"
 )
 ORDERS = WatchedDatabase("orders", False, "Guard-orders-Responder-1F2E")
 CONSOLE = "https://eu-central-1.console.aws.amazon.com"

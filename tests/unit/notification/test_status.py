@@ -5,7 +5,7 @@ import pytest
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.notification.document import document_of
 from connection_guard.core.notification.email import subject_of, text_of
-from connection_guard.core.notification.slack_message import message_of
+from connection_guard.core.notification.slack.slack_message import message_of
 from connection_guard.core.notification.status import Status, headline_of
 from connection_guard.core.policy import Tier
 from tests.support.reporter.incidents import (

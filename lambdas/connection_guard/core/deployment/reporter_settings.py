@@ -1,7 +1,7 @@
 """The settings of the reporter: written at deployment, without a secret."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from connection_guard.errors import ConfigurationError
@@ -10,23 +10,30 @@ ENVIRONMENT_VARIABLE = "CONNECTION_GUARD_REPORTER_SETTINGS"
 
 # In the root of the function's package: the environment, of 4 KB at most, would not hold many
 # databases.
-DATABASES_FILE = "databases.json"
+WATCHED_FILE = "watched.json"
 
 
 @dataclass(frozen=True, slots=True)
 class ReporterSettings:
     """Where reports go.
 
-    `table` and `bucket` are names, `incidents_topic` is an ARN. `slack_secret` is the name of a
-    secret in AWS Secrets Manager, never its value, and None where Slack is not notified.
-    `dashboard` is the name of the stack's.
+    `table` and `bucket` are names, `incidents_topic` is an ARN, `unreadable_queue` is the address
+    of the queue for what cannot be read. Each secret is the name of one in AWS Secrets Manager,
+    never its value, and None where that channel is not notified; `event_bus` is a name or an ARN,
+    None where no event is sent. `dashboard` is the name of the stack's. `reads_deployments` says
+    whether CloudTrail is asked for deployments.
     """
 
     table: str
     bucket: str
     incidents_topic: str
-    slack_secret: str | None
+    unreadable_queue: str
     dashboard: str
+    slack_secret: str | None = None
+    pagerduty_secret: str | None = None
+    teams_secret: str | None = None
+    event_bus: str | None = None
+    reads_deployments: bool = False
 
     def to_environment(self) -> dict[str, str]:
         """Return the environment variable for the function."""
@@ -53,11 +60,20 @@ class ReporterSettings:
 
 @dataclass(frozen=True, slots=True)
 class WatchedDatabase:
-    """A guarded database, as the reporter knows it. `function_name` is its responder's."""
+    """A guarded database, as the reporter knows it. `function_name` is its responder's.
+
+    `owner` is a name, with the ID of a Slack user or user group in angle brackets where one is to
+    be mentioned: "team-checkout <S0123ABCD>". `runbook` is an address, `environment` a word such as
+    production. `slack_channel` is where its incidents are posted, None for the secret's.
+    """
 
     identifier: str
     is_cluster: bool
     function_name: str
+    owner: str | None = None
+    runbook: str | None = None
+    environment: str | None = None
+    slack_channel: str | None = None
 
     @property
     def log_group(self) -> str:
@@ -65,16 +81,38 @@ class WatchedDatabase:
         return f"/aws/lambda/{self.function_name}"
 
 
-def write_databases(databases: Sequence[WatchedDatabase]) -> str:
-    """Return the content of DATABASES_FILE."""
-    return json.dumps([asdict(database) for database in databases], indent=1)
+@dataclass(frozen=True, slots=True)
+class ApplicationOwner:
+    """Who owns the applications whose application_name matches `pattern`, a glob; the first match
+    counts. `owner` is as a database's.
+    """
+
+    pattern: str
+    owner: str
 
 
-def read_databases(written: str) -> tuple[WatchedDatabase, ...]:
-    """Return what `write_databases` wrote; raise ConfigurationError where it is malformed."""
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Everything that the reporter knows of guard.toml's databases."""
+
+    databases: tuple[WatchedDatabase, ...]
+    application_owners: tuple[ApplicationOwner, ...] = ()
+
+
+def write_watched(watched: Watched) -> str:
+    """Return the content of WATCHED_FILE."""
+    return json.dumps(asdict(watched), indent=1)
+
+
+def read_watched(written: str) -> Watched:
+    """Return what `write_watched` wrote; raise ConfigurationError where it is malformed."""
     try:
-        return tuple(WatchedDatabase(**each) for each in json.loads(written))
-    except (ValueError, TypeError) as wrong:
+        fields = json.loads(written)
+        return Watched(
+            tuple(WatchedDatabase(**each) for each in fields["databases"]),
+            tuple(ApplicationOwner(**each) for each in fields["application_owners"]),
+        )
+    except (KeyError, ValueError, TypeError) as wrong:
         raise ConfigurationError(
-            f"{DATABASES_FILE}: not what write_databases writes ({wrong})"
+            f"{WATCHED_FILE}: not what write_watched writes ({wrong})"
         ) from wrong

@@ -6,11 +6,11 @@ import pytest
 
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
+from connection_guard.core.notification.channel.news import news_of, thread_entries
 from connection_guard.core.notification.email import subject_of, text_of
-from connection_guard.core.notification.news import news_of, thread_entries
 from connection_guard.core.notification.status import headline_of
 from connection_guard.core.policy import Tier
-from tests.support.reporter.notified import (
+from tests.support.reporter.incident_stories import (
     HALF,
     LINKS,
     MINUTE,

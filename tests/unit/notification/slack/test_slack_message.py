@@ -8,9 +8,9 @@ import pytest
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.links import Links
-from connection_guard.core.notification.slack_blocks import BLUE, GREEN, PURPLE, RED, YELLOW
-from connection_guard.core.notification.slack_message import message_of
-from connection_guard.core.notification.slack_thread import thread_of
+from connection_guard.core.notification.slack.slack_blocks import BLUE, GREEN, PURPLE, RED, YELLOW
+from connection_guard.core.notification.slack.slack_message import message_of
+from connection_guard.core.notification.slack.slack_thread import thread_of
 from connection_guard.core.policy import NO_RULE, Tier
 from tests.support.reporter.incidents import (
     LINKS,

@@ -2,8 +2,8 @@
 
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.notification.links import Links
-from connection_guard.core.notification.mrkdwn import code, link, prose
-from connection_guard.core.notification.slack_blocks import (
+from connection_guard.core.notification.slack.mrkdwn import code, link, prose
+from connection_guard.core.notification.slack.slack_blocks import (
     BLUE,
     GREEN,
     LINE_MOST,

@@ -7,8 +7,8 @@ from typing import Any
 
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.notification.links import alarm_page
-from connection_guard.core.notification.mrkdwn import link, prose
-from connection_guard.core.notification.slack_blocks import (
+from connection_guard.core.notification.slack.mrkdwn import link, prose
+from connection_guard.core.notification.slack.slack_blocks import (
     GREEN,
     RED,
     TEXT_MOST,

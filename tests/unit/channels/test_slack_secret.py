@@ -7,8 +7,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from connection_guard.adapters.slack import secret as slack_secret
-from connection_guard.adapters.slack.secret import (
+from connection_guard.adapters.channels import slack_secret
+from connection_guard.adapters.channels.slack_secret import (
     SlackBot,
     SlackWebhook,
     parse_slack_secret,

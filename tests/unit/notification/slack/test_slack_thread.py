@@ -1,8 +1,8 @@
 """The thread in Slack: a reply per attempt, and what is not worth one."""
 
-from connection_guard.core.notification.news import is_news_to_webhook, thread_entries
-from connection_guard.core.notification.slack_blocks import PURPLE
-from connection_guard.core.notification.slack_thread import thread_of
+from connection_guard.core.notification.channel.news import is_news_to_webhook, thread_entries
+from connection_guard.core.notification.slack.slack_blocks import PURPLE
+from connection_guard.core.notification.slack.slack_thread import thread_of
 from connection_guard.core.policy import Tier
 from tests.support.reporter.incidents import (
     LINKS,

@@ -18,10 +18,10 @@ from connection_guard.core.incident.entry import (
     Usage,
 )
 from connection_guard.core.incident.incident import Incident
+from connection_guard.core.notification.channel.news import thread_entries
 from connection_guard.core.notification.links import Links
-from connection_guard.core.notification.news import thread_entries
-from connection_guard.core.notification.slack_message import message_of
-from connection_guard.core.notification.slack_thread import thread_of
+from connection_guard.core.notification.slack.slack_message import message_of
+from connection_guard.core.notification.slack.slack_thread import thread_of
 from connection_guard.core.notification.timeline import timeline_of
 from connection_guard.core.policy import Tier
 from tests.support.reporter.incidents import (

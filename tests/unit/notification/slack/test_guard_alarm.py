@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from connection_guard.core.notification.guard_alarm import (
+from connection_guard.core.notification.slack.guard_alarm import (
     comes_from,
     message_of_alarm,
     read_guard_alarm,
 )
-from connection_guard.core.notification.slack_blocks import GREEN, RED
+from connection_guard.core.notification.slack.slack_blocks import GREEN, RED
 from tests.support.builders import an_alarm_event
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:incidents"

@@ -5,7 +5,13 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connection_guard.core.notification.mrkdwn import code, length, lines_that_fit, link, prose
+from connection_guard.core.notification.slack.mrkdwn import (
+    code,
+    length,
+    lines_that_fit,
+    link,
+    prose,
+)
 from tests.support.reporter.slack import (
     assert_nothing_is_formatted,
 )

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from connection_guard.core.incident.entry import SessionGroup, sessions_in
-from connection_guard.core.notification.mrkdwn import code, length, lines_that_fit, plain, prose
+from connection_guard.core.notification.slack.mrkdwn import (
+    code,
+    length,
+    lines_that_fit,
+    plain,
+    prose,
+)
 from connection_guard.core.words import counted
 
 YELLOW = "#ECB22E"

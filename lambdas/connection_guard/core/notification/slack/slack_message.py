@@ -10,8 +10,8 @@ from connection_guard.core.incident.circumstances import Circumstances, RdsEvent
 from connection_guard.core.incident.entry import DiagnosedCause, Reopened, Usage
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.links import Links
-from connection_guard.core.notification.mrkdwn import code, lines_that_fit, link, prose
-from connection_guard.core.notification.slack_blocks import (
+from connection_guard.core.notification.slack.mrkdwn import code, lines_that_fit, link, prose
+from connection_guard.core.notification.slack.slack_blocks import (
     BLUE,
     FIELD_MOST,
     GREEN,

@@ -12,12 +12,12 @@ from jsonschema import Draft202012Validator
 from moto import mock_aws
 from moto.sns.models import sns_backends
 
-from connection_guard.adapters.aws.sns import publish, sns_client
+from connection_guard.adapters.channels.incidents_topic import publish, sns_client
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.document import document_of
 from connection_guard.core.notification.email import subject_of, text_of
 from connection_guard.errors import NotificationError
-from tests.support.reporter.notified import (
+from tests.support.reporter.incident_stories import (
     CHECKOUT,
     LINKS,
     SCHEMA,

@@ -17,14 +17,14 @@ from typing import Any
 from slack_sdk import WebClient, WebhookClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-from connection_guard.adapters.slack.retry import retry_handlers
-from connection_guard.adapters.slack.secret import SlackBot, SlackSecret, SlackWebhook
+from connection_guard.adapters.channels.retry import retry_handlers
+from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret, SlackWebhook
 from connection_guard.core.incident.incident import Incident, SlackMessage
+from connection_guard.core.notification.channel.news import is_news_to_webhook, thread_entries
 from connection_guard.core.notification.links import Links
-from connection_guard.core.notification.news import is_news_to_webhook, thread_entries
-from connection_guard.core.notification.slack_blocks import Message
-from connection_guard.core.notification.slack_message import message_of
-from connection_guard.core.notification.slack_thread import thread_of
+from connection_guard.core.notification.slack.slack_blocks import Message
+from connection_guard.core.notification.slack.slack_message import message_of
+from connection_guard.core.notification.slack.slack_thread import thread_of
 from connection_guard.errors import NotificationError
 
 # The longest request, and the longest wait in total: the function has 60 s for everything.

@@ -1,0 +1,15 @@
+"""The names of the alarms: written by the stack, read by the reporter."""
+
+_PREFIX = "connection-guard"
+
+
+def database_alarm_name(database: str, what: str) -> str:
+    """Return the name of an alarm on a database."""
+    return f"{_PREFIX}-{database}-{what}"
+
+
+def is_alarm_of(database: str, alarm: str) -> bool:
+    """Return whether the alarm may be one on the database: another's identifier may begin with
+    this one's and a hyphen.
+    """
+    return alarm.startswith(database_alarm_name(database, ""))

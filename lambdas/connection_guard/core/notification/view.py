@@ -1,0 +1,19 @@
+"""What a notification is made of: the incident, and what is known around it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from connection_guard.core.deployment.reporter_settings import ApplicationOwner, WatchedDatabase
+from connection_guard.core.incident.incident import Incident
+from connection_guard.core.notification.links import Links
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An incident as it is at `now`, with its database and where people go on from it."""
+
+    incident: Incident
+    database: WatchedDatabase
+    links: Links
+    now: datetime
+    application_owners: tuple[ApplicationOwner, ...] = ()
