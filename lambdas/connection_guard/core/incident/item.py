@@ -1,8 +1,9 @@
 """The DynamoDB table of incidents: its keys, and how an incident becomes an item.
 
-The latest incident of a database is the item `database#<identifier>`, `incident`, which also names
-the run that notifies people of it. Every incident, the latest too, has a copy under
-`database#<identifier>`, `incident#<its id>`.
+The latest incident of a database is the item `database#<identifier>`, `incident`. Every incident,
+the latest too, has a copy under `database#<identifier>`, `incident#<its id>`, which also says what
+each channel has been notified of it, and is in the index PENDING_INDEX while a channel has yet to
+be notified of something. A channel's lane, the right to call it, is `channel#<its name>`, `lane`.
 """
 
 import gzip
@@ -19,6 +20,13 @@ PARTITION_KEY = "pk"
 SORT_KEY = "sk"
 EXPIRY = "expires_at"
 
+# An item is in the index only while it has both of these: PENDING is always the same, DUE_AT is a
+# time.
+PENDING_INDEX = "pending"
+PENDING = "pending"
+DUE_AT = "due_at"
+PENDING_PROJECTION = ("version", "channels")
+
 KEPT_FOR = timedelta(days=400)
 
 # Fields of an incident that an older version wrote under another name.
@@ -33,6 +41,19 @@ def latest_key(database: str) -> dict[str, str]:
 def copy_key(database: str, incident_id: str) -> dict[str, str]:
     """Return the key of the copy, which stays when another is the latest."""
     return {PARTITION_KEY: f"database#{database}", SORT_KEY: f"incident#{incident_id}"}
+
+
+def key_of_copy(key: Mapping[str, str]) -> tuple[str, str]:
+    """Return the database and the incident's id that a copy's key names."""
+    return (
+        key[PARTITION_KEY].partition("#")[2],
+        key[SORT_KEY].partition("#")[2],
+    )
+
+
+def lane_key(channel: str) -> dict[str, str]:
+    """Return the key of a channel's lane."""
+    return {PARTITION_KEY: f"channel#{channel}", SORT_KEY: "lane"}
 
 
 def attributes_of(incident: Incident, headline: str) -> dict[str, str | int | bytes]:
@@ -56,21 +77,21 @@ def body_of(incident: Incident) -> bytes:
 
 def incident_of(body: bytes) -> Incident:
     """Return what `body_of` wrote, also in a version that knew fewer fields, or more."""
-    incident = _read(Incident, json.loads(gzip.decompress(body)))
+    incident = read_value(Incident, json.loads(gzip.decompress(body)))
     assert isinstance(incident, Incident)
     return incident
 
 
-def _read(kind: Any, value: Any) -> Any:
-    """Return a value of the type from its JSON."""
+def read_value(kind: Any, value: Any) -> Any:
+    """Return a value of the type from its JSON; a field without its value there has its default."""
     if get_origin(kind) is UnionType:
         (kind,) = (each for each in get_args(kind) if each is not NoneType)
-        return None if value is None else _read(kind, value)
+        return None if value is None else read_value(kind, value)
     if get_origin(kind) is tuple:
         kinds = get_args(kind)
         if kinds[-1] is Ellipsis:
             kinds = kinds[:1] * len(value)
-        return tuple(_read(each, item) for each, item in zip(kinds, value, strict=True))
+        return tuple(read_value(each, item) for each, item in zip(kinds, value, strict=True))
     if is_dataclass(kind) and isinstance(kind, type):
         return _read_fields(kind, value)
     if kind is datetime:
@@ -82,4 +103,4 @@ def _read_fields(kind: type, value: Mapping[str, Any]) -> Any:
     kinds = get_type_hints(kind)
     written = {_FORMER_NAMES.get(name, name): each for name, each in value.items()}
     known = [field.name for field in fields(kind) if field.name in written]
-    return kind(**{name: _read(kinds[name], written[name]) for name in known})
+    return kind(**{name: read_value(kinds[name], written[name]) for name in known})

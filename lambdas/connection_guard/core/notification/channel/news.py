@@ -1,54 +1,63 @@
-"""What is worth a notification: what people do not know yet, per channel."""
+"""What is worth a notification, by one definition for every channel."""
 
-from dataclasses import replace
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
+from connection_guard.core.notification.channel.notified import Notified
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 
-# The prefix of the names of news, among everything that an incident remembers as notified.
-SNS = "sns: "
+# An incident that comes and goes is no news each time: what a channel has been sent before, and the
+# end of what has begun more than once, has to last for so long first.
+SETTLED_AFTER = timedelta(minutes=15)
 
 
-def news_of(incident: Incident) -> str | None:
-    """Return a name for what the readers of e-mail have to know, who get each message separately,
-    None for nothing; a name that they do not know yet is news.
+@dataclass(frozen=True, slots=True)
+class News:
+    """A change of state, by a name that stays the same while nothing of it changes; it is worth a
+    message at `due_at`, unless the state has changed again by then.
+    """
+
+    name: str
+    due_at: datetime
+
+
+def news_of(incident: Incident, notified: Notified, now: datetime) -> News | None:
+    """Return what a channel that has been notified of so much has yet to be sent, None for nothing.
 
     News is that an incident opened, became critical, requires action (for a further reason) or no
-    longer does, or closed, or that an alarm fired again after its OK. The name stays the same while
-    nothing of that changes, however many runs there are.
+    longer does, closed, or began again.
     """
     if not incident.matters:
         return None
-    # Names are stored. Their words stay, so that an update during an incident notifies nobody
-    # twice.
+    name = state_name(incident)
+    if notified.news[-1:] == (name,):
+        return None
+    due_at = now
+    if incident.closed_at is not None and incident.beginnings > 1:
+        due_at = incident.closed_at + SETTLED_AFTER
+    if name in notified.news and notified.news_at is not None:
+        due_at = max(due_at, notified.news_at + SETTLED_AFTER)
+    return News(name, due_at)
+
+
+def state_name(incident: Incident) -> str:
+    """Return a name that stays the same while nothing changes that people have to know."""
     severity = "critical" if incident.tier is Tier.CRITICAL else "not critical"
     match incident.progress:
         case Progress.CLOSED:
-            state = "over"
+            state = "resolved"
         case Progress.ESCALATED:
-            state = f"{severity}, people are needed for {len(incident.reasons)} reasons"
+            state = f"{severity}, action required for {len(incident.reasons)} reasons"
         case Progress.RECOVERING if incident.needs_no_more_action:
-            state = f"{severity}, people are no longer needed"
+            state = f"{severity}, action no longer required"
         case _:
             state = severity
-    return f"{SNS}{state}, {incident.recurrences} times anew"
-
-
-def is_news_to_webhook(incident: Incident) -> bool:
-    """Return whether the incident differs from the one that people were notified of: a webhook's
-    message cannot be edited.
-    """
-    known = tuple(entry for entry in incident.entries if entry.request_id in incident.notified)
-    if not known:
-        return True
-    then = replace(incident, entries=known)
-    return any(
-        getattr(then, name) != getattr(incident, name)
-        for name in ("progress", "tier", "recurrences")
-    )
+    # The second beginning is news, and the fourth and the eighth.
+    return f"{state}, began {1 << (incident.beginnings.bit_length() - 1)} times"
 
 
 def thread_entries(incident: Incident) -> tuple[Entry, ...]:

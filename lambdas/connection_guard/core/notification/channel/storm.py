@@ -1,0 +1,93 @@
+"""When many databases fail at once, a channel gets one summary message, and the rest in its thread.
+
+A channel of Slack remembers its storm between runs, beside its lane.
+"""
+
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+
+from connection_guard.core.incident.item import read_value
+from connection_guard.core.notification.channel.notified import PostedMessage
+
+MOST_APART = 9
+WITHIN = timedelta(minutes=5)
+
+# The summary is edited no more often, so that it does not take its members' turns.
+BETWEEN_EDITS = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class StormMember:
+    """A database in the summary: the status of its incident, and a few words about it."""
+
+    database: str
+    status: str
+    line: str
+    has_ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """When a database's message was posted."""
+
+    database: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """What one channel has seen lately. `message` is the summary, None while there is none; it
+    showed `shown` at `edited_at`.
+    """
+
+    channel: str
+    openings: tuple[Opening, ...] = ()
+    message: PostedMessage | None = None
+    members: tuple[StormMember, ...] = ()
+    shown: tuple[StormMember, ...] = ()
+    edited_at: datetime | None = None
+
+    def needs_summary(self, waiting: Collection[str], now: datetime) -> bool:
+        """Return whether more databases than can be shown apart failed lately; `waiting` are those
+        whose message is yet to be posted.
+        """
+        lately = {each.database for each in self.openings if now - each.at <= WITHIN}
+        return self.message is None and len(lately | set(waiting)) > MOST_APART
+
+    def with_opening(self, database: str, now: datetime) -> "Storm":
+        """Return it after the database's message was posted."""
+        lately = (
+            each
+            for each in self.openings
+            if now - each.at <= WITHIN and each.database != database
+        )
+        return replace(self, openings=(*lately, Opening(database, now)))
+
+    def with_member(self, member: StormMember) -> "Storm":
+        """Return it with what its database's message shows now."""
+        others = tuple(each for each in self.members if each.database != member.database)
+        return replace(self, members=(*others, member))
+
+    def is_edit_due(self, now: datetime) -> bool:
+        """Return whether the summary shows something else than its members do."""
+        if self.message is None or self.members == self.shown:
+            return False
+        return self.edited_at is None or self.edited_at + BETWEEN_EDITS <= now
+
+    def with_summary(self, message: PostedMessage, now: datetime) -> "Storm":
+        """Return it after the summary was posted or edited: over once every member has ended."""
+        if self.members and all(member.has_ended for member in self.members):
+            return Storm(self.channel, self.openings)
+        return replace(self, message=message, shown=self.members, edited_at=now)
+
+
+def storms_body(storms: Collection[Storm]) -> str:
+    """Return them as the table stores them."""
+    return json.dumps([asdict(storm) for storm in storms], default=datetime.isoformat)
+
+
+def storms_of(body: str) -> tuple[Storm, ...]:
+    """Return what `storms_body` wrote."""
+    return tuple(read_value(Storm, each) for each in json.loads(body))
