@@ -59,9 +59,7 @@ class Storm:
     def with_opening(self, database: str, now: datetime) -> "Storm":
         """Return it after the database's message was posted."""
         lately = (
-            each
-            for each in self.openings
-            if now - each.at <= WITHIN and each.database != database
+            each for each in self.openings if now - each.at <= WITHIN and each.database != database
         )
         return replace(self, openings=(*lately, Opening(database, now)))
 

@@ -1,0 +1,159 @@
+"""Incidents in the table: each written whole, with what its channels have been notified of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from connection_guard.adapters.aws.table import Table, Update, Values, sortable
+from connection_guard.core.incident.incident import Incident
+from connection_guard.core.incident.item import (
+    DUE_AT,
+    PENDING,
+    PENDING_INDEX,
+    attributes_of,
+    copy_key,
+    incident_of,
+    key_of_copy,
+    latest_key,
+)
+from connection_guard.core.notification.channel.notified import (
+    Notified,
+    notified_body,
+    notified_of,
+)
+from connection_guard.core.notification.status import headline_of
+from connection_guard.errors import StoreError
+
+# A database and the ID of one of its incidents.
+IncidentKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An incident that a channel may have to be notified of, without its story."""
+
+    key: IncidentKey
+    version: int
+    channels: Mapping[str, Notified]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An incident as it is stored, and what each channel has been notified of it."""
+
+    incident: Incident
+    channels: Mapping[str, Notified]
+
+
+class IncidentTable:
+    """Every method raises StoreError where DynamoDB does not do it, or an item cannot be read."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def latest(self, database: str) -> Incident | None:
+        """Return the latest of the database, as it was last written."""
+        item = self._table.item(latest_key(database), "body")
+        return self._incident(database, item) if item else None
+
+    def put(
+        self, incident: Incident, *, replaces: int | None, ended: Incident | None, now: datetime
+    ) -> bool:
+        """Return whether it is now the database's latest: it is not where the stored one no longer
+        has version `replaces` (None: there is none).
+
+        Its copy is written with it, and so is the incident before where `ended` says how that has
+        ended: all or none. Channels are to be notified of both from now on.
+        """
+        attributes = _attributes_of(incident)
+        latest = Update(
+            latest_key(incident.database),
+            f"SET {_assignments(attributes)}",
+            _as_values(attributes) | ({} if replaces is None else {":replaces": replaces}),
+            "attribute_not_exists(version)" if replaces is None else "version = :replaces",
+        )
+        copies = [_pending_copy(each, now) for each in (incident, ended) if each is not None]
+        return self._table.update_together([latest, *copies])
+
+    def kept(self, key: IncidentKey) -> Kept | None:
+        """Return the incident as it was last written."""
+        item = self._table.item(copy_key(*key), "body, channels")
+        return Kept(self._incident(key[0], item), _channels_of(item)) if item else None
+
+    def pending(self, now: datetime) -> list[Pending]:
+        """Return the incidents that a channel may have to be notified of by now; what was written
+        within the last moment may be missing.
+        """
+        items = self._table.query(
+            PENDING_INDEX,
+            f"{PENDING} = :pending AND {DUE_AT} <= :now",
+            {":pending": PENDING, ":now": sortable(now)},
+        )
+        return [_pending(key_of_copy(item), item) for item in items]
+
+    def put_notified(self, key: IncidentKey, channel: str, notified: Notified) -> Pending:
+        """Write what the channel has been notified of; return what every channel has been."""
+        item = self._table.update(
+            Update(
+                copy_key(*key),
+                "SET channels.#channel = :notified",
+                {":notified": notified_body(notified)},
+                "attribute_exists(channels)",
+                {"#channel": channel},
+            )
+        )
+        if item is None:
+            raise StoreError(f"table {self._table.name}: incident {key[1]} of {key[0]} is gone")
+        return _pending(key, item)
+
+    def settle(self, key: IncidentKey, version: int, *, due_at: datetime | None) -> None:
+        """Take the incident of that version from the index, until `due_at` where that is given;
+        leave it there where it has changed.
+        """
+        update = Update(
+            copy_key(*key),
+            f"REMOVE {PENDING}, {DUE_AT}" if due_at is None else f"SET {DUE_AT} = :due_at",
+            {":version": version} | ({} if due_at is None else {":due_at": sortable(due_at)}),
+            "version = :version",
+        )
+        self._table.update(update)
+
+    def _incident(self, database: str, item: Values) -> Incident:
+        try:
+            return incident_of(bytes(item["body"].value))
+        except (LookupError, TypeError, ValueError, OSError, EOFError) as error:
+            raise StoreError(
+                f"table {self._table.name}: the incident of {database} cannot be read: {error!r}"
+            ) from error
+
+
+def _pending_copy(incident: Incident, now: datetime) -> Update:
+    attributes = _attributes_of(incident)
+    if incident.matters:
+        attributes |= {PENDING: PENDING, DUE_AT: sortable(now)}
+    return Update(
+        copy_key(incident.database, incident.id),
+        f"SET {_assignments(attributes)}, channels = if_not_exists(channels, :none)",
+        _as_values(attributes) | {":none": {}},
+    )
+
+
+def _attributes_of(incident: Incident) -> dict[str, Any]:
+    return dict(attributes_of(incident, headline_of(incident)))
+
+
+def _assignments(attributes: Values) -> str:
+    return ", ".join(f"{name} = :{name}" for name in attributes)
+
+
+def _as_values(attributes: Values) -> dict[str, Any]:
+    return {f":{name}": value for name, value in attributes.items()}
+
+
+def _pending(key: IncidentKey, item: Values) -> Pending:
+    return Pending(key, int(item["version"]), _channels_of(item))
+
+
+def _channels_of(item: Values) -> Mapping[str, Notified]:
+    return {name: notified_of(body) for name, body in item.get("channels", {}).items()}
