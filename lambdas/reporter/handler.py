@@ -1,51 +1,74 @@
 """The Lambda function's entry point: `reporter.handler.lambda_handler`."""
 
 import os
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from aws_lambda_powertools.logging import Logger
+
+from connection_guard.adapters.aws.evidence_bucket import EvidenceBucket
 from connection_guard.adapters.aws.gather_circumstances import look
-from connection_guard.adapters.aws.store import Store
-from connection_guard.adapters.channels.incidents_topic import sns_client
-from connection_guard.adapters.channels.slack_secret import read_slack_secret
+from connection_guard.adapters.aws.incident_table import IncidentTable
+from connection_guard.adapters.aws.lane_table import LaneTable
+from connection_guard.adapters.aws.table import Table
+from connection_guard.adapters.aws.unreadable_queue import UnreadableQueue
 from connection_guard.core.deployment.reporter_settings import (
     WATCHED_FILE,
     ReporterSettings,
     read_watched,
 )
-from connection_guard.core.notification.slack.guard_alarm import comes_from
-from reporter.guard_alarms import notify_of_guard_alarm
+from connection_guard.errors import StoreError
+from reporter.channels import channels_of
+from reporter.notifier import Notifier
+from reporter.notify_test import test_channels
 from reporter.reporter import Reporter
 from reporter.world import InvocationContext, World
 
+# A message that something else than a store keeps failing for cannot be read by this version.
+MOST_RECEIVES = 5
+
+logger = Logger(service="connection-guard")
+
 _settings = ReporterSettings.from_environment(os.environ)
 _watched = read_watched((Path(os.environ["LAMBDA_TASK_ROOT"]) / WATCHED_FILE).read_text())
-_world = World(
-    store=Store(_settings),
-    sns=sns_client(),
-    slack_secret=partial(read_slack_secret, _settings.slack_secret)
-    if _settings.slack_secret
-    else None,
-    look=look,
-    now=partial(datetime.now, UTC),
-)
-
 _region = os.environ["AWS_REGION"]
-_databases = {database.function_name: database for database in _watched.databases}
-_report = Reporter(_settings, _databases, _region, _world)
+_table = Table(_settings.table)
+_world = World(
+    bucket=EvidenceBucket(_settings.bucket),
+    incidents=IncidentTable(_table),
+    lanes=LaneTable(_table),
+    channels=channels_of(_settings),
+    put_unreadable=UnreadableQueue(_settings.unreadable_queue).put,
+    look=partial(look, reads_deployments=_settings.reads_deployments),
+    now=partial(datetime.now, UTC),
+    sleep=time.sleep,
+)
+_notifier = Notifier(_settings, _watched, _region, _world)
+_reporter = Reporter(_settings, _watched, _notifier, _world)
 
 
-def lambda_handler(event: Mapping[str, Any], context: InvocationContext) -> None:
-    """Serve what the responders publish, and alarms about the guard itself, which come from the
-    topic that the reporter publishes to.
+def lambda_handler(event: Mapping[str, Any], context: InvocationContext) -> object:
+    """Serve the queue's messages, the schedule, and `make notify-test`.
+
+    Raises StoreError: the queue then keeps the message.
     """
-    if comes_from(event, _settings.incidents_topic):
-        function = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
-        notify_of_guard_alarm(
-            event, slack_secret=_world.slack_secret, region=_region, function=function
-        )
-    else:
-        _report(event, context)
+    if event.get("notify_test"):
+        return test_channels(_notifier, _region)
+    if "Records" not in event:
+        _notifier.notify_pending(context)
+        return None
+    (record,) = event["Records"]
+    try:
+        _reporter.serve(record["body"], context)
+    except StoreError:
+        raise
+    except Exception:
+        if int(record["attributes"]["ApproximateReceiveCount"]) < MOST_RECEIVES:
+            raise
+        logger.exception("a message cannot be handled, and goes to the dead-letter queue")
+        _world.put_unreadable(record["body"])
+    return None

@@ -1,235 +1,165 @@
-"""How people are notified of an incident: one run at a time, each piece of news once."""
+"""How people are notified of incidents: every channel at the same time, none waiting for another."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from aws_lambda_powertools.logging import Logger
 
-from connection_guard.adapters.channels.incidents_topic import publish
-from connection_guard.adapters.channels.slack_client import notify_slack
-from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
-from connection_guard.core.incident.circumstances import Circumstances
+from connection_guard.adapters.aws.incident_table import IncidentKey
+from connection_guard.adapters.channels.deadline import answer_within
+from connection_guard.core.deployment.reporter_settings import (
+    ReporterSettings,
+    Watched,
+    WatchedDatabase,
+)
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.incident.lifecycle import absorb, followed
-from connection_guard.core.notification.channel.news import SNS, news_of
-from connection_guard.core.notification.document import INCIDENT_SCHEMA_VERSION, document_of
-from connection_guard.core.notification.email import subject_of, text_of
-from connection_guard.core.notification.links import Links, links_of
-from connection_guard.errors import (
-    ConnectionGuardError,
-    ForeignEventError,
-    NotificationError,
-    StoreError,
-)
-from reporter.world import World
+from connection_guard.core.notification.links import links_of
+from connection_guard.core.notification.view import View
+from connection_guard.errors import NotificationError, StoreError
+from reporter.channel import Channel
+from reporter.channel_run import ChannelRun
+from reporter.lane import CALL_SECONDS
+from reporter.world import InvocationContext, World
 
-# The longest that this function runs: a holder that has had the lease for longer has died.
-LEASE = timedelta(minutes=1)
+# What an invocation leaves for the last call, and for writing what it came to.
+RESERVED = timedelta(seconds=CALL_SECONDS + 8)
 
-# How often others may write between this run's look at the incident and its own write.
-TRIES_TO_WRITE = 20
+# Without the table, nothing says what people know.
+HEADLINE_EVERY = timedelta(minutes=10)
 
-# How often this run checks whether others have brought news while it notified people of the last.
-ROUNDS = 5
+# A channel that refuses everything for longer is a fault of its own.
+PATIENCE = timedelta(minutes=10)
 
 logger = Logger(service="connection-guard")
 
 
 class Notifier:
-    """Slack and SNS, and what the incident remembers of what they were sent."""
+    """The channels, and the incidents that they have to be notified of."""
 
-    def __init__(self, settings: ReporterSettings, region: str, world: World) -> None:
+    def __init__(
+        self, settings: ReporterSettings, watched: Watched, region: str, world: World
+    ) -> None:
         self._settings = settings
+        self._watched = watched
+        self._databases = {each.identifier: each for each in watched.databases}
         self._region = region
         self._world = world
-        # Lambda's next try mostly reaches the same process, and people need not be notified three
-        # times of what it cannot store.
-        self._notified_unkept: set[str] = set()
+        # Where the bucket is down as well, this process at least does not repeat itself.
+        self._announced: dict[tuple[str, str], datetime] = {}
 
-    def notify(
-        self,
-        database: WatchedDatabase,
-        entry: Entry,
-        holder: str,
-        errors: list[ConnectionGuardError],
-    ) -> None:
-        """Notify people of the database's latest incident, which has the entry; what fails is added
-        to `errors`.
+    def notify(self, own: IncidentKey, context: InvocationContext) -> None:
+        """Notify people of the incident, and of everything else that is pending.
 
-        One run does so at a time, and the others leave it to that one: it looks again before it
-        releases the lease.
+        What cannot be done is logged, and done by a later run: nothing is raised.
         """
-        store, now = self._world.store, self._world.now
-        slack_errors: list[ConnectionGuardError] = []
+        self._through_every_channel(own, context)
+
+    def notify_pending(self, context: InvocationContext) -> None:
+        """Notify people of everything that is pending.
+
+        Raises StoreError, and NotificationError where a channel fails and something has been
+        pending for longer than PATIENCE.
+        """
+        pending = self._world.incidents.pending(self._world.now())
+        if not pending:
+            return
+        failures = self._through_every_channel(None, context)
+        waiting_since = min(each.due_at for each in pending)
+        if failures and self._world.now() - waiting_since > PATIENCE:
+            raise NotificationError(
+                f"since {waiting_since:%H:%M} UTC people could not be notified: "
+                + "; ".join(f"{name}: {error}" for name, error in failures.items())
+            )
+
+    def announce(self, database: WatchedDatabase, entry: Entry) -> None:
+        """Notify people of an entry that the table did not take: each channel of its headline, once
+        per database and ten minutes.
+        """
+        incident = Incident(database.identifier, entry.request_id, (entry,), version=1)
+        if not incident.matters:
+            return
+        view = self._view_of(incident, self._world.now())
+        self._at_once(lambda channel: self._announce(channel, view))
+
+    def test(self, database: WatchedDatabase, incident: Incident) -> Mapping[str, str | None]:
+        """Return for each channel what went wrong with the incident, which is not stored; None
+        where the channel took it.
+        """
+        view = self._view_of(incident, self._world.now(), database)
+
+        def answer_of(channel: Channel) -> str | None:
+            try:
+                answer_within(CALL_SECONDS, channel.name, lambda: channel.announce(view))
+            except NotificationError as error:
+                return str(error)
+            return None
+
+        return self._at_once(answer_of)
+
+    def _through_every_channel(
+        self, own: IncidentKey | None, context: InvocationContext
+    ) -> dict[str, Exception]:
+        """Return the failures by the channels' names."""
+        left = timedelta(milliseconds=context.get_remaining_time_in_millis())
+        deadline = self._world.now() + left - RESERVED
+
+        def run(channel: Channel) -> Exception | None:
+            try:
+                return ChannelRun(
+                    channel,
+                    self._world,
+                    self.database,
+                    self._view_of,
+                    f"{context.aws_request_id} {channel.name}",
+                    deadline,
+                ).run(own)
+            except StoreError as error:
+                logger.error(f"{channel.name}: {error}")
+                return error
+
+        answers = self._at_once(run)
+        return {name: error for name, error in answers.items() if error is not None}
+
+    def _at_once[T](self, do: Callable[[Channel], T]) -> dict[str, T]:
+        """Return what `do` returns for each channel, by its name."""
+        channels = self._world.channels
+        with ThreadPoolExecutor(len(channels)) as executor:
+            names = [channel.name for channel in channels]
+            return dict(zip(names, executor.map(do, channels), strict=True))
+
+    def _announce(self, channel: Channel, view: View) -> None:
+        database, now = view.database.identifier, view.now
+        if not self._is_first_announcement(channel.name, database, now):
+            return
         try:
-            if not store.claim(database.identifier, holder, now=now(), until=now() + LEASE):
-                return
-            for _ in range(ROUNDS):
-                latest = store.latest_incident(database.identifier)
-                assert latest is not None
-                notified = self._remember(
-                    self._notified_to_the_end(latest, database, errors, slack_errors)
-                )
-                if store.release(database.identifier, holder, notified=notified.version):
-                    break
-            else:
-                raise StoreError(
-                    f"the incident of {database.identifier} changed {ROUNDS} times while people "
-                    "were notified of it"
-                )
+            answer_within(CALL_SECONDS, channel.name, lambda: channel.announce(view))
+        except NotificationError as error:
+            logger.error(f"{channel.name}: {error}", database=database)
+            self._announced.pop((channel.name, database), None)
+
+    def _is_first_announcement(self, channel: str, database: str, now: datetime) -> bool:
+        last = self._announced.get((channel, database))
+        if last is not None and now - last < HEADLINE_EVERY:
+            return False
+        self._announced[channel, database] = now
+        window = int(now.timestamp() // HEADLINE_EVERY.total_seconds())
+        try:
+            return self._world.bucket.put_first(f"announced/{channel}/{database}/{window}")
         except StoreError as error:
             logger.error(str(error))
-            errors.append(error)
-            with collected(errors):
-                self.notify_unkept(database, entry)
-        errors += slack_errors
+            return True
 
-    def notify_unkept(self, database: WatchedDatabase, entry: Entry) -> None:
-        """Notify people of an entry that the store did not take: by itself, since the rest of its
-        incident is not known, and by SNS, which needs no memory.
-        """
-        incident = absorb(None, entry, database=database.identifier, new_id=entry.request_id)
-        if incident is None or not incident.matters or entry.request_id in self._notified_unkept:
-            return
+    def database(self, identifier: str) -> WatchedDatabase:
+        """Return the database, also one that is no longer in guard.toml, and the guard itself."""
+        return self._databases.get(identifier) or WatchedDatabase(
+            identifier, is_cluster=False, function_name=identifier
+        )
+
+    def _view_of(
+        self, incident: Incident, now: datetime, database: WatchedDatabase | None = None
+    ) -> View:
+        database = database or self.database(incident.database)
         links = links_of(incident, database, self._settings, self._region)
-        self._publish(incident, links, self._world.now())
-        self._notified_unkept.add(entry.request_id)
-
-    def notify_unreadable(self, invocation: str, error: ForeignEventError) -> None:
-        """Notify people of a message without a readable Report: it may be the only sign of an
-        incident.
-        """
-        if invocation in self._notified_unkept:
-            return
-        text = (
-            "Connection Guard's reporter was sent a message that it cannot read. Nothing of it is "
-            "stored in the table or the bucket; the dead-letter queue keeps it, and its alarm says "
-            f"where.\n\n{error}"
-        )
-        document = {
-            "schema_version": INCIDENT_SCHEMA_VERSION,
-            "database": "",
-            "progress": "",
-            "tier": "",
-            "error": str(error),
-            "omitted": {},
-        }
-        topic = self._settings.incidents_topic
-        try:
-            publish(self._world.sns, topic, "[unreadable report]", text, document)
-        except NotificationError as failed:
-            logger.error(str(failed))
-        else:
-            self._notified_unkept.add(invocation)
-
-    def _notified_to_the_end(
-        self,
-        incident: Incident,
-        database: WatchedDatabase,
-        errors: list[ConnectionGuardError],
-        slack_errors: list[ConnectionGuardError],
-    ) -> Incident:
-        """Return the incident with what people have now been notified of, after the end of the
-        incident before, which another may have followed too soon.
-        """
-        if incident.previous is not None:
-            before = self._world.store.past_incident(database.identifier, incident.previous)
-            if before is not None:
-                ended = followed(before, incident.opened_at)
-                notified = self._notified(ended, database, errors, slack_errors)
-                if notified != before:
-                    self._world.store.put_past_incident(notified)
-            if not errors and not slack_errors:
-                incident = replace(incident, previous=None)
-        seen = self._world.look(database, self._world.now())
-        incident = replace(incident, circumstances=_renewed(incident.circumstances, seen))
-        return self._notified(incident, database, errors, slack_errors)
-
-    def _notified(
-        self,
-        incident: Incident,
-        database: WatchedDatabase,
-        errors: list[ConnectionGuardError],
-        slack_errors: list[ConnectionGuardError],
-    ) -> Incident:
-        """Return the incident with what people have now been notified of. SNS comes first: it
-        answers at once.
-        """
-        now = self._world.now()
-        links = links_of(incident, database, self._settings, self._region)
-        news = news_of(incident)
-        if news is not None and news not in incident.notified:
-            with collected(errors):
-                self._publish(incident, links, now)
-                others = (each for each in incident.notified if not each.startswith(SNS))
-                incident = replace(incident, notified=(*others, news))
-        # Once Slack has refused, it is left to Lambda's next try: another round only notifies the
-        # other channels of news.
-        if self._world.slack_secret is not None and not slack_errors:
-            with collected(slack_errors):
-                secret = self._world.slack_secret()
-                outcome = notify_slack(incident, links, now, secret=secret)
-                incident = replace(incident, slack=outcome.message, notified=outcome.notified)
-                if outcome.error:
-                    raise outcome.error
-        return incident
-
-    def _publish(self, incident: Incident, links: Links, now: datetime) -> None:
-        publish(
-            self._world.sns,
-            self._settings.incidents_topic,
-            subject_of(incident),
-            text_of(incident, links, now),
-            document_of(incident, links, now),
-        )
-
-    def _remember(self, notified: Incident) -> Incident:
-        """Write what people were notified of into the incident as it is by now.
-
-        Returns the version that people know: an old one where they do not know the latest.
-        """
-        for _ in range(TRIES_TO_WRITE):
-            latest = self._world.store.latest_incident(notified.database)
-            assert latest is not None
-            if latest.id != notified.id:  # another has begun
-                return notified
-            kept = replace(
-                latest,
-                slack=notified.slack,
-                notified=notified.notified,
-                circumstances=notified.circumstances,
-                previous=notified.previous,
-            )
-            if kept == latest:
-                return notified
-            kept = replace(kept, version=latest.version + 1)
-            if self._world.store.put_incident(kept, replaces=latest.version):
-                return kept if latest.version == notified.version else notified
-        raise StoreError(
-            f"the incident of {notified.database} changed {TRIES_TO_WRITE} times in a row"
-        )
-
-
-@contextmanager
-def collected(errors: list[ConnectionGuardError]) -> Iterator[None]:
-    """Log and collect an error of the store or of a notification, so that what follows is tried."""
-    try:
-        yield
-    except (StoreError, NotificationError) as error:
-        logger.error(str(error))
-        errors.append(error)
-
-
-def _renewed(before: Circumstances | None, now: Circumstances) -> Circumstances:
-    """Return what is new without losing how it began: events leave RDS's last hour, and the rise
-    leaves the last hours' usage.
-    """
-    if before is None:
-        return now
-    events = tuple(sorted({*before.events, *now.events}, key=lambda event: event.at))
-    return replace(
-        now, events=events, usage=now.usage or before.usage, trend=before.trend or now.trend
-    )
+        return View(incident, database, links, now, self._watched.application_owners)

@@ -3,13 +3,21 @@ notifies people.
 """
 
 import json
-from collections.abc import Mapping
+from dataclasses import replace
 
 from aws_lambda_powertools.logging import Logger
 
-from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
+from connection_guard.core.deployment.alarm_names import is_alarm_of
+from connection_guard.core.deployment.reporter_settings import (
+    ReporterSettings,
+    Watched,
+    WatchedDatabase,
+)
+from connection_guard.core.incident.circumstances import renewed
 from connection_guard.core.incident.delivery import (
     Delivery,
+    FailureDelivery,
+    GuardAlarmDelivery,
     ReportDelivery,
     function_name,
     read_delivery,
@@ -24,96 +32,93 @@ from connection_guard.core.incident.evidence_lines import (
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.lifecycle import absorb
 from connection_guard.core.incident.report_entry import entry_of
-from connection_guard.errors import ConnectionGuardError, ForeignEventError, StoreError
-from reporter.notifier import TRIES_TO_WRITE, Notifier, collected
+from connection_guard.errors import ForeignEventError, StoreError
+from reporter.notifier import Notifier
 from reporter.world import InvocationContext, World
+
+# How often others may write between this run's look at the incident and its own write.
+TRIES_TO_WRITE = 20
+
+# An incident is looked at from outside no more often.
+LOOKS_EVERY_SECONDS = 60
 
 logger = Logger(service="connection-guard")
 
 
 class Reporter:
-    """The Lambda handler: it stores the report, adds it to the incident and notifies people; a
-    failure in one step does not stop the others.
+    """Serves deliveries, one message of the queue at a time.
 
-    Failures are raised in the end: Lambda tries again, which repeats nothing that succeeded, and
-    then keeps the delivery in the dead-letter queue.
+    It raises StoreError where something is not stored: the queue then keeps the message, and
+    nothing that succeeded is repeated. That people could not be notified is no reason to store
+    again: what is pending is notified by a later run.
     """
 
     def __init__(
-        self,
-        settings: ReporterSettings,
-        databases: Mapping[str, WatchedDatabase],
-        region: str,
-        world: World,
+        self, settings: ReporterSettings, watched: Watched, notifier: Notifier, world: World
     ) -> None:
-        """Keep what every delivery needs; `databases` are by the names of their responders."""
-        self._databases = databases
-        self._store = world.store
-        self._notifier = Notifier(settings, region, world)
+        self._stack = settings.dashboard
+        self._databases = watched.databases
+        self._notifier = notifier
+        self._world = world
 
-    def __call__(self, event: object, context: InvocationContext) -> None:
-        """Serve a delivery. Raises the first of the errors; the others are in the log."""
+    def serve(self, message: str, context: InvocationContext) -> None:
+        """Serve what SNS put into the queue. Raises StoreError."""
         try:
-            delivery = read_delivery(event)
-        except ForeignEventError as error:
-            self._notifier.notify_unreadable(context.aws_request_id, error)
-            raise
+            delivery = read_delivery(json.loads(message)["Message"])
+        except (ForeignEventError, ValueError, KeyError, TypeError) as error:
+            logger.error(f"a message cannot be read, and goes to the dead-letter queue: {error}")
+            self._world.put_unreadable(message)
+            return
+        if delivery is None:
+            return
         database = self._database_of(delivery)
         entry = entry_of(delivery, evidence=_main_key(delivery))
+        failure: StoreError | None = None
         try:
-            self._serve(delivery, database, entry, context)
-        except ConnectionGuardError:
-            raise
-        except Exception:
-            # Any other error is a fault of the reporter's own: people are notified nevertheless.
-            self._notifier.notify_unkept(database, entry)
-            raise
-
-    def _serve(
-        self,
-        delivery: Delivery,
-        database: WatchedDatabase,
-        entry: Entry,
-        context: InvocationContext,
-    ) -> None:
-        errors: list[ConnectionGuardError] = []
-        with collected(errors):
             self._keep(delivery)
+        except StoreError as error:
+            logger.error(str(error))
+            failure = error
         try:
             incident = self._absorb(database, entry)
         except StoreError as error:
             logger.error(str(error))
-            errors.append(error)
-            with collected(errors):
-                self._notifier.notify_unkept(database, entry)
-        else:
-            logger.info(
-                entry.headline,
-                database=database.identifier,
-                kind=entry.kind,
-                request_id=entry.request_id,
-                evidence=entry.evidence,
-                incident=incident and incident.id,
-                progress=incident and incident.progress,
-            )
-            if incident is not None and incident.matters:
-                self._notifier.notify(database, entry, context.aws_request_id, errors)
-        if errors:
-            raise errors[0]
+            self._notifier.announce(database, entry)
+            raise
+        logger.info(
+            entry.headline,
+            database=database.identifier,
+            kind=entry.kind,
+            request_id=entry.request_id,
+            evidence=entry.evidence,
+            incident=incident and incident.id,
+            progress=incident and incident.progress,
+        )
+        if incident is not None and incident.matters:
+            self._notifier.notify((incident.database, incident.id), context)
+        if failure is not None:
+            raise failure
 
     def _database_of(self, delivery: Delivery) -> WatchedDatabase:
-        """Return the delivery's database, also one that is no longer in guard.toml; a failure of
-        such a one is named after its function.
+        """Return the delivery's database, also one that is no longer in guard.toml; an alarm on
+        something that all databases share belongs to the stack itself.
         """
+        if isinstance(delivery, GuardAlarmDelivery):
+            named = [
+                each for each in self._databases if is_alarm_of(each.identifier, delivery.name)
+            ]
+            longest = max(named, key=lambda each: len(each.identifier), default=None)
+            return longest or self._notifier.database(self._stack)
         function = function_name(delivery.function_arn)
+        guarded = next((each for each in self._databases if each.function_name == function), None)
         identifier = delivery.database if isinstance(delivery, ReportDelivery) else function
-        return self._databases.get(function) or WatchedDatabase(
-            identifier, is_cluster=False, function_name=function
-        )
+        return guarded or WatchedDatabase(identifier, is_cluster=False, function_name=function)
 
     def _keep(self, delivery: Delivery) -> None:
+        bucket = self._world.bucket
+        if isinstance(delivery, FailureDelivery):
+            bucket.put(delivery.record_key, json.dumps(delivery.record).encode())
         if not isinstance(delivery, ReportDelivery):
-            self._store.put_evidence(delivery.record_key, json.dumps(delivery.record).encode())
             return
         key = evidence_key(delivery)
         try:
@@ -123,25 +128,47 @@ class Reporter:
             logger.error(f"the evidence of run {delivery.request_id} is kept as it came: {error!r}")
             lines, document = None, json.dumps(delivery.report).encode()
         if lines is not None:
-            self._store.put_evidence(key, lines, "application/gzip")
-        self._store.put_evidence(report_key(delivery), document)
+            bucket.put(key, lines, "application/gzip")
+        bucket.put(report_key(delivery), document)
 
     def _absorb(self, database: WatchedDatabase, entry: Entry) -> Incident | None:
+        """Return the incident that has the entry by now, None for a lone heartbeat."""
+        incidents = self._world.incidents
         for _ in range(TRIES_TO_WRITE):
-            current = self._store.latest_incident(database.identifier)
+            current = incidents.latest(database.identifier)
             new_id = f"{entry.at:%Y%m%dT%H%M%S}-{entry.request_id}"
-            incident = absorb(current, entry, database=database.identifier, new_id=new_id)
-            if incident is None or incident is current:
-                return incident
-            if self._store.put_incident(incident, replaces=current.version if current else None):
-                return incident
+            absorbed = absorb(current, entry, database=database.identifier, new_id=new_id)
+            latest = absorbed.latest
+            if latest is None or latest is current:
+                return latest
+            latest = self._seen_from_outside(database, latest)
+            replaces = current.version if current else None
+            if incidents.put(
+                latest, replaces=replaces, ended=absorbed.ended, now=self._world.now()
+            ):
+                return latest
         raise StoreError(
             f"the incident of {database.identifier} changed {TRIES_TO_WRITE} times in a row"
         )
 
+    def _seen_from_outside(self, database: WatchedDatabase, incident: Incident) -> Incident:
+        """Return the incident with what AWS shows of the database around it."""
+        seen, now = incident.circumstances, self._world.now()
+        is_fresh = (
+            seen is not None
+            and seen.looked_at is not None
+            and (now - seen.looked_at).total_seconds() < LOOKS_EVERY_SECONDS
+        )
+        if not incident.matters or is_fresh:
+            return incident
+        return replace(incident, circumstances=renewed(seen, self._world.look(database, now)))
 
-def _main_key(delivery: Delivery) -> str:
-    """Return the key where people look first, written by now or by Lambda's next try."""
-    if not isinstance(delivery, ReportDelivery):
-        return delivery.record_key
+
+def _main_key(delivery: Delivery) -> str | None:
+    """Return the key where people look first, written by now or when the message comes again."""
+    match delivery:
+        case GuardAlarmDelivery():
+            return None
+        case FailureDelivery():
+            return delivery.record_key
     return evidence_key(delivery) if delivery.report.get("evidence") else report_key(delivery)

@@ -1,22 +1,16 @@
 """Everything outside that the reporter asks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from connection_guard.adapters.aws.store import Store
-from connection_guard.adapters.channels.slack_secret import SlackSecret
+from connection_guard.adapters.aws.evidence_bucket import EvidenceBucket
+from connection_guard.adapters.aws.incident_table import IncidentTable
+from connection_guard.adapters.aws.lane_table import LaneTable
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.core.incident.circumstances import Circumstances
-
-
-class Sns(Protocol):
-    """What is needed of boto3's client."""
-
-    def publish(self, **message: Any) -> Mapping[str, Any]:
-        """Publish a message. Raises what boto3 raises."""
-        ...
+from reporter.channel import Channel
 
 
 class InvocationContext(Protocol):
@@ -24,18 +18,23 @@ class InvocationContext(Protocol):
 
     @property
     def aws_request_id(self) -> str:
-        """Name the invocation: the same for each of Lambda's tries, another where SNS delivers
-        twice.
-        """
+        """Name the invocation, as no other is named."""
+        ...
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how long the invocation may still run."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`slack_secret` is None where Slack is not notified."""
+    """`put_unreadable` keeps a message that cannot be read; `sleep` takes seconds."""
 
-    store: Store
-    sns: Sns
-    slack_secret: Callable[[], SlackSecret] | None
+    bucket: EvidenceBucket
+    incidents: IncidentTable
+    lanes: LaneTable
+    channels: Sequence[Channel]
+    put_unreadable: Callable[[str], None]
     look: Callable[[WatchedDatabase, datetime], Circumstances]
     now: Callable[[], datetime]
+    sleep: Callable[[float], None]

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from connection_guard.core.incident.item import read_value
 from connection_guard.core.notification.channel.notified import PostedMessage
 
+# A tenth database within this time makes it a storm.
 MOST_APART = 9
 WITHIN = timedelta(minutes=5)
 
@@ -68,11 +69,16 @@ class Storm:
         others = tuple(each for each in self.members if each.database != member.database)
         return replace(self, members=(*others, member))
 
+    @property
+    def edit_due_at(self) -> datetime | None:
+        """Return when the summary is to be edited, None where it shows what its members do."""
+        if self.message is None or self.edited_at is None or self.members == self.shown:
+            return None
+        return self.edited_at + BETWEEN_EDITS
+
     def is_edit_due(self, now: datetime) -> bool:
-        """Return whether the summary shows something else than its members do."""
-        if self.message is None or self.members == self.shown:
-            return False
-        return self.edited_at is None or self.edited_at + BETWEEN_EDITS <= now
+        """Return whether the summary is to be edited now."""
+        return self.edit_due_at is not None and self.edit_due_at <= now
 
     def with_summary(self, message: PostedMessage, now: datetime) -> "Storm":
         """Return it after the summary was posted or edited: over once every member has ended."""
