@@ -161,7 +161,7 @@ class ChannelRun:
         notified, version = kept.channels.get(name, Notified()), kept.incident.version
         self._known[key] = version, notified
         if not notified.is_behind(version, now):
-            self._settle(Pending(key, version, kept.channels))
+            self._settle(Pending(key, version, kept.channels, None))
             return
         view = self._view_of(kept.incident, now)
         lane.waiting = self._waiting()

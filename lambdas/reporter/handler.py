@@ -57,7 +57,7 @@ def lambda_handler(event: Mapping[str, Any], context: InvocationContext) -> obje
     Raises StoreError: the queue then keeps the message.
     """
     if event.get("notify_test"):
-        return test_channels(_notifier, _region)
+        return test_channels(_notifier, _world.now())
     if "Records" not in event:
         _notifier.notify_pending(context)
         return None

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from aws_lambda_powertools.logging import Logger
 
@@ -31,6 +32,8 @@ HEADLINE_EVERY = timedelta(minutes=10)
 
 # A channel that refuses everything for longer is a fault of its own.
 PATIENCE = timedelta(minutes=10)
+
+T = TypeVar("T")
 
 logger = Logger(service="connection-guard")
 
@@ -66,7 +69,7 @@ class Notifier:
         if not pending:
             return
         failures = self._through_every_channel(None, context)
-        waiting_since = min(each.due_at for each in pending)
+        waiting_since = min(filter(None, (each.due_at for each in pending)))
         if failures and self._world.now() - waiting_since > PATIENCE:
             raise NotificationError(
                 f"since {waiting_since:%H:%M} UTC people could not be notified: "
@@ -122,7 +125,7 @@ class Notifier:
         answers = self._at_once(run)
         return {name: error for name, error in answers.items() if error is not None}
 
-    def _at_once[T](self, do: Callable[[Channel], T]) -> dict[str, T]:
+    def _at_once(self, do: Callable[[Channel], T]) -> dict[str, T]:
         """Return what `do` returns for each channel, by its name."""
         channels = self._world.channels
         with ThreadPoolExecutor(len(channels)) as executor:

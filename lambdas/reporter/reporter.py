@@ -32,7 +32,7 @@ from connection_guard.core.incident.evidence_lines import (
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.lifecycle import absorb
 from connection_guard.core.incident.report_entry import entry_of
-from connection_guard.errors import ForeignEventError, StoreError
+from connection_guard.errors import ConnectionGuardError, ForeignEventError, StoreError
 from reporter.notifier import Notifier
 from reporter.world import InvocationContext, World
 
@@ -73,6 +73,22 @@ class Reporter:
             return
         database = self._database_of(delivery)
         entry = entry_of(delivery, evidence=_main_key(delivery))
+        try:
+            self._store_and_notify(delivery, database, entry, context)
+        except ConnectionGuardError:
+            raise
+        except Exception:
+            # Any other error is a fault of the reporter's own: people are notified nevertheless.
+            self._notifier.announce(database, entry)
+            raise
+
+    def _store_and_notify(
+        self,
+        delivery: Delivery,
+        database: WatchedDatabase,
+        entry: Entry,
+        context: InvocationContext,
+    ) -> None:
         failure: StoreError | None = None
         try:
             self._keep(delivery)

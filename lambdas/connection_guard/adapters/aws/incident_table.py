@@ -31,11 +31,14 @@ IncidentKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An incident that a channel may have to be notified of, without its story."""
+    """An incident that a channel may have to be notified of, without its story; it has been since
+    `due_at`, which is None where it is not in the index.
+    """
 
     key: IncidentKey
     version: int
     channels: Mapping[str, Notified]
+    due_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,8 @@ def _as_values(attributes: Values) -> dict[str, Any]:
 
 
 def _pending(key: IncidentKey, item: Values) -> Pending:
-    return Pending(key, int(item["version"]), _channels_of(item))
+    due_at = datetime.fromisoformat(item[DUE_AT]) if DUE_AT in item else None
+    return Pending(key, int(item["version"]), _channels_of(item), due_at)
 
 
 def _channels_of(item: Values) -> Mapping[str, Notified]:
