@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from aws_lambda_powertools.logging import Logger
 
@@ -17,7 +17,8 @@ from connection_guard.core.incident.lifecycle import absorb, followed
 from connection_guard.core.notification.channel.news import SNS, news_of
 from connection_guard.core.notification.document import INCIDENT_SCHEMA_VERSION, document_of
 from connection_guard.core.notification.email import subject_of, text_of
-from connection_guard.core.notification.links import Links, links_of
+from connection_guard.core.notification.links import links_of
+from connection_guard.core.notification.view import View
 from connection_guard.errors import (
     ConnectionGuardError,
     ForeignEventError,
@@ -94,8 +95,7 @@ class Notifier:
         incident = absorb(None, entry, database=database.identifier, new_id=entry.request_id)
         if incident is None or not incident.matters or entry.request_id in self._notified_unkept:
             return
-        links = links_of(incident, database, self._settings, self._region)
-        self._publish(incident, links, self._world.now())
+        self._publish(self._view(incident, database))
         self._notified_unkept.add(entry.request_id)
 
     def notify_unreadable(self, invocation: str, error: ForeignEventError) -> None:
@@ -158,12 +158,11 @@ class Notifier:
         """Return the incident with what people have now been notified of. SNS comes first: it
         answers at once.
         """
-        now = self._world.now()
-        links = links_of(incident, database, self._settings, self._region)
+        view = self._view(incident, database)
         news = news_of(incident)
         if news is not None and news not in incident.notified:
             with collected(errors):
-                self._publish(incident, links, now)
+                self._publish(view)
                 others = (each for each in incident.notified if not each.startswith(SNS))
                 incident = replace(incident, notified=(*others, news))
         # Once Slack has refused, it is left to Lambda's next try: another round only notifies the
@@ -171,19 +170,23 @@ class Notifier:
         if self._world.slack_secret is not None and not slack_errors:
             with collected(slack_errors):
                 secret = self._world.slack_secret()
-                outcome = notify_slack(incident, links, now, secret=secret)
+                outcome = notify_slack(replace(view, incident=incident), secret=secret)
                 incident = replace(incident, slack=outcome.message, notified=outcome.notified)
                 if outcome.error:
                     raise outcome.error
         return incident
 
-    def _publish(self, incident: Incident, links: Links, now: datetime) -> None:
+    def _view(self, incident: Incident, database: WatchedDatabase) -> View:
+        links = links_of(incident, database, self._settings, self._region)
+        return View(incident, database, links, self._world.now(), region=self._region)
+
+    def _publish(self, view: View) -> None:
         publish(
             self._world.sns,
             self._settings.incidents_topic,
-            subject_of(incident),
-            text_of(incident, links, now),
-            document_of(incident, links, now),
+            subject_of(view),
+            text_of(view),
+            document_of(view),
         )
 
     def _remember(self, notified: Incident) -> Incident:
