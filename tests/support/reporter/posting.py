@@ -11,12 +11,12 @@ from connection_guard.adapters.channels.slack_secret import (
 from connection_guard.core.incident.incident import Incident
 from doubles.slack_double import SlackDouble
 from tests.support.reporter.incidents import (
-    LINKS,
     OPENED,
     a_recovery,
     an_alarm,
     an_entry,
 )
+from tests.support.reporter.views import a_view
 
 LATER = OPENED + timedelta(minutes=12)
 
@@ -29,7 +29,7 @@ def bot(slack: SlackDouble, **changes: str) -> SlackBot:
 
 
 def outcome(incident: Incident, secret: SlackSecret, seconds: float = 12) -> SlackOutcome:
-    return notify_slack(incident, LINKS, LATER, secret=secret, within=timedelta(seconds=seconds))
+    return notify_slack(a_view(incident), secret=secret, within=timedelta(seconds=seconds))
 
 
 def notified(incident: Incident, secret: SlackSecret) -> Incident:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from http.client import HTTPException
 from typing import Any
 
@@ -19,12 +19,12 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from connection_guard.adapters.channels.retry import retry_handlers
 from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret, SlackWebhook
-from connection_guard.core.incident.incident import Incident, SlackMessage
+from connection_guard.core.incident.incident import SlackMessage
 from connection_guard.core.notification.channel.news import is_news_to_webhook, thread_entries
-from connection_guard.core.notification.links import Links
 from connection_guard.core.notification.slack.slack_blocks import Message
 from connection_guard.core.notification.slack.slack_message import message_of
 from connection_guard.core.notification.slack.slack_thread import thread_of
+from connection_guard.core.notification.view import View
 from connection_guard.errors import NotificationError
 
 # The longest request, and the longest wait in total: the function has 60 s for everything.
@@ -51,9 +51,7 @@ class SlackOutcome:
 
 
 def notify_slack(
-    incident: Incident,
-    links: Links,
-    now: datetime,
+    view: View,
     *,
     secret: SlackSecret,
     within: timedelta = WITHIN,
@@ -64,9 +62,9 @@ def notify_slack(
     deadline = time.monotonic() + within.total_seconds()
     match secret:
         case SlackBot():
-            return _notify_as_bot(incident, links, now, secret, deadline)
+            return _notify_as_bot(view, secret, deadline)
         case SlackWebhook():
-            return _notify_through_webhook(incident, links, now, secret, deadline)
+            return _notify_through_webhook(view, secret, deadline)
 
 
 def post(message: Message, *, secret: SlackSecret, within: timedelta = WITHIN) -> None:
@@ -81,14 +79,13 @@ def post(message: Message, *, secret: SlackSecret, within: timedelta = WITHIN) -
                 _send(secret, message, deadline)
 
 
-def _notify_as_bot(
-    incident: Incident, links: Links, now: datetime, bot: SlackBot, deadline: float
-) -> SlackOutcome:
+def _notify_as_bot(view: View, bot: SlackBot, deadline: float) -> SlackOutcome:
+    incident = view.incident
     client = _client(bot, deadline)
     message, notified = incident.slack, list(incident.notified)
     try:
         with _clean_errors(bot.token):
-            message = _put(client, bot.channel, message, message_of(incident, links, now))
+            message = _put(client, bot.channel, message, message_of(view))
             for entry in thread_entries(incident):
                 if entry.request_id not in notified:
                     if time.monotonic() > deadline:
@@ -96,7 +93,10 @@ def _notify_as_bot(
                             "Slack took too long; the rest of the thread is still to be posted"
                         )
                     _post(
-                        client, message.channel, thread_of(entry, links), thread=message.timestamp
+                        client,
+                        message.channel,
+                        thread_of(entry, view.links),
+                        thread=message.timestamp,
                     )
                     notified.append(entry.request_id)
     except NotificationError as error:
@@ -141,9 +141,8 @@ def _post(
     return SlackMessage(str(answer["channel"]), str(answer["ts"]))
 
 
-def _notify_through_webhook(
-    incident: Incident, links: Links, now: datetime, webhook: SlackWebhook, deadline: float
-) -> SlackOutcome:
+def _notify_through_webhook(view: View, webhook: SlackWebhook, deadline: float) -> SlackOutcome:
+    incident = view.incident
     runs = (entry.request_id for entry in incident.entries)
     everything = SlackOutcome(
         incident.slack, tuple(dict.fromkeys((*incident.notified, *runs))), None
@@ -152,7 +151,7 @@ def _notify_through_webhook(
         return everything
     try:
         with _clean_errors(webhook.webhook):
-            _send(webhook, message_of(incident, links, now), deadline)
+            _send(webhook, message_of(view), deadline)
     except NotificationError as error:
         return SlackOutcome(incident.slack, incident.notified, error)
     return everything
