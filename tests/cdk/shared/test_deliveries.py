@@ -21,6 +21,7 @@ from tests.cdk.template import (
 )
 from tests.support.builders import an_alarm_event
 from tests.support.reporter.incidents import an_entry, an_incident
+from tests.support.reporter.views import a_view
 
 
 def lets_through(filter_policy: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
@@ -96,7 +97,9 @@ def test_slack_is_notified_of_the_guards_own_alarms_and_not_of_the_reporters_mes
     assert subscription["FilterPolicyScope"] == "MessageBody"
     alarm = json.loads(an_alarm_event()["Records"][0]["Sns"]["Message"])
     assert lets_through(subscription["FilterPolicy"], alarm)
-    its_own = document_of(an_incident(an_entry(0)), Links(None, "", None, ""), datetime.now(UTC))
+    its_own = document_of(
+        a_view(an_incident(an_entry(0)), Links(None, "", None, ""), datetime.now(UTC))
+    )
     assert not lets_through(subscription["FilterPolicy"], its_own)
     incidents_of_smallest = referred(smallest.outputs["IncidentsTopic"]["Value"])
     assert [each["Protocol"] for each in subscriptions(smallest, incidents_of_smallest)] == [

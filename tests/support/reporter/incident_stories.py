@@ -21,6 +21,7 @@ from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.document import document_of
 from connection_guard.core.notification.links import Links
 from connection_guard.core.policy import Tier
+from tests.support.reporter.views import a_view
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "incident.schema.json").read_text())
 
@@ -99,7 +100,7 @@ def an_incident(*entries: Entry, database: str = "orders", **changes: Any) -> In
 def document(incident: Incident, minutes: int = 12) -> dict[str, Any]:
     """Return the incident as machines read it, and as the schema says."""
     read: dict[str, Any] = json.loads(
-        json.dumps(document_of(incident, LINKS, START + minutes * MINUTE), allow_nan=False)
+        json.dumps(document_of(a_view(incident, LINKS, START + minutes * MINUTE)), allow_nan=False)
     )
     Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(read)
     return read

@@ -26,6 +26,7 @@ from tests.support.reporter.incident_stories import (
     an_entry,
     an_incident,
 )
+from tests.support.reporter.views import a_view
 
 REGION = "eu-central-1"
 LATER = START + timedelta(minutes=12)
@@ -50,9 +51,13 @@ class Topic:
         return queue
 
     def notify(self, incident: Incident) -> None:
-        document = document_of(incident, LINKS, LATER)
+        document = document_of(a_view(incident, LINKS, LATER))
         publish(
-            self.client, self.arn, subject_of(incident), text_of(incident, LINKS, LATER), document
+            self.client,
+            self.arn,
+            subject_of(a_view(incident)),
+            text_of(a_view(incident, LINKS, LATER)),
+            document,
         )
 
     def received(self, queue: str) -> list[dict[str, Any]]:
@@ -82,7 +87,7 @@ def test_a_queue_gets_the_document_and_attributes_to_filter_by(topic: Topic) -> 
     topic.notify(incident)
 
     (envelope,) = topic.received(queue)
-    assert json.loads(envelope["Message"]) == document_of(incident, LINKS, LATER)
+    assert json.loads(envelope["Message"]) == document_of(a_view(incident, LINKS, LATER))
     assert envelope["Subject"] == "[critical] orders: 97 of 97 connections in use"
     attributes = {name: each["Value"] for name, each in envelope["MessageAttributes"].items()}
     assert attributes == {"database": "orders", "progress": "open", "tier": "critical"}
@@ -95,9 +100,9 @@ def test_people_get_words(topic: Topic) -> None:
 
     ((_, message, subject, *_),) = topic.sent
     words = json.loads(message)
-    assert words["email"] == text_of(incident, LINKS, LATER)
+    assert words["email"] == text_of(a_view(incident, LINKS, LATER))
     assert "“café”" in words["email"]
-    assert words["sms"] == subject == subject_of(incident)
+    assert words["sms"] == subject == subject_of(a_view(incident))
     assert len(words["sms"]) <= 140
 
 
@@ -136,7 +141,7 @@ def test_an_incident_without_a_tier_is_published_without_that_attribute(topic: T
 def test_five_thousand_sessions_fit_and_what_was_cut_is_named(topic: Topic, name: str) -> None:
     queue = topic.subscribe("machines")
     incident = a_large_incident(name)
-    whole = document_of(incident, LINKS, LATER)
+    whole = document_of(a_view(incident, LINKS, LATER))
 
     topic.notify(incident)
 
@@ -183,7 +188,11 @@ def test_an_endpoint_that_nobody_listens_at_is_one_clear_error(
             NotificationError, match=r"^topic some-topic: Could not connect"
         ) as raised:
             publish(
-                client, "some-topic", "subject", "text", document_of(an_incident(), LINKS, LATER)
+                client,
+                "some-topic",
+                "subject",
+                "text",
+                document_of(a_view(an_incident(), LINKS, LATER)),
             )
     assert "testing-secret" not in str(raised.value)
 

@@ -19,6 +19,7 @@ from tests.support.reporter.incidents import (
     an_entry,
     an_incident,
 )
+from tests.support.reporter.views import a_view
 
 HOSTILE = (
     """</code><script src="//evil.example/x.js"></script><img src=x onerror=alert(1)>&lt;b&gt;"'"""
@@ -84,8 +85,10 @@ def page_of(*messages: Posted, channel: str = "incidents", note: str = "") -> Pa
 
 def test_everything_that_the_messages_say_is_on_the_page() -> None:
     attempt, recovery = an_entry(), a_recovery(3)
-    opened = message_of(an_incident(attempt, circumstances=a_context()), LINKS, OPENED)
-    over = message_of(an_incident(attempt, recovery, circumstances=a_context()), LINKS, OPENED)
+    opened = message_of(a_view(an_incident(attempt, circumstances=a_context()), LINKS, OPENED))
+    over = message_of(
+        a_view(an_incident(attempt, recovery, circumstances=a_context()), LINKS, OPENED)
+    )
     message = posted(over, before=(opened,))
     reply = posted(thread_of(attempt, LINKS), 1, thread=message.timestamp)
 
@@ -131,9 +134,9 @@ def test_marks_become_what_slack_makes_of_them() -> None:
 
 
 def test_a_hostile_name_is_shown_as_it_is_and_does_nothing() -> None:
-    harmless = message_of(an_incident(an_entry(terminated=(a_group(),))), LINKS, OPENED)
+    harmless = message_of(a_view(an_incident(an_entry(terminated=(a_group(),))), LINKS, OPENED))
     hostile = message_of(
-        an_incident(an_entry(terminated=(a_group(application=HOSTILE),))), LINKS, OPENED
+        a_view(an_incident(an_entry(terminated=(a_group(application=HOSTILE),))), LINKS, OPENED)
     )
 
     page = page_of(posted(hostile))
@@ -167,7 +170,7 @@ def test_what_was_never_escaped_is_shown_as_it_is_and_does_nothing() -> None:
 
 
 def test_the_page_needs_nothing_else() -> None:
-    html = conversation_page("c", [posted(message_of(an_incident(), LINKS, OPENED))], "")
+    html = conversation_page("c", [posted(message_of(a_view(an_incident(), LINKS, OPENED)))], "")
 
     assert "default-src 'none'" in html
     assert not re.search(r"url\(|@import|\bsrc=", html)

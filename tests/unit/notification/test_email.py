@@ -27,10 +27,11 @@ from tests.support.reporter.incident_stories import (
     an_incident,
     document,
 )
+from tests.support.reporter.views import a_view
 
 
 def text(incident: Incident, minutes: int = 12) -> str:
-    return text_of(incident, LINKS, START + minutes * MINUTE)
+    return text_of(a_view(incident, LINKS, START + minutes * MINUTE))
 
 
 @pytest.mark.parametrize(
@@ -66,20 +67,20 @@ def text(incident: Incident, minutes: int = 12) -> str:
 def test_the_subject_begins_with_what_a_phone_shows(
     entries: tuple[Entry, ...], subject: str
 ) -> None:
-    assert subject_of(an_incident(*entries)) == subject
+    assert subject_of(a_view(an_incident(*entries))) == subject
 
 
 def test_the_subject_spells_foreign_names_as_well_as_ascii_can() -> None:
     escalation = "role “café” of 日本 …"
 
     assert (
-        subject_of(an_incident(an_entry(escalation=escalation)))
+        subject_of(a_view(an_incident(an_entry(escalation=escalation))))
         == "[action required] orders: role ?cafe? of ?? ..."
     )
 
 
 def test_a_long_subject_is_cut_and_shows_it() -> None:
-    subject = subject_of(an_incident(an_entry(escalation="because " * 50)))
+    subject = subject_of(a_view(an_incident(an_entry(escalation="because " * 50))))
 
     assert len(subject) == 99
     assert subject.endswith("...")
@@ -87,7 +88,7 @@ def test_a_long_subject_is_cut_and_shows_it() -> None:
 
 @given(st.text())
 def test_sns_takes_the_subject_with_any_words_in_it(words: str) -> None:
-    subject = subject_of(an_incident(an_entry(escalation=f"a{words}")))
+    subject = subject_of(a_view(an_incident(an_entry(escalation=f"a{words}"))))
 
     assert subject.startswith("[action required] orders: ")
     assert len(subject) < 100
@@ -219,7 +220,7 @@ def test_the_text_says_that_the_outcome_of_a_killed_run_is_not_known() -> None:
 def test_the_subject_of_an_incident_that_another_followed_does_not_say_resolved() -> None:
     incident = an_incident(an_entry(), followed_at=START + 60 * MINUTE)
 
-    assert subject_of(incident) == "[followed by another incident] orders after 1 h"
+    assert subject_of(a_view(incident)) == "[followed by another incident] orders after 1 h"
     assert document(incident)["progress"] == "closed"
 
 

@@ -18,6 +18,7 @@ from tests.support.reporter.incidents import (
     an_incident,
 )
 from tests.support.reporter.slack import LATER, shown
+from tests.support.reporter.views import a_view
 
 WARNED = an_entry(
     kind="observation",
@@ -40,14 +41,14 @@ def test_what_would_have_been_terminated_stays_in_both_after_a_run_that_did_not_
     )
     incident = an_incident(WARNED, cleared)
 
-    slack = shown(message_of(incident, LINKS, LATER))
-    email = text_of(incident, LINKS, LATER)
+    slack = shown(message_of(a_view(incident, LINKS, LATER)))
+    email = text_of(a_view(incident, LINKS, LATER))
 
     assert "*Would have terminated*: 8 sessions\n• 8 of `shop` / `invoices`" in slack
     assert 'Would have terminated 8 sessions:\n      8  "invoices" (role "shop")' in email
-    assert [row["sessions"] for row in document_of(incident, LINKS, LATER)["would_terminate"]] == [
-        8
-    ]
+    assert [
+        row["sessions"] for row in document_of(a_view(incident, LINKS, LATER))["would_terminate"]
+    ] == [8]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +67,13 @@ def test_a_status_has_one_headline(entries: tuple[Entry, ...], status: Status) -
     incident = an_incident(*entries)
     headline = headline_of(incident)
 
-    slack = message_of(incident, LINKS, LATER)
-    email = " ".join(text_of(incident, LINKS, LATER).split())
+    slack = message_of(a_view(incident, LINKS, LATER))
+    email = " ".join(text_of(a_view(incident, LINKS, LATER)).split())
 
-    assert subject_of(incident).startswith(f"[{status}] orders-prod")
+    assert subject_of(a_view(incident)).startswith(f"[{status}] orders-prod")
     assert slack.text.endswith(headline)
     assert email.startswith(headline)
-    assert document_of(incident, LINKS, LATER)["headline"] == headline
+    assert document_of(a_view(incident, LINKS, LATER))["headline"] == headline
 
 
 def test_a_headline_says_first_that_action_is_required() -> None:

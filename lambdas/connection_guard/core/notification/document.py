@@ -1,24 +1,23 @@
 """An incident as JSON for machines (docs/incident.schema.json)."""
 
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from connection_guard.core.incident.entry import Alarm, Usage, sessions_in
-from connection_guard.core.incident.incident import Incident
-from connection_guard.core.notification.links import Links
 from connection_guard.core.notification.status import headline_of
 from connection_guard.core.notification.timeline import timeline_of
+from connection_guard.core.notification.view import View
 
 INCIDENT_SCHEMA_VERSION = 1
 
 JsonObject = dict[str, Any]
 
 
-def document_of(incident: Incident, links: Links, now: datetime) -> JsonObject:
+def document_of(view: View) -> JsonObject:
     """Return the incident, JSON-ready; `omitted` counts what a sender leaves out of each list, 0
     here.
     """
+    incident = view.incident
     seen = incident.circumstances
     lists: dict[str, list[Any]] = {
         "terminated": [asdict(group) for group in incident.terminated],
@@ -41,7 +40,7 @@ def document_of(incident: Incident, links: Links, now: datetime) -> JsonObject:
         "headline": headline_of(incident),
         "opened_at": incident.opened_at.isoformat(),
         "closed_at": incident.closed_at and incident.closed_at.isoformat(),
-        "seconds": incident.lasted(now).total_seconds(),
+        "seconds": incident.lasted(view.at).total_seconds(),
         "escalations": list(incident.escalations),
         "alarm": incident.alarm and _alarm(incident.alarm),
         "usage": {
@@ -54,7 +53,7 @@ def document_of(incident: Incident, links: Links, now: datetime) -> JsonObject:
         "has_unknown_outcomes": incident.has_unknown_outcomes,
         "trend": seen.trend if seen else None,
         "evidence": incident.evidence,
-        "links": asdict(links),
+        "links": asdict(view.links),
         **lists,
         "omitted": dict.fromkeys(lists, 0),
     }

@@ -18,6 +18,7 @@ from connection_guard.core.notification.status import (
     status_of,
 )
 from connection_guard.core.notification.timeline import timeline_of
+from connection_guard.core.notification.view import View
 from connection_guard.core.words import counted, shown, spelled
 
 # SNS: printable ASCII, "less than 100 characters long" (API reference, Publish, Subject).
@@ -29,10 +30,11 @@ MOST_LINES = 10
 FIRST_OF_TIMELINE, LAST_OF_TIMELINE = 5, 20
 
 
-def subject_of(incident: Incident) -> str:
+def subject_of(view: View) -> str:
     """Return at most 99 printable ASCII characters, the status and the database first: a phone
     shows little more.
     """
+    incident = view.incident
     subject = shown(f"[{status_of(incident)}] {incident.database}{_what_matters(incident)}")
     base = "".join(
         character for character in normalize("NFKD", subject) if not combining(character)
@@ -41,12 +43,13 @@ def subject_of(incident: Incident) -> str:
     return text if len(text) <= SUBJECT_LENGTH else f"{text[: SUBJECT_LENGTH - 3]}..."
 
 
-def text_of(incident: Incident, links: Links, now: datetime) -> str:
+def text_of(view: View) -> str:
     """Return a text of 78 columns, except for links. However many sessions and runs there were, it
     has some 200 lines.
     """
+    incident = view.incident
     sections = [
-        ("", _overview(incident, now)),
+        ("", _overview(incident, view.at)),
         _action(incident),
         ("What was done", _done(incident)),
         ("What was spared, and why", _groups(incident.spared)),
@@ -54,7 +57,7 @@ def text_of(incident: Incident, links: Links, now: datetime) -> str:
         ("What AWS shows", _circumstances(incident.circumstances)),
         ("Problems", _items(incident.problems)),
         ("Timeline (UTC)", _timeline(timeline_of(incident))),
-        ("Links", _links(links, incident.evidence)),
+        ("Links", _links(view.links, incident.evidence)),
     ]
     written = [(title, list(lines)) for title, lines in sections]
     return "\n".join("\n".join([*_title(title), *lines, ""]) for title, lines in written if lines)

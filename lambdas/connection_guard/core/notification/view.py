@@ -10,10 +10,13 @@ from connection_guard.core.notification.links import Links
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """An incident as it is at `now`, with its database and where people go on from it."""
+    """An incident as it is at the time `at`, with its database, the AWS region that it is in, and
+    where people go on from it.
+    """
 
     incident: Incident
     database: WatchedDatabase
     links: Links
-    now: datetime
+    at: datetime
     application_owners: tuple[ApplicationOwner, ...] = ()
+    region: str | None = None

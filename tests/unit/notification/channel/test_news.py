@@ -21,6 +21,7 @@ from tests.support.reporter.incident_stories import (
     an_incident,
     document,
 )
+from tests.support.reporter.views import a_view
 
 
 def is_news(before: Incident | None, after: Incident) -> bool:
@@ -147,11 +148,11 @@ def test_people_learn_when_action_is_no_longer_required_and_when_it_is_again() -
 
     assert recovering.progress is Progress.RECOVERING
     assert is_news(escalated, recovering)
-    assert subject_of(recovering) == "[recovering] orders: 48 of 97 connections in use"
+    assert subject_of(a_view(recovering)) == "[recovering] orders: 48 of 97 connections in use"
     assert headline_of(recovering).startswith(
         "orders: action no longer required: back below target"
     )
-    assert "Action required" not in text_of(recovering, LINKS, START)
+    assert "Action required" not in text_of(a_view(recovering, LINKS, START))
     assert document(recovering)["progress"] == "recovering"
     assert is_news(recovering, rising)
     assert is_news(recovering, again)

@@ -41,16 +41,17 @@ from tests.support.reporter.slack import (
     formatted,
     shown,
 )
+from tests.support.reporter.views import a_view
 
 
 def everything_shown(incident: Incident, links: Links = LINKS) -> str:
-    return shown(message_of(incident, links, LATER))
+    return shown(message_of(a_view(incident, links, LATER)))
 
 
 def test_of_5000_sessions_those_that_do_not_fit_are_counted() -> None:
     groups = tuple(a_group(1, application=f"&<>{i:060}") for i in range(5000))
     message = message_of(
-        an_incident(an_entry(terminated=groups, spared=groups[:100])), LINKS, LATER
+        a_view(an_incident(an_entry(terminated=groups, spared=groups[:100])), LINKS, LATER)
     )
     text = shown(message)
 
@@ -128,11 +129,11 @@ def test_no_name_formats_mentions_or_breaks_anything(name: str) -> None:
     context = a_context(events=(RdsEvent(OPENED, name, name),), trend=name, problems=(name,))
     incident = replace(an_incident(entry, circumstances=context), database=name or "-")
 
-    for message in (message_of(incident, LINKS, LATER), thread_of(entry, LINKS)):
+    for message in (message_of(a_view(incident, LINKS, LATER)), thread_of(entry, LINKS)):
         assert_slack_takes(message)
         for part in formatted(message):
             assert_nothing_is_formatted(part)
-    header = message_of(incident, LINKS, LATER).blocks[0]["text"]["text"]
+    header = message_of(a_view(incident, LINKS, LATER)).blocks[0]["text"]["text"]
     assert not re.search("[\x00-\x1f\u202e]", header)
 
 
@@ -213,7 +214,7 @@ incidents = st.builds(
 
 @given(incidents, st.builds(Links, st.none() | pages, pages, st.none() | pages, pages))
 def test_slack_takes_the_message_of_any_incident(incident: Incident, links: Links) -> None:
-    assert_slack_takes(message_of(incident, links, LATER))
+    assert_slack_takes(message_of(a_view(incident, links, LATER)))
     for entry in thread_entries(incident):
         assert_slack_takes(thread_of(entry, links))
 
@@ -240,5 +241,5 @@ def test_the_fullest_message_is_within_the_limits() -> None:
     context = a_context(events=events, trend=long, problems=(long,) * 50)
     incident = replace(an_incident(*more, circumstances=context), database=long)
 
-    assert_slack_takes(message_of(incident, Links(page, page, page, page), LATER))
+    assert_slack_takes(message_of(a_view(incident, Links(page, page, page, page), LATER)))
     assert_slack_takes(thread_of(entry, Links(page, page, page, page)))

@@ -24,10 +24,11 @@ from tests.support.reporter.incidents import (
     an_incident,
 )
 from tests.support.reporter.slack import LATER, shown
+from tests.support.reporter.views import a_view
 
 
 def everything_shown(incident: Incident, links: Links = LINKS) -> str:
-    return shown(message_of(incident, links, LATER))
+    return shown(message_of(a_view(incident, links, LATER)))
 
 
 def test_a_message_shows_how_the_incident_is_and_what_was_done_and_why() -> None:
@@ -131,7 +132,7 @@ def test_what_could_not_be_read_is_said() -> None:
 def test_the_colour_and_the_first_words_say_how_grave_it_is(
     entries: list[Entry], color: str, standing: str
 ) -> None:
-    message = message_of(an_incident(*entries), LINKS, LATER)
+    message = message_of(a_view(an_incident(*entries), LINKS, LATER))
 
     assert message.color == color
     assert message.blocks[0]["type"] == "header"
@@ -139,7 +140,9 @@ def test_the_colour_and_the_first_words_say_how_grave_it_is(
 
 
 def test_required_action_comes_first() -> None:
-    message = message_of(an_incident(an_entry(alarm=an_alarm()), an_escalation(1)), LINKS, LATER)
+    message = message_of(
+        a_view(an_incident(an_entry(alarm=an_alarm()), an_escalation(1)), LINKS, LATER)
+    )
 
     first = message.blocks[1]["text"]["text"]
     assert first.startswith("*Action required*\n• attempts have run out\n")
@@ -150,7 +153,7 @@ def test_required_action_comes_first() -> None:
 def test_a_recovery_says_how_long_it_took_not_how_long_ago_it_was() -> None:
     incident = an_incident(an_entry(alarm=an_alarm()), a_recovery(3))
 
-    text = shown(message_of(incident, LINKS, OPENED + timedelta(days=2)))
+    text = shown(message_of(a_view(incident, LINKS, OPENED + timedelta(days=2))))
 
     assert "*Duration*\n3 min" in text
     assert "so far" not in text
@@ -158,7 +161,9 @@ def test_a_recovery_says_how_long_it_took_not_how_long_ago_it_was() -> None:
 
 
 def test_the_notification_names_the_database_and_what_became_of_it() -> None:
-    message = message_of(an_incident(an_entry(alarm=an_alarm()), an_escalation(1)), LINKS, LATER)
+    message = message_of(
+        a_view(an_incident(an_entry(alarm=an_alarm()), an_escalation(1)), LINKS, LATER)
+    )
 
     assert message.text == "🟣 [action required] orders-prod: attempts have run out"
 
@@ -180,4 +185,4 @@ def test_an_incident_that_another_followed_is_not_shown_as_resolved() -> None:
     incident = an_incident(an_entry(alarm=an_alarm()), followed_at=LATER)
 
     assert "orders-prod: followed by another incident" in everything_shown(incident)
-    assert message_of(incident, LINKS, LATER).color == GREEN
+    assert message_of(a_view(incident, LINKS, LATER)).color == GREEN

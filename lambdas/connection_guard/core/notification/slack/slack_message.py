@@ -41,6 +41,7 @@ from connection_guard.core.notification.status import (
     title_of,
 )
 from connection_guard.core.notification.timeline import timeline_of
+from connection_guard.core.notification.view import View
 from connection_guard.core.words import counted, spelled
 
 # Slack refuses a message of more than about 13,000 characters: this is each part's share of them.
@@ -66,8 +67,9 @@ _COLORS = {
 }
 
 
-def message_of(incident: Incident, links: Links, now: datetime) -> Message:
+def message_of(view: View) -> Message:
     """Return the whole incident as it is now. Required action comes first."""
+    incident = view.incident
     status = status_of(incident)
     color, mark = _COLORS[status]
     parts = [
@@ -85,14 +87,14 @@ def message_of(incident: Incident, links: Links, now: datetime) -> Message:
     ]
     sections = [section(part) for part in parts if part]
     first = sections[:1] if status is Status.ACTION_REQUIRED else []
-    last = (_problems(incident.circumstances), _footer(incident, links))
+    last = (_problems(incident.circumstances), _footer(incident, view.links))
     return Message(
         text=f"{mark} {prose(headline_of(incident), TEXT_MOST)}",
         color=color,
         blocks=(
             header(f"{mark} {incident.database}: {title_of(status)}"),
             *first,
-            {"type": "section", "fields": [mrkdwn(field) for field in _fields(incident, now)]},
+            {"type": "section", "fields": [mrkdwn(field) for field in _fields(incident, view.at)]},
             *sections[len(first) :],
             *(small_print(line) for line in last if line),
         ),
