@@ -8,13 +8,12 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 
 import json
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from threading import Event, Lock, Thread
-from typing import Any, Self
+from typing import Any
+
+from doubles.http_double import Answer, HttpDouble
 
 MOST_BLOCKS = 50
 MOST_HEADER = 150
@@ -46,56 +45,28 @@ class Posted:
         return list(_blocks(self.content))
 
 
-@dataclass(frozen=True)
-class Answer:
-    """An answer that Slack gives once, after `seconds`, instead of doing what it is asked."""
-
-    status: int = 200
-    body: str = ""
-    retry_after: int | None = None
-    seconds: float = 0
-
-
-class SlackDouble:
-    """One channel of a workspace, with one bot and one incoming webhook."""
+class SlackDouble(HttpDouble):
+    """A workspace with one bot and one incoming webhook, which posts to the first channel."""
 
     def __init__(self, token: str = "xoxb-1234-abcd", channel: str = "C0123ABCD") -> None:  # noqa: S107
+        super().__init__()
         self.token = token
         self.channel = channel
         self.messages: list[Posted] = []
-        self.requests: list[str] = []
-        self._answers: deque[Answer] = deque()
+        self._revoked: set[str] = set()
+        self._webhook_path = "/services/T0123/B0123/unguessable"
+        # The error that each channel answers with, None where messages can be posted.
+        self._channels: dict[str, str | None] = {channel: None}
+        self._refused_texts: dict[str, str] = {}
         self._numbers = count(1)
-        self._lock = Lock()
-        self._is_closing = Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Refuse connections from now on."""
-        if not self._is_closing.is_set():
-            self._is_closing.set()
-            self._server.shutdown()
-            self._server.server_close()
-            self._thread.join()
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/api/"
+        return f"{self.origin}/api/"
 
     @property
     def webhook(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/services/T0123/B0123/unguessable"
+        return f"{self.origin}{self._webhook_path}"
 
     @property
     def channel_view(self) -> list[Posted]:
@@ -105,116 +76,91 @@ class SlackDouble:
     def thread_of(self, message: Posted) -> list[Posted]:
         return [reply for reply in self.messages if reply.thread == message.timestamp]
 
-    def limit_rate(self, retry_after: int, times: int = 1) -> None:
-        self._answers.extend(
-            [Answer(429, _json(ok=False, error="ratelimited"), retry_after)] * times
-        )
-
-    def fail(self, status: int = 500, times: int = 1) -> None:
-        self._answers.extend([Answer(status, "<html>Server Error</html>")] * times)
-
     def refuse(self, error: str, times: int = 1) -> None:
-        self._answers.extend([Answer(200, _json(ok=False, error=error))] * times)
+        self.answer(_json(ok=False, error=error), times=times)
 
-    def be_slow(self, seconds: float, times: int = 1) -> None:
-        """Answer late and with an error; what was asked is not done, either."""
-        self._answers.extend([Answer(500, seconds=seconds)] * times)
+    def refuse_blocks(self, text: str, error: str = "invalid_blocks") -> None:
+        """Refuse every message whose blocks contain the text."""
+        self._refused_texts[text] = error
 
-    def let_pass(self, times: int = 1) -> None:
-        """Serve that many requests as usual before the next answer that was ordered."""
-        self._answers.extend([_AS_USUAL] * times)
+    def add_channel(self, channel: str, error: str | None = None) -> None:
+        """Add a channel, which refuses every message and every edit with the error, if any."""
+        self._channels[channel] = error
 
-    def recover(self) -> None:
-        """Do what is asked from now on."""
-        self._answers.clear()
+    def rotate_token(self, token: str) -> None:
+        self._revoked.add(self.token)
+        self.token = token
+
+    def replace_webhook(self, path: str = "/services/T0123/B0456/another") -> None:
+        self._webhook_path = path
 
     def delete(self, message: Posted) -> None:
         self.messages.remove(message)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        double = self
+    def limited(self, retry_after: int | str | None) -> Answer:
+        return Answer(429, _json(ok=False, error="ratelimited"), retry_after)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                answer = double._answer(self.path, self.headers.get("Authorization"), body)
-                double._is_closing.wait(answer.seconds)
-                try:
-                    self.send_response(answer.status)
-                    if answer.retry_after is not None:
-                        self.send_header("Retry-After", str(answer.retry_after))
-                    is_json = answer.body.startswith("{")
-                    self.send_header(
-                        "Content-Type",
-                        "application/json; charset=utf-8" if is_json else "text/html",
-                    )
-                    self.end_headers()
-                    self.wfile.write(answer.body.encode())
-                except ConnectionError:
-                    pass  # the client did not wait
-
-            def log_message(self, *_: object) -> None:
-                """Keep requests out of standard error."""
-
-        return Handler
-
-    def _answer(self, path: str, authorization: str | None, body: bytes) -> Answer:
-        with self._lock:
-            self.requests.append(path)
-            if self._answers and (answer := self._answers.popleft()) is not _AS_USUAL:
-                return answer
-            if path == self.webhook.partition(str(self._server.server_port))[2]:
-                return self._take_from_webhook(json.loads(body))
-            if not path.startswith("/api/"):
-                return Answer(404, "no_service")
-            return Answer(
-                200, self._call(path.removeprefix("/api/"), authorization, json.loads(body))
-            )
+    def take(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        content = json.loads(body)
+        place = content.get("channel") or self.channel
+        if (seconds := self.wait_at(place)) is not None:
+            return self.limited(seconds)
+        if path == self._webhook_path:
+            return self._take_from_webhook(content)
+        if not path.startswith("/api/"):
+            return Answer(404, "no_service")
+        method = path.removeprefix("/api/")
+        return Answer(200, self._call(method, headers.get("Authorization"), content))
 
     def _take_from_webhook(self, content: dict[str, Any]) -> Answer:
-        error = error_in(content)
-        if error:
+        if error := self._error_in(content):
             return Answer(400, error)
-        self._keep(None, content)
+        self._keep(self.channel, None, content)
         return Answer(200, "ok")
 
     def _call(self, method: str, authorization: str | None, content: dict[str, Any]) -> str:
         if authorization is None:
             return _json(ok=False, error="not_authed")
         if authorization != f"Bearer {self.token}":
-            return _json(ok=False, error="invalid_auth")
-        if content.pop("channel", None) != self.channel:
-            return _json(ok=False, error="channel_not_found")
-        if error := error_in(content):
+            is_revoked = authorization.removeprefix("Bearer ") in self._revoked
+            return _json(ok=False, error="token_revoked" if is_revoked else "invalid_auth")
+        channel = content.pop("channel", None)
+        error = self._channels.get(channel, "channel_not_found") or self._error_in(content)
+        if error:
             return _json(ok=False, error=error)
         match method:
             case "chat.postMessage":
-                posted = self._keep(content.pop("thread_ts", None), content)
+                posted = self._keep(channel, content.pop("thread_ts", None), content)
             case "chat.update":
-                timestamp = content.pop("ts", None)
+                where = channel, content.pop("ts", None)
                 found = next(
-                    (message for message in self.messages if message.timestamp == timestamp), None
+                    (each for each in self.messages if (each.channel, each.timestamp) == where),
+                    None,
                 )
                 if found is None:
                     return _json(ok=False, error="message_not_found")
                 found.edits.append(found.content)
-                found.content = content
+                # What an edit does not mention stays: an empty list takes blocks away.
+                kept = {name: found.content[name] for name in _PARTS if name in found.content}
+                found.content = kept | content
                 posted = found
             case _:
                 return _json(ok=False, error="unknown_method")
-        return _json(
-            ok=True, channel=self.channel, ts=posted.timestamp, message={"text": posted.text}
-        )
+        return _json(ok=True, channel=channel, ts=posted.timestamp, message={"text": posted.text})
 
-    def _keep(self, thread: str | None, content: dict[str, Any]) -> Posted:
-        posted = Posted(
-            self.channel, f"{int(time.time())}.{next(self._numbers):06}", thread, content
-        )
+    def _error_in(self, content: dict[str, Any]) -> str | None:
+        blocks = json.dumps(list(_blocks(content)), ensure_ascii=False)
+        refused = (error for text, error in self._refused_texts.items() if text in blocks)
+        return next(refused, None) or error_in(content)
+
+    def _keep(self, channel: str, thread: str | None, content: dict[str, Any]) -> Posted:
+        timestamp = f"{int(time.time())}.{next(self._numbers):06}"
+        posted = Posted(channel, timestamp, thread, content)
         self.messages.append(posted)
         return posted
 
 
-_AS_USUAL = Answer()
+_PARTS = ("attachments", "blocks")
 
 
 def _json(**fields: object) -> str:

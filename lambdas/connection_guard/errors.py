@@ -53,15 +53,22 @@ class NotificationError(ConnectionGuardError):
     secret.
 
     `retry_after` is how many seconds the service asked to be left alone, None where it named none.
-    `is_of_message` says that only this message was refused, and others may pass.
+    `is_of_message` says that only this message was refused, and others may pass; `is_of_secret`
+    that the secret was refused, and another may pass.
     """
 
     def __init__(
-        self, message: str, *, retry_after: float | None = None, is_of_message: bool = False
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        is_of_message: bool = False,
+        is_of_secret: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.is_of_message = is_of_message
+        self.is_of_secret = is_of_secret
 
 
 class DatabaseError(ConnectionGuardError):

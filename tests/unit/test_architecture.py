@@ -146,7 +146,7 @@ def test_imports_are_written_in_full() -> None:
     [
         ("connection_guard.core.database.session", "connection_guard.core.decision.plan"),
         ("connection_guard.core.words", "connection_guard.errors"),
-        ("connection_guard.adapters.aws.store", "connection_guard.adapters.channels.slack_client"),
+        ("connection_guard.adapters.aws.store", "connection_guard.adapters.channels.slack_bot"),
         ("connection_guard.core.report.run", "connection_guard.adapters.aws.store"),
         ("responder.respond", "reporter.reporter"),
         ("responder.respond", "connection_guard_cdk.stack"),

@@ -1,18 +1,11 @@
-"""Slack's secret is read, and no error shows a value of it."""
+"""Slack's secret is parsed, and no error shows a value of it."""
 
-from collections.abc import Iterator
-from typing import Any
-
-import boto3
 import pytest
-from moto import mock_aws
 
-from connection_guard.adapters.channels import slack_secret
 from connection_guard.adapters.channels.slack_secret import (
     SlackBot,
     SlackWebhook,
     parse_slack_secret,
-    read_slack_secret,
 )
 from connection_guard.errors import NotificationError
 
@@ -59,36 +52,3 @@ def test_what_is_wrong_with_a_secret_is_one_line_that_names_the_keys_and_shows_n
     assert "\n" not in line
     assert "hush" not in line
     assert "hu sh" not in line
-
-
-@pytest.fixture
-def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    slack_secret._secrets.cache_clear()
-    with mock_aws():
-        yield boto3.client("secretsmanager")
-    slack_secret._secrets.cache_clear()
-
-
-def test_the_secret_is_read_once_in_five_minutes(secrets: Any) -> None:
-    secrets.create_secret(Name="slack", SecretString='{"token": "xoxb-1-a", "channel": "C0"}')
-    first = read_slack_secret("slack")
-    secrets.delete_secret(SecretId="slack", ForceDeleteWithoutRecovery=True)
-
-    assert read_slack_secret("slack") == first == SlackBot("xoxb-1-a", "C0")
-
-
-def test_a_secret_that_is_not_there_or_is_wrong_is_named(secrets: Any) -> None:
-    with pytest.raises(
-        NotificationError, match=r"Slack's secret slack could not be read: .*ResourceNotFound"
-    ):
-        read_slack_secret("slack")
-
-    secrets.create_secret(Name="slack", SecretString='{"token": "hush", "channel": "C0"}')
-    with pytest.raises(
-        NotificationError, match=r'"token" is not a Slack token; .* \(secret slack\)'
-    ) as raised:
-        read_slack_secret("slack")
-    assert "hush" not in str(raised.value)

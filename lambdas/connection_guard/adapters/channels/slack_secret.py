@@ -1,21 +1,19 @@
 """Slack's secret: a bot's token and channel, or a webhook's address. No error shows a value."""
 
-import json
 import re
 from dataclasses import dataclass, field
-from functools import cache
-from urllib.parse import urlsplit
 
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-from botocore.config import Config
 from slack_sdk import WebClient
 
-from connection_guard.errors import NotificationError
+from connection_guard.adapters.channels.channel_secrets import (
+    fields_of,
+    is_safe_address,
+    wrong_secret,
+)
 
 SLACK = WebClient.BASE_URL
-SECRET_KEPT_SECONDS = 300
 
+_OWNER = "Slack's"
 _SHAPE = (
     '{"token": "xoxb-...", "channel": "C..."} or '
     '{"webhook": "https://hooks.slack.com/services/..."}'
@@ -41,69 +39,21 @@ class SlackWebhook:
 SlackSecret = SlackBot | SlackWebhook
 
 
-def read_slack_secret(name: str) -> SlackSecret:
-    """Read it from AWS Secrets Manager, or as it was there in the last five minutes.
-
-    Raises NotificationError, without the value.
-    """
-    try:
-        text = _secrets().get(name, max_age=SECRET_KEPT_SECONDS)
-        assert isinstance(text, str | bytes)  # nothing was asked to transform it
-    except GetParameterError as error:
-        raise NotificationError(f"Slack's secret {name} could not be read: {error}") from error
-    try:
-        return parse_slack_secret(text)
-    except NotificationError as error:
-        raise NotificationError(f"{error} (secret {name})") from error
-
-
-@cache
-def _secrets() -> SecretsProvider:
-    """Return one per process: it remembers what it read."""
-    quick = Config(
-        connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2}
-    )
-    return SecretsProvider(boto_config=quick)
-
-
 def parse_slack_secret(text: str | bytes) -> SlackSecret:
     """Return the secret. Raises NotificationError, which names the keys and never a value."""
-    # No error below has a cause: a parser's error shows the text.
-    try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
-        raise _wrong("is not a JSON object of strings")
+    fields = fields_of(text, _OWNER, _SHAPE)
     match sorted(fields):
         case ["channel", "token"] | ["base_url", "channel", "token"]:
-            # Python's errors show any other character that a header or an address holds.
+            # Python's errors show any other character that a header holds.
             if not re.fullmatch(r"xox[a-z]-[A-Za-z0-9-]+", fields["token"]):
-                raise _wrong('"token" is not a Slack token')
+                raise wrong_secret(_OWNER, '"token" is not a Slack token', _SHAPE)
             if not re.fullmatch(r"[^\s<>@]+", fields["channel"]):
-                raise _wrong('"channel" is not the ID or name of a channel')
-            if not _is_safe(fields.get("base_url", SLACK)):
-                raise _wrong('"base_url" is not an https:// address')
+                raise wrong_secret(_OWNER, '"channel" is not the ID or name of a channel', _SHAPE)
+            if not is_safe_address(fields.get("base_url", SLACK)):
+                raise wrong_secret(_OWNER, '"base_url" is not an https:// address', _SHAPE)
             return SlackBot(**fields)
         case ["webhook"]:
-            if not _is_safe(fields["webhook"]):
-                raise _wrong('"webhook" is not an https:// address')
+            if not is_safe_address(fields["webhook"]):
+                raise wrong_secret(_OWNER, '"webhook" is not an https:// address', _SHAPE)
             return SlackWebhook(**fields)
-    raise _wrong("has other keys than expected")
-
-
-def _wrong(problem: str) -> NotificationError:
-    return NotificationError(f"Slack's secret {problem}; it must be {_SHAPE}")
-
-
-def _is_safe(url: str) -> bool:
-    """Return whether it is encrypted, or leads to this machine itself."""
-    if not re.fullmatch(r"https?://[!-~]+", url):
-        return False
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost")
-    )
+    raise wrong_secret(_OWNER, "has other keys than expected", _SHAPE)
