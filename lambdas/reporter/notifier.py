@@ -10,7 +10,7 @@ from aws_lambda_powertools.logging import Logger
 from connection_guard.adapters.channels.incidents_topic import publish
 from connection_guard.adapters.channels.slack_client import notify_slack
 from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
-from connection_guard.core.incident.circumstances import Circumstances
+from connection_guard.core.incident.circumstances import renewed
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.lifecycle import absorb, followed
@@ -145,7 +145,8 @@ class Notifier:
             if not errors and not slack_errors:
                 incident = replace(incident, previous=None)
         seen = self._world.look(database, self._world.now())
-        incident = replace(incident, circumstances=_renewed(incident.circumstances, seen))
+        seen = renewed(incident.circumstances, seen, incident.opened_at)
+        incident = replace(incident, circumstances=seen)
         return self._notified(incident, database, errors, slack_errors)
 
     def _notified(
@@ -221,15 +222,3 @@ def collected(errors: list[ConnectionGuardError]) -> Iterator[None]:
     except (StoreError, NotificationError) as error:
         logger.error(str(error))
         errors.append(error)
-
-
-def _renewed(before: Circumstances | None, now: Circumstances) -> Circumstances:
-    """Return what is new without losing how it began: events leave RDS's last hour, and the rise
-    leaves the last hours' usage.
-    """
-    if before is None:
-        return now
-    events = tuple(sorted({*before.events, *now.events}, key=lambda event: event.at))
-    return replace(
-        now, events=events, usage=now.usage or before.usage, trend=before.trend or now.trend
-    )
