@@ -3,6 +3,7 @@ opened.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -12,16 +13,28 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from connection_guard.adapters.aws.gather_deployments import Changes, changes_until
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
-from connection_guard.core.incident.circumstances import Circumstances, RdsEvent, trend_of
+from connection_guard.core.incident.circumstances import (
+    Circumstances,
+    Deployment,
+    DeploymentKind,
+    RdsEvent,
+    trend_of,
+)
 from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE, Metric
+from connection_guard.core.words import spelled
 
 EVENTS_OF = timedelta(hours=1)
 MOST_EVENTS = 10
 USAGE_OF = timedelta(hours=3)
 MINUTE = timedelta(minutes=1)
+OF_ONE_DATABASE = frozenset(
+    {DeploymentKind.DB_INSTANCE, DeploymentKind.DB_CLUSTER, DeploymentKind.DB_REBOOT}
+)
 
-# Notifications of an incident wait for this.
+# Notifications of an incident wait for a look: the whole has a deadline, and each request in it.
+LONGEST_LOOK = timedelta(seconds=10)
 QUICK = Config(
     connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2}
 )
@@ -34,32 +47,63 @@ def quick_client(service: str) -> Any:
 
 
 def look(
-    database: WatchedDatabase, now: datetime, client: Callable[[str], Any] = quick_client
+    database: WatchedDatabase,
+    now: datetime,
+    client: Callable[[str], Any] = quick_client,
+    *,
+    reads_deployments: bool = False,
 ) -> Circumstances:
-    """Return the database's events and usage; what could not be read is a line in `problems`, and
-    nothing is raised.
+    """Return the database's events and usage, and who deployed what; what could not be read in time
+    is a line in `problems`, and nothing is raised.
 
     `client` gives boto3's client of a service. For a cluster these are its own events, a failover
     among them, without those of its instances: which instances are its members is not known here.
     """
+    threads = ThreadPoolExecutor()
+    # Clients are made by this thread: they share a session, which threads cannot.
+    events_read = threads.submit(_events, client("rds"), database)
+    usage_read = threads.submit(_usage, client("cloudwatch"), database, now)
+    changes_read = (
+        threads.submit(changes_until, _minute_of(now), client("cloudtrail"))
+        if reads_deployments
+        else threads.submit(Changes, (), None)
+    )
+    reads: tuple[Future[Any], ...] = (events_read, usage_read, changes_read)
+    wait(reads, timeout=LONGEST_LOOK.total_seconds())
+    threads.shutdown(wait=False)
+
     problems: list[str] = []
     events: tuple[RdsEvent, ...] = ()
-    usage: tuple[tuple[datetime, float | None], ...] = ()
+    usage: UsageByTheMinute = ()
+    deployments: tuple[Deployment, ...] = ()
     with _noted_in(problems, f"the RDS events of {database.identifier}"):
-        events = _events(client("rds"), database)
+        events = events_read.result(timeout=0)
     with _noted_in(problems, f"CloudWatch's metrics of {database.identifier}"):
-        connections, usable, silent = _figures(client("cloudwatch"), database, now)
-        usage = tuple(_by_the_minute(connections, usable, now))
+        usage, silent = usage_read.result(timeout=0)
         problems += silent
-    return Circumstances(events, usage, trend_of(usage), tuple(problems))
+    with _noted_in(problems, "CloudTrail's deployments"):
+        changes = changes_read.result(timeout=0)
+        deployments = tuple(each for each in changes.found if _matters_to(database, each))
+        if changes.error:
+            raise changes.error
+    return Circumstances(events, usage, trend_of(usage), tuple(problems), deployments, now)
 
 
 @contextmanager
 def _noted_in(problems: list[str], what: str) -> Iterator[None]:
     try:
         yield
+    except TimeoutError:
+        problems.append(f"{what} could not be read within {spelled(LONGEST_LOOK)}")
     except (BotoCoreError, ClientError) as error:
         problems.append(f"{what} could not be read: {' '.join(str(error).split())}")
+
+
+def _matters_to(database: WatchedDatabase, deployment: Deployment) -> bool:
+    """Return whether it is an application's or may be this database's: instances of a cluster are
+    mostly named after it, and parameter groups are shared.
+    """
+    return deployment.what not in OF_ONE_DATABASE or database.identifier in deployment.name
 
 
 def _events(rds: Any, database: WatchedDatabase) -> tuple[RdsEvent, ...]:
@@ -81,6 +125,15 @@ def _events(rds: Any, database: WatchedDatabase) -> tuple[RdsEvent, ...]:
 
 
 Series = Mapping[datetime, float]
+UsageByTheMinute = tuple[tuple[datetime, float | None], ...]
+
+
+def _usage(
+    cloudwatch: Any, database: WatchedDatabase, now: datetime
+) -> tuple[UsageByTheMinute, list[str]]:
+    """Return percent of the usable connections, and a line for each metric without a figure."""
+    connections, usable, silent = _figures(cloudwatch, database, now)
+    return tuple(_by_the_minute(connections, usable, now)), silent
 
 
 def _figures(

@@ -1,8 +1,11 @@
-"""What AWS knows about a database from outside: RDS's events, and how its usage became so high."""
+"""What AWS knows about a database from outside: RDS's events, deployments, and how its usage became
+so high.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from itertools import pairwise, takewhile
 from statistics import median
 from typing import NamedTuple
@@ -11,6 +14,10 @@ from connection_guard.core.words import hours_and_minutes
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 60
+
+MOST_DEPLOYMENTS = 10
+# Shorter names are in too many others: `api` is in `rapid`.
+SHORTEST_PART_OF_A_NAME = 4
 
 MINUTE = timedelta(minutes=1)
 # Only what happened lately is reported: an earlier peak is another story.
@@ -36,19 +43,122 @@ class RdsEvent:
     message: str
 
 
+class DeploymentKind(StrEnum):
+    """What was done to what, in words that its name follows."""
+
+    ECS_SERVICE = "Update of ECS service"
+    LAMBDA_CODE = "Update of Lambda function"
+    LAMBDA_CONFIGURATION = "Configuration of Lambda function"
+    CODEDEPLOY_APPLICATION = "Deployment of CodeDeploy application"
+    DB_INSTANCE = "Modification of DB instance"
+    DB_CLUSTER = "Modification of DB cluster"
+    DB_PARAMETER_GROUP = "Modification of DB parameter group"
+    DB_REBOOT = "Reboot of DB instance"
+
+    @property
+    def is_of_a_database(self) -> bool:
+        """Return whether it changed a database and not an application."""
+        return self in {self.DB_INSTANCE, self.DB_CLUSTER, self.DB_PARAMETER_GROUP, self.DB_REBOOT}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A change that somebody made; `by` is a user's or a role session's name."""
+
+    at: datetime
+    what: DeploymentKind
+    name: str
+    by: str
+
+
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What was read; `usage` is percent of the usable connections per minute, over the last hours,
     None where there is no figure.
 
     `trend` is one sentence, None where there is nothing to report. `problems` are what could not be
-    read, one line each.
+    read, one line each. `looked_at` is when it was last read.
     """
 
     events: tuple[RdsEvent, ...]
     usage: tuple[tuple[datetime, float | None], ...]
     trend: str | None
     problems: tuple[str, ...]
+    deployments: tuple[Deployment, ...] = ()
+    looked_at: datetime | None = None
+
+
+def renewed(before: Circumstances | None, now: Circumstances, opened_at: datetime) -> Circumstances:
+    """Return what is new without losing how it began: events and deployments leave the last hour,
+    and the rise leaves the last hours' usage.
+
+    CloudTrail shows a deployment minutes after it, so that the one that matters may come only with
+    a later look: of too many, those nearest to the incident's opening are kept, and the database's
+    own before any.
+    """
+    events = {*now.events, *(before.events if before else ())}
+    deployments = {*now.deployments, *(before.deployments if before else ())}
+    nearest = sorted(
+        deployments,
+        key=lambda each: (not each.what.is_of_a_database, abs(each.at - opened_at), each.name),
+    )
+    return replace(
+        now,
+        events=tuple(sorted(events, key=lambda event: event.at)),
+        usage=now.usage or (before.usage if before else ()),
+        trend=(before.trend if before else None) or now.trend,
+        deployments=tuple(
+            sorted(nearest[:MOST_DEPLOYMENTS], key=lambda each: (each.at, each.name))
+        ),
+    )
+
+
+class Change(NamedTuple):
+    """What happened to the database or to an application, as one line of text."""
+
+    at: datetime
+    text: str
+
+
+def changes_before(seen: Circumstances | None, opened_at: datetime) -> tuple[Change, ...]:
+    """Return the RDS events and the deployments until the incident's opening, the oldest first."""
+    if seen is None:
+        return ()
+    events = (Change(each.at, f"RDS, {each.source}: {each.message}") for each in seen.events)
+    deployments = (
+        Change(each.at, f"{each.what} {each.name} by {each.by}") for each in seen.deployments
+    )
+    return tuple(sorted(each for each in (*events, *deployments) if each.at <= opened_at))
+
+
+def deployment_before(
+    seen: Circumstances | None, at: datetime, application: str
+) -> Deployment | None:
+    """Return the last deployment of what is named like the application, None where there is none.
+
+    A service seldom has exactly the name under which it connects: either may be a part of the
+    other. Case, hyphens and underscores do not count.
+    """
+    return max(
+        (
+            each
+            for each in (seen.deployments if seen else ())
+            if each.at <= at
+            and not each.what.is_of_a_database
+            and _are_alike(each.name, application)
+        ),
+        key=lambda each: each.at,
+        default=None,
+    )
+
+
+def _are_alike(one: str, other: str) -> bool:
+    short, long = sorted((_letters_of(one), _letters_of(other)), key=len)
+    return short == long or (len(short) >= SHORTEST_PART_OF_A_NAME and short in long)
+
+
+def _letters_of(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())
 
 
 def sparkline(values: Sequence[float | None]) -> str:

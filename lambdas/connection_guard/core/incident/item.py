@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from connection_guard.core.incident.circumstances import Circumstances
 from connection_guard.core.incident.incident import Incident
 
 PARTITION_KEY = "pk"
@@ -103,4 +104,20 @@ def _read_fields(kind: type, value: Mapping[str, Any]) -> Any:
     kinds = get_type_hints(kind)
     written = {_FORMER_NAMES.get(name, name): each for name, each in value.items()}
     known = [field.name for field in fields(kind) if field.name in written]
+<<<<<<< HEAD
     return kind(**{name: read_value(kinds[name], written[name]) for name in known})
+=======
+    return kind(**{name: _read(kinds[name], written[name]) for name in known})
+
+
+def circumstances_body(circumstances: Circumstances) -> str:
+    """Return the whole as JSON."""
+    return json.dumps(asdict(circumstances), default=datetime.isoformat)
+
+
+def circumstances_of(text: str) -> Circumstances:
+    """Return what `circumstances_body` wrote, also in a version that knew fewer fields, or more."""
+    circumstances = _read(Circumstances, json.loads(text))
+    assert isinstance(circumstances, Circumstances)
+    return circumstances
+>>>>>>> around
