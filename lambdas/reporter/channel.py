@@ -13,14 +13,12 @@ T = TypeVar("T")
 
 
 class Calls(Protocol):
-    """The right to call a channel, and what is known of its other incidents."""
+    """The right to call a channel, and what is known of its other incidents: its storms, and the
+    databases of which it has yet to be notified for the first time.
+    """
 
     storms: tuple[Storm, ...]
-
-    @property
-    def waiting(self) -> frozenset[WatchedDatabase]:
-        """The databases of which the channel has yet to be notified for the first time."""
-        ...
+    waiting: frozenset[WatchedDatabase]
 
     def call(self, request: Callable[[], T]) -> T:
         """Return what the request returns, which makes one call. Raises NotificationError."""
@@ -79,10 +77,10 @@ class NewsChannel:
 def advanced_by_news(view: View, notified: Notified, send: Callable[[], None]) -> Notified:
     """Return what a channel is notified of, once it was sent what is news by now."""
     incident = view.incident
-    news = news_of(incident, notified, view.now)
+    news = news_of(incident, notified, view.at)
     if news is None:
         return notified.up_to(incident.version)
-    if news.due_at > view.now:
+    if news.due_at > view.at:
         return notified.up_to(incident.version, due_at=news.due_at)
     send()
-    return notified.with_news(news.name, view.now).up_to(incident.version)
+    return notified.with_news(news.name, view.at).up_to(incident.version)

@@ -1,4 +1,4 @@
-"""One run's notifications through one channel: everything that is pending, the most urgent first."""
+"""One run's notifications through one channel: all that is pending, the most urgent first."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -107,7 +107,9 @@ class ChannelRun:
                 self._world.sleep(INDEX_DELAY_SECONDS)
                 self._looked_at = None
                 continue
-            key = min(self._work, key=lambda each: (self._work[each].urgency, self._work[each].turn))
+            key = min(
+                self._work, key=lambda each: (self._work[each].urgency, self._work[each].turn)
+            )
             try:
                 self._notify(key, lane)
             except LaneLostError:
@@ -132,7 +134,9 @@ class ChannelRun:
 
     def _is_time_to_look(self) -> bool:
         now = self._world.now()
-        return self._looked_at is None or not self._work or now >= self._looked_at + LOOKS_AGAIN_AFTER
+        return (
+            self._looked_at is None or not self._work or now >= self._looked_at + LOOKS_AGAIN_AFTER
+        )
 
     def _look(self) -> None:
         now = self._looked_at = self._world.now()

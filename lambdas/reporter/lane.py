@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from connection_guard.adapters.aws.lane_table import LaneState, LaneTable
 from connection_guard.adapters.channels.deadline import answer_within
-from connection_guard.core.notification.channel.storm import Storm
+from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.errors import NotificationError
 
 # A call that takes longer is given up; then the lane is still this run's.
@@ -34,8 +34,8 @@ class Lane:
     ) -> None:
         self.channel = channel
         self.ready_at = state.ready_at
-        self.storms: tuple[Storm, ...] = state.storms
-        self.waiting: frozenset[str] = frozenset()
+        self.storms = state.storms
+        self.waiting = frozenset[WatchedDatabase]()
         self._pause = timedelta(seconds=seconds_between_calls)
         self._holder = holder
         self._wanted = state.wanted

@@ -1,4 +1,4 @@
-"""How people are notified of incidents: every channel at the same time, none waiting for another."""
+"""How people are notified of incidents: through all channels at once, none after another."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -133,7 +133,7 @@ class Notifier:
             return dict(zip(names, executor.map(do, channels), strict=True))
 
     def _announce(self, channel: Channel, view: View) -> None:
-        database, now = view.database.identifier, view.now
+        database, now = view.database.identifier, view.at
         if not self._is_first_announcement(channel.name, database, now):
             return
         try:
@@ -165,4 +165,4 @@ class Notifier:
     ) -> View:
         database = database or self.database(incident.database)
         links = links_of(incident, database, self._settings, self._region)
-        return View(incident, database, links, now, self._watched.application_owners)
+        return View(incident, database, links, now, self._watched.application_owners, self._region)

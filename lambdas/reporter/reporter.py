@@ -177,7 +177,8 @@ class Reporter:
         )
         if not incident.matters or is_fresh:
             return incident
-        return replace(incident, circumstances=renewed(seen, self._world.look(database, now)))
+        seen_now = self._world.look(database, now)
+        return replace(incident, circumstances=renewed(seen, seen_now, incident.opened_at))
 
 
 def _main_key(delivery: Delivery) -> str | None:

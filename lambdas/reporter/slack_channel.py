@@ -1,4 +1,4 @@
-"""Slack: a bot edits one message per incident and replies in its thread; a webhook gets the news."""
+"""Slack: a bot edits a message per incident and replies in its thread; a webhook gets news."""
 
 from dataclasses import replace
 
@@ -59,7 +59,7 @@ class SlackChannel:
 
     def urgency(self, view: View, notified: Notified) -> int:
         """Return that of the next call."""
-        return urgency_of(next_call(view.incident, notified, view.now))
+        return urgency_of(next_call(view.incident, notified, view.at))
 
     def announce(self, view: View) -> None:
         """Post the incident's message."""
@@ -76,13 +76,13 @@ class SlackChannel:
 def _advanced(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> Notified:
     incident = view.incident
     storm = _storm_of(_channel_of(view, bot), calls)
-    if storm.is_edit_due(view.now):
+    if storm.is_edit_due(view.at):
         _put_summary(bot, storm, calls, view)
         return notified
-    call = next_call(incident, notified, view.now)
+    call = next_call(incident, notified, view.at)
     match call:
         case None:
-            alert_at = alert_due_at(incident, notified, view.now)
+            alert_at = alert_due_at(incident, notified, view.at)
             return notified.up_to(incident.version, due_at=alert_at or storm.edit_due_at)
         case Post():
             return _posted(bot, view, notified, calls)
@@ -98,7 +98,7 @@ def _advanced(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> No
     match call:
         case Alert():
             reply(alert_of(view))
-            return notified.with_news(state_name(incident), view.now)
+            return notified.with_news(state_name(incident), view.at)
         case Detail():
             details = notified.details
             if details is not None:
@@ -119,12 +119,12 @@ def _advanced(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> No
 def _posted(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> Notified:
     channel = _channel_of(view, bot)
     storm = _storm_of(channel, calls)
-    if storm.needs_summary(_waiting_for(view.database, calls), view.now):
+    if storm.needs_summary(_waiting_for(view.database, calls), view.at):
         _put_summary(bot, storm.with_member(_member_of(view)), calls, view)
         return notified
     thread = storm.message.timestamp if storm.message else None
     message = calls.call(lambda: post(bot, channel, message_of(view), thread))
-    storm = storm.with_opening(view.database.identifier, view.now)
+    storm = storm.with_opening(view.database.identifier, view.at)
     _keep(storm.with_member(_member_of(view)) if storm.message else storm, calls)
     shown = replace(
         notified,
@@ -134,7 +134,7 @@ def _posted(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> Noti
         detailed=0,
         replies=(),
     )
-    return shown.with_news(state_name(view.incident), view.now)
+    return shown.with_news(state_name(view.incident), view.at)
 
 
 def _edited(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> Notified:
@@ -148,7 +148,7 @@ def _edited(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> Noti
         _keep(storm.with_member(_member_of(view)), calls)
     shown = replace(notified, shown=view.incident.version)
     if view.incident.action_required is None:
-        return shown.with_news(state_name(view.incident), view.now)
+        return shown.with_news(state_name(view.incident), view.at)
     return shown
 
 
@@ -157,7 +157,7 @@ def _put_summary(bot: SlackBot, storm: Storm, calls: Calls, view: View) -> None:
     message = None if known is None else calls.call(lambda: edit(bot, known, summary))
     if message is None:
         message = calls.call(lambda: post(bot, storm.channel, summary))
-    _keep(storm.with_summary(message, view.now), calls)
+    _keep(storm.with_summary(message, view.at), calls)
 
 
 def _waiting_for(database: WatchedDatabase, calls: Calls) -> set[str]:

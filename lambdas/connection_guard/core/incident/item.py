@@ -104,20 +104,4 @@ def _read_fields(kind: type, value: Mapping[str, Any]) -> Any:
     kinds = get_type_hints(kind)
     written = {_FORMER_NAMES.get(name, name): each for name, each in value.items()}
     known = [field.name for field in fields(kind) if field.name in written]
-<<<<<<< HEAD
     return kind(**{name: read_value(kinds[name], written[name]) for name in known})
-=======
-    return kind(**{name: _read(kinds[name], written[name]) for name in known})
-
-
-def circumstances_body(circumstances: Circumstances) -> str:
-    """Return the whole as JSON."""
-    return json.dumps(asdict(circumstances), default=datetime.isoformat)
-
-
-def circumstances_of(text: str) -> Circumstances:
-    """Return what `circumstances_body` wrote, also in a version that knew fewer fields, or more."""
-    circumstances = _read(Circumstances, json.loads(text))
-    assert isinstance(circumstances, Circumstances)
-    return circumstances
->>>>>>> around
