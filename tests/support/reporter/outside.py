@@ -1,101 +1,163 @@
 """An AWS account, a Slack, and the reporter between them, which a test can make to fail."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import boto3
 from botocore.exceptions import ClientError
 
-from connection_guard.adapters.aws.store import Store
+from connection_guard.adapters.aws.evidence_bucket import EvidenceBucket
+from connection_guard.adapters.aws.incident_table import IncidentTable
+from connection_guard.adapters.aws.lane_table import LaneTable
+from connection_guard.adapters.aws.table import Table
 from connection_guard.adapters.channels.incidents_topic import sns_client
 from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret
-from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
+from connection_guard.core.deployment.reporter_settings import (
+    ReporterSettings,
+    Watched,
+    WatchedDatabase,
+)
 from connection_guard.core.incident.circumstances import Circumstances
 from connection_guard.core.incident.incident import Incident
+from connection_guard.core.incident.item import (
+    DUE_AT,
+    PENDING,
+    PENDING_INDEX,
+    PENDING_PROJECTION,
+)
 from connection_guard.core.incident.progress import Progress
 from connection_guard.errors import StoreError
 from doubles.slack_double import SlackDouble
+from reporter.channel import Channel
+from reporter.channels import incidents_channel
+from reporter.notifier import Notifier
 from reporter.reporter import Reporter
+from reporter.slack_channel import SlackChannel
 from reporter.world import World
-from tests.support.reporter.deliveries import (
-    FUNCTION_NAME,
-    REGION,
-    a_notification,
-    a_report,
-)
+from tests.support.reporter.deliveries import FUNCTION_NAME, REGION, a_report
+from tests.support.reporter.faults import Breakable, Faults
 from tests.support.reporter.incidents import a_context
+from tests.support.reporter.played_time import PlayedTime, an_invocation
 
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
-
-
 ORDERS = WatchedDatabase("orders-prod", is_cluster=False, function_name=FUNCTION_NAME)
+
+VISIBLE_AGAIN_AFTER = timedelta(seconds=120)
 
 
 class Outside:
-    """An AWS account, a Slack, and the reporter between them; `now` moves as a test says."""
+    """An AWS account, a Slack, and the reporter between them.
 
-    def __init__(self, slack: SlackDouble) -> None:
+    `now` moves as a test says, and while the reporter sleeps; what is due meanwhile happens then,
+    as if another invocation ran.
+    """
+
+    def __init__(self, slack: SlackDouble, *watched: WatchedDatabase) -> None:
         self.slack = slack
-        self.now = NOW
+        self.time = PlayedTime(NOW)
         self.context = a_context()
-        self.during_notification: Callable[[], None] | None = None
+        self.faults = Faults()
+        self.unreadable: list[str] = []
         self.s3 = boto3.client("s3", region_name=REGION)
         self.s3.create_bucket(
             Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION}
         )
-        boto3.client("dynamodb", region_name=REGION).create_table(
-            TableName="incidents",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")
-            ],
-        )
+        _create_table()
         topic = boto3.client("sns", region_name=REGION).create_topic(Name="incidents")["TopicArn"]
         self.settings = ReporterSettings(
             "incidents", "evidence", topic, "unreadable", "ConnectionGuard", slack_secret="slack"
         )
-        self.store = BreakableStore(self.settings)
-        self.sns = RecordingSns()
+        self.sns = RecordingSns(self.faults)
         self.secret: SlackSecret = SlackBot(slack.token, slack.channel, slack.base_url)
-        self.reporter = self.another_process()
+        self.channels: tuple[Channel, ...] = (
+            incidents_channel(self.sns, topic),
+            SlackChannel(self._read_secret),
+        )
+        self._watched = Watched(watched or (ORDERS,))
+        self.another_process()
 
-    def another_process(self) -> Reporter:
+    def another_process(self) -> None:
         """Start again with nothing remembered but what is stored."""
-        world = World(self.store, self.sns, lambda: self.secret, self._look, lambda: self.now)
-        return Reporter(self.settings, {ORDERS.function_name: ORDERS}, REGION, world)
+        self.faults.restart()
+        table = Table(self.settings.table)
+        self.incidents = IncidentTable(table)
+        bucket = EvidenceBucket(self.settings.bucket)
+        world = World(
+            bucket=cast("EvidenceBucket", Breakable("bucket", bucket, self.faults)),
+            incidents=cast("IncidentTable", Breakable("incidents", self.incidents, self.faults)),
+            lanes=cast("LaneTable", Breakable("lanes", LaneTable(table), self.faults)),
+            channels=self.channels,
+            put_unreadable=self._put_unreadable,
+            look=self._look,
+            now=self.time.now,
+            sleep=self.time.sleep,
+        )
+        self.notifier = Notifier(self.settings, self._watched, REGION, world)
+        self.reporter = Reporter(self.settings, self._watched, self.notifier, world)
 
-    def _look(self, _database: WatchedDatabase, _now: datetime) -> Circumstances:
-        if self.during_notification:
-            happens, self.during_notification = self.during_notification, None
-            happens()
+    def _read_secret(self, *, anew: bool = False) -> SlackSecret:  # noqa: ARG002
+        return self.secret
+
+    def _look(self, _database: WatchedDatabase, now: datetime) -> Circumstances:
         return self.context
 
-    def let_happen(self, moment: str, happens: Callable[[], None]) -> None:
-        """During the next notification, or after it, before the lease is released."""
-        if moment == "during":
-            self.during_notification = happens
-        else:
-            self.store.before_release = happens
+    def _put_unreadable(self, message: str) -> None:
+        self.faults.around(
+            "queue.send_message",
+            lambda: self.unreadable.append(message),
+            StoreError("queue: ThrottlingException"),
+        )
+
+    # Time
+
+    @property
+    def now(self) -> datetime:
+        return self.time.now()
+
+    @now.setter
+    def now(self, now: datetime) -> None:
+        self.time.set(now)
+
+    # Lambda's invocations
 
     def deliver(self, record: object) -> None:
-        self.reporter(a_notification(record), an_invocation())
+        """Serve a message in which Lambda's record comes. Raises what the reporter raises."""
+        self.reporter.serve(in_queue(record), an_invocation(self.time))
+
+    def keep_delivering(self, record: object) -> None:
+        """Serve a message, again and again until the reporter has taken it, as the queue does."""
+        try:
+            self.deliver(record)
+        except StoreError:
+            self.time.later(self.now + VISIBLE_AGAIN_AFTER, lambda: self.keep_delivering(record))
+
+    def every_minute(self, minutes: int) -> None:
+        """Let minutes pass, with the schedule in each."""
+        for _ in range(minutes):
+            self.time.sleep(60)
+            self.notify_pending()
+
+    def notify_pending(self) -> None:
+        """Run what the schedule runs."""
+        self.notifier.notify_pending(an_invocation(self.time))
+
+    # What is stored
 
     @property
     def incident(self) -> Incident:
-        latest = Store(self.settings).latest_incident("orders-prod")
+        latest = self.incidents.latest("orders-prod")
         assert latest is not None
         return latest
 
     def progress(self) -> Progress:
         return self.incident.progress
+
+    @property
+    def is_settled(self) -> bool:
+        """Return whether nobody has to be notified of anything any more."""
+        return not self.incidents.pending(self.now + timedelta(days=1))
 
     @property
     def objects(self) -> dict[str, bytes]:
@@ -106,81 +168,77 @@ class Outside:
         }
 
 
-@dataclass(frozen=True)
-class Invocation:
-    aws_request_id: str
-
-
-def an_invocation() -> Invocation:
-    return Invocation(str(uuid4()))
-
-
 class RecordingSns:
     """Takes what SNS takes, or refuses it."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Faults) -> None:
         self.messages: list[dict[str, Any]] = []
         self.is_down = False
+        self._faults = faults
         self._real = sns_client(region=REGION)
 
     def publish(self, **message: Any) -> dict[str, Any]:
         if self.is_down:
             raise refused("Publish")
+        self._faults.around(
+            "sns.publish", lambda: self._publish(message), refused("Publish")
+        )
+        return {}
+
+    def _publish(self, message: dict[str, Any]) -> None:
         self._real.publish(**message)
         self.messages.append(message)
-        return {}
 
     @property
     def subjects(self) -> list[str]:
         return [message["Subject"] for message in self.messages]
 
 
-class BreakableStore(Store):
-    """The real store, which can be made to refuse; `meanwhile` happens before the next write
-    to the table.
-    """
+def _create_table() -> None:
+    boto3.client("dynamodb", region_name=REGION).create_table(
+        TableName="incidents",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", PENDING, DUE_AT)
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": PENDING_INDEX,
+                "KeySchema": [
+                    {"AttributeName": PENDING, "KeyType": "HASH"},
+                    {"AttributeName": DUE_AT, "KeyType": "RANGE"},
+                ],
+                "Projection": {
+                    "ProjectionType": "INCLUDE",
+                    "NonKeyAttributes": list(PENDING_PROJECTION),
+                },
+            }
+        ],
+    )
 
-    def __init__(self, settings: ReporterSettings) -> None:
-        super().__init__(settings)
-        self.bucket_is_down = False
-        self.table_is_throttled = False
-        self.lease_is_throttled = False
-        self.meanwhile: Callable[[], None] | None = None
-        self.before_release: Callable[[], None] | None = None
 
-    def put_evidence(self, key: str, body: bytes, content_type: str = "application/json") -> None:
-        if self.bucket_is_down:
-            raise StoreError("bucket evidence: SlowDown")
-        super().put_evidence(key, body, content_type)
-
-    def latest_incident(self, database: str) -> Incident | None:
-        if self.table_is_throttled:
-            raise StoreError("table incidents: ThrottlingException")
-        return super().latest_incident(database)
-
-    def claim(self, database: str, holder: str, *, now: datetime, until: datetime) -> bool:
-        if self.lease_is_throttled:
-            raise StoreError("table incidents: ThrottlingException")
-        return super().claim(database, holder, now=now, until=until)
-
-    def release(self, database: str, holder: str, *, notified: int) -> bool:
-        if self.before_release:
-            happens, self.before_release = self.before_release, None
-            happens()
-        return super().release(database, holder, notified=notified)
-
-    def put_incident(self, incident: Incident, *, replaces: int | None) -> bool:
-        if self.meanwhile:
-            happens, self.meanwhile = self.meanwhile, None
-            happens()
-        return super().put_incident(incident, replaces=replaces)
+def in_queue(message: object) -> str:
+    """Return the body of the queue's message that SNS makes of this one."""
+    text = message if isinstance(message, str) else json.dumps(message)
+    return json.dumps(
+        {
+            "Type": "Notification",
+            "MessageId": str(uuid4()),
+            "TopicArn": f"arn:aws:sns:{REGION}:123456789012:reports",
+            "Message": text,
+        }
+    )
 
 
 def refused(operation: str) -> ClientError:
     return ClientError({"Error": {"Code": "Throttling", "Message": "Rate exceeded"}}, operation)
 
 
-def at(minute: int) -> datetime:
+def at(minute: float) -> datetime:
     return NOW + timedelta(minutes=minute)
 
 

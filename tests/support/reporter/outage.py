@@ -1,0 +1,117 @@
+"""A hundred databases fail at once, played in seconds: what Slack is asked, and when it shows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret
+from connection_guard.core.deployment.reporter_settings import (
+    ReporterSettings,
+    Watched,
+    WatchedDatabase,
+)
+from connection_guard.core.incident.circumstances import Circumstances
+from doubles.aws.memory_store import MemoryBucket, MemoryIncidents, MemoryLanes
+from doubles.slack_double import SlackDouble
+from reporter.notifier import Notifier
+from reporter.reporter import Reporter
+from reporter.slack_channel import SlackChannel
+from reporter.world import World
+from tests.support.reporter.deliveries import REGION, a_report, a_success
+from tests.support.reporter.outside import in_queue
+from tests.support.reporter.played_time import PlayedTime, an_invocation
+
+START = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
+SETTINGS = ReporterSettings("incidents", "evidence", "arn", "unreadable", "ConnectionGuard")
+LONGEST = timedelta(hours=2)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What became of the outage. `first` is how long each database waited for its first message, in
+    seconds; `settled_after` is when nothing was pending any more.
+    """
+
+    first: Mapping[str, float]
+    settled_after: timedelta
+    unreadable: int
+
+
+class Outage:
+    """`databases` databases, each with `runs` reports within a minute, and their recoveries."""
+
+    def __init__(self, slack: SlackDouble, databases: int, runs: int) -> None:
+        self.slack = slack
+        self.time = PlayedTime(START)
+        self.watched = Watched(
+            tuple(
+                WatchedDatabase(f"db-{n:03}", is_cluster=False, function_name=f"responder-{n:03}")
+                for n in range(databases)
+            )
+        )
+        self.incidents = MemoryIncidents()
+        self._unreadable: list[str] = []
+        self._runs = runs
+        self._random = Random(3)  # noqa: S311 the same moments each time
+        self._opened: dict[str, datetime] = {}
+        world = World(
+            bucket=MemoryBucket(),
+            incidents=self.incidents,
+            lanes=MemoryLanes(),
+            channels=(SlackChannel(self._secret),),
+            put_unreadable=self._unreadable.append,
+            look=lambda _database, now: Circumstances((), (), None, (), looked_at=now),
+            now=self.time.now,
+            sleep=self.time.sleep,
+        )
+        self._notifier = Notifier(SETTINGS, self.watched, REGION, world)
+        self._reporter = Reporter(SETTINGS, self.watched, self._notifier, world)
+
+    def play(self) -> Shown:
+        """Let it happen, and everything be notified."""
+        for database in self.watched.databases:
+            self._schedule(database)
+        self.time.later(START + timedelta(minutes=1), self._every_minute)
+        while self.time.has_more and self.time.now() < START + LONGEST:
+            self.time.sleep(1)
+        return Shown(self._waits(), self.time.now() - START, len(self._unreadable))
+
+    def _schedule(self, database: WatchedDatabase) -> None:
+        moments = sorted(self._random.uniform(0, 60) for _ in range(self._runs))
+        self._opened[database.identifier] = START + timedelta(seconds=moments[0])
+        for number, moment in enumerate(moments):
+            at = START + timedelta(seconds=moment)
+            is_last = number == self._runs - 1
+            report = (
+                a_report("observation", at, alarm="OK", used=40)
+                if is_last
+                else a_report("remediation", at, alarm="ALARM", attempt=number + 1)
+            )
+            record = a_success({**report, "database": database.identifier}, f"run-{number}")
+            record["requestContext"]["functionArn"] = (
+                f"arn:aws:lambda:{REGION}:123456789012:function:{database.function_name}:$LATEST"
+            )
+            self.time.later(at, lambda record=record: self._deliver(record))
+
+    def _deliver(self, record: Mapping[str, Any]) -> None:
+        self._reporter.serve(in_queue(record), an_invocation(self.time))
+
+    def _every_minute(self) -> None:
+        self._notifier.notify_pending(an_invocation(self.time))
+        if self.incidents.pending(self.time.now() + LONGEST):
+            at = max(self.time.now(), START) + timedelta(minutes=1)
+            self.time.later(at, self._every_minute)
+
+    def _secret(self, *, anew: bool = False) -> SlackSecret:  # noqa: ARG002
+        return SlackBot(self.slack.token, self.slack.channel, self.slack.base_url)
+
+    def _waits(self) -> dict[str, float]:
+        """Return how long each database waited for a message with its name in it."""
+        waits: dict[str, float] = {}
+        for message in self.slack.messages:
+            for database, opened in self._opened.items():
+                if database in message.first_text and database not in waits:
+                    waits[database] = (message.posted_at - opened).total_seconds()
+        return waits
