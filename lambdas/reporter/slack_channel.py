@@ -22,9 +22,10 @@ from connection_guard.core.notification.channel.next_call import (
 from connection_guard.core.notification.channel.notified import Notified, PostedMessage
 from connection_guard.core.notification.channel.storm import Storm, StormMember
 from connection_guard.core.notification.slack.slack_blocks import Message
-from connection_guard.core.notification.slack.slack_message import details_of, message_of
+from connection_guard.core.notification.slack.slack_details import details_of
+from connection_guard.core.notification.slack.slack_message import alert_of, message_of
 from connection_guard.core.notification.slack.slack_storm import storm_message_of
-from connection_guard.core.notification.slack.slack_thread import alert_of, thread_of
+from connection_guard.core.notification.slack.slack_thread import thread_of
 from connection_guard.core.notification.status import situation_of, status_of
 from connection_guard.core.notification.view import View
 from reporter.channel import Calls, advanced_by_news
