@@ -37,6 +37,10 @@ class Faults:
         """Let something happen before the next such call."""
         self._before[call] = happens
 
+    def kill(self) -> None:
+        """End the process."""
+        self._is_killed = True
+
     def restart(self) -> None:
         """Begin a new process."""
         self._is_killed = False
@@ -49,10 +53,10 @@ class Faults:
             happens = self._before.pop(name, None)
             fault = self.at.get(number)
             self._is_killed |= fault is Fault.KILLED
-        if self._is_killed:
-            raise KilledError
         if happens:
             happens()
+        if self._is_killed:
+            raise KilledError
         if fault is Fault.REFUSED or name.partition(".")[0] in self.down:
             raise refusal
         answer = call()

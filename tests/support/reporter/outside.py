@@ -71,6 +71,7 @@ class Outside:
         )
         self.sns = RecordingSns(self.faults)
         self.secret: SlackSecret = SlackBot(slack.token, slack.channel, slack.base_url)
+        self.secret_anew: SlackSecret | None = None
         self.channels: tuple[Channel, ...] = (
             incidents_channel(self.sns, topic),
             SlackChannel(self._read_secret),
@@ -97,8 +98,8 @@ class Outside:
         self.notifier = Notifier(self.settings, self._watched, REGION, world)
         self.reporter = Reporter(self.settings, self._watched, self.notifier, world)
 
-    def _read_secret(self, *, anew: bool = False) -> SlackSecret:  # noqa: ARG002
-        return self.secret
+    def _read_secret(self, *, anew: bool = False) -> SlackSecret:
+        return self.secret_anew or self.secret if anew else self.secret
 
     def _look(self, _database: WatchedDatabase, now: datetime) -> Circumstances:
         return self.context
