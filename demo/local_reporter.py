@@ -2,7 +2,6 @@
 machine, and an outbox.
 """
 
-import gzip
 import json
 import math
 import secrets
@@ -13,15 +12,20 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from connection_guard.adapters.aws.store import Store
 from connection_guard.adapters.channels.slack_secret import parse_slack_secret
-from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
+from connection_guard.core.deployment.reporter_settings import (
+    ReporterSettings,
+    Watched,
+    WatchedDatabase,
+)
 from connection_guard.core.incident.circumstances import Circumstances, trend_of
-from connection_guard.core.incident.incident import Incident
-from connection_guard.core.incident.item import body_of, incident_of
 from demo.show.terminal import captured_output
+from doubles.aws.memory_store import MemoryBucket, MemoryIncidents, MemoryLanes
 from doubles.slack_double import Posted, SlackDouble
+from reporter.channels import incidents_channel
+from reporter.notifier import Notifier
 from reporter.reporter import Reporter
+from reporter.slack_channel import SlackChannel
 from reporter.world import World
 
 REGION = "eu-central-1"
@@ -45,34 +49,9 @@ class ReporterContext:
 
     aws_request_id: str
 
-
-class MemoryStore(Store):
-    """Keeps until the demo ends what the reporter stores, in the form in which AWS would."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self._bodies: dict[str, bytes] = {}
-
-    def put_evidence(self, key: str, body: bytes, content_type: str = "application/json") -> None:
-        self.objects[key] = gzip.decompress(body) if content_type == "application/gzip" else body
-
-    def latest_incident(self, database: str) -> Incident | None:
-        return incident_of(self._bodies[database]) if database in self._bodies else None
-
-    def put_incident(self, incident: Incident, *, replaces: int | None) -> bool:
-        latest = self.latest_incident(incident.database)
-        if (latest.version if latest else None) != replaces:
-            return False
-        self._bodies[incident.database] = body_of(incident)
-        return True
-
-    def claim(self, *_: object, **__: object) -> bool:
-        """Return True: there is no other reporter."""
-        return True
-
-    def release(self, database: str, holder: str, *, notified: int) -> bool:  # noqa: ARG002
-        latest = self.latest_incident(database)
-        return latest is not None and latest.version == notified
+    def get_remaining_time_in_millis(self) -> int:
+        """Return what the deployed function has for each run."""
+        return 60_000
 
 
 class Outbox:
@@ -102,28 +81,36 @@ class LocalReporter:
     def __init__(self, database: str) -> None:
         self.token = f"xoxb-{secrets.token_hex(16)}"
         self.slack = SlackDouble(token=self.token)
-        self.store = MemoryStore()
+        self.bucket = MemoryBucket()
+        self.unreadable: list[str] = []
         self.outbox = Outbox()
         self.log: list[str] = []
-        watched = WatchedDatabase(database, is_cluster=False, function_name=RESPONDER)
         secret = {
             "token": self.token,
             "channel": self.slack.channel,
             "base_url": self.slack.base_url,
         }
+        watched = Watched((WatchedDatabase(database, is_cluster=False, function_name=RESPONDER),))
         world = World(
-            store=self.store,
-            sns=self.outbox,
-            slack_secret=partial(parse_slack_secret, json.dumps(secret)),
+            bucket=self.bucket,
+            incidents=MemoryIncidents(),
+            lanes=MemoryLanes(),
+            channels=(
+                incidents_channel(self.outbox, SETTINGS.incidents_topic),
+                SlackChannel(lambda *, anew=False: parse_slack_secret(json.dumps(secret))),  # noqa: ARG005
+            ),
+            put_unreadable=self.unreadable.append,
             look=lambda _database, now: _made_up_context(now),
             now=partial(datetime.now, UTC),
+            sleep=lambda _seconds: None,  # the Slack on this machine takes any number of calls
         )
-        self._reporter = Reporter(SETTINGS, {RESPONDER: watched}, REGION, world)
+        notifier = Notifier(SETTINGS, watched, REGION, world)
+        self._reporter = Reporter(SETTINGS, watched, notifier, world)
 
     def deliver(self, event: Mapping[str, Any], report: Mapping[str, Any]) -> None:
         """Deliver the record of the responder's run as Lambda's destination does, by SNS."""
         with captured_output() as log:
-            self._reporter(_notification(event, report), ReporterContext(str(uuid.uuid4())))
+            self._reporter.serve(_queued(event, report), ReporterContext(str(uuid.uuid4())))
         self.log += log
 
     @property
@@ -151,13 +138,13 @@ class LocalReporter:
             [
                 json.dumps([shown, self.outbox.messages], ensure_ascii=False),
                 *self.log,
-                *(body.decode() for body in self.store.objects.values()),
+                *(body.decode() for body in self.bucket.objects.values()),
             ]
         )
 
 
-def _notification(event: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Lambda's record of the run in an SNS event.
+def _queued(event: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    """Return Lambda's record of the run as SNS puts it into the queue.
 
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
@@ -174,15 +161,7 @@ def _notification(event: Mapping[str, Any], report: Mapping[str, Any]) -> dict[s
         "responseContext": {"statusCode": 200, "executedVersion": "$LATEST"},
         "responsePayload": report,
     }
-    return {
-        "Records": [
-            {
-                "EventSource": "aws:sns",
-                "EventVersion": "1.0",
-                "Sns": {"Message": json.dumps(record)},
-            }
-        ]
-    }
+    return json.dumps({"Type": "Notification", "Message": json.dumps(record)})
 
 
 def _made_up_context(now: datetime) -> Circumstances:

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from connection_guard.adapters.channels.channel_secrets import read_secret, with_secret
 from connection_guard.adapters.channels.event_bus import events_client, send_to_event_bus
-from connection_guard.adapters.channels.incidents_topic import send_to_topic, sns_client
 from connection_guard.adapters.channels.pagerduty import parse_pagerduty_secret, send_to_pagerduty
-from connection_guard.adapters.channels.slack_secret import parse_slack_secret
 from connection_guard.adapters.channels.teams import parse_teams_secret, send_to_teams
+
+from connection_guard.adapters.channels.channel_secrets import read_secret, with_secret
+from connection_guard.adapters.channels.incidents_topic import send_to_topic, sns_client
+from connection_guard.adapters.channels.slack_secret import parse_slack_secret
 from connection_guard.core.deployment.reporter_settings import ReporterSettings
 from connection_guard.core.notification.view import View
 from reporter.channel import Channel, NewsChannel
@@ -28,7 +29,9 @@ def channels_of(settings: ReporterSettings) -> tuple[Channel, ...]:
     """Return a channel for each service that is to be notified."""
     channels: list[Channel] = [incidents_channel(sns_client(), settings.incidents_topic)]
     if settings.slack_secret is not None:
-        channels.append(SlackChannel(partial(read_secret, settings.slack_secret, parse_slack_secret)))
+        channels.append(
+            SlackChannel(partial(read_secret, settings.slack_secret, parse_slack_secret))
+        )
     if settings.pagerduty_secret is not None:
         send = _with_secret(settings.pagerduty_secret, parse_pagerduty_secret, send_to_pagerduty)
         channels.append(
@@ -39,7 +42,9 @@ def channels_of(settings: ReporterSettings) -> tuple[Channel, ...]:
         channels.append(NewsChannel("teams", send, seconds_between_calls=SECONDS_BETWEEN_CARDS))
     if settings.event_bus is not None:
         channels.append(
-            NewsChannel("eventbridge", partial(send_to_event_bus, events_client(), settings.event_bus))
+            NewsChannel(
+                "eventbridge", partial(send_to_event_bus, events_client(), settings.event_bus)
+            )
         )
     return tuple(channels)
 

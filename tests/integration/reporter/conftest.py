@@ -9,7 +9,7 @@ from doubles.slack_double import SlackDouble
 from tests.support.reporter.deliveries import (
     REGION,
 )
-from tests.support.reporter.outside import Outside
+from tests.support.reporter.outside import Outside, stores_of_aws
 
 
 @pytest.fixture
@@ -21,4 +21,4 @@ def outside(slack: SlackDouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[Out
     ):
         monkeypatch.setenv(name, value)
     with mock_aws():
-        yield Outside(slack)
+        yield Outside(slack, stores_of_aws())

@@ -1,97 +1,115 @@
-"""Alarms about the guard itself reach Slack through the reporter's entry point, over real HTTP."""
+"""One fault of the guard itself is one message, whichever alarms it sets off."""
 
 import json
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
-from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret, SlackWebhook
-from connection_guard.errors import NotificationError
+from connection_guard.adapters.channels.slack_secret import SlackWebhook
+from connection_guard.core.incident.progress import Progress
 from doubles.slack_double import SlackDouble
-from reporter.guard_alarms import notify_of_guard_alarm
 from tests.support.builders import an_alarm_event
+from tests.support.reporter.deliveries import a_crash, a_report, a_success
+from tests.support.reporter.outside import Outside, at, everything_said, states
 
-REPORTER = "ConnectionGuard-Reporter"
-NO_HEARTBEAT = (
-    "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:connection-guard-orders-no-heartbeat"
-)
-Notify = Callable[[Mapping[str, Any]], None]
+ARN = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:"
+NO_HEARTBEAT = f"{ARN}connection-guard-orders-prod-no-heartbeat"
+FAILED = f"{ARN}connection-guard-orders-prod-responder-failed"
+LOCKED_OUT = f"{ARN}connection-guard-orders-prod-locked-out"
+DIRECT = f"{ARN}connection-guard-orders-prod-direct-login-failed"
+DEAD_LETTERS = f"{ARN}ConnectionGuard-undelivered-reports"
+
+UNPROTECTED = "orders-prod: No heartbeat for 3 minutes. This database is unprotected."
 
 
-def notifying(secret: SlackSecret | None) -> Notify:
-    return partial(
-        notify_of_guard_alarm,
-        slack_secret=None if secret is None else lambda: secret,
-        region="eu-central-1",
-        function=REPORTER,
+def an_alarm(
+    arn: str, minute: int, state: str = "ALARM", *, before: str = "OK", **changes: Any
+) -> Mapping[str, Any]:
+    """Return CloudWatch's message."""
+    event = an_alarm_event(
+        arn,
+        state=state,
+        OldStateValue="ALARM" if state == "OK" and before == "OK" else before,
+        StateChangeTime=at(minute).isoformat(),
+        **{"AlarmDescription": UNPROTECTED, **changes},
+    )
+    message: Mapping[str, Any] = json.loads(event["Records"][0]["Sns"]["Message"])
+    return message
+
+
+def test_a_fault_with_four_alarms_a_crash_and_their_oks_is_one_message(
+    outside: Outside, slack: SlackDouble
+) -> None:
+    outside.deliver(a_crash())
+    for minute, alarm in enumerate((FAILED, NO_HEARTBEAT, LOCKED_OUT, DIRECT), start=28):
+        outside.now = at(minute)
+        outside.deliver(an_alarm(alarm, minute))
+    (message,) = slack.channel_view
+    assert outside.progress() is Progress.ESCALATED
+    assert "unprotected" in json.dumps(message.content)
+
+    for minute, alarm in enumerate((FAILED, NO_HEARTBEAT, LOCKED_OUT, DIRECT), start=40):
+        outside.now = at(minute)
+        outside.deliver(an_alarm(alarm, minute, "OK"))
+    outside.every_minute(1)
+
+    assert slack.channel_view == [message]
+    assert outside.progress() is Progress.CLOSED
+    assert "resolved" in message.text.lower()
+    assert states(outside)[-1] == "[RESOLVED]"
+    assert outside.is_settled
+
+
+def test_an_alarm_that_is_new_is_not_news(outside: Outside, slack: SlackDouble) -> None:
+    outside.deliver(an_alarm(NO_HEARTBEAT, 0, "OK", before="INSUFFICIENT_DATA"))
+    outside.deliver(an_alarm(NO_HEARTBEAT, 1, "INSUFFICIENT_DATA"))
+
+    assert slack.messages == outside.sns.messages == []
+
+
+def test_the_same_alarm_twice_is_one_message(outside: Outside, slack: SlackDouble) -> None:
+    for _ in range(2):
+        outside.deliver(an_alarm(NO_HEARTBEAT, 0))
+
+    assert len(slack.channel_view) == len(outside.sns.messages) == 1
+    assert len(outside.incident.entries) == 1
+
+
+def test_an_alarm_about_what_all_databases_share_is_named_after_the_stack(
+    outside: Outside, slack: SlackDouble
+) -> None:
+    outside.deliver(
+        an_alarm(DEAD_LETTERS, 0, AlarmDescription="The reporter could not read a message.")
     )
 
-
-@pytest.fixture(params=["bot", "webhook"])
-def notify(slack: SlackDouble, request: pytest.FixtureRequest) -> Notify:
-    bot = SlackBot(slack.token, slack.channel, slack.base_url)
-    return notifying(bot if request.param == "bot" else SlackWebhook(slack.webhook))
+    assert "ConnectionGuard" in slack.channel_view[0].text
+    assert "could not read a message" in everything_said(slack)
 
 
-def of_the_reporter(state: str = "ALARM") -> dict[str, Any]:
-    trigger = {"Dimensions": [{"value": REPORTER, "name": "FunctionName"}]}
-    return an_alarm_event(NO_HEARTBEAT, state=state, Trigger=trigger)
-
-
-def test_slack_hears_of_an_alarm_and_of_its_end(slack: SlackDouble, notify: Notify) -> None:
-    notify(
-        an_alarm_event(
-            NO_HEARTBEAT,
-            AlarmDescription="orders: No heartbeat for 3 minutes. This database is unprotected.",
-        )
+def test_the_end_of_the_guard_s_own_trouble_does_not_end_a_shortage(outside: Outside) -> None:
+    refusal = a_report(
+        "observation", at(0), alarm="ALARM", used=97, escalation="refused: 80 % of all sessions"
     )
-    notify(an_alarm_event(NO_HEARTBEAT, state="OK", OldStateValue="ALARM"))
+    outside.deliver(a_success(refusal, "run-1"))
+    outside.deliver(an_alarm(FAILED, 1))
+    outside.deliver(an_alarm(FAILED, 3, "OK"))
 
-    on, over = slack.channel_view
-    assert on.text == "🔴 Connection Guard: alarm connection-guard-orders-no-heartbeat is on"
-    assert "This database is unprotected." in json.dumps(on.content)
-    assert over.text == "🟢 Connection Guard: alarm connection-guard-orders-no-heartbeat cleared"
-
-
-def test_an_alarm_that_is_new_is_not_news(slack: SlackDouble, notify: Notify) -> None:
-    notify(an_alarm_event(NO_HEARTBEAT, state="OK", OldStateValue="INSUFFICIENT_DATA"))
-
-    assert slack.channel_view == []
+    assert outside.progress() is Progress.ESCALATED
+    assert outside.incident.action_required == "refused: 80 % of all sessions"
 
 
-def test_what_slack_did_not_take_is_left_to_lambdas_next_try(
-    slack: SlackDouble, notify: Notify
-) -> None:
-    slack.fail(404)
-    with pytest.raises(NotificationError, match="Slack"):
-        notify(an_alarm_event(NO_HEARTBEAT))
+def test_machines_find_the_incident_s_own_shape_on_the_topic(outside: Outside) -> None:
+    outside.deliver(an_alarm(NO_HEARTBEAT, 0))
 
-    notify(an_alarm_event(NO_HEARTBEAT))
-    assert len(slack.channel_view) == 1
+    (message,) = outside.sns.messages
+    document = json.loads(json.loads(message["Message"])["default"])
+    assert document["database"] == "orders-prod"
+    assert document["schema_version"] >= 1
 
 
-def test_that_the_reporter_itself_fails_is_tried_once_since_each_failure_would_set_it_off_anew(
-    slack: SlackDouble, notify: Notify
-) -> None:
-    slack.fail(404)
-    notify(of_the_reporter())
-    assert slack.channel_view == []
+def test_a_webhook_gets_the_alarm_and_its_end(outside: Outside, slack: SlackDouble) -> None:
+    outside.secret = SlackWebhook(slack.webhook)
+    outside.deliver(an_alarm(NO_HEARTBEAT, 0))
+    outside.now = at(4)
+    outside.deliver(an_alarm(NO_HEARTBEAT, 4, "OK"))
 
-    notify(of_the_reporter())
-    assert len(slack.channel_view) == 1
-
-
-def test_what_the_reporter_itself_publishes_on_the_topic_is_ignored(
-    slack: SlackDouble, notify: Notify
-) -> None:
-    event = an_alarm_event(NO_HEARTBEAT)
-    event["Records"][0]["Sns"]["Message"] = json.dumps({"schema_version": 1, "database": "orders"})
-    notify(event)
-
-    assert slack.channel_view == []
-
-
-def test_where_slack_is_not_notified_nothing_is_done() -> None:
-    notifying(None)(an_alarm_event(NO_HEARTBEAT))
+    assert len(slack.channel_view) == 2

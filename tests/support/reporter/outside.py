@@ -1,6 +1,7 @@
 """An AWS account, a Slack, and the reporter between them, which a test can make to fail."""
 
 import json
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import uuid4
@@ -12,7 +13,6 @@ from connection_guard.adapters.aws.evidence_bucket import EvidenceBucket
 from connection_guard.adapters.aws.incident_table import IncidentTable
 from connection_guard.adapters.aws.lane_table import LaneTable
 from connection_guard.adapters.aws.table import Table
-from connection_guard.adapters.channels.incidents_topic import sns_client
 from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret
 from connection_guard.core.deployment.reporter_settings import (
     ReporterSettings,
@@ -29,8 +29,8 @@ from connection_guard.core.incident.item import (
 )
 from connection_guard.core.incident.progress import Progress
 from connection_guard.errors import StoreError
+from doubles.aws.memory_store import MemoryBucket, MemoryIncidents, MemoryLanes
 from doubles.slack_double import SlackDouble
-from reporter.channel import Channel
 from reporter.channels import incidents_channel
 from reporter.notifier import Notifier
 from reporter.reporter import Reporter
@@ -41,10 +41,36 @@ from tests.support.reporter.faults import Breakable, Faults
 from tests.support.reporter.incidents import a_context
 from tests.support.reporter.played_time import PlayedTime, an_invocation
 
+TOPIC = f"arn:aws:sns:{REGION}:123456789012:incidents"
+
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 ORDERS = WatchedDatabase("orders-prod", is_cluster=False, function_name=FUNCTION_NAME)
 
 VISIBLE_AGAIN_AFTER = timedelta(seconds=120)
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Where the reporter keeps what it is sent."""
+
+    bucket: EvidenceBucket
+    incidents: IncidentTable
+    lanes: LaneTable
+
+
+def stores_in_memory() -> Stores:
+    """Return what is fast enough for hundreds of stories."""
+    return Stores(MemoryBucket(), MemoryIncidents(), MemoryLanes())
+
+
+def stores_of_aws() -> Stores:
+    """Return a bucket and a table of moto's."""
+    boto3.client("s3", region_name=REGION).create_bucket(
+        Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    _create_table()
+    table = Table("incidents")
+    return Stores(EvidenceBucket("evidence"), IncidentTable(table), LaneTable(table))
 
 
 class Outside:
@@ -54,26 +80,22 @@ class Outside:
     as if another invocation ran.
     """
 
-    def __init__(self, slack: SlackDouble, *watched: WatchedDatabase) -> None:
+    def __init__(self, slack: SlackDouble, stores: Stores, *watched: WatchedDatabase) -> None:
         self.slack = slack
         self.time = PlayedTime(NOW)
+        self._stores = stores
+        self.incidents = stores.incidents
         self.context = a_context()
         self.faults = Faults()
         self.unreadable: list[str] = []
-        self.s3 = boto3.client("s3", region_name=REGION)
-        self.s3.create_bucket(
-            Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
-        _create_table()
-        topic = boto3.client("sns", region_name=REGION).create_topic(Name="incidents")["TopicArn"]
         self.settings = ReporterSettings(
-            "incidents", "evidence", topic, "unreadable", "ConnectionGuard", slack_secret="slack"
+            "incidents", "evidence", TOPIC, "unreadable", "ConnectionGuard", slack_secret="slack"
         )
         self.sns = RecordingSns(self.faults)
         self.secret: SlackSecret = SlackBot(slack.token, slack.channel, slack.base_url)
         self.secret_anew: SlackSecret | None = None
-        self.channels: tuple[Channel, ...] = (
-            incidents_channel(self.sns, topic),
+        self.channels = (
+            incidents_channel(self.sns, TOPIC),
             SlackChannel(self._read_secret),
         )
         self._watched = Watched(watched or (ORDERS,))
@@ -82,13 +104,11 @@ class Outside:
     def another_process(self) -> None:
         """Start again with nothing remembered but what is stored."""
         self.faults.restart()
-        table = Table(self.settings.table)
-        self.incidents = IncidentTable(table)
-        bucket = EvidenceBucket(self.settings.bucket)
+        stores, faults = self._stores, self.faults
         world = World(
-            bucket=cast("EvidenceBucket", Breakable("bucket", bucket, self.faults)),
-            incidents=cast("IncidentTable", Breakable("incidents", self.incidents, self.faults)),
-            lanes=cast("LaneTable", Breakable("lanes", LaneTable(table), self.faults)),
+            bucket=cast("EvidenceBucket", Breakable("bucket", stores.bucket, faults)),
+            incidents=cast("IncidentTable", Breakable("incidents", stores.incidents, faults)),
+            lanes=cast("LaneTable", Breakable("lanes", stores.lanes, faults)),
             channels=self.channels,
             put_unreadable=self._put_unreadable,
             look=self._look,
@@ -102,7 +122,7 @@ class Outside:
         return self.secret_anew or self.secret if anew else self.secret
 
     def _look(self, _database: WatchedDatabase, now: datetime) -> Circumstances:
-        return self.context
+        return replace(self.context, looked_at=now)
 
     def _put_unreadable(self, message: str) -> None:
         self.faults.around(
@@ -162,9 +182,10 @@ class Outside:
 
     @property
     def objects(self) -> dict[str, bytes]:
-        listed = self.s3.list_objects_v2(Bucket="evidence").get("Contents", [])
+        s3 = boto3.client("s3", region_name=REGION)
+        listed = s3.list_objects_v2(Bucket="evidence").get("Contents", [])
         return {
-            each["Key"]: self.s3.get_object(Bucket="evidence", Key=each["Key"])["Body"].read()
+            each["Key"]: s3.get_object(Bucket="evidence", Key=each["Key"])["Body"].read()
             for each in listed
         }
 
@@ -176,23 +197,26 @@ class RecordingSns:
         self.messages: list[dict[str, Any]] = []
         self.is_down = False
         self._faults = faults
-        self._real = sns_client(region=REGION)
 
     def publish(self, **message: Any) -> dict[str, Any]:
         if self.is_down:
             raise refused("Publish")
+        assert 0 < len(message["Subject"]) < 100
+        assert message["Subject"].isascii()
+        assert len(message["Message"]) <= 262_144
         self._faults.around(
-            "sns.publish", lambda: self._publish(message), refused("Publish")
+            "sns.publish", lambda: self.messages.append(message), refused("Publish")
         )
         return {}
-
-    def _publish(self, message: dict[str, Any]) -> None:
-        self._real.publish(**message)
-        self.messages.append(message)
 
     @property
     def subjects(self) -> list[str]:
         return [message["Subject"] for message in self.messages]
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        """What machines got."""
+        return [json.loads(json.loads(each["Message"])["default"]) for each in self.messages]
 
 
 def _create_table() -> None:
