@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from connection_guard.core.incident.circumstances import Circumstances
 from connection_guard.core.incident.incident import Incident
 
 PARTITION_KEY = "pk"
