@@ -29,7 +29,6 @@ from connection_guard.core.incident.circumstances import (
     deployment_before,
     renewed,
 )
-from connection_guard.core.incident.item import circumstances_body, circumstances_of
 
 NOW = datetime(2026, 3, 1, 3, 0, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -215,7 +214,7 @@ def test_each_kind_of_deployment_is_a_line_with_its_name_and_who_made_it(
         Change(NOW - 3 * MINUTE, "Reboot of DB instance orders by alice"),
     )
     assert seen.looked_at == NOW
-    assert "HIDDEN" not in circumstances_body(seen)
+    assert "HIDDEN" not in str(seen)
 
 
 def test_only_the_last_hour_is_shown(others: Callable[[str], Any]) -> None:
@@ -409,30 +408,6 @@ def test_of_too_many_deployments_the_nearest_to_the_opening_and_the_databases_ow
     seen = renewed(seen_with(own, *after), seen_with(*before), NOW)
 
     assert seen.deployments == (own, *reversed(before[: MOST_DEPLOYMENTS - 1]))
-
-
-def test_circumstances_come_back_from_their_json_as_they_were() -> None:
-    seen = Circumstances(
-        events=(RdsEvent(NOW, "orders", "Multi-AZ failover completed"),),
-        usage=((NOW, 71.5), (NOW + MINUTE, None)),
-        trend="a climb over 3 h",
-        problems=("CloudWatch: throttled",),
-        deployments=(a_deployment(2, "checkout"),),
-        looked_at=NOW,
-    )
-
-    back = circumstances_of(circumstances_body(seen))
-
-    assert back == seen
-    assert back.deployments[0].what is DeploymentKind.ECS_SERVICE
-
-
-def test_circumstances_of_an_older_or_newer_version_are_read() -> None:
-    document = json.loads(circumstances_body(seen_with()))
-    del document["deployments"], document["looked_at"]
-    document["weather"] = "fine"
-
-    assert circumstances_of(json.dumps(document)) == seen_with()
 
 
 # What is made of it

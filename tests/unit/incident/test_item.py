@@ -7,7 +7,12 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from random import Random
 
-from connection_guard.core.incident.circumstances import Circumstances, RdsEvent
+from connection_guard.core.incident.circumstances import (
+    Circumstances,
+    Deployment,
+    DeploymentKind,
+    RdsEvent,
+)
 from connection_guard.core.incident.entry import (
     LINE_LENGTH,
     DiagnosedCause,
@@ -68,6 +73,8 @@ def a_full_incident() -> Incident:
         usage=((NOW, 71.5), (NOW + timedelta(minutes=1), None)),
         trend="a climb over 3 h",
         problems=("CloudWatch: throttled",),
+        deployments=(Deployment(NOW, DeploymentKind.ECS_SERVICE, "checkout", "alice"),),
+        looked_at=NOW,
     )
     return replace(
         absorbed([*a_whole_story()[:-1], entry]),
@@ -92,6 +99,8 @@ def test_every_field_comes_back_as_it_was() -> None:
     )
     assert back == incident
     assert isinstance(back.entries[-1].tier, Tier)
+    assert back.circumstances is not None
+    assert back.circumstances.deployments[0].what is DeploymentKind.ECS_SERVICE
 
 
 def test_what_another_version_wrote_is_read() -> None:
@@ -104,11 +113,14 @@ def test_what_another_version_wrote_is_read() -> None:
     )
     document["told"] = document.pop("notified")
     document["context"] = document.pop("circumstances")
+    del document["context"]["deployments"], document["context"]["looked_at"]
     document["entries"][0]["new"] = document["new"] = {"unknown": 1}
 
     back = incident_of(gzip.compress(json.dumps(document).encode()))
 
-    assert back == replace(incident, not_before=None)
+    assert incident.circumstances is not None
+    seen = replace(incident.circumstances, deployments=(), looked_at=None)
+    assert back == replace(incident, not_before=None, circumstances=seen)
 
 
 def test_the_same_incident_is_the_same_item_which_a_person_can_read_and_which_expires() -> None:

@@ -35,7 +35,7 @@ class Source(NamedTuple):
     kind: DeploymentKind
 
 
-# By the event's name, the most telling first. A lookup takes one attribute: all that is not read
+# By the event's name, the most useful first. A lookup takes one attribute: all that is not read
 # only would be one lookup, but of a busy account it would show the last minute or two.
 SOURCES = {
     "UpdateService": Source("ecs", "service", DeploymentKind.ECS_SERVICE),
