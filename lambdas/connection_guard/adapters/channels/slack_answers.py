@@ -10,13 +10,13 @@ from typing import Any
 
 from slack_sdk.errors import SlackClientError
 
+from connection_guard.adapters.channels.json_post import (
+    STEP_SECONDS,
+    rate_limited,
+    seconds_to_wait,
+)
 from connection_guard.core.notification.slack.slack_blocks import Message
 from connection_guard.errors import NotificationError
-
-# The longest wait for each step of a request. A deadline for the whole is the caller's.
-STEP_SECONDS = 4
-
-MOST_SECONDS_TO_WAIT = 300
 
 # Slack calls these wrong with what a message looks like. Its plain text may still pass.
 REFUSALS_OF_BLOCKS = frozenset(
@@ -47,18 +47,9 @@ def plain_content_of(message: Message) -> dict[str, Any]:
     return {"text": message.text, "blocks": []}
 
 
-def rate_limited(headers: Mapping[str, str]) -> NotificationError:
-    """Return the error for an answer that asks to be left alone."""
-    seconds = seconds_to_wait(headers.get("Retry-After"))
-    return NotificationError(f"Slack: rate limited, try again in {seconds} s", retry_after=seconds)
-
-
-def seconds_to_wait(retry_after: str | None) -> int:
-    """Return what the header Retry-After asks for: 1 to 300 s, and 1 where it says nothing that
-    is a number.
-    """
-    asked = int(retry_after) if retry_after and retry_after.isdecimal() else 1
-    return min(max(asked, 1), MOST_SECONDS_TO_WAIT)
+def slack_is_limited(headers: Mapping[str, str]) -> NotificationError:
+    """Return the error for an answer that asks to be left alone, a second where it says nothing."""
+    return rate_limited("Slack", seconds_to_wait(headers.get("Retry-After")) or 1)
 
 
 @contextmanager

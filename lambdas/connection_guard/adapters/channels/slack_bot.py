@@ -12,14 +12,14 @@ from aws_lambda_powertools.logging import Logger
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
+from connection_guard.adapters.channels.json_post import STEP_SECONDS
 from connection_guard.adapters.channels.slack_answers import (
     REFUSALS_OF_BLOCKS,
     SILENT,
-    STEP_SECONDS,
     clean_errors,
     content_of,
     plain_content_of,
-    rate_limited,
+    slack_is_limited,
 )
 from connection_guard.adapters.channels.slack_secret import SlackBot
 from connection_guard.core.notification.channel.notified import PostedMessage
@@ -119,7 +119,7 @@ def _answer(bot: SlackBot, method: str, arguments: dict[str, Any]) -> dict[str, 
             response = refused.response
     answer = response.data
     if response.status_code == 429:
-        raise rate_limited(response.headers)
+        raise slack_is_limited(response.headers)
     if response.status_code >= 500:
         raise NotificationError(f"Slack: HTTP {response.status_code}")
     if not isinstance(answer, dict):
@@ -128,7 +128,7 @@ def _answer(bot: SlackBot, method: str, arguments: dict[str, Any]) -> dict[str, 
         return {**answer, "error": None}
     error = str(answer.get("error") or "it does not say why")
     if error in ("ratelimited", "rate_limited"):
-        raise rate_limited(response.headers)
+        raise slack_is_limited(response.headers)
     return {"error": error.replace(bot.token, "(secret)")[:300]}
 
 

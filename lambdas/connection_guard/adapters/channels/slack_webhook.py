@@ -7,14 +7,14 @@ from typing import Any
 
 from slack_sdk import WebhookClient
 
+from connection_guard.adapters.channels.json_post import STEP_SECONDS
 from connection_guard.adapters.channels.slack_answers import (
     REFUSALS_OF_BLOCKS,
     SILENT,
-    STEP_SECONDS,
     clean_errors,
     content_of,
     plain_content_of,
-    rate_limited,
+    slack_is_limited,
 )
 from connection_guard.adapters.channels.slack_secret import SlackWebhook
 from connection_guard.core.notification.slack.slack_blocks import Message
@@ -45,7 +45,7 @@ def _send(webhook: SlackWebhook, content: dict[str, Any]) -> tuple[int, str] | N
     with clean_errors(webhook.webhook):
         answer = client.send(unfurl_links=False, unfurl_media=False, **content)
     if answer.status_code == 429:
-        raise rate_limited(answer.headers)
+        raise slack_is_limited(answer.headers)
     if answer.status_code >= 500:
         raise NotificationError(f"Slack: HTTP {answer.status_code}")
     words = answer.body.strip()

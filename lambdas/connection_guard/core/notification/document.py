@@ -1,5 +1,7 @@
 """An incident as JSON for machines (docs/incident.schema.json)."""
 
+import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -57,6 +59,23 @@ def document_of(view: View) -> JsonObject:
         **lists,
         "omitted": dict.fromkeys(lists, 0),
     }
+
+
+def fitted(document: JsonObject, written: Callable[[JsonObject], str], most_bytes: int) -> str:
+    """Return the document as written, its longest lists cut by half until it fits; its `omitted`
+    says what was left out. `written` returns ASCII: as many bytes as characters, and nothing that
+    UTF-8 cannot spell.
+    """
+    fitting = dict(document)
+    while len(text := written(fitting)) > most_bytes:
+        longest = max(fitting["omitted"], key=lambda name: len(json.dumps(fitting[name])))
+        entries = fitting[longest]
+        if not entries:
+            break
+        kept = entries[: len(entries) // 2]
+        omitted = fitting["omitted"][longest] + len(entries) - len(kept)
+        fitting |= {longest: kept, "omitted": fitting["omitted"] | {longest: omitted}}
+    return text
 
 
 def _alarm(alarm: Alarm) -> JsonObject:

@@ -20,8 +20,20 @@ class Summary:
     do_now: str | None = None
     why: str | None = None
     guard: str | None = None
+    change: str | None = None
     usage: str | None = None
     owner: str | None = None
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """Return what follows the first line, each with its title."""
+        titled = (
+            ("Do now", self.do_now),
+            ("Why", self.why),
+            ("Guard", self.guard),
+            ("Change", self.change),
+        )
+        return tuple((title, text) for title, text in titled if text is not None)
 
 
 def summary_of(view: View) -> Summary:
