@@ -83,7 +83,7 @@ class MemoryIncidents(IncidentTable):
     def kept(self, key: IncidentKey) -> Kept | None:
         with self._lock:
             item = self._items.get(key)
-            return item and Kept(incident_of(item.body), item.notified)
+            return None if item is None else Kept(incident_of(item.body), item.notified)
 
     def pending(self, now: datetime) -> list[Pending]:
         with self._lock:

@@ -4,6 +4,7 @@ notifies people.
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 from aws_lambda_powertools.logging import Logger
 
@@ -13,7 +14,7 @@ from connection_guard.core.deployment.reporter_settings import (
     Watched,
     WatchedDatabase,
 )
-from connection_guard.core.incident.circumstances import renewed
+from connection_guard.core.incident.circumstances import Circumstances, renewed
 from connection_guard.core.incident.delivery import (
     Delivery,
     FailureDelivery,
@@ -40,7 +41,7 @@ from reporter.world import InvocationContext, World
 TRIES_TO_WRITE = 20
 
 # An incident is looked at from outside no more often.
-LOOKS_EVERY_SECONDS = 60
+LOOKS_EVERY = timedelta(minutes=1)
 
 logger = Logger(service="connection-guard")
 
@@ -149,7 +150,7 @@ class Reporter:
 
     def _absorb(self, database: WatchedDatabase, entry: Entry) -> Incident | None:
         """Return the incident that has the entry by now, None for a lone heartbeat."""
-        incidents = self._world.incidents
+        incidents, seen = self._world.incidents, None
         for _ in range(TRIES_TO_WRITE):
             current = incidents.latest(database.identifier)
             new_id = f"{entry.at:%Y%m%dT%H%M%S}-{entry.request_id}"
@@ -157,7 +158,10 @@ class Reporter:
             latest = absorbed.latest
             if latest is None or latest is current:
                 return latest
-            latest = self._seen_from_outside(database, latest)
+            if latest.matters and not self._is_fresh(latest.circumstances):
+                seen = seen or self._world.look(database, self._world.now())
+                around = renewed(latest.circumstances, seen, latest.opened_at)
+                latest = replace(latest, circumstances=around)
             replaces = current.version if current else None
             if incidents.put(
                 latest, replaces=replaces, ended=absorbed.ended, now=self._world.now()
@@ -167,18 +171,10 @@ class Reporter:
             f"the incident of {database.identifier} changed {TRIES_TO_WRITE} times in a row"
         )
 
-    def _seen_from_outside(self, database: WatchedDatabase, incident: Incident) -> Incident:
-        """Return the incident with what AWS shows of the database around it."""
-        seen, now = incident.circumstances, self._world.now()
-        is_fresh = (
-            seen is not None
-            and seen.looked_at is not None
-            and (now - seen.looked_at).total_seconds() < LOOKS_EVERY_SECONDS
-        )
-        if not incident.matters or is_fresh:
-            return incident
-        seen_now = self._world.look(database, now)
-        return replace(incident, circumstances=renewed(seen, seen_now, incident.opened_at))
+    def _is_fresh(self, seen: Circumstances | None) -> bool:
+        if seen is None or seen.looked_at is None:
+            return False
+        return self._world.now() - seen.looked_at < LOOKS_EVERY
 
 
 def _main_key(delivery: Delivery) -> str | None:
