@@ -2,6 +2,7 @@
 
 It refuses what Slack refuses, by the limits that Slack documents:
 https://docs.slack.dev/reference/block-kit/blocks
+https://docs.slack.dev/reference/block-kit/block-elements/button-element
 https://docs.slack.dev/reference/methods/chat.postMessage
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 """
@@ -21,6 +22,9 @@ MOST_TEXT = 3_000
 MOST_FIELDS = 10
 MOST_FIELD = 2_000
 MOST_ELEMENTS = 10
+MOST_ACTIONS = 25
+MOST_BUTTON = 75
+MOST_URL = 3_000
 MOST_MESSAGE_TEXT = 4_000
 # Not documented in figures; Slack answers msg_blocks_too_long beyond about as much.
 MOST_OF_ALL_BLOCKS = 13_000
@@ -205,9 +209,27 @@ def _is_valid(block: dict[str, Any]) -> bool:
         case {"type": "context", "elements": [*elements], **rest}:
             is_in_number = 0 < len(elements) <= MOST_ELEMENTS
             return not rest and is_in_number and all(_is_text(each, MOST_TEXT) for each in elements)
+        case {"type": "actions", "elements": [*elements], **rest}:
+            is_in_number = 0 < len(elements) <= MOST_ACTIONS
+            are_links = all(map(_is_link, elements)) and _are_distinct(elements)
+            return not rest and is_in_number and are_links
         case {"type": "divider", **rest}:
             return not rest
     return False
+
+
+def _is_link(element: dict[str, Any]) -> bool:
+    """Return whether it is a button that is a link: others would need somebody who answers."""
+    match element:
+        case {"type": "button", "text": {"type": "plain_text"} as text, "url": str(url), **rest}:
+            is_known = rest.keys() <= {"action_id"}
+            return is_known and _is_text(text, MOST_BUTTON) and 0 < _length(url) <= MOST_URL
+    return False
+
+
+def _are_distinct(elements: list[dict[str, Any]]) -> bool:
+    ids = [each["action_id"] for each in elements if "action_id" in each]
+    return len(ids) == len(set(ids))
 
 
 def _is_text(text: dict[str, Any], most: int) -> bool:
@@ -222,10 +244,11 @@ def _is_text(text: dict[str, Any], most: int) -> bool:
 
 
 def _texts(block: dict[str, Any]) -> list[dict[str, Any]]:
+    elements = block.get("elements", [])
     return [
         *([block["text"]] if "text" in block else []),
         *block.get("fields", []),
-        *block.get("elements", []),
+        *(each["text"] if each["type"] == "button" else each for each in elements),
     ]
 
 

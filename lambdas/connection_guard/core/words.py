@@ -23,6 +23,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def ordinal(number: int) -> str:
+    """Return which one it is of several, from 2 on: "second", "11th"."""
+    words = ("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+    if 2 <= number <= len(words) + 1:
+        return words[number - 2]
+    is_teen = number // 10 % 10 == 1
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if is_teen else suffix}"
+
+
 def cut(text: str, length: int) -> str:
     """Return the text in at most `length` characters; a `…` shows that there was more."""
     return text if len(text) <= length else text[: length - 1] + "…"

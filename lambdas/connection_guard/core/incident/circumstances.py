@@ -161,13 +161,13 @@ def _letters_of(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
-def sparkline(values: Sequence[float | None]) -> str:
-    """Return percentages as bars, at most 60 of them, each the highest of its share; a space where
+def sparkline(values: Sequence[float | None], most: int = WIDTH) -> str:
+    """Return percentages as bars, at most that many, each the highest of its share; a space where
     there is no figure.
 
     The scale is fixed: the lowest bar is an empty database, and only a full one is the highest.
     """
-    width = min(len(values), WIDTH)
+    width = min(len(values), most)
     shares = (
         values[len(values) * i // width : len(values) * (i + 1) // width] for i in range(width)
     )

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from connection_guard.core.incident.entry import Alarm, Usage, sessions_in
-from connection_guard.core.notification.status import headline_of
+from connection_guard.core.notification.summary import summary_of
 from connection_guard.core.notification.timeline import timeline_of
 from connection_guard.core.notification.view import View
 
@@ -19,7 +19,7 @@ def document_of(view: View) -> JsonObject:
     """Return the incident, JSON-ready; `omitted` counts what a sender leaves out of each list, 0
     here.
     """
-    incident = view.incident
+    incident, summary = view.incident, summary_of(view)
     seen = incident.circumstances
     lists: dict[str, list[Any]] = {
         "terminated": [asdict(group) for group in incident.terminated],
@@ -39,7 +39,9 @@ def document_of(view: View) -> JsonObject:
         "database": incident.database,
         "progress": incident.progress,
         "tier": incident.tier,
-        "headline": headline_of(incident),
+        "headline": summary.first_line,
+        "summary": asdict(summary),
+        "environment": view.database.environment,
         "opened_at": incident.opened_at.isoformat(),
         "closed_at": incident.closed_at and incident.closed_at.isoformat(),
         "seconds": incident.lasted(view.at).total_seconds(),

@@ -11,12 +11,14 @@ from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.links import Links
 from connection_guard.core.notification.status import (
     NOT_KNOWN_WHETHER_TERMINATED,
-    headline_of,
+    escalating,
     in_use,
+    of,
     reopened_of,
-    situation_of,
     status_of,
+    trouble_of,
 )
+from connection_guard.core.notification.summary import summary_of
 from connection_guard.core.notification.timeline import timeline_of
 from connection_guard.core.notification.view import View
 from connection_guard.core.words import counted, shown, spelled
@@ -35,7 +37,8 @@ def subject_of(view: View) -> str:
     shows little more.
     """
     incident = view.incident
-    subject = shown(f"[{status_of(incident)}] {incident.database}{_what_matters(incident)}")
+    status = status_of(incident).upper()
+    subject = shown(f"[{status}] {incident.database}{_what_matters(incident)}")
     base = "".join(
         character for character in normalize("NFKD", subject) if not combining(character)
     )
@@ -49,7 +52,8 @@ def text_of(view: View) -> str:
     """
     incident = view.incident
     sections = [
-        ("", _overview(incident, view.at)),
+        ("", _summary(view)),
+        ("Overview", _overview(view)),
         _action(incident),
         ("What was done", _done(incident)),
         ("What was spared, and why", _groups(incident.spared)),
@@ -66,14 +70,36 @@ def text_of(view: View) -> str:
 def _what_matters(incident: Incident) -> str:
     if incident.closed_at is not None:
         return f" after {spelled(incident.closed_at - incident.opened_at)}"
-    if incident.action_required is not None or incident.latest is None:
-        return f": {situation_of(incident)}"
-    return f": {in_use(incident.latest)}"
+    usage = f"{of(incident.latest)} connections" if incident.latest else "usage is not known"
+    return f": {usage}{_why_action(incident)}"
 
 
-def _overview(incident: Incident, now: datetime) -> Iterator[str]:
-    yield from _wrapped(headline_of(incident), indent="")
+def _why_action(incident: Incident) -> str:
+    escalated = escalating(incident)
+    if escalated is None:
+        return ""
+    if escalated.is_trouble:
+        return f", the guard {trouble_of(escalated)}"
+    return ", the guard frees too little" if escalated.is_engaged else ", the guard gave up"
+
+
+def _summary(view: View) -> Iterator[str]:
+    """Yield the first lines, which are those of every other channel."""
+    summary = summary_of(view)
+    yield from _wrapped(summary.first_line, indent="")
     yield ""
+    for title, text in summary.parts:
+        yield from _fact(title, text)
+    if summary.usage:
+        yield from _fact("Usage", summary.usage)
+    if summary.owner:
+        yield from _fact("Owner", summary.owner)
+    if view.database.runbook:
+        yield f"  {'Runbook':<11}{view.database.runbook}"
+
+
+def _overview(view: View) -> Iterator[str]:
+    incident = view.incident
     status = status_of(incident)
     severity = (
         f" ({incident.tier})" if incident.tier and status.value != incident.tier.value else ""
@@ -81,7 +107,7 @@ def _overview(incident: Incident, now: datetime) -> Iterator[str]:
     lasts = "lasted" if incident.closed_at else "open for"
     yield from _fact("Status", f"{status}{severity}")
     yield from _fact(
-        "Opened", f"{_moment(incident.opened_at)}, {lasts} {spelled(incident.lasted(now))}"
+        "Opened", f"{_moment(incident.opened_at)}, {lasts} {spelled(incident.lasted(view.at))}"
     )
     for name, usage in (
         ("Before", incident.first),
@@ -89,7 +115,8 @@ def _overview(incident: Incident, now: datetime) -> Iterator[str]:
         ("Latest", incident.latest),
     ):
         if usage is not None:
-            yield from _fact(name, f"{in_use(usage)} ({usage.percent:.0f} %)")
+            percent = "" if usage.used > usage.usable else f" ({usage.percent:.0f} %)"
+            yield from _fact(name, f"{in_use(usage)}{percent}")
     if incident.alarm is not None:
         yield from _fact("Alarm", f"{incident.alarm.name}: {incident.alarm.state}")
 

@@ -1,17 +1,27 @@
 """An incident's status and headline, in the words that every notification uses."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
-from connection_guard.core.incident.entry import Usage, sessions_in
+from connection_guard.core.incident.entry import Entry, Usage, sessions_in
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.policy import Tier
-from connection_guard.core.words import counted, spelled
+from connection_guard.core.report.kind import Kind
+from connection_guard.core.words import counted, ordinal, shown, spelled
+
+GUARD = "Connection Guard"
+NAME_MOST = 63
 
 BACK_BELOW_TARGET = "back below target"
 WAITING_FOR_ALARM = "waiting for the alarm to clear"
 END_NOT_SEEN = "closed because another incident began; its own end was never seen"
 NOT_KNOWN_WHETHER_TERMINATED = "it is not known whether sessions were terminated"
+
+_TROUBLES: Mapping[str, str] = {
+    Kind.LOCKED_OUT: "cannot get in",
+    Kind.PREFLIGHT_FAILED: "cannot act",
+}
 
 
 class Status(StrEnum):
@@ -24,20 +34,6 @@ class Status(StrEnum):
     RECOVERING = "recovering"
     RESOLVED = "resolved"
     FOLLOWED = "followed by another incident"
-
-
-_NEARLY_FULL = "connections have nearly run out"
-_TITLES = {
-    Status.CRITICAL: _NEARLY_FULL,
-    Status.WARNING: "connections are running out",
-    Status.INCIDENT: _NEARLY_FULL,
-    Status.RECOVERING: f"{BACK_BELOW_TARGET}; {WAITING_FOR_ALARM}",
-}
-
-
-def title_of(status: Status) -> str:
-    """Return the status in words that need no others."""
-    return _TITLES.get(status, status.value)
 
 
 def status_of(incident: Incident) -> Status:
@@ -59,39 +55,42 @@ def status_of(incident: Incident) -> Status:
 
 
 def headline_of(incident: Incident) -> str:
-    """Return one line: the database, and how it is now."""
-    is_urgent = incident.action_required is not None
-    mark = f"[{Status.ACTION_REQUIRED}] " if is_urgent else ""
-    return f"{mark}{incident.database}: {situation_of(incident)}"
+    """Return one line: the database, its state, what the guard did, and whether somebody has to
+    act.
+    """
+    name = shown(incident.database, NAME_MOST)
+    sentences = (f"{name}{_state(incident)}", _done(incident), _to_do(incident))
+    return "".join(f"{sentence}. " for sentence in sentences if sentence).rstrip()
 
 
-def situation_of(incident: Incident) -> str:
-    """Return how the database is now, without its name."""
-    if incident.action_required is not None:
-        return incident.action_required
-    usage = in_use(incident.latest) if incident.latest else "usage is not known"
-    match status_of(incident):
-        case Status.RECOVERING:
-            line = f"{BACK_BELOW_TARGET} ({usage}); {WAITING_FOR_ALARM}"
-            if incident.needs_no_more_action:
-                line = f"action no longer required: {line}"
-        case Status.FOLLOWED:
-            line = f"{END_NOT_SEEN} ({usage} when last seen)"
-        case Status.RESOLVED if incident.closed_at:
-            line = f"resolved after {spelled(incident.closed_at - incident.opened_at)} ({usage})"
-        case _:
-            line = usage
-    return f"{line}{_and_terminated(incident)}"
+def escalating(incident: Incident) -> Entry | None:
+    """Return the entry that says why people have to act now, None where they do not."""
+    if incident.action_required is None:
+        return None
+    return next(
+        entry
+        for entry in reversed(incident.story)
+        if (entry.escalation or entry.headline) == incident.action_required
+    )
+
+
+def trouble_of(entry: Entry) -> str:
+    """Return what the guard could not do."""
+    return _TROUBLES.get(entry.kind, "failed")
 
 
 def of(usage: Usage) -> str:
-    """Return the connections in use, of those that applications can get."""
-    return f"{usage.used} of {usage.usable}"
+    """Return the connections in use, of those that applications can get. More than all are all: the
+    rest is the reserve, which they cannot get.
+    """
+    is_reserve_used = usage.used > usage.usable
+    return f"all {usage.usable}" if is_reserve_used else f"{usage.used} of {usage.usable}"
 
 
-def in_use(usage: Usage) -> str:
+def in_use(usage: Usage, noun: str = " connections") -> str:
     """Return the same with its noun."""
-    return f"{of(usage)} connections in use"
+    came_in = " (the guard came in on the reserve)" if usage.used > usage.usable else ""
+    return f"{of(usage)}{noun} in use{came_in}"
 
 
 def reopened_of(reopened: int, terminated: int) -> str:
@@ -99,9 +98,58 @@ def reopened_of(reopened: int, terminated: int) -> str:
     return f"reopened {reopened} of {counted(terminated, 'terminated session')}"
 
 
-def _and_terminated(incident: Incident) -> str:
-    terminated = sessions_in(incident.terminated)
+def _state(incident: Incident) -> str:
+    usage, status = incident.latest, status_of(incident)
+    figures = in_use(usage, "") if usage else "usage is not known"
+    match status:
+        case Status.RESOLVED if incident.closed_at:
+            seen = f", with {in_use(usage)}" if usage else ""
+            return f": resolved after {spelled(incident.closed_at - incident.opened_at)}{seen}"
+        case Status.FOLLOWED:
+            seen = f", with {in_use(usage)} when last seen" if usage else ""
+            return f": {END_NOT_SEEN}{seen}"
+        case Status.RECOVERING:
+            return f" is {BACK_BELOW_TARGET}: {figures}"
+    beginnings = incident.recurrences + 1
+    again = f" again, {ordinal(beginnings)} time" if beginnings > 1 else ""
+    if incident.tier is None:
+        # Only the guard's own trouble: nothing shows that connections run out.
+        return f"{again}: {in_use(usage) if usage else figures}"
+    if usage and usage.used >= usage.usable:
+        return f" is out of connections{again}: {figures}"
+    running = "out of" if incident.tier is Tier.CRITICAL else "low on"
+    return f" is running {running} connections{again}: {figures}"
+
+
+def _done(incident: Incident) -> str | None:
+    """Return what the guard did, and what it could not do."""
+    terminated, latest = sessions_in(incident.terminated), incident.story[-1]
+    reopened = sum(each.reopened for each in incident.reopened)
+    cannot = f"{GUARD} {trouble_of(latest)}" if latest.is_trouble else None
     if terminated:
         more = ", perhaps more" if incident.has_unknown_outcomes else ""
-        return f"; {counted(terminated, 'session')} terminated{more}"
-    return f"; {NOT_KNOWN_WHETHER_TERMINATED}" if incident.has_unknown_outcomes else ""
+        back = f", {reopened} came back at once" if reopened else ""
+        now = f", and now {trouble_of(latest)}" if cannot else ""
+        return f"{GUARD} freed {terminated}{more}{back}{now}"
+    if incident.has_unknown_outcomes:
+        not_known = NOT_KNOWN_WHETHER_TERMINATED.capitalize()
+        return f"{cannot}, and {NOT_KNOWN_WHETHER_TERMINATED}" if cannot else not_known
+    if cannot:
+        return cannot
+    if would := sessions_in(incident.would_terminate):
+        return f"{GUARD} would have freed {would}, and was not allowed to"
+    return None if incident.progress is Progress.CLOSED else f"{GUARD} freed none"
+
+
+def _to_do(incident: Incident) -> str:
+    match status_of(incident):
+        case Status.ACTION_REQUIRED:
+            return "Action needed"
+        case Status.RECOVERING if incident.needs_no_more_action:
+            return "Action no longer needed"
+        case Status.RECOVERING | Status.RESOLVED | Status.FOLLOWED:
+            return "No action needed"
+    latest = incident.story[-1]
+    if latest.is_engaged or latest.kind == Kind.REMEDIATION:
+        return f"{GUARD} is working on it"
+    return "No action needed yet"

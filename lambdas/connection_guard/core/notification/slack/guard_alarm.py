@@ -9,8 +9,6 @@ from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.notification.links import alarm_page
 from connection_guard.core.notification.slack.mrkdwn import link, prose
 from connection_guard.core.notification.slack.slack_blocks import (
-    GREEN,
-    RED,
     TEXT_MOST,
     Message,
     header,
@@ -78,12 +76,11 @@ def message_of_alarm(alarm: GuardAlarm, region: str) -> Message:
     to do.
     """
     is_on = alarm.state == AlarmState.ALARM
-    color, mark, state = (RED, "🔴", "is on") if is_on else (GREEN, "🟢", "cleared")
+    mark, state = ("🔴", "is on") if is_on else ("🟢", "cleared")
     title = f"{mark} Connection Guard: alarm {alarm.name} {state}"
     parts = [prose(alarm.description, DESCRIPTION_MOST)] if is_on else []
     parts += [prose(alarm.reason, REASON_MOST), link(alarm_page(region, alarm.name), "Alarm")]
     return Message(
         text=prose(title, TEXT_MOST),
-        color=color,
         blocks=(header(title), section("\n".join(filter(None, parts)))),
     )

@@ -3,7 +3,7 @@
 https://docs.slack.dev/reference/block-kit/blocks
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,18 +15,27 @@ from connection_guard.core.notification.slack.mrkdwn import (
     plain,
     prose,
 )
+from connection_guard.core.notification.status import Status
 from connection_guard.core.words import counted
-
-YELLOW = "#ECB22E"
-RED = "#D92D20"
-PURPLE = "#6B21A8"
-BLUE = "#2E86DE"
-GREEN = "#2EB67D"
 
 HEADER_MOST = 150
 TEXT_MOST = 300
 LINE_MOST = 300
 FIELD_MOST = 150
+SUMMARY_MOST = 1_500
+OWNER_MOST = 60
+URL_MOST = 3_000
+
+# Readers see how grave it is before they read.
+MARKS = {
+    Status.ACTION_REQUIRED: "🔴",
+    Status.CRITICAL: "🟠",
+    Status.WARNING: "🟡",
+    Status.INCIDENT: "🟠",
+    Status.RECOVERING: "🔵",
+    Status.RESOLVED: "🟢",
+    Status.FOLLOWED: "🟢",
+}
 
 MORE_IS_NOT_KNOWN = "… it is not known whether more were terminated: see the log"
 
@@ -36,12 +45,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`text` is the first line, and all of a notification; `blocks` are Block Kit as JSON, beside a
-    bar in `color`.
+    """`blocks`, in Block Kit as JSON, are all that readers see in Slack; `text` is what their
+    notification says.
     """
 
     text: str
-    color: str
     blocks: tuple[Block, ...]
 
 
@@ -59,6 +67,21 @@ def section(text: str) -> Block:
 def small_print(text: str) -> Block:
     """Return a line in small letters, which Slack calls a context."""
     return {"type": "context", "elements": [mrkdwn(text)]}
+
+
+def buttons(pages: Mapping[str, str | None]) -> tuple[Block, ...]:
+    """Return a row of links to the pages that there are, by what each is called."""
+    elements = [
+        {
+            "type": "button",
+            "text": {"type": "plain_text", "text": name, "emoji": False},
+            "url": url,
+            "action_id": name.lower(),
+        }
+        for name, url in pages.items()
+        if url and length(url) <= URL_MOST
+    ]
+    return ({"type": "actions", "elements": elements},) if elements else ()
 
 
 def mrkdwn(text: str) -> Block:

@@ -4,13 +4,9 @@ from connection_guard.core.incident.entry import Entry
 from connection_guard.core.notification.links import Links
 from connection_guard.core.notification.slack.mrkdwn import code, link, prose
 from connection_guard.core.notification.slack.slack_blocks import (
-    BLUE,
-    GREEN,
     LINE_MOST,
-    PURPLE,
-    RED,
+    MARKS,
     TEXT_MOST,
-    YELLOW,
     Message,
     more,
     section,
@@ -18,6 +14,7 @@ from connection_guard.core.notification.slack.slack_blocks import (
     terminated,
     would_terminate,
 )
+from connection_guard.core.notification.status import Status
 from connection_guard.core.policy import Tier
 
 PART_MOST = 800
@@ -38,18 +35,16 @@ def thread_of(entry: Entry, links: Links) -> Message:
     footer = [link(links.logs, "Logs"), f"run {code(entry.request_id)}"]
     if entry.evidence:
         footer.append(f"evidence {code(entry.evidence, 500)}")
-    return Message(
-        text=f"*{number}{entry.at:%H:%M:%S} UTC* {prose(entry.headline, TEXT_MOST)}",
-        color=_color(entry),
-        blocks=(*([section("\n".join(shown))] if shown else []), small_print(" · ".join(footer))),
-    )
+    mark, said = MARKS[_status(entry)], prose(entry.headline, TEXT_MOST)
+    first = f"{mark} *{number}{entry.at:%H:%M:%S} UTC* {said}"
+    return Message(first, (section("\n".join([first, *shown])), small_print(" · ".join(footer))))
 
 
-def _color(entry: Entry) -> str:
+def _status(entry: Entry) -> Status:
     if entry.escalation:
-        return PURPLE
+        return Status.ACTION_REQUIRED
     if entry.has_recovered:
-        return GREEN
+        return Status.RESOLVED
     if entry.is_below_target:
-        return BLUE
-    return YELLOW if entry.tier is Tier.WARNING else RED
+        return Status.RECOVERING
+    return Status.WARNING if entry.tier is Tier.WARNING else Status.CRITICAL
