@@ -4,13 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from connection_guard.adapters.channels.event_bus import events_client, send_to_event_bus
-from connection_guard.adapters.channels.pagerduty import parse_pagerduty_secret, send_to_pagerduty
-from connection_guard.adapters.channels.teams import parse_teams_secret, send_to_teams
-
 from connection_guard.adapters.channels.channel_secrets import read_secret, with_secret
+from connection_guard.adapters.channels.event_bus import events_client, send_to_event_bus
 from connection_guard.adapters.channels.incidents_topic import send_to_topic, sns_client
+from connection_guard.adapters.channels.pagerduty import parse_pagerduty_secret, send_to_pagerduty
 from connection_guard.adapters.channels.slack_secret import parse_slack_secret
+from connection_guard.adapters.channels.teams import parse_teams_secret, send_to_teams
 from connection_guard.core.deployment.reporter_settings import ReporterSettings
 from connection_guard.core.notification.view import View
 from reporter.channel import Channel, NewsChannel

@@ -2,9 +2,6 @@
 
 from dataclasses import replace
 
-from connection_guard.core.notification.slack.slack_details import details_of
-from connection_guard.core.notification.slack.slack_storm import storm_message_of
-
 from connection_guard.adapters.channels.channel_secrets import ReadSecret, with_secret
 from connection_guard.adapters.channels.slack_bot import edit, post
 from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret, SlackWebhook
@@ -25,9 +22,11 @@ from connection_guard.core.notification.channel.next_call import (
 from connection_guard.core.notification.channel.notified import Notified, PostedMessage
 from connection_guard.core.notification.channel.storm import Storm, StormMember
 from connection_guard.core.notification.slack.slack_blocks import Message
+from connection_guard.core.notification.slack.slack_details import details_of
 from connection_guard.core.notification.slack.slack_message import alert_of, message_of
+from connection_guard.core.notification.slack.slack_storm import storm_message_of
 from connection_guard.core.notification.slack.slack_thread import thread_of
-from connection_guard.core.notification.status import situation_of, status_of
+from connection_guard.core.notification.status import headline_of, status_of
 from connection_guard.core.notification.view import View
 from reporter.channel import Calls, advanced_by_news
 
@@ -187,6 +186,6 @@ def _member_of(view: View) -> StormMember:
     return StormMember(
         view.database.identifier,
         status_of(view.incident).value,
-        situation_of(view.incident),
+        headline_of(view.incident).removeprefix(view.database.identifier).lstrip(": "),
         has_ended=view.incident.progress is Progress.CLOSED,
     )
