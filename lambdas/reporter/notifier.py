@@ -146,13 +146,15 @@ class Notifier:
         last = self._announced.get((channel, database))
         if last is not None and now - last < HEADLINE_EVERY:
             return False
-        self._announced[channel, database] = now
         window = int(now.timestamp() // HEADLINE_EVERY.total_seconds())
         try:
-            return self._world.bucket.put_first(f"announced/{channel}/{database}/{window}")
+            is_first = self._world.bucket.put_first(f"announced/{channel}/{database}/{window}")
         except StoreError as error:
             logger.error(str(error))
-            return True
+            is_first = True
+        if is_first:
+            self._announced[channel, database] = now
+        return is_first
 
     def database(self, identifier: str) -> WatchedDatabase:
         """Return the database, also one that is no longer in guard.toml, and the guard itself."""
