@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from connection_guard.core.notification.document import document_of, fitted
+from connection_guard.core.notification.document import cut_to_bytes, document_of
 from connection_guard.core.notification.view import View
 from connection_guard.errors import NotificationError
 
@@ -41,7 +41,7 @@ def send_to_event_bus(client: Any, bus: str, view: View) -> None:
         "EventBusName": bus,
         "Source": SOURCE,
         "DetailType": DETAIL_TYPE,
-        "Detail": fitted(document_of(view), json.dumps, MOST_BYTES),
+        "Detail": cut_to_bytes(document_of(view), json.dumps, MOST_BYTES),
         "Resources": [alarm.arn] if alarm else [],
     }
     try:

@@ -7,7 +7,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from connection_guard.core.notification.document import JsonObject, document_of, fitted
+from connection_guard.core.notification.document import JsonObject, cut_to_bytes, document_of
 from connection_guard.core.notification.email import subject_of, text_of
 from connection_guard.core.notification.view import View
 from connection_guard.errors import NotificationError
@@ -43,7 +43,7 @@ def send_to_topic(client: Any, topic_arn: str, view: View) -> None:
             TopicArn=topic_arn,
             Subject=subject,
             MessageStructure="json",
-            Message=fitted(document, written, MOST_BYTES),
+            Message=cut_to_bytes(document, written, MOST_BYTES),
             MessageAttributes={
                 name: {"DataType": "String", "StringValue": document[name]}
                 for name in ("database", "progress", "tier")

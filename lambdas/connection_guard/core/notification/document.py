@@ -63,7 +63,9 @@ def document_of(view: View) -> JsonObject:
     }
 
 
-def fitted(document: JsonObject, written: Callable[[JsonObject], str], most_bytes: int) -> str:
+def cut_to_bytes(
+    document: JsonObject, written: Callable[[JsonObject], str], most_bytes: int
+) -> str:
     """Return the document as written, its longest lists cut by half until it fits; its `omitted`
     says what was left out. `written` returns ASCII: as many bytes as characters, and nothing that
     UTF-8 cannot spell.

@@ -54,7 +54,7 @@ def card_of(view: View) -> Element:
 
 
 def _part(title: str, text: str) -> Element:
-    return _text(_run(f"{title}: ", weight="bolder"), _run(text))
+    return _text({"type": "TextRun", "text": f"{title}: ", "weight": "bolder"}, _run(text))
 
 
 def _text(*runs: Element) -> Element:
