@@ -48,13 +48,20 @@ def a_full_incident() -> Incident:
         would_terminate=(replace(a_group(), state=None),),
         spared=(a_group(7),),
         reopened=(Reopened("shop", "checkout", 40, 38),),
-        causes=(DiagnosedCause("leak", "12 sessions", "end them"),),
+        causes=(
+            DiagnosedCause(
+                "leak", "12 sessions", "end them", 12, "shop", "checkout", 2, "10.0.0.1"
+            ),
+        ),
         explanation="why",
         problems=("one", "two"),
         evidence="evidence/key",
         has_unknown_outcomes=True,
         escalation_code="attempts",
         times=4,
+        is_engaged=True,
+        restraint="pools reopen",
+        refused_a_login=True,
     )
     context = Circumstances(
         events=(RdsEvent(NOW, "orders-prod", "Multi-AZ failover completed"),),

@@ -54,7 +54,16 @@ def test_a_remediation_s_entry_says_who_was_terminated_by_which_rule_and_that_it
     assert (entry.alarm.state, entry.alarm.tier) == ("ALARM", Tier.CRITICAL)
     (diagnosis,) = report["diagnoses"]
     assert entry.causes == (
-        DiagnosedCause(diagnosis["cause"], diagnosis["summary"], diagnosis["advice"]),
+        DiagnosedCause(
+            diagnosis["cause"],
+            diagnosis["summary"],
+            diagnosis["advice"],
+            sessions=87,
+            role="shop",
+            application="checkout",
+            clients=1,
+            largest_client="127.0.0.1",
+        ),
     )
     assert (entry.evidence, entry.headline) == ("the key", report["headline"])
 
@@ -143,6 +152,30 @@ def test_what_the_responder_writes_of_pools_and_reasons_is_read() -> None:
 
     assert entry.reopened == (Reopened("shop", "checkout", 20, 19),)
     assert entry.reason == ReasonCode.DATABASE_LOST
+
+
+def test_an_entry_says_whether_the_guard_continues_what_restrains_it_and_who_is_refused() -> None:
+    report = a_report("observation", engaged=True, restraint="pools reopen")
+    report["before"] |= {"refused_a_login": True}
+    entry = entry_from(report)
+
+    assert (entry.is_engaged, entry.restraint, entry.refused_a_login) == (
+        True,
+        "pools reopen",
+        True,
+    )
+    report["before"] |= {"refused_a_login": False}
+    assert not entry_from(report | {"engaged": False}).is_engaged
+    assert not entry_from(report).refused_a_login
+
+
+def test_a_cause_that_names_no_application_is_kept_without_one() -> None:
+    report = a_report("observation")
+    report["diagnoses"][0]["evidence"] = {"blockers": 1}
+
+    (cause,) = entry_from(report).causes
+
+    assert (cause.sessions, cause.application, cause.clients) == (87, None, 0)
 
 
 def test_an_older_responder_s_report_names_no_pool_that_reopens_and_no_reason() -> None:

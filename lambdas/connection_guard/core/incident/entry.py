@@ -49,11 +49,21 @@ class SessionGroup:
 
 @dataclass(frozen=True, slots=True)
 class DiagnosedCause:
-    """A diagnosis as it is stored: its name, its evidence in a sentence, and what to change."""
+    """A diagnosis as it is stored: its name, its evidence in a sentence, and what to change.
+
+    `sessions` is how many it explains. `role` and `application` are those whose connections they
+    are, from so many `clients` (addresses), of which `largest_client` has most; None and 0 where
+    the diagnosis names no application, or an older version stored it.
+    """
 
     name: str
     summary: str
     advice: str
+    sessions: int = 0
+    role: str | None = None
+    application: str | None = None
+    clients: int = 0
+    largest_client: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,10 @@ class Entry:
     `evidence` is the key of the run's object in the evidence bucket. `times` is how many runs the
     entry represents: more than one where an incident has had more than it can keep.
     `has_unknown_outcomes` says that the run may have terminated more than `terminated` names: it
-    was killed, or lost its connection to the database while it terminated sessions.
+    was killed, or lost its connection to the database while it terminated sessions. `is_engaged`
+    says that the next heartbeats continue its work, `restraint` what kept its plan from being
+    carried out, None where nothing did; `refused_a_login` that the server refused the guard a
+    login for lack of a slot.
     """
 
     request_id: str
@@ -119,6 +132,9 @@ class Entry:
     has_unknown_outcomes: bool = False
     times: int = 1
     escalation_code: str | None = None
+    is_engaged: bool = False
+    restraint: str | None = None
+    refused_a_login: bool = False
 
     @property
     def change(self) -> Alarm | None:

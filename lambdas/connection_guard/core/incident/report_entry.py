@@ -104,14 +104,28 @@ def _run(delivery: ReportDelivery, evidence: str | None) -> Entry:
         ),
         spared=_bounded(spared, report["verdicts"]["spare"] if report["verdicts"] else 0),
         reopened=_reopened(report["reconnections"]),
-        causes=tuple(
-            DiagnosedCause(row["cause"], _line(row["summary"]), _line(row["advice"]))
-            for row in report["diagnoses"][:MOST_LINES]
-        ),
+        causes=tuple(map(_cause, report["diagnoses"][:MOST_LINES])),
         explanation=report["explanation"] and _line(report["explanation"]),
         problems=_lines([*report["problems"], *problems], omitted["problems"]),
         evidence=evidence,
         has_unknown_outcomes=outcomes["unknown"] > 0,
+        is_engaged=report.get("engaged", False),
+        restraint=report.get("restraint"),
+        refused_a_login=bool(report["before"] and report["before"].get("refused_a_login")),
+    )
+
+
+def _cause(row: Row) -> DiagnosedCause:
+    figures = row["evidence"]
+    return DiagnosedCause(
+        row["cause"],
+        _line(row["summary"]),
+        _line(row["advice"]),
+        sessions=row["sessions"],
+        role=figures.get("role"),
+        application=figures.get("application"),
+        clients=figures.get("clients", 0),
+        largest_client=figures.get("largest client"),
     )
 
 
