@@ -91,7 +91,7 @@ class Notifier:
         """Notify people of an entry that the store did not take: by itself, since the rest of its
         incident is not known, and by SNS, which needs no memory.
         """
-        incident = absorb(None, entry, database=database.identifier, new_id=entry.request_id)
+        incident = absorb(None, entry, database=database.identifier, new_id=entry.request_id).latest
         if incident is None or not incident.matters or entry.request_id in self._notified_unkept:
             return
         links = links_of(incident, database, self._settings, self._region)

@@ -130,7 +130,7 @@ class Reporter:
         for _ in range(TRIES_TO_WRITE):
             current = self._store.latest_incident(database.identifier)
             new_id = f"{entry.at:%Y%m%dT%H%M%S}-{entry.request_id}"
-            incident = absorb(current, entry, database=database.identifier, new_id=new_id)
+            incident = absorb(current, entry, database=database.identifier, new_id=new_id).latest
             if incident is None or incident is current:
                 return incident
             if self._store.put_incident(incident, replaces=current.version if current else None):
