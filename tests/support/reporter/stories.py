@@ -8,6 +8,7 @@ from typing import Any
 
 from connection_guard.core.incident.entry import (
     FAILURE,
+    GUARD_ALARM,
     Alarm,
     Entry,
     Reopened,
@@ -114,10 +115,20 @@ def a_failure(*, minute: float, **changes: Any) -> Entry:
     )
 
 
+def a_guard_alarm(name: str, state: str, *, minute: float, **changes: Any) -> Entry:
+    """Return a change of an alarm about the guard itself."""
+    alarm = Alarm(name, f"arn:{name}", state, None, NOW + timedelta(minutes=minute))
+    escalation = f"{name}: see the log" if state == "ALARM" else None
+    changes = {"escalation": escalation, "escalation_code": escalation and name, **changes}
+    return an_entry(GUARD_ALARM, minute=minute, alarm=alarm, **changes)
+
+
 def absorbed(entries: Iterable[Entry], current: Incident | None = None) -> Incident:
     """Return what comes of the entries, in this order."""
     for entry in entries:
-        current = absorb(current, entry, database="orders-prod", new_id=f"by {entry.request_id}")
+        current = absorb(
+            current, entry, database="orders-prod", new_id=f"by {entry.request_id}"
+        ).latest
     assert current is not None
     return current
 

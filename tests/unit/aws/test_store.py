@@ -101,7 +101,9 @@ def test_no_entry_is_lost_where_all_saw_the_same_and_write_one_after_another(
 
     def seen(entry: Entry) -> tuple[Incident, int | None]:
         current = store.latest_incident("orders-prod")
-        incident = absorb(current, entry, database="orders-prod", new_id=f"by {entry.request_id}")
+        incident = absorb(
+            current, entry, database="orders-prod", new_id=f"by {entry.request_id}"
+        ).latest
         assert incident is not None
         return incident, current.version if current else None
 

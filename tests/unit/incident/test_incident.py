@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 from connection_guard.core.incident.entry import (
     DiagnosedCause,
@@ -10,6 +11,7 @@ from connection_guard.core.incident.entry import (
 )
 from connection_guard.core.incident.lifecycle import MOST_ENTRIES
 from connection_guard.core.incident.progress import Progress
+from connection_guard.core.notification.channel.news import news_of
 from connection_guard.core.notification.status import headline_of
 from connection_guard.core.notification.timeline import timeline_of
 from connection_guard.core.policy import Tier
@@ -22,6 +24,8 @@ from tests.support.reporter.stories import (
     an_entry,
     changed,
     in_alarm,
+    locked_out,
+    recovered,
 )
 
 
@@ -41,6 +45,48 @@ def test_an_alarm_that_fires_again_counts_also_where_its_ok_was_lost_and_a_dupli
     assert absorbed([open_on[0], ok, again]).recurrences == 1, (
         "an OK has had its alarm, though nobody delivered it"
     )
+
+
+def test_it_has_begun_once_more_with_each_reopening_and_each_alarm_that_fires_again() -> None:
+    both = [
+        in_alarm(Tier.WARNING, minute=0, used=80),
+        in_alarm(Tier.CRITICAL, minute=1, used=95),
+        alarm_ok(Tier.CRITICAL, minute=3, used=72),
+    ]
+    cleared = [*both, alarm_ok(Tier.WARNING, minute=5, used=72)]
+    again = [*cleared, in_alarm(Tier.WARNING, minute=10, used=80)]
+    locked = [*cleared, locked_out(minute=10), recovered(minute=11), locked_out(minute=15)]
+
+    assert [absorbed(story).beginnings for story in (both, cleared, again)] == [1, 1, 2]
+    assert absorbed([*again, in_alarm(Tier.CRITICAL, minute=11, used=95)]).beginnings == 2, (
+        "a further alarm of the same beginning"
+    )
+    assert absorbed([*both, in_alarm(Tier.CRITICAL, minute=4, used=95)]).beginnings == 2
+    assert absorbed([*both[:2], in_alarm(Tier.CRITICAL, minute=4, used=95)]).beginnings == 2, (
+        "its OK was lost"
+    )
+    assert absorbed(locked).beginnings == 3
+
+
+def test_after_30_turns_each_further_one_is_still_counted_and_news() -> None:
+    """Entries are merged by then."""
+    incident = absorbed([in_alarm(Tier.CRITICAL, minute=0, used=95, escalation="refused")])
+    news, progress = [news_of(incident)], [incident.progress]
+    for turn in range(1, 80):
+        for entry in (
+            alarm_ok(Tier.CRITICAL, minute=4 * turn - 2, used=72),
+            in_alarm(Tier.CRITICAL, minute=4 * turn, used=95, escalation="refused"),
+        ):
+            incident = absorbed([entry], incident)
+            news.append(news_of(incident))
+            progress.append(incident.progress)
+        assert incident.beginnings == turn + 1
+
+    assert progress == ([Progress.ESCALATED, Progress.CLOSED] * 80)[:-1]
+    assert all(later != earlier for earlier, later in pairwise(news))
+    assert len(set(news)) == len(news)
+    assert len(incident.entries) == MOST_ENTRIES
+    assert incident.opened_at == NOW
 
 
 def test_a_lone_end_does_not_matter_but_its_late_beginning_finds_it() -> None:

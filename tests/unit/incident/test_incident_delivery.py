@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from connection_guard.core.incident.entry import Alarm, Entry
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.incident.lifecycle import absorb, followed
+from connection_guard.core.incident.lifecycle import absorb
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.channel.news import news_of
 from connection_guard.core.policy import Tier
@@ -36,13 +36,13 @@ class Mailbox:
     def deliver(self, entry: Entry) -> bool:
         """Whether people were sent anything."""
         sent = len(self.messages)
-        before, self.current = (
-            self.current,
-            absorb(self.current, entry, database="orders-prod", new_id=f"by {entry.request_id}"),
+        outcome = absorb(
+            self.current, entry, database="orders-prod", new_id=f"by {entry.request_id}"
         )
+        self.current = outcome.latest
         assert self.current is not None
-        if before is not None and self.current.previous == before.id:
-            self._send(followed(before, self.current.opened_at))
+        if outcome.ended is not None:
+            self._send(outcome.ended)
         self._send(self.current)
         return len(self.messages) > sent
 

@@ -67,6 +67,7 @@ def a_full_incident() -> Incident:
         is_engaged=True,
         restraint="pools reopen",
         refused_a_login=True,
+        had_no_data=True,
     )
     context = Circumstances(
         events=(RdsEvent(NOW, "orders-prod", "Multi-AZ failover completed"),),
@@ -85,6 +86,8 @@ def a_full_incident() -> Incident:
         previous="20261119T030000-run-0",
         alarms_before=(replace(an_alarm(Tier.WARNING, "OK"), changed_at=NOW - timedelta(days=1)),),
         followed_at=NOW + timedelta(days=1),
+        earlier=(an_entry(minute=-90, used=77),),
+        merged_beginnings=3,
     )
 
 

@@ -54,9 +54,9 @@ def test_further_attempts_after_the_alarms_join_and_one_that_requires_action_beg
 
     on = absorbed([further], over)
     called = absorbed(
-        [an_attempt(minute=6, before=72, after=72, attempt=10, escalation="10 attempts")], over
+        [an_attempt(minute=21, before=72, after=72, attempt=10, escalation="10 attempts")], over
     )
-    engaged_anew = absorbed([an_attempt(minute=6, before=97, after=90, attempt=1)], over)
+    engaged_anew = absorbed([an_attempt(minute=21, before=97, after=90, attempt=1)], over)
 
     assert (on.id, on.progress, on.closed_at) == (over.id, Progress.CLOSED, over.closed_at)
     assert (
@@ -64,7 +64,7 @@ def test_further_attempts_after_the_alarms_join_and_one_that_requires_action_beg
         == "orders-prod: resolved after 5 min (66 of 100 connections in use); 6 sessions terminated"
     )
     assert (called.id == over.id, called.progress) == (False, Progress.ESCALATED)
-    assert absorbed([recovered(minute=9)], called).progress is Progress.CLOSED
+    assert absorbed([recovered(minute=24)], called).progress is Progress.CLOSED
     assert engaged_anew.id != over.id
 
 
@@ -72,8 +72,8 @@ def test_a_lone_heartbeat_is_nothing_and_changes_nothing() -> None:
     heartbeat = an_entry(Kind.HEARTBEAT, minute=1, used=95)
     incident = absorbed([in_alarm(Tier.WARNING, minute=0, used=77)])
 
-    assert absorb(None, heartbeat, database="orders-prod", new_id="new") is None
-    assert absorb(incident, heartbeat, database="orders-prod", new_id="new") is incident
+    assert absorb(None, heartbeat, database="orders-prod", new_id="new").latest is None
+    assert absorb(incident, heartbeat, database="orders-prod", new_id="new").latest is incident
 
 
 def test_what_matters_after_the_closing_opens_another_that_late_entries_do_not_join() -> None:
@@ -81,11 +81,51 @@ def test_what_matters_after_the_closing_opens_another_that_late_entries_do_not_j
         [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=31)]
     )
 
-    another = absorbed([in_alarm(Tier.CRITICAL, minute=6, used=95)], closed)
+    another = absorbed([in_alarm(Tier.CRITICAL, minute=21, used=95)], closed)
+    late = absorbed([locked_out(minute=3)], another)
 
-    assert (another.id == closed.id, another.opened_at) == (False, NOW + timedelta(minutes=6))
+    assert (another.id == closed.id, another.opened_at) == (False, NOW + timedelta(minutes=21))
     assert another.version > closed.version
-    assert absorbed([locked_out(minute=3), closed.entries[-1]], another) is another
+    assert absorbed([*closed.entries, late.earlier[1]], late) is late
+    assert (late.id, late.entries, late.progress) == (another.id, another.entries, Progress.OPEN)
+    assert absorbed([locked_out(minute=-120)], late) is late
+
+
+@pytest.mark.parametrize(("minutes", "reopens"), [(1, True), (15, True), (16, False)])
+def test_what_begins_again_within_15_minutes_of_the_end_is_the_same_incident(
+    minutes: int, reopens: bool
+) -> None:
+    closed = absorbed(
+        [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=31)]
+    )
+
+    again = absorbed([in_alarm(Tier.CRITICAL, minute=5 + minutes, used=95)], closed)
+
+    assert (again.id == closed.id, again.progress) == (reopens, Progress.OPEN)
+    assert again.beginnings == (2 if reopens else 1)
+    assert again.opened_at == (NOW if reopens else NOW + timedelta(minutes=5 + minutes))
+    over = absorbed([alarm_ok(Tier.CRITICAL, minute=30, used=31)], again)
+    assert (over.progress, over.lasted(NOW + timedelta(hours=5))) == (
+        Progress.CLOSED,
+        NOW + timedelta(minutes=30) - again.opened_at,
+    )
+
+
+def test_one_that_begins_before_the_end_of_the_one_before_was_seen_ends_that_one() -> None:
+    quiet = absorbed(
+        [in_alarm(Tier.CRITICAL, minute=0, used=95, escalation="refused"), recovered(minute=3)]
+    )
+    closed = absorbed([alarm_ok(Tier.CRITICAL, minute=4, used=31)], quiet)
+    alarm = in_alarm(Tier.CRITICAL, minute=90, used=95)
+
+    after_quiet = absorb(quiet, alarm, database="orders-prod", new_id="new")
+    after_closed = absorb(closed, alarm, database="orders-prod", new_id="new")
+
+    assert after_quiet.latest is not None
+    assert (after_quiet.latest.id, after_quiet.latest.progress) == ("new", Progress.OPEN)
+    assert after_quiet.ended == replace(quiet, followed_at=alarm.at, version=quiet.version + 1)
+    assert after_quiet.ended.progress is Progress.CLOSED
+    assert (after_closed.latest is not None, after_closed.ended) == (True, None)
 
 
 @pytest.mark.parametrize(("minutes", "joins"), [(4, True), (59, True), (61, False)])

@@ -1,4 +1,6 @@
-"""What an incident keeps of a delivery, as values: one run of the responder, or its failure."""
+"""What an incident keeps of a delivery, as values: one run of the responder, its failure, or a
+change of an alarm about the guard itself.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,8 +10,10 @@ from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.policy import NO_RULE, Tier
 from connection_guard.core.report.kind import Kind
 
-# The kind of an entry whose run led to no Report.
+# The kind of an entry whose run led to no Report, and of one that is no run's: an alarm about the
+# guard itself changed.
 FAILURE = "failure"
+GUARD_ALARM = "guard alarm"
 
 # The longest line, so that an entry stays small.
 LINE_LENGTH = 400
@@ -78,8 +82,7 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """The alarm that a run answered, in the state that it changed to at `changed_at`, by
-    CloudWatch's clock.
+    """An alarm in the state that it changed to at `changed_at`, by CloudWatch's clock.
 
     `tier` is None where no run reported it; `changed_at` is None where an older version stored the
     alarm.
@@ -94,18 +97,20 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One delivery, as the incident keeps it: a run of the responder, or its failure.
+    """One delivery, as the incident keeps it: a run of the responder, its failure, or a change of
+    an alarm about the guard itself.
 
-    `request_id` names the run, `kind` is that of its Report or "failure". `is_below_target` is None
-    where usage is not known. `escalation` says in a line what requires action, None where nothing
-    does; `escalation_code` names its reason, None where an older version wrote the entry.
-    `evidence` is the key of the run's object in the evidence bucket. `times` is how many runs the
-    entry represents: more than one where an incident has had more than it can keep.
-    `has_unknown_outcomes` says that the run may have terminated more than `terminated` names: it
-    was killed, or lost its connection to the database while it terminated sessions. `is_engaged`
+    `request_id` names the delivery, `kind` is that of its Report, "failure" or "guard alarm".
+    `is_below_target` is None where usage is not known. `escalation` says in a line what requires
+    action, None where nothing does; `escalation_code` names its reason, None where an older version
+    wrote the entry. `evidence` is the key of the run's object in the evidence bucket. `times` is
+    how many runs the entry represents: more than one where an incident has had more than it can
+    keep. `has_unknown_outcomes` says that the run may have terminated more than `terminated` names:
+    it was killed, or lost its connection to the database while it terminated sessions. `is_engaged`
     says that the next heartbeats continue its work, `restraint` what kept its plan from being
     carried out, None where nothing did; `refused_a_login` that the server refused the guard a
-    login for lack of a slot.
+    login for lack of a slot. `had_no_data` says that an alarm about the guard itself changed from
+    INSUFFICIENT_DATA.
     """
 
     request_id: str
@@ -135,6 +140,7 @@ class Entry:
     is_engaged: bool = False
     restraint: str | None = None
     refused_a_login: bool = False
+    had_no_data: bool = False
 
     @property
     def change(self) -> Alarm | None:
@@ -163,7 +169,7 @@ class Entry:
         """Return whether it can open an incident: everything can but the end of something, and an
         alarm without data.
         """
-        if self.kind == Kind.OBSERVATION:
+        if self.kind in (Kind.OBSERVATION, GUARD_ALARM):
             if self.alarm is not None:
                 return self.alarm.state == AlarmState.ALARM
             return not (self.has_recovered or self.is_below_target)

@@ -25,6 +25,7 @@ from connection_guard.core.incident.entry import (
     weight_of_causes,
 )
 from connection_guard.core.incident.progress import (
+    ChangeKey,
     Progress,
     Step,
     change_key,
@@ -50,8 +51,11 @@ class Incident:
     `version` counts the changes. `slack` is None before Slack has a message that can be edited;
     `notified` names the runs that are in its thread, and the changes that SNS was notified of. What
     is from `not_before` or earlier belongs to the incident before, which is named by `previous`
-    until people are notified of its end, too; `alarms_before` are the alarms as that one left them.
-    `followed_at` is when another began although nothing had shown the end of this one.
+    until people are notified of its end, too. `earlier` are the last entries of that one without
+    their details: what comes late may show that it had not ended. `alarms_before` are the alarms
+    before all of these. `followed_at` is when another began although nothing had shown the end of
+    this one. `merged_beginnings` are those that the entries no longer show, because the incident
+    has had more than it can keep.
     """
 
     database: str
@@ -65,6 +69,8 @@ class Incident:
     previous: str | None = None
     alarms_before: tuple[Alarm, ...] = ()
     followed_at: datetime | None = None
+    earlier: tuple[Entry, ...] = ()
+    merged_beginnings: int = 0
 
     @property
     def matters(self) -> bool:
@@ -81,9 +87,9 @@ class Incident:
     @property
     def steps(self) -> Iterator[Step]:
         """Yield how far the incident was after each entry of its story."""
-        story = self.story
-        before = latest_changes(self.alarms_before, self.entries[: -len(story)])
-        return steps(story, before.values())
+        story = {entry.request_id for entry in self.story}
+        known = sorted((*self.earlier, *self.entries), key=order_of)
+        return (step for step in steps(known, self.alarms_before) if step.entry.request_id in story)
 
     @property
     def last_step(self) -> Step:
@@ -122,9 +128,33 @@ class Incident:
         return self.progress is Progress.RECOVERING and self.last_step.has_escalated
 
     @property
+    def beginnings(self) -> int:
+        """Return how many times it has begun: again where it was reopened, or where an alarm fired
+        again after its OK, even if that OK was lost. Of several alarms, each fires once in a
+        beginning.
+        """
+        beginnings, fired = 1, set[str]()
+        known = set[ChangeKey]()
+        for number, step in enumerate(self.steps):
+            key = change_key(step.entry)
+            change = step.entry.change if key not in known else None
+            fires_again = (
+                change is not None and change.state == AlarmState.ALARM and change.arn in fired
+            )
+            if (step.begins and number) or fires_again:
+                beginnings += 1
+                fired.clear()
+            if key is not None and change is not None:
+                known.add(key)
+                fired.add(change.arn)
+        return beginnings + self.merged_beginnings
+
+    @property
     def recurrences(self) -> int:
-        """Return how often an alarm fired again after its OK, even if that OK was lost."""
-        begins = Counter(alarm.arn for alarm in self.alarms_before)
+        """Return how often an alarm fired again after its OK, even if that OK was lost: each of
+        several alarms counts.
+        """
+        begins = Counter(dict.fromkeys(latest_changes(self.alarms_before, self.earlier), 1))
         changes = {key: entry for entry in self.entries if (key := change_key(entry))}
         for (arn, _), entry in sorted(changes.items(), key=lambda item: item[0][1]):
             has_fired = entry.change is not None and entry.change.state == AlarmState.ALARM
@@ -246,3 +276,8 @@ class Incident:
 
 def _usages(entries: Iterable[Entry]) -> Iterator[Usage]:
     return (usage for entry in entries for usage in (entry.before, entry.after) if usage)
+
+
+def order_of(entry: Entry) -> tuple[datetime, str]:
+    """Return what entries are ordered by."""
+    return entry.at, entry.request_id

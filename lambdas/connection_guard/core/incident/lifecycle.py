@@ -1,17 +1,21 @@
 """Which incident an entry belongs to: what joins one, what opens another, and what one keeps."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from connection_guard.core.incident.entry import Entry, merged, weight_of_causes
-from connection_guard.core.incident.incident import Incident
-from connection_guard.core.incident.progress import (
-    Progress,
-    begins_anew,
-    change_key,
-    latest_changes,
+from connection_guard.core.deployment.events import AlarmState
+from connection_guard.core.incident.entry import (
+    Alarm,
+    Entry,
+    merged,
+    weight_of_causes,
 )
+from connection_guard.core.incident.incident import Incident, order_of
+from connection_guard.core.incident.progress import Progress, latest_changes
 from connection_guard.core.report.kind import Kind
+
+# What begins again that soon after an incident's end is the same incident.
+REOPENS_WITHIN = timedelta(minutes=15)
 
 # How long an incident waits for more: one that has recovered, has no alarm on, or was only the
 # guard's own trouble, which every heartbeat repeats while it lasts; and one whose alarm has yet to
@@ -19,73 +23,144 @@ from connection_guard.core.report.kind import Kind
 WAITS_AFTER_RECOVERY = timedelta(hours=1)
 WAITS_FOR_ALARM = timedelta(days=1)
 
+# How much of the incident before is known: what is later than that by more changes nothing.
+KNOWS_EARLIER_FOR = timedelta(hours=1)
+
 # What is kept of an incident. A DynamoDB item holds 400 KB, an entry is a few KB.
 MOST_ENTRIES = 60
 
 
-def absorb(
-    current: Incident | None, entry: Entry, *, database: str, new_id: str
-) -> Incident | None:
-    """Return the database's latest incident once the entry is in it, or the new one that it opens;
-    None for a lone heartbeat.
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """The database's `latest` incident once an entry is in it; None for a lone heartbeat. `ended`
+    is the one before where it is closed only because another began, None where it needs no change.
+    """
 
-    Returns `current` itself where the entry changes nothing: it is there already, or belongs to the
-    incident before.
+    latest: Incident | None
+    ended: Incident | None = None
+
+
+def absorb(current: Incident | None, entry: Entry, *, database: str, new_id: str) -> Absorbed:
+    """Return the database's latest incident once the entry is in it, or the new one that it opens.
+
+    `latest` is `current` itself where the entry changes nothing: it is there already, or so old
+    that it belongs to the incident before.
 
     - An entry that comes while an incident is not closed joins it, and so does one from before its
       closing, however late. After it, a further alarm's OK and a further attempt join for an hour,
       and it stays closed.
-    - What matters after the incident's alarms have cleared opens a new one. Where no alarm was seen
-      and recovery by itself closed it, it waits for an hour: the alarm may be later than the
-      heartbeats, and opens it again.
+    - What matters within 15 minutes of the closing reopens the incident, and what matters later
+      opens a new one. Where no alarm was seen and recovery by itself closed it, it waits for an
+      hour: the alarm may be later than the heartbeats.
     - An incident that is not closed waits for a day while an alarm is on, and for an hour where it
       has recovered, has no alarm on, or was the guard's own trouble only. What matters later opens
       a new one; the old one is then `followed`.
     - An end without a beginning (a lone OK) gives an incident that does not `matter`: its beginning
       may come yet.
     """
-    if entry.kind == Kind.HEARTBEAT:
-        return current
+    if entry.kind == Kind.HEARTBEAT or _is_first_ok(current, entry):
+        return Absorbed(current)
     if current is None:
-        return Incident(database, new_id, (entry,), version=1)
-    if _is_of_past(current, entry) or _holds(current, entry):
-        return current
-    return (
-        _next(current, entry, new_id) if _is_too_late(current, entry) else _joined(current, entry)
-    )
+        return Absorbed(Incident(database, new_id, (entry,), version=1))
+    if _holds(current, entry):
+        return Absorbed(current)
+    if _is_of_past(current, entry):
+        return Absorbed(_remembered(current, entry))
+    if not _is_too_late(current, entry):
+        return Absorbed(_joined(current, entry))
+    is_open = current.matters and current.progress is not Progress.CLOSED
+    return Absorbed(_next(current, entry, new_id), followed(current, entry.at) if is_open else None)
 
 
 def followed(incident: Incident, at: datetime) -> Incident:
     """Return the incident once another has begun: closed, although nothing showed its end (perhaps
     the alarm's OK was lost).
     """
-    return incident if incident.progress is Progress.CLOSED else replace(incident, followed_at=at)
+    if incident.progress is Progress.CLOSED:
+        return incident
+    return replace(incident, followed_at=at, version=incident.version + 1)
+
+
+def _is_first_ok(current: Incident | None, entry: Entry) -> bool:
+    """Return whether one of the guard's own alarms only got its first data: it does so after it was
+    deployed.
+    """
+    change = entry.change
+    if not entry.had_no_data or change is None or change.state == AlarmState.ALARM:
+        return False
+    known = _known_alarms(current).get(change.arn) if current else None
+    return known is None or known.state != AlarmState.ALARM
 
 
 def _next(current: Incident, entry: Entry, new_id: str) -> Incident:
-    ended_at = (
-        (current.closed_at or current.entries[-1].at) if current.matters else current.not_before
-    )
-    return Incident(
+    closed_at = current.closed_at if current.matters else current.not_before
+    opened = Incident(
         current.database,
         new_id,
         (entry, *(each for each in current.entries if each.at > entry.at)),
         version=current.version + 1,
-        not_before=ended_at,
+        not_before=closed_at or (current.entries[-1].at if current.matters else None),
         previous=current.id if current.matters else current.previous,
-        alarms_before=tuple(latest_changes(current.alarms_before, current.entries).values()),
+        alarms_before=tuple(_known_alarms(current).values()),
+    )
+    if not current.matters or closed_at is None:
+        return opened
+    known = sorted((*current.earlier, *current.entries), key=order_of)
+    since = closed_at - KNOWS_EARLIER_FOR
+    older = [each for each in known if each.at < since]
+    return replace(
+        opened,
+        earlier=tuple(map(_bare, known[len(older) :]))[-MOST_ENTRIES:],
+        alarms_before=tuple(latest_changes(current.alarms_before, older).values()),
     )
 
 
 def _joined(current: Incident, entry: Entry) -> Incident:
-    entries = _bounded(
-        tuple(sorted((*current.entries, entry), key=lambda each: (each.at, each.request_id)))
+    whole = replace(
+        current,
+        entries=tuple(sorted((*current.entries, entry), key=order_of)),
+        version=current.version + 1,
     )
-    dropped = {each.request_id for each in (*current.entries, entry)} - {
-        each.request_id for each in entries
+    if len(whole.entries) <= MOST_ENTRIES:
+        return whole
+    bounded = replace(whole, entries=_bounded(whole.entries))
+    dropped = {each.request_id for each in whole.entries} - {
+        each.request_id for each in bounded.entries
     }
-    notified = tuple(each for each in current.notified if each not in dropped)
-    return replace(current, entries=entries, version=current.version + 1, notified=notified)
+    return replace(
+        bounded,
+        merged_beginnings=bounded.merged_beginnings + whole.beginnings - bounded.beginnings,
+        notified=tuple(each for each in current.notified if each not in dropped),
+    )
+
+
+def _remembered(current: Incident, entry: Entry) -> Incident:
+    """Return the incident with an entry of the one before: it may show that that one had not
+    ended. What is too old for that changes nothing.
+    """
+    if not current.earlier or entry.at < current.earlier[0].at - KNOWS_EARLIER_FOR:
+        return current
+    earlier = tuple(sorted((*current.earlier, _bare(entry)), key=order_of))
+    return replace(current, earlier=earlier, version=current.version + 1)
+
+
+def _bare(entry: Entry) -> Entry:
+    """Return the entry with only what progress depends on."""
+    return replace(
+        entry,
+        terminated=(),
+        would_terminate=(),
+        spared=(),
+        reopened=(),
+        causes=(),
+        explanation=None,
+        problems=(),
+        evidence=None,
+    )
+
+
+def _known_alarms(current: Incident) -> dict[str, Alarm]:
+    return latest_changes(current.alarms_before, (*current.earlier, *current.entries))
 
 
 def _is_of_past(current: Incident, entry: Entry) -> bool:
@@ -95,10 +170,10 @@ def _is_of_past(current: Incident, entry: Entry) -> bool:
     if current.not_before is None or entry.at > current.not_before:
         return False
     change = entry.change
-    return (
-        change is None
-        or latest_changes(current.alarms_before, [*current.entries, entry])[change.arn] != change
-    )
+    if change is None:
+        return True
+    known = _known_alarms(current)
+    return change.arn in known and latest_changes(known.values(), [entry])[change.arn] != change
 
 
 def _is_too_late(current: Incident, entry: Entry) -> bool:
@@ -108,13 +183,18 @@ def _is_too_late(current: Incident, entry: Entry) -> bool:
         return since_last > WAITS_AFTER_RECOVERY
     step = current.last_step
     if step.closed_by is not None:
-        is_new = step.has_seen_alarm and begins_anew(entry, set(map(change_key, current.entries)))
-        since_closing = entry.at - step.closed_by.at
-        return since_closing > (timedelta() if is_new else WAITS_AFTER_RECOVERY)
+        joined = replace(current, entries=tuple(sorted((*current.entries, entry), key=order_of)))
+        is_new = any(each.begins for each in joined.steps if each.entry is entry)
+        had_alarm = any(
+            each.change and each.change.state == AlarmState.ALARM for each in current.story
+        )
+        return entry.at - step.closed_by.at > (
+            REOPENS_WITHIN if is_new and had_alarm else WAITS_AFTER_RECOVERY
+        )
     is_quiet = (
         step.progress is Progress.RECOVERING
         or not step.has_alarm_on
-        or all(each.is_trouble for each in current.story)
+        or (all(each.is_trouble for each in current.story) and not step.has_guard_alarm_on)
     )
     return entry.opens and since_last > (WAITS_AFTER_RECOVERY if is_quiet else WAITS_FOR_ALARM)
 
@@ -124,7 +204,7 @@ def _holds(incident: Incident, entry: Entry) -> bool:
     return any(
         each.request_id == entry.request_id
         or (each.times > 1 and entry.at < each.at and _alike(each) == _alike(entry))
-        for each in incident.entries
+        for each in (*incident.earlier, *incident.entries)
     )
 
 

@@ -26,7 +26,10 @@ def document_of(view: View) -> JsonObject:
         "would_terminate": [asdict(group) for group in incident.would_terminate],
         "spared": [asdict(group) for group in incident.spared],
         "reopened": [asdict(each) for each in incident.reopened],
-        "causes": [asdict(cause) for cause in incident.causes],
+        "causes": [
+            {"name": cause.name, "summary": cause.summary, "advice": cause.advice}
+            for cause in incident.causes
+        ],
         "problems": list(incident.problems),
         "rds_events": [
             {**asdict(event), "at": event.at.isoformat()} for event in (seen.events if seen else ())
