@@ -57,12 +57,7 @@ def reporter_role(
         on=queue.main.queue_arn,
     )
     allow("sqs:SendMessage", on=queue.unreadable.queue_arn)
-    allow(
-        "dynamodb:GetItem",
-        "dynamodb:UpdateItem",
-        "dynamodb:Query",
-        on=records.table.table_arn,
-    )
+    allow("dynamodb:GetItem", "dynamodb:UpdateItem", on=records.table.table_arn)
     allow("dynamodb:Query", on=records.pending_index)
     allow("s3:PutObject", on=records.bucket.arn_for_objects("*"))
     allow(*LOOKS, *(LOOKS_AT_DEPLOYMENTS if notifications.deployments else ()), on="*")

@@ -71,7 +71,6 @@ def test_the_reporter_may_do_what_it_does_and_nothing_else(
         ("logs:PutLogEvents", f"${{{log}.Arn}}"),
         ("dynamodb:GetItem", f"${{{table}.Arn}}"),
         ("dynamodb:UpdateItem", f"${{{table}.Arn}}"),
-        ("dynamodb:Query", f"${{{table}.Arn}}"),
         ("dynamodb:Query", f"${{{table}.Arn}}/index/{PENDING_INDEX}"),
         ("cloudtrail:LookupEvents", "*"),
         ("rds:DescribeEvents", "*"),
