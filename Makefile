@@ -34,7 +34,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(NODE)
 RUN = PYTHONPATH=lambdas:infra:. .venv/bin/python -m
 
 .PHONY: node help demo test e2e check bench clients clients-packages bootstrap synth diff deploy \
-    destroy examples clean
+    destroy notify-test examples clean
 
 help:
 	@echo "make demo       exhaust a PostgreSQL on this machine and watch the guard free it"
@@ -44,6 +44,8 @@ help:
 	@echo "make diff       show what a deployment would change"
 	@echo "make deploy     deploy the stack"
 	@echo "make destroy    delete the stack; evidence and incidents are kept"
+	@echo "make notify-test"
+	@echo "                send a test incident through every channel of the deployed stack"
 	@echo "make test       run the unit, template and integration tests, on PostgreSQL 14, 16 and 18"
 	@echo "make e2e        deploy the stack to an AWS emulator and exhaust a database that it guards"
 	@echo "make check      check format, lint, types and the order of the imports"
@@ -76,6 +78,10 @@ synth: node $(VENV) $(CDK)
 bootstrap diff deploy destroy: node $(VENV) $(CDK)
 	@$(RUN) connection_guard.cli.credentials $(ARGS)
 	@.cache/cdk/node_modules/.bin/cdk $@ --context guard=$(GUARD) $(ARGS)
+
+notify-test: $(VENV)
+	@stack=$$($(RUN) connection_guard.cli.stack_options $(GUARD)) && \
+	    $(RUN) connection_guard.cli.command_line notify-test $$stack $(ARGS)
 
 check: $(VENV)
 	@.venv/bin/python -m ruff format --check $(SOURCES)

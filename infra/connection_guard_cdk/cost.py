@@ -7,12 +7,17 @@ from typing import Any
 
 from connection_guard.configuration.guard.guard_configuration import Configuration
 from connection_guard.core.report.metric_names import Metric
+from connection_guard_cdk.shared.reporter_role import secrets_of
 
 METRIC = 0.30
 METRIC_OF_AN_ALARM = 0.10
 HEARTBEATS = 0.05 + 0.07 + 0.10  # of one database: Lambda, its log, SNS
 KEY = 1.00
-SECRET = 0.40
+SECRET = 0.40  # one per channel, where each has its own
+# Lambda polls a queue five times in 20 seconds at 0.40 per million, and a run of the schedule takes
+# 0.1 s and 1 KB of log.
+QUEUE = 0.26
+SCHEDULE = 0.05
 # 0.015 per hour and vCPU. RDS counts at least two vCPUs, and more for most databases.
 SMALLEST_PROXY = 21.90
 
@@ -31,7 +36,9 @@ def dollars_per_month(resources: Resources, configuration: Configuration) -> flo
         len(configuration.databases) * (len(Metric) * METRIC + HEARTBEATS)
         + sum(map(_metrics_of_alarm, alarms)) * METRIC_OF_AN_ALARM
         + len(_of("AWS::KMS::Key", resources)) * KEY
-        + (SECRET if configuration.notifications.slack_secret else 0)
+        + len(set(secrets_of(configuration.notifications))) * SECRET
+        + QUEUE
+        + SCHEDULE
         + proxies(resources) * SMALLEST_PROXY
     )
 

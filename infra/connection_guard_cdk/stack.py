@@ -50,7 +50,13 @@ class ConnectionGuardStack(Stack):
             self,
             "IncidentsTopic",
             value=messaging.incidents.topic_arn,
-            description="Subscribe the people who are on duty",
+            description="Subscribe the people who are on duty, and machines",
+        )
+        CfnOutput(
+            self,
+            "ReporterAlarmsTopic",
+            value=messaging.reporter_alarms.topic_arn,
+            description="Subscribe the people who are on duty: the reporter itself fails",
         )
         CfnOutput(
             self, "DashboardAddress", value=dashboard.url, description="How full the databases are"
@@ -71,17 +77,21 @@ class ConnectionGuardStack(Stack):
         for database in configuration.databases:
             guarded.append(GuardedDatabase(self, database, target, key, messaging))
             _output_next_steps(guarded[-1])
-        secret = configuration.notifications.slack_secret
         reporter = ReporterFunction(
             self,
             "Reporter",
-            target.architecture,
+            configuration,
             [each.watched for each in guarded],
             dashboard,
-            secret,
             key,
             messaging,
             records,
+        )
+        CfnOutput(
+            self,
+            "ReporterName",
+            value=reporter.function.function_name,
+            description="The function that notifies people; `make notify-test` invokes it",
         )
         for each in guarded:
             # The reporter reads what responders of its version and older ones send, and an update
@@ -89,9 +99,9 @@ class ConnectionGuardStack(Stack):
             each.responder.node.add_dependency(reporter.function)
         if not configuration.notifications.emails:
             Annotations.of(self).add_warning_v2(
-                "connection-guard:slack-only",
-                "Only Slack is notified, by the reporter: if the reporter fails completely, nobody "
-                "is notified. Name at least one e-mail address in guard.toml.",
+                "connection-guard:no-email",
+                "Only the reporter notifies people: if it fails completely, nobody is notified. "
+                "Name at least one e-mail address in guard.toml.",
             )
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from connection_guard.configuration.guard.guard_configuration import (
     Configuration,
-    Notifications,
     ProxyAuthentication,
 )
+from connection_guard.core.deployment.reporter_settings import ApplicationOwner
 from tests.cdk.template import Template, referred, synthesize, synthesized
 from tests.support.configurations import (
     a_cluster,
@@ -16,12 +16,13 @@ from tests.support.configurations import (
     a_database,
     a_new_proxy,
     an_existing_proxy,
+    notifications,
 )
 
 
 @pytest.fixture(scope="session")
 def configuration() -> Configuration:
-    """Return a configuration with databases of each sort, Slack and e-mail."""
+    """Return a configuration with databases of each sort, and every channel."""
     return a_configuration(
         a_database(identifier="orders", proxy=a_new_proxy(ProxyAuthentication.SECRETS)),
         a_cluster(
@@ -30,8 +31,20 @@ def configuration() -> Configuration:
             warning_percent=60.0,
             critical_percent=80.0,
         ),
-        a_database(identifier="ledger"),
-        notifications=Notifications(slack_secret="guard/slack", emails=("on-call@example.com",)),
+        a_database(
+            identifier="ledger",
+            owner="team-ledger <S0123ABCD>",
+            runbook="https://wiki.example.com/ledger",
+            environment="production",
+            slack_channel="#ledger",
+        ),
+        notifications=notifications(
+            slack_secret="guard/slack",
+            pagerduty_secret="guard/pagerduty",
+            teams_secret="guard/teams",
+            event_bus="default",
+        ),
+        application_owners=(ApplicationOwner("checkout*", "team-checkout"),),
     )
 
 
@@ -72,6 +85,38 @@ def responders(template: Template, reporter: str) -> set[str]:
 @pytest.fixture(scope="session")
 def incidents(template: Template) -> str:
     return referred(template.outputs["IncidentsTopic"]["Value"])
+
+
+@pytest.fixture(scope="session")
+def reporter_alarms(template: Template) -> str:
+    return referred(template.outputs["ReporterAlarmsTopic"]["Value"])
+
+
+@pytest.fixture(scope="session")
+def reporter_queue(template: Template, reporter: str) -> str:
+    """Return the queue that the reporter is invoked from."""
+    [mapping] = template.of("AWS::Lambda::EventSourceMapping").values()
+    assert referred(mapping["FunctionName"]) == reporter
+    return referred(mapping["EventSourceArn"])
+
+
+@pytest.fixture(scope="session")
+def unreadable(template: Template, reporter_queue: str) -> str:
+    """Return the dead-letter queue of the reporter's queue."""
+    policy = template.of("AWS::SQS::Queue")[reporter_queue]["RedrivePolicy"]
+    return referred(policy["deadLetterTargetArn"])
+
+
+@pytest.fixture(scope="session")
+def guard_alarms(template: Template, reporter_queue: str, destinations: dict[str, str]) -> str:
+    """Return the topic that carries the guard's own alarms to the reporter."""
+    topics = {
+        referred(each["TopicArn"])
+        for each in template.of("AWS::SNS::Subscription").values()
+        if each["Endpoint"] == f"${{{reporter_queue}.Arn}}"
+    }
+    [topic] = topics - set(destinations.values())
+    return topic
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def test_a_stack_costs_what_the_documents_say(
         len(configuration.databases) * float(each)
         - 0.10 * without_proxy
         + float(once)
-        + SECRET
+        + len(("slack", "pagerduty", "teams")) * SECRET
         + SMALLEST_PROXY
     )
     assert dollars == pytest.approx(expected, abs=0.1)

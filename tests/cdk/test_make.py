@@ -93,6 +93,21 @@ def test_credentials_are_asked_for_before_the_cdk_is_started(tmp_path: Path, tar
     assert f"cdk {target} " in started
 
 
+def test_notify_test_asks_the_stack_of_the_guard_file(tmp_path: Path) -> None:
+    run = make(
+        tmp_path,
+        "-C",
+        str(ROOT),
+        "--dry-run",
+        "notify-test",
+        "GUARD=second.toml",
+        "ARGS=--profile production",
+    )
+
+    assert "connection_guard.cli.stack_options second.toml) && " in run.stdout
+    assert "notify-test $stack --profile production" in run.stdout
+
+
 def credentials(
     home: Path, *arguments: str, **environment: str
 ) -> "subprocess.CompletedProcess[str]":

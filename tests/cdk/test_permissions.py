@@ -68,12 +68,16 @@ def test_every_wildcard_in_what_is_allowed_is_one_of_these(
         },
         template.role_of(reporter): {
             ("s3:PutObject", f"${{{bucket}.Arn}}/*"),
-            (
-                "secretsmanager:GetSecretValue",
-                f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:guard/slack-??????",
+            *(
+                (
+                    "secretsmanager:GetSecretValue",
+                    f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:guard/{channel}-??????",
+                )
+                for channel in ("slack", "pagerduty", "teams")
             ),
-            ("rds:DescribeEvents", "*"),  # neither knows resource-level permissions
+            ("rds:DescribeEvents", "*"),  # none of them knows resource-level permissions
             ("cloudwatch:GetMetricData", "*"),
+            ("cloudtrail:LookupEvents", "*"),
         },
     } | {
         template.role_of(function): network_interfaces

@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from connection_guard.configuration.guard.guard_configuration import (
-    Notifications,
-)
 from tests.cdk.template import (
     ROOT,
     Template,
@@ -18,14 +15,17 @@ from tests.cdk.template import (
 from tests.support.configurations import (
     a_configuration,
     a_target,
+    notifications,
 )
 
 
 @pytest.mark.parametrize(("emails", "warned"), [((), True), (("on-call@example.com",), False)])
-def test_synthesis_warns_where_only_slack_is_notified(
+def test_synthesis_warns_where_only_the_reporter_notifies_people(
     emails: tuple[str, ...], warned: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    synthesized(a_configuration(notifications=Notifications("guard/slack", emails)))
+    synthesized(
+        a_configuration(notifications=notifications(slack_secret="guard/slack", emails=emails))
+    )
     assert ("Name at least one e-mail address" in capfd.readouterr().err) is warned
 
 
@@ -56,8 +56,11 @@ def test_no_log_is_kept_forever_and_each_function_writes_to_its_own(template: Te
         assert template.who_may("logs:PutLogEvents", group) == {template.role_of(name)}
 
 
-def test_the_outputs_say_where_to_look_and_what_to_do_next(template: Template) -> None:
+def test_the_outputs_say_where_to_look_and_what_to_do_next(
+    template: Template, reporter: str
+) -> None:
     outputs = {name: each["Value"] for name, each in template.outputs.items()}
+    assert outputs["ReporterName"] == f"${{{reporter}}}"
     [dashboard] = template.of("AWS::CloudWatch::Dashboard").values()
     assert outputs["DashboardAddress"].endswith(
         f"#dashboards/dashboard/{dashboard['DashboardName']}"

@@ -173,20 +173,22 @@ def keep_what_is_to_be_retained() -> None:
     PreprocResource.__init__ = initialize_retained
 
 
-def judge_transactions_by_their_items() -> None:
-    """Ask for the action of each item on its own table, as IAM does; LocalEmu would ask for all
-    actions on every table.
+def judge_transactions_and_indexes_by_their_own_names() -> None:
+    """Ask for the action of each item of a transaction on its own table, and for a query on its
+    index, as IAM does; LocalEmu would ask for all actions on every table, and not for the index.
 
     The only transactions here are updates of one table.
     """
     service_action_map.ACTION_MAP["dynamodb", "TransactWriteItems"] = ["dynamodb:UpdateItem"]
     arn_of_table = arn_builder._SERVICE_ARN_BUILDERS["dynamodb"]
 
-    def arn_of_first_item(parameters: dict[str, Any], region: str, account: str) -> str:
+    def arn_of_item_or_index(parameters: dict[str, Any], region: str, account: str) -> str:
         items = parameters.get("TransactItems") or [{"Update": parameters}]
-        return str(arn_of_table(items[0].get("Update", {}), region, account))
+        table = str(arn_of_table(items[0].get("Update", {}), region, account))
+        index = parameters.get("IndexName")
+        return table if index is None else f"{table}/index/{index}"
 
-    arn_builder._SERVICE_ARN_BUILDERS["dynamodb"] = arn_of_first_item
+    arn_builder._SERVICE_ARN_BUILDERS["dynamodb"] = arn_of_item_or_index
 
 
 def know_secrets_by_their_whole_names() -> None:
@@ -207,7 +209,7 @@ if __name__ == "__main__":
     listen_on_loopback()
     take_numbers_in_conditions()
     keep_what_is_to_be_retained()
-    judge_transactions_by_their_items()
+    judge_transactions_and_indexes_by_their_own_names()
     know_secrets_by_their_whole_names()
     threading.Thread(target=end_with_standard_input, daemon=True).start()
     main()

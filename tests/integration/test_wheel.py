@@ -119,9 +119,9 @@ def test_the_help_says_what_it_is_and_where_its_documentation_is(
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ([], "no verb is available yet"),
+        ([], "Missing command"),
         (["--quickly"], "No such option '--quickly'"),
-        (["report"], "Got unexpected extra argument (report)"),
+        (["report"], "No such command 'report'"),
     ],
 )
 def test_anything_else_is_one_line_and_status_2(

@@ -55,6 +55,10 @@ def a_database(**changes: Any) -> Database:
         "warning_percent": 75.0,
         "critical_percent": 90.0,
         "reserve_concurrency": False,
+        "owner": None,
+        "runbook": None,
+        "environment": None,
+        "slack_channel": None,
     }
     return Database(**(facts | changes))
 
@@ -108,11 +112,25 @@ def a_target(**changes: Any) -> Target:
     return Target(**(facts | changes))
 
 
+def notifications(**changes: Any) -> Notifications:
+    """Return an address, and no other channel."""
+    facts: dict[str, Any] = {
+        "emails": ("on-call@example.com",),
+        "slack_secret": None,
+        "pagerduty_secret": None,
+        "teams_secret": None,
+        "event_bus": None,
+        "deployments": True,
+    }
+    return Notifications(**(facts | changes))
+
+
 def a_configuration(*databases: Database, **changes: Any) -> Configuration:
     """Return a configuration of these databases, or of one."""
     facts: dict[str, Any] = {
         "target": a_target(),
-        "notifications": Notifications(slack_secret=None, emails=("on-call@example.com",)),
+        "notifications": notifications(),
         "databases": databases or (a_database(),),
+        "application_owners": (),
     }
     return Configuration(**(facts | changes))

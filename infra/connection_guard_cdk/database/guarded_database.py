@@ -7,11 +7,11 @@ from constructs import Construct, IDependable
 
 from connection_guard.configuration.guard.guard_configuration import Database, NewProxy, Target
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
-from connection_guard_cdk.database.heartbeat import HeartbeatRule
 from connection_guard_cdk.database.proxy import Proxy
 from connection_guard_cdk.database.responder_function import ResponderFunction
 from connection_guard_cdk.database.self_watch import SelfWatch
 from connection_guard_cdk.database.usage_alarms import UtilisationAlarms
+from connection_guard_cdk.shared.every_minute import EveryMinute
 from connection_guard_cdk.shared.messaging import Messaging
 
 
@@ -56,10 +56,20 @@ class GuardedDatabase(Construct):
         )
         way_in.append(responder.security_group)
         self.responder = responder.function
-        self.watched = WatchedDatabase(database.identifier, database.is_cluster, responder.name)
+        self.watched = WatchedDatabase(
+            database.identifier,
+            database.is_cluster,
+            responder.name,
+            owner=database.owner,
+            runbook=database.runbook,
+            environment=database.environment,
+            slack_channel=database.slack_channel,
+        )
         alarms = UtilisationAlarms(self, "Alarms", database, self.responder, messaging)
         self.warning, self.critical = alarms.warning, alarms.critical
         # The first heartbeat comes after the way in is open, the last one before it is closed.
         # CloudFormation keeps the rule where its id stays what it was in the first version.
-        HeartbeatRule(self, "Pulse", self.responder).node.add_dependency(*way_in)
+        EveryMinute(
+            self, "Pulse", self.responder, "measures, and continues while the shortage lasts"
+        ).node.add_dependency(*way_in)
         SelfWatch(self, "SelfWatch", database, self.responder, messaging)

@@ -1,4 +1,6 @@
-"""Alarms on the guard itself: what keeps it from its work is reported to people directly."""
+"""Alarms on the guard itself: the reporter adds what keeps it from its work to the database's
+incident.
+"""
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
@@ -24,7 +26,7 @@ MINUTES_OF_A_MISSING_PRIVILEGE = 16
 
 
 class SelfWatch(Construct):
-    """Alarms on the guard of one database, to `incidents`.
+    """Alarms on the guard of one database, which the reporter notifies people of.
 
     Each description says what happened, what it means, and what to do. Some identifiers differ from
     the names: a changed identifier would be another resource to CloudFormation.
@@ -54,7 +56,7 @@ class SelfWatch(Construct):
         ]
         if database.proxy is not None:
             alarms.append(self._proxy_login_failed())
-        messaging.notify_people_of(*alarms)
+        messaging.notify_reporter_of(*alarms)
 
     def _no_heartbeat(self) -> cloudwatch.Alarm:
         """3 of 3: a remediation may take a minute and delay the heartbeat behind it, and the newest

@@ -60,6 +60,7 @@ class UtilisationAlarms(Construct):
                     alarm_name=database_alarm_name(database.identifier, "undelivered-alarms"),
                     problem=f"{database.identifier}: An alarm did not reach the responder, which "
                     "may not have engaged.",
+                    what_to_do="read it, remove the cause, then purge the queue.",
                 ),
             )
         )

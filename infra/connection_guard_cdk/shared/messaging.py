@@ -16,13 +16,17 @@ from constructs import Construct
 
 from connection_guard_cdk.shared.topic import EncryptedTopic
 
+LONGEST_RETENTION = Duration.days(14)  # that SQS keeps a message
+
 
 class Messaging(Construct):
     """The topics that all databases share, their key, and methods that make further topics and
     queues.
 
-    `reports` and `failures` are the destinations of the responders' asynchronous invocations;
-    people subscribe to `incidents`, and the guard's own alarms publish there.
+    `reports` and `failures` are the destinations of the responders' asynchronous invocations, and
+    `guard_alarms` carries the guard's own alarms: all three lead to the reporter. People and
+    machines subscribe to `incidents`, where only the reporter publishes. `reporter_alarms` says
+    that the reporter itself fails.
     """
 
     def __init__(self, scope: Construct, identifier: str) -> None:
@@ -48,7 +52,9 @@ class Messaging(Construct):
         )
         self.reports = EncryptedTopic(self, "Reports", self.key)
         self.failures = EncryptedTopic(self, "Failures", self.key)
-        self.incidents = self.topic_for_alarms(self, "Incidents")
+        self.guard_alarms = self.topic_for_alarms(self, "GuardAlarms")
+        self.reporter_alarms = self.topic_for_alarms(self, "ReporterAlarms")
+        self.incidents = EncryptedTopic(self, "Incidents", self.key)
 
     def topic_for_alarms(self, scope: Construct, identifier: str) -> sns.Topic:
         """Return a new topic that CloudWatch alarms of this account may publish to."""
@@ -65,10 +71,11 @@ class Messaging(Construct):
         return topic
 
     def dead_letter_queue(
-        self, scope: Construct, identifier: str, *, alarm_name: str, problem: str
+        self, scope: Construct, identifier: str, *, alarm_name: str, problem: str, what_to_do: str
     ) -> sqs.Queue:
-        """Return a new queue for messages that could not be delivered, with an alarm to people as
-        soon as it holds any. `problem` says what that means.
+        """Return a new queue for messages that could not be delivered, with an alarm as soon as it
+        holds any. `problem` says what that means, `what_to_do` continues a sentence that says where
+        the message is.
 
         The construct that uses the queue grants the permission to write to it.
         """
@@ -77,7 +84,7 @@ class Messaging(Construct):
             identifier,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
-            retention_period=Duration.days(14),  # the longest that SQS keeps a message
+            retention_period=LONGEST_RETENTION,
         )
         Validations.of(queue).acknowledge(
             Acknowledgment(
@@ -89,7 +96,7 @@ class Messaging(Construct):
             "NotEmpty",
             alarm_name=alarm_name,
             alarm_description=f"{problem} The message stays in the queue {queue.queue_name} for "
-            "14 days: read it, remove the cause, then purge the queue.",
+            f"14 days: {what_to_do}",
             metric=queue.metric_approximate_number_of_messages_visible(statistic="Maximum"),
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
@@ -97,17 +104,25 @@ class Messaging(Construct):
             # An idle queue has no metrics.
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        self.notify_people_of(alarm)
+        self.notify_reporter_of(alarm)
         return queue
 
-    def notify_people_of(self, *alarms: cloudwatch.Alarm) -> None:
-        """Send the alarms and their recoveries to `incidents`."""
+    def notify_reporter_of(self, *alarms: cloudwatch.Alarm) -> None:
+        """Send the alarms and their recoveries to the reporter, which notifies people of them."""
         for alarm in alarms:
-            alarm.add_alarm_action(actions.SnsAction(self.incidents))
-            alarm.add_ok_action(actions.SnsAction(self.incidents))
+            _send(alarm, self.guard_alarms)
+
+    def notify_people_of(self, *alarms: cloudwatch.Alarm) -> None:
+        """Send the alarms and their recoveries to people directly: the reporter cannot report that
+        it fails.
+        """
+        for alarm in alarms:
+            _send(alarm, self.reporter_alarms)
 
     def notify_by_email(self, addresses: Sequence[str]) -> None:
-        """Subscribe the addresses to `incidents`; Amazon SNS asks each to confirm first."""
+        """Subscribe the addresses to `incidents` and `reporter_alarms`; Amazon SNS asks each to
+        confirm both first.
+        """
         if not addresses:
             return
         undelivered = self.dead_letter_queue(
@@ -116,11 +131,13 @@ class Messaging(Construct):
             alarm_name=f"{Stack.of(self).stack_name}-undelivered-emails",
             problem="An e-mail could not be delivered: people may not have been notified of an "
             "incident.",
+            what_to_do="read it, correct the address or its subscription, then purge the queue.",
         )
-        for address in addresses:
-            self.incidents.add_subscription(
-                subscriptions.EmailSubscription(address, dead_letter_queue=undelivered)
-            )
+        for topic in (self.incidents, self.reporter_alarms):
+            for address in addresses:
+                topic.add_subscription(
+                    subscriptions.EmailSubscription(address, dead_letter_queue=undelivered)
+                )
 
     def _from_alarms_of_this_account(self) -> dict[str, dict[str, str]]:
         stack = Stack.of(self)
@@ -134,3 +151,8 @@ class Messaging(Construct):
             "StringEquals": {"aws:SourceAccount": stack.account},
             "ArnLike": {"aws:SourceArn": alarms},
         }
+
+
+def _send(alarm: cloudwatch.Alarm, topic: sns.Topic) -> None:
+    alarm.add_alarm_action(actions.SnsAction(topic))
+    alarm.add_ok_action(actions.SnsAction(topic))

@@ -6,14 +6,24 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from connection_guard.core.incident.item import EXPIRY, KEPT_FOR, PARTITION_KEY, SORT_KEY
+from connection_guard.core.incident.item import (
+    DUE_AT,
+    EXPIRY,
+    KEPT_FOR,
+    PARTITION_KEY,
+    PENDING,
+    PENDING_INDEX,
+    PENDING_PROJECTION,
+    SORT_KEY,
+)
 
 # `cdk destroy` and a replacement keep both; a first deployment that fails leaves neither behind.
 KEEP = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
 
 class Records(Construct):
-    """`table` holds the incidents, `bucket` the evidence.
+    """`table` holds the incidents, `bucket` the evidence; `pending_index` is the ARN of the table's
+    index of those that people are yet to be notified of.
 
     Their names are generated, so that a stack that is deployed again does not collide with the
     records that an earlier one left. Neither is encrypted with the key of the topics, which is
@@ -41,6 +51,14 @@ class Records(Construct):
             ),
             removal_policy=KEEP,
         )
+        self.table.add_global_secondary_index(
+            index_name=PENDING_INDEX,
+            partition_key=dynamodb.Attribute(name=PENDING, type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name=DUE_AT, type=dynamodb.AttributeType.STRING),
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=list(PENDING_PROJECTION),
+        )
+        self.pending_index = f"{self.table.table_arn}/index/{PENDING_INDEX}"
         # Evidence does not move to infrequent access: S3 charges for at least 128 KB per object
         # there, and most evidence is smaller.
         self.bucket = s3.Bucket(

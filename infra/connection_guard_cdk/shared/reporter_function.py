@@ -2,18 +2,14 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Acknowledgment, ArnFormat, Duration, Names, RemovalPolicy, Stack, Validations
+from aws_cdk import Acknowledgment, Duration, Names, RemovalPolicy, Stack, Validations
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from connection_guard.configuration.guard.guard_configuration import Architecture
+from connection_guard.configuration.guard.guard_configuration import Configuration
 from connection_guard.core.deployment.reporter_settings import (
     WATCHED_FILE,
     ReporterSettings,
@@ -21,73 +17,45 @@ from connection_guard.core.deployment.reporter_settings import (
     WatchedDatabase,
     write_watched,
 )
-from connection_guard.core.report.kind import Kind
 from connection_guard_cdk.shared.dashboard import Dashboard
+from connection_guard_cdk.shared.every_minute import EveryMinute
 from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.shared.packages import PYTHON, build_package
 from connection_guard_cdk.shared.records import Records
+from connection_guard_cdk.shared.reporter_queue import ReporterQueue
+from connection_guard_cdk.shared.reporter_role import reporter_role
 
-# `responsePayload` is Lambda's name in the message to a destination, `kind` the report's own.
-EVERY_KIND_BUT_HEARTBEAT = {
-    "responsePayload": sns.FilterOrPolicy.policy(
-        {
-            "kind": sns.FilterOrPolicy.filter(
-                sns.SubscriptionFilter([{"anything-but": [Kind.HEARTBEAT]}, {"exists": False}])
-            )
-        }
-    )
-}
-
-# The reporter's own messages to that topic have no such key.
-ALARMS_ONLY = {"AlarmArn": sns.FilterOrPolicy.filter(sns.SubscriptionFilter([{"exists": True}]))}
-
-# The customer's key encrypts the reporter's environment, the table and the bucket.
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
-KEY_ACTIONS = (
-    "kms:Decrypt",
-    "kms:DescribeKey",
-    "kms:Encrypt",
-    "kms:GenerateDataKey",
-    "kms:GenerateDataKeyWithoutPlaintext",
-    "kms:ReEncryptFrom",
-    "kms:ReEncryptTo",
-)
+# Of the messages in the queue; an account has 1,000 concurrent executions, a new one 10.
+MOST_AT_ONCE = 10
 
 
 class ReporterFunction(Construct):
-    """One function for all databases, subscribed to their reports, except heartbeats, and to their
-    failures.
+    """One function for all databases: it takes what waits in its queue, and notifies people every
+    minute of what could not be notified before.
 
-    Where Slack is notified, it is also notified of the guard's own alarms. `key` is the customer's,
-    None where AWS's own keys are used.
+    `key` is the customer's, None where AWS's own keys are used.
     """
 
     def __init__(
         self,
         scope: Construct,
         identifier: str,
-        architecture: Architecture,
+        configuration: Configuration,
         databases: Sequence[WatchedDatabase],
         dashboard: Dashboard,
-        slack_secret: str | None,
         key: kms.IKey | None,
         messaging: Messaging,
         records: Records,
     ) -> None:
         super().__init__(scope, identifier)
+        architecture = configuration.target.architecture
+        notifications = configuration.notifications
         name = Names.unique_resource_name(
             self, max_length=64, separator="-", allowed_special_characters="-"
         )
-        watched = write_watched(Watched(tuple(databases)))
+        watched = write_watched(Watched(tuple(databases), configuration.application_owners))
         package = build_package("reporter", architecture, {WATCHED_FILE: watched.encode()})
-        undelivered = messaging.dead_letter_queue(
-            self,
-            "Undelivered",
-            alarm_name=f"{Stack.of(self).stack_name}-undelivered-reports",
-            problem="The reporter could not handle a report or an alarm: an incident may be "
-            "incomplete, and people may not have been notified of it.",
-        )
+        queue = ReporterQueue(self, "Queue", messaging)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -101,15 +69,20 @@ class ReporterFunction(Construct):
                 table=records.table.table_name,
                 bucket=records.bucket.bucket_name,
                 incidents_topic=messaging.incidents.topic_arn,
-                unreadable_queue=undelivered.queue_url,
-                slack_secret=slack_secret,
+                unreadable_queue=queue.unreadable.queue_url,
                 dashboard=dashboard.name,
+                slack_secret=notifications.slack_secret,
+                pagerduty_secret=notifications.pagerduty_secret,
+                teams_secret=notifications.teams_secret,
+                event_bus=notifications.event_bus,
+                reads_deployments=notifications.deployments,
             ).to_environment(),
             environment_encryption=key,
-            # Storing takes a second. The rest is for Slack, which may be slow or ask for a pause.
+            # Storing takes a second. The rest is for channels, which may be slow or ask for a
+            # pause.
             timeout=Duration.seconds(60),
             memory_size=256,
-            role=self._role(slack_secret, key, messaging, records),
+            role=reporter_role(self, notifications, key, messaging, queue, records),
             log_group=logs.LogGroup(
                 self,
                 "Log",
@@ -119,11 +92,9 @@ class ReporterFunction(Construct):
                 # The table and the bucket keep the reports themselves.
                 removal_policy=RemovalPolicy.DESTROY,
             ),
-            # Unlike the responder's, its work is useful late: an old report still says what was
-            # done.
-            retry_attempts=2,
-            max_event_age=Duration.hours(6),
-            on_failure=destinations.SqsDestination(undelivered),
+            # Only the schedule invokes it asynchronously, and the next minute is the next try.
+            retry_attempts=0,
+            max_event_age=Duration.seconds(60),
         )
         self.function.log_group.grant_write(self.function)
         Validations.of(self.function).acknowledge(
@@ -133,100 +104,32 @@ class ReporterFunction(Construct):
                 "packages.py names.",
             )
         )
-        for topic, content in (
-            (messaging.reports, EVERY_KIND_BUT_HEARTBEAT),
-            (messaging.failures, None),
-        ):
-            topic.add_subscription(
-                subscriptions.LambdaSubscription(
-                    self.function,
-                    dead_letter_queue=undelivered,
-                    filter_policy_with_message_body=content,
-                )
-            )
-        if slack_secret is not None:
-            messaging.incidents.add_subscription(
-                subscriptions.LambdaSubscription(
-                    self.function,
-                    dead_letter_queue=undelivered,
-                    filter_policy_with_message_body=ALARMS_ONLY,
-                )
-            )
-        messaging.notify_people_of(self._failed(), self._lost_a_report())
-
-    def _role(
-        self, slack_secret: str | None, key: kms.IKey | None, messaging: Messaging, records: Records
-    ) -> iam.Role:
-        """Return a role that may write the evidence, which names people's sessions, but not read
-        it; an incident is read to be continued.
-
-        https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html
-        https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
-        """
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        records.table.grant(role, "dynamodb:GetItem", "dynamodb:UpdateItem")
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["rds:DescribeEvents", "cloudwatch:GetMetricData"], resources=["*"]
-            )
+        lambda_.EventSourceMapping(
+            self,
+            "FromQueue",
+            target=self.function,
+            event_source_arn=queue.main.queue_arn,
+            # A message that fails takes no other with it.
+            batch_size=1,
+            max_concurrency=MOST_AT_ONCE,
         )
-        evidence = records.bucket.arn_for_objects("*")
-        role.add_to_policy(iam.PolicyStatement(actions=["s3:PutObject"], resources=[evidence]))
-        bucket = Stack.of(self).resolve(records.bucket.bucket_arn)["Fn::GetAtt"][0]
-        Validations.of(role).acknowledge(
-            Acknowledgment(
-                id=f"AwsSolutions-IAM5[Resource::<{bucket}.Arn>/*]",
-                reason="A report's key is known only when the report arrives; the bucket holds "
-                "nothing else, and keeps every version.",
-            ),
-            Acknowledgment(
-                id="AwsSolutions-IAM5[Resource::*]",
-                reason="Neither rds:DescribeEvents nor cloudwatch:GetMetricData supports "
-                "resource-level permissions; both only read events and figures.",
-            ),
-        )
-        messaging.incidents.grant_publish(role)
-        if key is not None:
-            key.grant(role, *KEY_ACTIONS)
-        if slack_secret is not None:
-            role.add_to_policy(self._read(slack_secret))
-        return role
-
-    def _read(self, secret: str) -> iam.PolicyStatement:
-        """Return the permission to read the secret, whose ARN Secrets Manager ends with six
-        characters of its own.
-        """
-        arn = Stack.of(self).format_arn(
-            service="secretsmanager",
-            resource="secret",
-            resource_name=f"{secret}-??????",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
-        return iam.PolicyStatement(actions=["secretsmanager:GetSecretValue"], resources=[arn])
+        EveryMinute(self, "Schedule", self.function, "notifies people of what is pending")
+        messaging.notify_people_of(self._failed())
 
     def _failed(self) -> cloudwatch.Alarm:
-        return self._alarm(
-            "Errors",
-            name="failed",
-            description="The reporter failed: people may not have been notified of an incident. "
-            "Lambda tries again twice; see the reporter's log for the error.",
-        )
-
-    def _lost_a_report(self) -> cloudwatch.Alarm:
-        return self._alarm(
-            "DestinationDeliveryFailures",
-            name="lost-a-report",
-            description="The reporter could not handle a report, and Lambda could not put it into "
-            "the dead-letter queue: nobody was notified of that run. Check that the reporter's "
-            "role may send to the queue; the responder's log still has the run.",
-        )
-
-    def _alarm(self, metric: str, *, name: str, description: str) -> cloudwatch.Alarm:
-        return self.function.metric(metric, statistic="Sum").create_alarm(
+        """Return the alarm on its errors. A store that is down is one every two minutes, so that
+        within five minutes the alarm does not clear between them.
+        """
+        return self.function.metric_errors(
+            statistic="Sum", period=Duration.minutes(5)
+        ).create_alarm(
             self,
-            metric,
-            alarm_name=f"{Stack.of(self).stack_name}-reporter-{name}",
-            alarm_description=f"{description} The reporter's log: "
+            "Errors",
+            alarm_name=f"{Stack.of(self).stack_name}-reporter-failed",
+            alarm_description="The reporter fails: people may not be notified of incidents. The "
+            "table or the bucket may be down, or a permission is missing: the log names the "
+            "error. Nothing is lost: what it could not handle waits in its queue, comes back "
+            "every two minutes, and is handled as soon as that is possible. The reporter's log: "
             f"{self.function.log_group.log_group_name}",
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

@@ -6,7 +6,8 @@ from doubles.aws.cloudwatch_alarms import state_of
 from doubles.aws.cloudwatch_metric_math import Metric, Series
 from responder.respond import MINUTES_BETWEEN_SECOND_DOOR_TESTS
 from tests.cdk.database.alarm_states import NOW, alarm, lately, responders, seen, steadily
-from tests.cdk.template import Template, synthesized
+from tests.cdk.deployed import subscriptions
+from tests.cdk.template import Properties, Template, referred, synthesized
 from tests.support.configurations import a_configuration, a_database, an_existing_proxy
 
 HEARTBEAT = ("ConnectionGuard", "Heartbeat", "Database=orders")
@@ -29,12 +30,17 @@ SELF_WATCH = (
 
 
 @pytest.mark.parametrize("what", SELF_WATCH)
-def test_people_are_notified_directly_of_what_keeps_the_guard_from_its_work(
-    orders: Template, what: str
-) -> None:
-    [topic] = alarm(orders, what)["AlarmActions"]
-    assert alarm(orders, what)["OKActions"] == [topic]
-    assert topic == orders.outputs["IncidentsTopic"]["Value"]
+def test_the_reporter_gets_what_keeps_the_guard_from_its_work(orders: Template, what: str) -> None:
+    assert_reported(orders, alarm(orders, what))
+
+
+def assert_reported(deployed: Template, what: Properties) -> None:
+    """Assert that the reporter is notified of the alarm and of its end."""
+    [topic] = what["AlarmActions"]
+    assert what["OKActions"] == [topic]
+    [mapping] = deployed.of("AWS::Lambda::EventSourceMapping").values()
+    [subscription] = subscriptions(deployed, referred(topic))
+    assert subscription["Endpoint"] == mapping["EventSourceArn"]
 
 
 @pytest.mark.parametrize(
@@ -142,11 +148,7 @@ def test_a_proxy_that_refuses_logins_for_longer_than_a_remediation_has_an_alarm(
         state_of(door, seen({PROXY_DOOR_OPEN: lately(0, 0, 0, 0, 1)}), NOW, previous="ALARM")
         == "OK"
     )
-    assert (
-        door["AlarmActions"]
-        == door["OKActions"]
-        == [behind_proxy.outputs["IncidentsTopic"]["Value"]]
-    )
+    assert_reported(behind_proxy, door)
     assert "connection-guard-orders-proxy-login-failed" not in {
         each.get("AlarmName") for each in orders.of("AWS::CloudWatch::Alarm").values()
     }

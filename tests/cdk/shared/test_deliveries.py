@@ -2,13 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from connection_guard.core.notification.document import document_of
-from connection_guard.core.notification.links import Links
 from connection_guard.core.report.kind import Kind
 from tests.cdk.deployed import (
     SNS,
@@ -19,9 +16,6 @@ from tests.cdk.template import (
     Template,
     referred,
 )
-from tests.support.builders import an_alarm_event
-from tests.support.reporter.incidents import an_entry, an_incident
-from tests.support.reporter.views import a_view
 
 
 def lets_through(filter_policy: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
@@ -58,10 +52,10 @@ def test_a_report_that_does_not_say_its_kind_is_not_lost(
 
 @pytest.mark.parametrize("kind", [*Kind, "a_kind_of_the_future"])
 def test_reports_of_every_kind_but_heartbeat_reach_the_reporter(
-    template: Template, reporter: str, destinations: dict[str, str], kind: str
+    template: Template, reporter_queue: str, destinations: dict[str, str], kind: str
 ) -> None:
     [subscription] = subscriptions(template, destinations["OnSuccess"])
-    assert referred(subscription["Endpoint"]) == reporter
+    assert subscription["Endpoint"] == f"${{{reporter_queue}.Arn}}"
     assert subscription["FilterPolicyScope"] == "MessageBody"
     report = json.loads((ROOT / "docs/examples/report-remediation.json").read_text()) | {
         "kind": kind
@@ -70,41 +64,75 @@ def test_reports_of_every_kind_but_heartbeat_reach_the_reporter(
     assert lets_through(subscription["FilterPolicy"], message) is (kind != Kind.HEARTBEAT)
 
 
-def test_every_failure_reaches_the_reporter(
-    template: Template, reporter: str, destinations: dict[str, str]
+def test_every_failure_and_every_alarm_of_the_guard_reaches_the_reporter(
+    template: Template, reporter_queue: str, guard_alarms: str, destinations: dict[str, str]
 ) -> None:
-    [subscription] = subscriptions(template, destinations["OnFailure"])
-    assert referred(subscription["Endpoint"]) == reporter
-    assert "FilterPolicy" not in subscription
+    for topic in (destinations["OnFailure"], guard_alarms):
+        [subscription] = subscriptions(template, topic)
+        assert subscription["Endpoint"] == f"${{{reporter_queue}.Arn}}"
+        assert "FilterPolicy" not in subscription
 
 
-def test_each_address_is_notified_of_incidents(
-    template: Template, smallest: Template, incidents: str
+def test_messages_keep_the_envelope_that_names_their_topic(
+    template: Template, reporter_queue: str
 ) -> None:
-    of_the_smallest = subscriptions(smallest, referred(smallest.outputs["IncidentsTopic"]["Value"]))
-    for subscribed in (subscriptions(template, incidents), of_the_smallest):
-        [email] = [each for each in subscribed if each["Protocol"] == "email"]
-        assert email["Endpoint"] == "on-call@example.com"
-
-
-def test_slack_is_notified_of_the_guards_own_alarms_and_not_of_the_reporters_messages(
-    template: Template, smallest: Template, reporter: str, incidents: str
-) -> None:
-    [subscription] = [
-        each for each in subscriptions(template, incidents) if each["Protocol"] == "lambda"
+    subscribed = [
+        each
+        for each in template.of("AWS::SNS::Subscription").values()
+        if each["Endpoint"] == f"${{{reporter_queue}.Arn}}"
     ]
-    assert referred(subscription["Endpoint"]) == reporter
-    assert subscription["FilterPolicyScope"] == "MessageBody"
-    alarm = json.loads(an_alarm_event()["Records"][0]["Sns"]["Message"])
-    assert lets_through(subscription["FilterPolicy"], alarm)
-    its_own = document_of(
-        a_view(an_incident(an_entry(0)), Links(None, "", None, ""), datetime.now(UTC))
+    assert len(subscribed) == 3
+    for each in subscribed:
+        assert each["Protocol"] == "sqs"
+        assert not each.get("RawMessageDelivery")
+
+
+def test_a_message_that_fails_takes_no_other_with_it(template: Template) -> None:
+    [mapping] = template.of("AWS::Lambda::EventSourceMapping").values()
+    assert mapping["BatchSize"] == 1
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 10}
+    assert mapping.get("Enabled", True)
+
+
+def test_the_reporter_runs_every_minute_and_a_run_that_fails_is_left_to_the_next_one(
+    template: Template, reporter: str
+) -> None:
+    [(rule, schedule)] = [
+        (name, each)
+        for name, each in template.of("AWS::Events::Rule").items()
+        if reporter in {referred(target["Arn"]) for target in each["Targets"]}
+    ]
+    assert (schedule["ScheduleExpression"], schedule["State"]) == ("rate(1 minute)", "ENABLED")
+    [target] = schedule["Targets"]
+    assert target["RetryPolicy"] == {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+    assert "Input" not in target
+    [permission] = [
+        each
+        for each in template.of("AWS::Lambda::Permission").values()
+        if referred(each["FunctionName"]) == reporter
+    ]
+    assert (permission["Principal"], referred(permission["SourceArn"])) == (
+        "events.amazonaws.com",
+        rule,
     )
-    assert not lets_through(subscription["FilterPolicy"], its_own)
-    incidents_of_smallest = referred(smallest.outputs["IncidentsTopic"]["Value"])
-    assert [each["Protocol"] for each in subscriptions(smallest, incidents_of_smallest)] == [
-        "email"
+    [asynchronous] = [
+        each
+        for each in template.of("AWS::Lambda::EventInvokeConfig").values()
+        if referred(each["FunctionName"]) == reporter
     ]
+    assert (asynchronous["MaximumRetryAttempts"], asynchronous["MaximumEventAgeInSeconds"]) == (
+        0,
+        60,
+    )
+
+
+def test_each_address_is_notified_of_incidents_and_of_a_reporter_that_fails(
+    template: Template, smallest: Template
+) -> None:
+    for deployed in (template, smallest):
+        for output in ("IncidentsTopic", "ReporterAlarmsTopic"):
+            [email] = subscriptions(deployed, referred(deployed.outputs[output]["Value"]))
+            assert (email["Protocol"], email["Endpoint"]) == ("email", "on-call@example.com")
 
 
 def test_a_topic_may_invoke_the_function_that_is_subscribed_to_it_and_nothing_else_may(

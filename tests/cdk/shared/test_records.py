@@ -2,7 +2,16 @@
 
 import json
 
-from connection_guard.core.incident.item import EXPIRY, KEPT_FOR, PARTITION_KEY, SORT_KEY
+from connection_guard.core.incident.item import (
+    DUE_AT,
+    EXPIRY,
+    KEPT_FOR,
+    PARTITION_KEY,
+    PENDING,
+    PENDING_INDEX,
+    PENDING_PROJECTION,
+    SORT_KEY,
+)
 from tests.cdk.deployed import (
     records,
 )
@@ -46,6 +55,18 @@ def test_the_table_is_the_one_that_the_reporter_writes_to(template: Template) ->
         {"AttributeName": SORT_KEY, "KeyType": "RANGE"},
     ]
     assert {each["AttributeType"] for each in table["AttributeDefinitions"]} == {"S"}
+    [pending] = table["GlobalSecondaryIndexes"]
+    assert pending == {
+        "IndexName": PENDING_INDEX,
+        "KeySchema": [
+            {"AttributeName": PENDING, "KeyType": "HASH"},
+            {"AttributeName": DUE_AT, "KeyType": "RANGE"},
+        ],
+        "Projection": {
+            "ProjectionType": "INCLUDE",
+            "NonKeyAttributes": list(PENDING_PROJECTION),
+        },
+    }
     assert table["TimeToLiveSpecification"] == {"AttributeName": EXPIRY, "Enabled": True}
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]

@@ -15,83 +15,115 @@ from connection_guard.core.deployment.reporter_settings import (
     read_watched,
 )
 from connection_guard.core.deployment.responder_settings import ResponderSettings
+from connection_guard.core.incident.item import PENDING_INDEX
 from tests.cdk.deployed import records
 from tests.cdk.template import (
     Template,
     referred,
+    synthesized,
 )
 from tests.support.configurations import (
     ACCOUNT,
     REGION,
+    a_configuration,
+    notifications,
 )
 
 
-def test_people_are_notified_of_a_reporter_that_fails_or_loses_a_report(
-    template: Template, reporter: str, incidents: str
+def test_a_reporter_that_fails_is_one_alarm_to_people_until_it_no_longer_fails(
+    template: Template, reporter: str, reporter_queue: str, reporter_alarms: str
 ) -> None:
-    alarms = [
+    """A message that fails comes back after the visibility timeout: within one period."""
+    [alarm] = [
         alarm
         for alarm in template.of("AWS::CloudWatch::Alarm").values()
         if {"Name": "FunctionName", "Value": f"${{{reporter}}}"} in alarm.get("Dimensions", [])
     ]
-    assert {alarm["MetricName"] for alarm in alarms} == {"Errors", "DestinationDeliveryFailures"}
-    for alarm in alarms:
-        assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
-        assert alarm["AlarmActions"] == [f"${{{incidents}}}"]
+    assert alarm["MetricName"] == "Errors"
+    assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
+    assert alarm["Period"] > 2 * template.of("AWS::SQS::Queue")[reporter_queue]["VisibilityTimeout"]
+    assert alarm["AlarmActions"] == [f"${{{reporter_alarms}}}"]
+    assert "waits in its queue" in alarm["AlarmDescription"]
+
+
+def permissions(template: Template, reporter: str) -> set[tuple[str, str]]:
+    """Return each action that the reporter may take, with the resource."""
+    return {
+        (action, resource)
+        for each in template.statements()
+        if each.holder == template.role_of(reporter)
+        for action in each.actions
+        for resource in each.resources
+    }
 
 
 def test_the_reporter_may_do_what_it_does_and_nothing_else(
-    template: Template, reporter: str, incidents: str
+    template: Template, reporter: str, incidents: str, reporter_queue: str, unreadable: str
 ) -> None:
     table, bucket = records(template)
     [key] = template.of("AWS::KMS::Key")
     function = template.of("AWS::Lambda::Function")[reporter]
     log = referred(function["LoggingConfig"]["LogGroup"])
-    [undelivered] = {
-        referred(each["RedrivePolicy"]["deadLetterTargetArn"])
-        for each in template.of("AWS::SNS::Subscription").values()
-        if each["Endpoint"] == f"${{{reporter}.Arn}}"
-    }
     role = template.role_of(reporter)
     assert "ManagedPolicyArns" not in template.of("AWS::IAM::Role")[role]
-    may = {
-        (action, resource)
-        for each in template.statements()
-        if each.holder == role
-        for action in each.actions
-        for resource in each.resources
-    }
-    assert may == {
+    assert permissions(template, reporter) == {
         ("logs:CreateLogStream", f"${{{log}.Arn}}"),
         ("logs:PutLogEvents", f"${{{log}.Arn}}"),
         ("dynamodb:GetItem", f"${{{table}.Arn}}"),
         ("dynamodb:UpdateItem", f"${{{table}.Arn}}"),
+        ("dynamodb:Query", f"${{{table}.Arn}}/index/{PENDING_INDEX}"),
+        ("cloudtrail:LookupEvents", "*"),
         ("rds:DescribeEvents", "*"),
         ("cloudwatch:GetMetricData", "*"),
         ("s3:PutObject", f"${{{bucket}.Arn}}/*"),
         ("sns:Publish", f"${{{incidents}}}"),
         ("kms:GenerateDataKey", f"${{{key}.Arn}}"),
         ("kms:Decrypt", f"${{{key}.Arn}}"),
-        ("sqs:SendMessage", f"${{{undelivered}.Arn}}"),
-        ("sqs:GetQueueAttributes", f"${{{undelivered}.Arn}}"),
-        ("sqs:GetQueueUrl", f"${{{undelivered}.Arn}}"),
-        (
-            "secretsmanager:GetSecretValue",
-            f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:guard/slack-??????",
-        ),
+        ("sqs:ReceiveMessage", f"${{{reporter_queue}.Arn}}"),
+        ("sqs:DeleteMessage", f"${{{reporter_queue}.Arn}}"),
+        ("sqs:GetQueueAttributes", f"${{{reporter_queue}.Arn}}"),
+        ("sqs:SendMessage", f"${{{unreadable}.Arn}}"),
+        ("secretsmanager:GetSecretValue", secret("slack")),
+        ("secretsmanager:GetSecretValue", secret("pagerduty")),
+        ("secretsmanager:GetSecretValue", secret("teams")),
+        ("events:PutEvents", f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"),
     }
 
 
-def test_a_reporter_that_does_not_notify_slack_may_read_no_secret(smallest: Template) -> None:
+def secret(channel: str) -> str:
+    return f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:guard/{channel}-??????"
+
+
+def actions_with(**changes: Any) -> set[tuple[str, str]]:
+    """Return what the reporter of a stack with these notifications may do."""
+    deployed = synthesized(a_configuration(notifications=notifications(**changes)))
+    return permissions(deployed, referred(deployed.outputs["ReporterName"]["Value"]))
+
+
+def test_an_event_bus_in_another_account_is_the_only_one_that_it_may_send_to() -> None:
+    arn = f"arn:aws:events:{REGION}:999999999999:event-bus/incidents"
+    assert {on for action, on in actions_with(event_bus=arn) if action.startswith("events:")} == {
+        arn
+    }
+
+
+def test_a_reporter_that_shows_no_deployments_may_not_look_for_them() -> None:
+    without = actions_with(deployments=False)
+    assert actions_with(deployments=True) - without == {("cloudtrail:LookupEvents", "*")}
+
+
+def test_a_reporter_without_further_channels_may_read_no_secret_and_send_no_events(
+    smallest: Template,
+) -> None:
     assert not [
         each
         for each in smallest.statements()
-        if any("secretsmanager" in action for action in each.actions)
+        if any(action.startswith(("secretsmanager:", "events:")) for action in each.actions)
     ]
 
 
 def test_the_settings_of_the_reporter_say_where_to_store_and_whom_to_notify(
-    template: Template, reporter: str, incidents: str
+    template: Template, reporter: str, incidents: str, unreadable: str
 ) -> None:
     table, bucket = records(template)
     function = template.of("AWS::Lambda::Function")[reporter]
@@ -101,15 +133,19 @@ def test_the_settings_of_the_reporter_say_where_to_store_and_whom_to_notify(
         f"${{{table}}}",
         f"${{{bucket}}}",
         f"${{{incidents}}}",
-        settings.unreadable_queue,
+        f"${{{unreadable}}}",
         dashboard["DashboardName"],
         slack_secret="guard/slack",
+        pagerduty_secret="guard/pagerduty",
+        teams_secret="guard/teams",
+        event_bus="default",
+        reads_deployments=True,
     )
     assert function["Architectures"] == ["arm64"]
     assert function["Runtime"] == "python3.13"
 
 
-def test_the_reporter_knows_every_database_and_the_function_that_guards_it(
+def test_the_reporter_knows_every_database_the_function_that_guards_it_and_who_owns_what(
     template: Template,
     template_file: Path,
     configuration: Configuration,
@@ -124,9 +160,21 @@ def test_the_reporter_knows_every_database_and_the_function_that_guards_it(
         return ResponderSettings.from_environment(variables).database
 
     guards = {database_of(each): functions[each]["FunctionName"] for each in responders}
-    assert read_watched((package / WATCHED_FILE).read_text()).databases == tuple(
-        WatchedDatabase(each.identifier, each.is_cluster, guards[each.identifier])
-        for each in configuration.databases
+    watched = read_watched((package / WATCHED_FILE).read_text())
+    assert watched.application_owners == configuration.application_owners
+    *others, ledger = watched.databases
+    assert others == [
+        WatchedDatabase("orders", is_cluster=False, function_name=guards["orders"]),
+        WatchedDatabase("payments", is_cluster=True, function_name=guards["payments"]),
+    ]
+    assert ledger == WatchedDatabase(
+        "ledger",
+        is_cluster=False,
+        function_name=guards["ledger"],
+        owner="team-ledger <S0123ABCD>",
+        runbook="https://wiki.example.com/ledger",
+        environment="production",
+        slack_channel="#ledger",
     )
 
 

@@ -26,15 +26,19 @@ def test_only_alarms_of_this_account_engage_the_responders(
         assert statement.condition == ALARMS_OF_THIS_ACCOUNT
 
 
-def test_only_the_reporter_and_alarms_of_this_account_notify_people(
+def test_only_alarms_of_this_account_are_the_guards_own_alarms(
+    template: Template, guard_alarms: str, reporter_alarms: str
+) -> None:
+    for topic in (guard_alarms, reporter_alarms):
+        [statement] = template.allowing("sns:Publish", topic)
+        assert statement.principals == {CLOUDWATCH}
+        assert statement.condition == ALARMS_OF_THIS_ACCOUNT
+
+
+def test_subscribers_to_incidents_get_only_what_the_reporter_publishes(
     template: Template, reporter: str, incidents: str
 ) -> None:
-    role = template.role_of(reporter)
-    assert template.who_may("sns:Publish", incidents) == {role, CLOUDWATCH}
-    [from_alarms] = [
-        each for each in template.allowing("sns:Publish", incidents) if each.holder != role
-    ]
-    assert from_alarms.condition == ALARMS_OF_THIS_ACCOUNT
+    assert template.who_may("sns:Publish", incidents) == {template.role_of(reporter)}
 
 
 def test_nobody_else_may_do_anything_to_a_topic(template: Template) -> None:

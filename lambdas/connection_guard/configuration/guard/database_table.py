@@ -17,6 +17,12 @@ from connection_guard.configuration.guard.names_of_database import (
 )
 from connection_guard.configuration.guard.policy_of_database import policy_path, read_policy
 from connection_guard.configuration.guard.proxy_table import read_proxy
+from connection_guard.configuration.guard.recipients import (
+    environment,
+    owner,
+    runbook,
+    slack_channel,
+)
 from connection_guard.configuration.toml.readers import (
     MistakeError,
     anything,
@@ -70,6 +76,10 @@ def database_keys(table: Mapping[str, object], deploy: Mapping[str, Any]) -> dic
         "warning": Key("warning", percent, default=75.0),
         "critical": Key("critical", percent, default=90.0),
         "reserve_concurrency": Key("reserve_concurrency", truth, default=False),
+        "owner": Key("owner", owner),
+        "runbook": Key("runbook", runbook),
+        "environment": Key("environment", environment),
+        "slack_channel": Key("slack_channel", slack_channel),
         "proxy": Key("proxy", anything),
     }
 
@@ -112,6 +122,10 @@ def read_database(
         warning_percent=fields["warning"],
         critical_percent=fields["critical"],
         reserve_concurrency=fields["reserve_concurrency"],
+        owner=fields["owner"],
+        runbook=fields["runbook"],
+        environment=fields["environment"],
+        slack_channel=fields["slack_channel"],
     )
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from connection_guard.configuration.max_connections.estimate import Estimate
+from connection_guard.core.deployment.reporter_settings import ApplicationOwner
 from connection_guard.core.policy import Policy
 
 
@@ -57,12 +58,18 @@ class Target:
 class Notifications:
     """Who is notified of incidents.
 
-    `slack_secret` is the name of a secret in AWS Secrets Manager, never its value, and None where
-    Slack is not notified; `emails` are subscribed to the incidents topic.
+    `emails` are subscribed to the incidents topic. Each secret is the name of one in AWS Secrets
+    Manager, never its value, and None where that channel is not notified; `event_bus` is a name or
+    an ARN, None where no event is sent. `deployments` says whether incidents show those that
+    CloudTrail knows.
     """
 
-    slack_secret: str | None
     emails: tuple[str, ...]
+    slack_secret: str | None
+    pagerduty_secret: str | None
+    teams_secret: str | None
+    event_bus: str | None
+    deployments: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,8 @@ class Database:
     `identifier` is the DB instance's, or the Aurora cluster's where `is_cluster`: CloudWatch's
     metrics have it as a dimension. `resource_id` ("db-..." or "cluster-...") is the server's name
     in IAM. `role` logs in through the direct door. Alarms use `max_connections` until the first
-    heartbeat. The percentages are of the usable connections.
+    heartbeat. The percentages are of the usable connections. What is None of `owner`, `runbook`,
+    `environment` and `slack_channel` is not shown, or is the default: see WatchedDatabase.
     """
 
     identifier: str
@@ -129,6 +137,10 @@ class Database:
     warning_percent: float
     critical_percent: float
     reserve_concurrency: bool
+    owner: str | None
+    runbook: str | None
+    environment: str | None
+    slack_channel: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +150,4 @@ class Configuration:
     target: Target
     notifications: Notifications
     databases: tuple[Database, ...]
+    application_owners: tuple[ApplicationOwner, ...]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from connection_guard.configuration.guard.database_table import (
     database_keys,
@@ -19,12 +18,13 @@ from connection_guard.configuration.guard.guard_configuration import (
 )
 from connection_guard.configuration.guard.proxy_table import proxy_keys
 from connection_guard.configuration.guard.recipients import (
-    email,
-    slack_secret,
-    without_slack_secrets,
+    notification_keys,
+    read_application_owners,
+    read_notifications,
+    without_secrets,
 )
-from connection_guard.configuration.toml.readers import MistakeError, given, unique
-from connection_guard.configuration.toml.tables import Key, parse_document, read_fields, unknown
+from connection_guard.configuration.toml.readers import MistakeError, given
+from connection_guard.configuration.toml.tables import parse_document, unknown
 from connection_guard.configuration.toml.text_file import read_text
 from connection_guard.errors import ConfigurationError
 
@@ -50,7 +50,14 @@ def read_configuration(path: Path, first: Path | None = None) -> Configuration:
         f"{source}: {unknown(table, _TABLES, _HOMES)}" for table in document if table not in _TABLES
     ]
     deploy = read_deploy(document, source, mistakes, _HOMES, None if is_first else first)
-    notifications = _read_notifications(document, f"{source}: notifications", mistakes)
+    notifications = read_notifications(
+        document.get("notifications", {}),
+        f"{source}: notifications",
+        deploy.get("region"),
+        mistakes,
+        _HOMES,
+    )
+    owners = read_application_owners(document.get("applications", []), source, mistakes, _HOMES)
     tables = _tables_by_place(document.get("databases", []), source, mistakes)
     databases = {
         place: read_database(table, f"{source}: {place}", deploy, path.parent, mistakes, _HOMES)
@@ -60,15 +67,13 @@ def read_configuration(path: Path, first: Path | None = None) -> Configuration:
     mistakes += [f"{source}: {mistake}" for mistake in _used_twice(readable)]
     if mistakes:
         # Databases that share a policy share its mistakes.
-        raise ConfigurationError(*map(without_slack_secrets, dict.fromkeys(mistakes)))
-    return Configuration(Target(**deploy), Notifications(**notifications), tuple(readable.values()))
+        raise ConfigurationError(*map(without_secrets, dict.fromkeys(mistakes)))
+    return Configuration(
+        Target(**deploy), Notifications(**notifications), tuple(readable.values()), owners
+    )
 
 
-_TABLES = ("deploy", "notifications", "databases")
-_NOTIFICATIONS = {
-    "slack_secret": Key("slack_secret", slack_secret),
-    "emails": Key("emails", unique(email), default=()),
-}
+_TABLES = ("deploy", "notifications", "databases", "applications")
 
 # Where a key belongs that is written elsewhere: in TOML every key belongs to the header above it.
 _HOMES = {
@@ -76,21 +81,9 @@ _HOMES = {
     **dict.fromkeys(
         database_keys({}, {}), "it belongs under [[databases]], above [databases.proxy]"
     ),
-    **dict.fromkeys(_NOTIFICATIONS, "it belongs under [notifications]"),
+    **dict.fromkeys(notification_keys(None), "it belongs under [notifications]"),
     **dict.fromkeys(deploy_keys({}, is_first=True), "it belongs under [deploy]"),
 }
-
-
-def _read_notifications(
-    document: Mapping[str, object], place: str, mistakes: list[str]
-) -> dict[str, Any]:
-    fields = read_fields(document.get("notifications", {}), _NOTIFICATIONS, place, mistakes, _HOMES)
-    if fields == {"slack_secret": None, "emails": ()}:
-        mistakes.append(
-            f"{place}: nobody would be notified, not even when the guard is locked out; write "
-            'emails = ["you@..."], slack_secret, or both'
-        )
-    return fields
 
 
 def _tables_by_place(tables: object, source: str, mistakes: list[str]) -> dict[str, object]:

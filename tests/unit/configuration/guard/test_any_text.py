@@ -52,19 +52,31 @@ PROXIES = changed(EXISTING_PROXY) | changed(NEW_PROXY) | changed(WITH_SECRET) | 
 DATABASES = st.builds(
     lambda database, proxy: database | {"proxy": proxy},
     changed(
-        ORDERS | {"max_connections": 100, "memory_gib": 8, "warning": 75, "policy": "policy.toml"}
+        ORDERS
+        | {"max_connections": 100, "memory_gib": 8, "warning": 75, "policy": "policy.toml"}
+        | {"owner": "team", "runbook": "https://a", "environment": "test", "slack_channel": "#a"}
     )
     | changed(SERVERLESS),
     PROXIES | st.just(LEFT_OUT),
 )
 DOCUMENTS = st.builds(
-    lambda databases, deploy, notifications: guard(
-        deploy=deploy, notifications=notifications, databases=databases
+    lambda databases, deploy, notifications, applications: guard(
+        deploy=deploy, notifications=notifications, databases=databases, applications=applications
     ),
     st.lists(DATABASES, max_size=3) | ANYTHING,
     changed(DEPLOY | {"stack_name": "Guard-2", "tags": {"team": "platform"}, "kms_key": SECRET_KEY})
     | ANYTHING,
-    changed({"slack_secret": "guard/slack", "emails": ["a@example.com"]}) | ANYTHING,
+    changed(
+        {
+            "slack_secret": "guard/slack",
+            "pagerduty_secret": "guard/pagerduty",
+            "teams_secret": "guard/teams",
+            "event_bus": "default",
+            "emails": ["a@example.com"],
+        }
+    )
+    | ANYTHING,
+    st.lists(changed({"name": "checkout*", "owner": "team <S0123ABCD>"}), max_size=3) | ANYTHING,
 )
 
 

@@ -4,14 +4,14 @@ from connection_guard.configuration.guard.guard_configuration import (
     Architecture,
     ExistingProxy,
     NewProxy,
-    Notifications,
     ProxyAuthentication,
     Synthesizer,
     Target,
 )
 from connection_guard.configuration.guard.guard_file import read_configuration
 from connection_guard.configuration.policy.policy_file import parse_policy
-from tests.support.configurations import EXAMPLE_FILE
+from connection_guard.core.deployment.reporter_settings import ApplicationOwner
+from tests.support.configurations import EXAMPLE_FILE, notifications
 from tests.unit.configuration.guard.conftest import Write
 from tests.unit.configuration.guard.guard_files import (
     POLICY,
@@ -34,9 +34,8 @@ def test_the_example_guards_one_database_and_creates_no_proxy() -> None:
         {},
         None,
     )
-    assert example.notifications == Notifications(
-        slack_secret=None, emails=("platform@example.com",)
-    )
+    assert example.notifications == notifications(emails=("platform@example.com",))
+    assert example.application_owners == ()
     (database,) = example.databases
     assert (database.identifier, database.is_cluster) == ("orders", False)
     assert database.proxy is None
@@ -48,6 +47,7 @@ DEFAULTS = (
     "stack_name",
     "architecture",
     "synthesizer",
+    "deployments",
     "database_name",
     "role",
     "policy",
@@ -75,14 +75,27 @@ def test_the_other_ways_that_the_example_shows_work_as_they_are_written(write: W
         line.removeprefix("# ") for line in f"# [databases.proxy]{others}".splitlines()
     )
     others = others.replace('authentication = "iam"', 'authentication = "secrets"', 1)
-    for comment in ("The secret with", "An Aurora cluster", "cluster that could"):
+    for comment in (
+        "The secret with",
+        "An Aurora cluster",
+        "cluster that could",
+        "Who owns an",
+        "first match counts",
+    ):
         others = others.replace(comment, f"# {comment}")
     text = deploy + first + others
     for key in (
         "slack_secret",
+        "pagerduty_secret",
+        "teams_secret",
+        "event_bus",
         "tags",
         "kms_key",
         "max_connections",
+        "owner",
+        "runbook",
+        "environment",
+        "slack_channel",
         "role",
         "secret",
         "secret_key",
@@ -92,10 +105,22 @@ def test_the_other_ways_that_the_example_shows_work_as_they_are_written(write: W
 
     configuration = read_configuration(write(text))
 
-    assert configuration.notifications.slack_secret == "connection-guard/slack"
+    assert configuration.notifications == notifications(
+        emails=("platform@example.com",),
+        slack_secret="connection-guard/slack",
+        pagerduty_secret="connection-guard/pagerduty",
+        teams_secret="connection-guard/teams",
+        event_bus="default",
+    )
+    assert configuration.application_owners == (
+        ApplicationOwner("checkout*", "team-checkout <S0123ABCD>"),
+    )
     assert configuration.target.tags == {"team": "platform", "cost-center": "1234"}
     assert configuration.target.kms_key == SECRET_KEY
     instance, cluster = configuration.databases
+    assert instance.owner == "team-orders <S0123ABCD>"
+    assert instance.runbook == "https://wiki.example.com/orders"
+    assert (instance.environment, instance.slack_channel) == ("production", "C0123ABCD")
     assert instance.max_connections.max_connections == 500
     assert instance.proxy == NewProxy(
         ProxyAuthentication.SECRETS, "connection_guard_proxy", SECRET, SECRET_KEY

@@ -18,6 +18,8 @@ from connection_guard.configuration.guard.guard_configuration import (
 from connection_guard.configuration.guard.guard_file import read_configuration
 from connection_guard.configuration.max_connections.estimate import estimate, estimate_serverless
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
+from connection_guard.core.deployment.reporter_settings import ApplicationOwner
+from tests.support.configurations import notifications
 from tests.unit.configuration.guard.conftest import Write
 from tests.unit.configuration.guard.guard_files import (
     AT_RDS,
@@ -49,6 +51,10 @@ def test_a_file_may_have_every_key(write: Write) -> None:
                 warning=80,
                 critical=95.5,
                 reserve_concurrency=True,
+                owner="team-checkout <S0123ABCD>",
+                runbook="https://wiki.example.com/payments?view=full#connections",
+                environment="production",
+                slack_channel="C0123ABCD",
                 proxy=EXISTING_PROXY
                 | {"endpoint": f"payments.proxy-{AT_RDS}:7432", "authentication": "iam"},
             ),
@@ -57,8 +63,16 @@ def test_a_file_may_have_every_key(write: Write) -> None:
             | {"tags": {"team": "platform", "Kostenstelle": "Büro 7"}, "kms_key": SECRET_KEY},
             notifications={
                 "slack_secret": "guard/slack",
+                "pagerduty_secret": "guard/pagerduty",
+                "teams_secret": "guard/teams",
+                "event_bus": "incidents",
+                "deployments": False,
                 "emails": ["a@example.com", "b@example.com"],
             },
+            applications=[
+                {"name": "checkout*", "owner": "Team Checkout <S0123ABCD>"},
+                {"name": "billing", "owner": "Kim <U0123ABCD>"},
+            ],
         )
     )
 
@@ -73,7 +87,14 @@ def test_a_file_may_have_every_key(write: Write) -> None:
             tags={"team": "platform", "Kostenstelle": "Büro 7"},
             kms_key=SECRET_KEY,
         ),
-        Notifications("guard/slack", ("a@example.com", "b@example.com")),
+        Notifications(
+            emails=("a@example.com", "b@example.com"),
+            slack_secret="guard/slack",
+            pagerduty_secret="guard/pagerduty",
+            teams_secret="guard/teams",
+            event_bus="incidents",
+            deployments=False,
+        ),
         (
             Database(
                 identifier="payments",
@@ -105,7 +126,15 @@ def test_a_file_may_have_every_key(write: Write) -> None:
                 warning_percent=80,
                 critical_percent=95.5,
                 reserve_concurrency=True,
+                owner="team-checkout <S0123ABCD>",
+                runbook="https://wiki.example.com/payments?view=full#connections",
+                environment="production",
+                slack_channel="C0123ABCD",
             ),
+        ),
+        (
+            ApplicationOwner("checkout*", "Team Checkout <S0123ABCD>"),
+            ApplicationOwner("billing", "Kim <U0123ABCD>"),
         ),
     )
 
@@ -114,8 +143,14 @@ def test_a_database_has_defaults_for_what_it_leaves_out(write: Write) -> None:
     path = write(guard())
     database = the_database(path)
 
-    assert read_configuration(path).notifications == Notifications(
-        slack_secret=None, emails=("on-call@example.com",)
+    configuration = read_configuration(path)
+    assert configuration.notifications == notifications(emails=("on-call@example.com",))
+    assert configuration.application_owners == ()
+    assert (database.owner, database.runbook, database.environment, database.slack_channel) == (
+        None,
+        None,
+        None,
+        None,
     )
     assert (database.database_name, database.port, database.role) == (
         "postgres",
@@ -198,12 +233,32 @@ def test_an_emulator_of_aws_has_its_databases_on_this_machine(write: Write) -> N
     assert (read.host, read.port) == ("localhost", 15432)
 
 
-def test_slack_can_be_the_only_one_to_be_notified(write: Write) -> None:
-    notifications = read_configuration(
-        write(guard(notifications={"slack_secret": "guard/slack"}))
-    ).notifications
+@pytest.mark.parametrize(
+    "channel", ["slack_secret", "pagerduty_secret", "teams_secret", "event_bus"]
+)
+def test_any_channel_can_be_the_only_one(channel: str, write: Write) -> None:
+    read = read_configuration(write(guard(notifications={channel: "guard"})))
 
-    assert notifications == Notifications("guard/slack", ())
+    assert read.notifications == notifications(**{"emails": (), channel: "guard"})
+
+
+@pytest.mark.parametrize(
+    "event_bus", ["default", "arn:aws:events:eu-central-1:999999999999:event-bus/shared/incidents"]
+)
+def test_an_event_bus_may_be_in_another_account(event_bus: str, write: Write) -> None:
+    read = read_configuration(write(guard(notifications={"event_bus": event_bus})))
+
+    assert read.notifications.event_bus == event_bus
+
+
+@pytest.mark.parametrize("channel", ["G0123ABCD", "#orders-alerts", "orders_alerts"])
+def test_a_channel_of_slack_has_an_id_or_a_name(channel: str, write: Write) -> None:
+    assert the_database(write(guard(orders(slack_channel=channel)))).slack_channel == channel
+
+
+@pytest.mark.parametrize("owner", ["team-checkout", "Team Checkout & Söhne", "Kim <W0123ABCD>"])
+def test_an_owner_may_be_anybody(owner: str, write: Write) -> None:
+    assert the_database(write(guard(orders(owner=owner)))).owner == owner
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "ap-southeast-7", "mx-central-1", "il-central-1"])

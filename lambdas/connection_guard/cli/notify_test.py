@@ -1,0 +1,86 @@
+"""The verb `notify-test`: does a test incident get through every channel of a deployed stack?"""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import click
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+OUTPUT = "ReporterName"
+REQUEST = {"notify_test": True}
+
+# The reporter may take a minute. A second try would notify people twice.
+ONCE = Config(connect_timeout=10, read_timeout=90, retries={"total_max_attempts": 1})
+
+
+class CannotAskError(click.ClickException):
+    """The reporter could not be invoked: the message says what to do."""
+
+    exit_code = 2
+
+
+@click.command("notify-test")
+@click.option("--stack", required=True, help="The stack's name, such as ConnectionGuard.")
+@click.option("--region", help="Where it is deployed; the default is that of your credentials.")
+@click.option("--profile", help="Whose credentials of your AWS configuration to use.")
+def notify_test(stack: str, region: str | None, profile: str | None) -> None:
+    """Send a marked test incident through every channel of a deployed stack.
+
+    Prints what each channel answered. The exit status is 1 where one of them failed, and 2 where
+    the reporter could not be invoked.
+    """
+    try:
+        session = boto3.Session(profile_name=profile, region_name=region)
+        reporter = _reporter_of(session, stack)
+        answer = session.client("lambda", config=ONCE).invoke(
+            FunctionName=reporter, Payload=json.dumps(REQUEST).encode()
+        )
+        payload = answer["Payload"].read()
+    except (BotoCoreError, ClientError) as error:
+        raise CannotAskError(f"{_one_line(error)} (stack {stack})") from error
+    has_failed = False
+    for name, said, is_failure in _answers(payload, reporter):
+        print(f"{name}: {said}")
+        has_failed |= is_failure
+    sys.exit(1 if has_failed else 0)
+
+
+def _reporter_of(session: boto3.Session, stack: str) -> str:
+    """Return the name of the stack's reporter."""
+    [described] = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    for output in described.get("Outputs", []):
+        if output.get("OutputKey") == OUTPUT:
+            return str(output["OutputValue"])
+    raise CannotAskError(
+        f"stack {stack} has no output {OUTPUT}: it is another stack than the guard's, or of an "
+        "older version; name the guard's, or run `make deploy`"
+    )
+
+
+def _answers(payload: bytes, reporter: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield each channel, what it answered, and whether that is a failure."""
+    try:
+        answer: Any = json.loads(payload)
+        channels = [
+            (str(each["channel"]), each.get("answer"), each.get("error"))
+            for each in answer["channels"]
+        ]
+    except (LookupError, TypeError, AttributeError, ValueError):
+        said = payload.decode(errors="replace")
+        yield "reporter", f"failed: {_one_line(said)}; see the log /aws/lambda/{reporter}", True
+        return
+    for name, delivered, error in channels:
+        if error is None:
+            yield name, _one_line(delivered), False
+        else:
+            yield name, f"failed: {_one_line(error)}", True
+
+
+def _one_line(text: object) -> str:
+    """Return the text on one line, without what a terminal would take for a command."""
+    words = " ".join(str(text).split())
+    return "".join(each if each.isprintable() else "�" for each in words)[:1000]

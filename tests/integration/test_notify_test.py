@@ -1,0 +1,226 @@
+"""`connection-guard notify-test`, against a server that answers as CloudFormation and Lambda do."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from tests.support.configurations import EXAMPLE_FILE
+
+ROOT = Path(__file__).parents[2]
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "of nobody"}
+
+STACK = """<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
+<DescribeStacksResult><Stacks><member><StackName>Guard</StackName>
+<CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus>
+<Outputs><member><OutputKey>{output}</OutputKey><OutputValue>the-reporter</OutputValue></member>
+</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"""
+NO_STACK = """<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error>
+<Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id {stack} does not exist
+</Message></Error></ErrorResponse>"""
+
+
+class Aws:
+    """Its only stack is called Guard. `answer` is the reporter's, `error` what kind of error Lambda
+    says that it is; `invocations` are what it was sent.
+    """
+
+    def __init__(self) -> None:
+        self.output = "ReporterName"
+        self.answer: Any = {}
+        self.error: str | None = None
+        self.invocations: list[tuple[str, Any]] = []
+        self.url = ""
+
+    def stacks(self, request: str) -> tuple[int, Mapping[str, str], str]:
+        [stack] = parse_qs(request)["StackName"]
+        if stack != "Guard":
+            return 400, {}, NO_STACK.format(stack=stack)
+        return 200, {}, STACK.format(output=self.output)
+
+    def invoke(self, path: str, request: str) -> tuple[int, Mapping[str, str], str]:
+        self.invocations.append((path, json.loads(request)))
+        headers = {} if self.error is None else {"X-Amz-Function-Error": self.error}
+        return 200, headers, json.dumps(self.answer)
+
+
+@pytest.fixture
+def aws() -> Iterator[Aws]:
+    aws = Aws()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            request = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            status, headers, body = (
+                aws.stacks(request) if self.path == "/" else aws.invoke(self.path, request)
+            )
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body.encode())))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_arguments: object) -> None:
+            """Write nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        aws.url = f"http://127.0.0.1:{server.server_port}"
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield aws
+        server.shutdown()
+        thread.join()
+
+
+def notify_test(
+    aws: Aws, *arguments: str, stack: str = "Guard", credentials: Mapping[str, str] = CREDENTIALS
+) -> "subprocess.CompletedProcess[str]":
+    command = ["-m", "connection_guard.cli.command_line", "notify-test", "--stack", stack]
+    return subprocess.run(
+        [sys.executable, *command, *arguments],
+        cwd=ROOT,
+        env={
+            "PATH": os.defpath,
+            "HOME": os.devnull,
+            "PYTHONPATH": "lambdas",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": aws.url,
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            **credentials,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_what_each_channel_answered_is_a_line(aws: Aws) -> None:
+    aws.answer = {
+        "channels": [
+            {"channel": "slack", "answer": "delivered"},
+            {"channel": "e-mail and SNS", "answer": "delivered"},
+        ]
+    }
+
+    run = notify_test(aws)
+
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == "slack: delivered\ne-mail and SNS: delivered\n"
+    assert aws.invocations == [
+        ("/2015-03-31/functions/the-reporter/invocations", {"notify_test": True})
+    ]
+
+
+def test_a_channel_that_fails_is_status_1_and_hides_no_other(aws: Aws) -> None:
+    aws.answer = {
+        "channels": [
+            {"channel": "pagerduty", "error": "PagerDuty refused:\n\x1b[31minvalid key"},
+            {"channel": "slack", "answer": "delivered"},
+        ]
+    }
+
+    run = notify_test(aws)
+
+    assert (run.returncode, run.stderr) == (1, "")
+    assert run.stdout.splitlines() == [
+        "pagerduty: failed: PagerDuty refused: �[31minvalid key",
+        "slack: delivered",
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer", [{"errorType": "ForeignEventError", "errorMessage": "not a delivery"}, None, [1]]
+)
+def test_a_reporter_that_does_not_answer_is_status_1_and_its_log_is_named(
+    aws: Aws, answer: Any
+) -> None:
+    aws.answer, aws.error = answer, "Unhandled"
+
+    run = notify_test(aws)
+
+    assert (run.returncode, run.stderr) == (1, "")
+    assert run.stdout == (
+        f"reporter: failed: {json.dumps(answer)}; see the log /aws/lambda/the-reporter\n"
+    )
+
+
+def test_a_stack_that_does_not_exist_is_a_line_and_status_2(aws: Aws) -> None:
+    run = notify_test(aws, stack="Other")
+
+    assert (run.returncode, run.stdout) == (2, "")
+    [line] = run.stderr.splitlines()
+    assert line.startswith("connection-guard: ")
+    assert "Stack with id Other does not exist" in line
+    assert aws.invocations == []
+
+
+def test_a_stack_of_an_older_version_is_a_line_and_status_2(aws: Aws) -> None:
+    aws.output = "DashboardAddress"
+
+    run = notify_test(aws)
+
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == (
+        "connection-guard: stack Guard has no output ReporterName: it is another stack than the "
+        "guard's, or of an older version; name the guard's, or run `make deploy`\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "credentials", "problem"),
+    [
+        ((), {}, "Unable to locate credentials (stack Guard)"),
+        (
+            ("--profile", "production"),
+            CREDENTIALS,
+            "The config profile (production) could not be found (stack Guard)",
+        ),
+        (
+            ("--quickly",),
+            CREDENTIALS,
+            "No such option '--quickly'; see `connection-guard notify-test --help`",
+        ),
+    ],
+)
+def test_a_mistake_of_the_user_is_a_line_and_status_2(
+    aws: Aws, arguments: tuple[str, ...], credentials: Mapping[str, str], problem: str
+) -> None:
+    run = notify_test(aws, *arguments, credentials=credentials)
+
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == f"connection-guard: {problem}\n"
+
+
+def test_the_options_of_a_guard_file_name_its_stack() -> None:
+    run = stack_options(EXAMPLE_FILE)
+
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == "--stack ConnectionGuard --region eu-central-1\n"
+
+
+def test_the_options_of_a_file_that_is_not_there_are_a_line(tmp_path: Path) -> None:
+    run = stack_options(tmp_path / "guard.toml")
+
+    assert (run.returncode, run.stdout) == (1, "")
+    [line] = run.stderr.splitlines()
+    assert line.endswith("cp examples/guard.toml guard.toml")
+
+
+def stack_options(guard_file: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "connection_guard.cli.stack_options", str(guard_file)],
+        cwd=ROOT,
+        env={"PATH": os.defpath, "PYTHONPATH": "lambdas"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
