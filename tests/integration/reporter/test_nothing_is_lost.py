@@ -26,6 +26,13 @@ def an_attempt(minute: int, **changes: Any) -> dict[str, Any]:
     return a_success(a_report("remediation", at(minute), **changes), f"run-{minute}")
 
 
+def of_function(function: str, report: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a responder that guards another database."""
+    record = a_success(report, f"run of {function}")
+    record["requestContext"]["functionArn"] = f"arn:aws:lambda:eu-central-1:1:function:{function}"
+    return record
+
+
 def an_ok(minute: int) -> dict[str, Any]:
     return a_success(a_report("observation", at(minute), alarm="OK", used=40), f"run-{minute}")
 
@@ -137,7 +144,7 @@ def test_a_message_that_slack_refuses_for_ever_holds_up_no_other_incident(
 ) -> None:
     slack.refuse("restricted_action")
     outside.deliver(an_attempt(0))
-    outside.deliver(a_success(a_report("remediation", at(0), database="payments"), "other"))
+    outside.deliver(of_function("payments", a_report("remediation", at(0), database="payments")))
 
     assert ["payments" in message.text for message in slack.channel_view] == [True]
 

@@ -1,11 +1,9 @@
 """A hundred databases fail at once, and Slack takes one message per second."""
 
-import json
-
 import pytest
 
 from doubles.slack_double import SlackDouble
-from tests.support.reporter.outage import Outage, Shown
+from tests.support.reporter.outage import Outage
 
 DATABASES, RUNS = 100, 10
 MOST_SECONDS_TO_WAIT = 150

@@ -7,9 +7,9 @@ from typing import Any
 
 import boto3
 import pytest
+from connection_guard.adapters.aws.store import CONFIG, Store
 from moto import mock_aws
 
-from connection_guard.adapters.aws.store import CONFIG, Store
 from connection_guard.core.deployment.reporter_settings import ReporterSettings
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
