@@ -32,13 +32,21 @@ MOST_OF_ALL_BLOCKS = 13_000
 
 @dataclass
 class Posted:
-    """A message as readers see it now; `edits` are what it was before, the oldest first."""
+    """A message as readers see it now; `edits` are what it was before, the oldest first.
+
+    `posted_at` is by the clock that limits the double.
+    """
 
     channel: str
     timestamp: str
     thread: str | None
     content: dict[str, Any]
     edits: list[dict[str, Any]] = field(default_factory=list)
+    posted_at: float = 0
+
+    @property
+    def first_text(self) -> str:
+        return str((self.edits or [self.content])[0].get("text", ""))
 
     @property
     def text(self) -> str:
@@ -159,7 +167,7 @@ class SlackDouble(HttpDouble):
 
     def _keep(self, channel: str, thread: str | None, content: dict[str, Any]) -> Posted:
         timestamp = f"{int(time.time())}.{next(self._numbers):06}"
-        posted = Posted(channel, timestamp, thread, content)
+        posted = Posted(channel, timestamp, thread, content, posted_at=self._clock())
         self.messages.append(posted)
         return posted
 

@@ -3,17 +3,43 @@
 import pytest
 
 from doubles.slack_double import SlackDouble
-from tests.support.reporter.outage import Outage
+from tests.support.reporter.outage import Outage, Shown
 
 DATABASES, RUNS = 100, 10
 MOST_SECONDS_TO_WAIT = 150
 
 
 @pytest.fixture(scope="module")
-def outage() -> Outage:
-    slack = SlackDouble()
-    with slack:
-        played = Outage(slack, DATABASES, RUNS)
-        slack.limit_to(1, clock=lambda: played.time.now().timestamp())
-        played.shown = played.play()
-    return played
+def slack_of_all() -> SlackDouble:
+    return SlackDouble()
+
+
+@pytest.fixture(scope="module")
+def shown(slack_of_all: SlackDouble) -> Shown:
+    with slack_of_all:
+        return Outage(slack_of_all, DATABASES, RUNS).play()
+
+
+def test_every_database_has_its_first_message_soon(shown: Shown) -> None:
+    assert len(shown.waited) == DATABASES
+    assert max(shown.waited.values()) <= MOST_SECONDS_TO_WAIT
+
+
+def test_in_the_end_slack_shows_every_final_state_and_every_run(shown: Shown) -> None:
+    assert shown.open == []
+    assert shown.missing == []
+    assert shown.unreadable == 0
+
+
+def test_slack_hardly_ever_has_to_refuse(shown: Shown) -> None:
+    assert shown.refused < 0.05
+
+
+def test_the_channel_gets_a_few_messages_and_one_summary_that_is_kept_up_to_date(
+    shown: Shown, slack_of_all: SlackDouble
+) -> None:
+    assert shown.calls
+    *apart, summary = slack_of_all.channel_view
+    assert len(apart) <= 9
+    assert f"{DATABASES - len(apart)} databases recovered" in summary.text
+    assert len(summary.edits) > 1

@@ -1,4 +1,4 @@
-"""Faults at the calls that the reporter makes: refused, done without an answer, or the end of it."""
+"""Faults at the calls that the reporter makes: refused, unanswered, or the end of the process."""
 
 from collections.abc import Callable
 from enum import StrEnum

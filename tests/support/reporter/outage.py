@@ -1,6 +1,7 @@
-"""A hundred databases fail at once, played in seconds: what Slack is asked, and when it shows it."""
+"""A hundred databases fail at once, played in seconds: what Slack is asked, and when."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -30,13 +31,20 @@ LONGEST = timedelta(hours=2)
 
 @dataclass(frozen=True)
 class Shown:
-    """What became of the outage. `first` is how long each database waited for its first message, in
-    seconds; `settled_after` is when nothing was pending any more.
+    """What became of the outage.
+
+    `waited` is how long each database waited for its first message, in seconds; `missing` names the
+    runs without a reply, `open` the databases whose message does not say that they recovered;
+    `refused` is the share of calls that Slack answered with 429.
     """
 
-    first: Mapping[str, float]
-    settled_after: timedelta
+    waited: Mapping[str, float]
+    missing: Sequence[str]
+    open: Sequence[str]
+    refused: float
+    calls: int
     unreadable: int
+    settled_after: timedelta
 
 
 class Outage:
@@ -45,6 +53,7 @@ class Outage:
     def __init__(self, slack: SlackDouble, databases: int, runs: int) -> None:
         self.slack = slack
         self.time = PlayedTime(START)
+        slack.limit_to(1, lambda: self.time.now().timestamp())
         self.watched = Watched(
             tuple(
                 WatchedDatabase(f"db-{n:03}", is_cluster=False, function_name=f"responder-{n:03}")
@@ -56,6 +65,7 @@ class Outage:
         self._runs = runs
         self._random = Random(3)  # noqa: S311 the same moments each time
         self._opened: dict[str, datetime] = {}
+        self._runs_of_all: list[str] = []
         world = World(
             bucket=MemoryBucket(),
             incidents=self.incidents,
@@ -70,13 +80,21 @@ class Outage:
         self._reporter = Reporter(SETTINGS, self.watched, self._notifier, world)
 
     def play(self) -> Shown:
-        """Let it happen, and everything be notified."""
+        """Let it happen, and people be notified of everything."""
         for database in self.watched.databases:
             self._schedule(database)
         self.time.later(START + timedelta(minutes=1), self._every_minute)
         while self.time.has_more and self.time.now() < START + LONGEST:
             self.time.sleep(1)
-        return Shown(self._waits(), self.time.now() - START, len(self._unreadable))
+        return Shown(
+            waited=self._waited(),
+            missing=self._missing(),
+            open=self._open(),
+            refused=self.slack.refused / len(self.slack.requests),
+            calls=len(self.slack.requests),
+            unreadable=len(self._unreadable),
+            settled_after=self.time.now() - START,
+        )
 
     def _schedule(self, database: WatchedDatabase) -> None:
         moments = sorted(self._random.uniform(0, 60) for _ in range(self._runs))
@@ -89,7 +107,9 @@ class Outage:
                 if is_last
                 else a_report("remediation", at, alarm="ALARM", attempt=number + 1)
             )
-            record = a_success({**report, "database": database.identifier}, f"run-{number}")
+            run = f"{database.identifier}-run-{number}"
+            record = a_success({**report, "database": database.identifier}, run)
+            self._runs_of_all.append(run)
             record["requestContext"]["functionArn"] = (
                 f"arn:aws:lambda:{REGION}:123456789012:function:{database.function_name}:$LATEST"
             )
@@ -107,11 +127,20 @@ class Outage:
     def _secret(self, *, anew: bool = False) -> SlackSecret:  # noqa: ARG002
         return SlackBot(self.slack.token, self.slack.channel, self.slack.base_url)
 
-    def _waits(self) -> dict[str, float]:
-        """Return how long each database waited for a message with its name in it."""
-        waits: dict[str, float] = {}
+    def _waited(self) -> dict[str, float]:
+        waited: dict[str, float] = {}
         for message in self.slack.messages:
             for database, opened in self._opened.items():
-                if database in message.first_text and database not in waits:
-                    waits[database] = (message.posted_at - opened).total_seconds()
-        return waits
+                if database in message.first_text and database not in waited:
+                    waited[database] = message.posted_at - opened.timestamp()
+        return waited
+
+    def _missing(self) -> list[str]:
+        posted = json.dumps([message.content for message in self.slack.messages])
+        return [run for run in self._runs_of_all if run not in posted]
+
+    def _open(self) -> list[str]:
+        resolved = {
+            message.text for message in self.slack.messages if "resolved after" in message.text
+        }
+        return [name for name in self._opened if not any(name in text for text in resolved)]
