@@ -159,9 +159,18 @@ class MemoryLanes(LaneTable):
             lane.held_until, lane.ready_at, lane.storms = until, ready_at, storms_body(storms)
             return True
 
-    def release(self, channel: str, holder: str, *, wanted: int | None = None) -> bool:
+    def release(
+        self,
+        channel: str,
+        holder: str,
+        *,
+        ready_at: datetime,
+        storms: tuple[Storm, ...],
+        wanted: int | None = None,
+    ) -> bool:
         with self._lock:
             lane = self._lane(channel)
             if lane.holder == holder and wanted in (None, lane.wanted):
                 lane.holder = lane.held_until = None
+                lane.ready_at, lane.storms = ready_at, storms_body(storms)
             return lane.holder != holder

@@ -20,6 +20,10 @@ class Calls(Protocol):
     storms: tuple[Storm, ...]
     waiting: frozenset[WatchedDatabase]
 
+    def keep(self) -> None:
+        """Write the storms into the table. Raises NotificationError and StoreError."""
+        ...
+
     def call(self, request: Callable[[], T]) -> T:
         """Return what the request returns, which makes one call. Raises NotificationError."""
         ...

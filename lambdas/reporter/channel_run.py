@@ -8,6 +8,7 @@ from itertools import count
 from aws_lambda_powertools.logging import Logger
 
 from connection_guard.adapters.aws.incident_table import IncidentKey, Pending
+from connection_guard.adapters.aws.lane_table import LaneState
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.channel.notified import Notified
@@ -22,6 +23,9 @@ LOOKS_AGAIN_AFTER = timedelta(seconds=3)
 
 # The index may be a moment behind what another run wrote before it wanted the lane.
 INDEX_DELAY_SECONDS = 1
+
+# A run of the schedule that finds the lane taken goes on where the other run's time is over.
+CLAIMS_EVERY_SECONDS = 3
 
 # A channel that is to be left alone for longer is left to the next run.
 MOST_SECONDS_TO_WAIT = 5
@@ -72,16 +76,14 @@ class ChannelRun:
         """Notify people of `own` and everything else that is pending; return the last failure of
         the channel.
 
-        Where another run has the lane, it does so. Raises StoreError.
+        Where another run has the lane, that one does so; without an `own`, this run waits for its
+        turn. Raises StoreError.
         """
-        world, now = self._world, self._world.now()
-        state = world.lanes.claim(
-            self._channel.name,
-            self._holder,
-            now=now,
-            until=now + HELD_FOR,
-            ready_by=now + timedelta(seconds=MOST_SECONDS_TO_WAIT),
-        )
+        world = self._world
+        state = self._claim()
+        while state is None and own is None and world.now() < self._deadline:
+            world.sleep(CLAIMS_EVERY_SECONDS)
+            state = self._claim()
         if state is None:
             world.lanes.want(self._channel.name)
             return None
@@ -95,6 +97,16 @@ class ChannelRun:
             return error
         finally:
             lane.leave()
+
+    def _claim(self) -> LaneState | None:
+        now = self._world.now()
+        return self._world.lanes.claim(
+            self._channel.name,
+            self._holder,
+            now=now,
+            until=now + HELD_FOR,
+            ready_by=now + timedelta(seconds=MOST_SECONDS_TO_WAIT),
+        )
 
     def _serve(self, lane: Lane) -> NotificationError | None:
         failure: NotificationError | None = None

@@ -70,7 +70,7 @@ class Lane:
         """Return whether the lane is released: it is not where others have wanted it since this was
         called last.
         """
-        self._is_held = not self._table.release(self.channel, self._holder, wanted=self._wanted)
+        self._is_held = not self._release(self._wanted)
         if self._is_held:
             self._wanted = self._table.wanted(self.channel)
         return not self._is_held
@@ -78,4 +78,13 @@ class Lane:
     def leave(self) -> None:
         """Release the lane although something may be pending: the next run goes on."""
         if self._is_held:
-            self._table.release(self.channel, self._holder)
+            self._release(None)
+
+    def _release(self, wanted: int | None) -> bool:
+        return self._table.release(
+            self.channel,
+            self._holder,
+            ready_at=self.ready_at,
+            storms=self.storms,
+            wanted=wanted,
+        )

@@ -32,7 +32,7 @@ from reporter.channel import Calls, advanced_by_news
 
 # Slack takes one message per second and channel, and 50 edits per minute and workspace.
 # https://docs.slack.dev/apis/web-api/rate-limits
-SECONDS_BETWEEN_CALLS = 1.2
+SECONDS_BETWEEN_CALLS = 1.1
 
 
 class SlackChannel:
@@ -83,6 +83,7 @@ def _advanced(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> No
     call = next_call(incident, notified, view.at)
     match call:
         case None:
+            storm = _up_to_date(storm, view, notified, calls)
             alert_at = alert_due_at(incident, notified, view.at)
             return notified.up_to(incident.version, due_at=alert_at or storm.edit_due_at)
         case Post():
@@ -159,6 +160,7 @@ def _put_summary(bot: SlackBot, storm: Storm, calls: Calls, view: View) -> None:
     if message is None:
         message = calls.call(lambda: post(bot, storm.channel, summary))
     _keep(storm.with_summary(message, view.at), calls)
+    calls.keep()  # another run would post a second summary
 
 
 def _waiting_for(database: WatchedDatabase, calls: Calls) -> set[str]:
@@ -167,6 +169,20 @@ def _waiting_for(database: WatchedDatabase, calls: Calls) -> set[str]:
         each.identifier for each in calls.waiting if each.slack_channel == database.slack_channel
     }
     return {database.identifier, *others}
+
+
+def _up_to_date(storm: Storm, view: View, notified: Notified, calls: Calls) -> Storm:
+    """Return the storm with the incident as its message shows it, where it is one of its members: a
+    run that died may not have written it.
+    """
+    thread = notified.message.thread if notified.message else None
+    if storm.message is None or thread != storm.message.timestamp:
+        return storm
+    known = storm.with_member(_member_of(view))
+    if known != storm:
+        _keep(known, calls)
+        calls.keep()
+    return known
 
 
 def _channel_of(view: View, bot: SlackBot) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -22,7 +23,7 @@ from reporter.slack_channel import SlackChannel
 from reporter.world import World
 from tests.support.reporter.deliveries import REGION, a_report, a_success
 from tests.support.reporter.outside import in_queue
-from tests.support.reporter.played_time import PlayedTime, an_invocation
+from tests.support.reporter.played_time import PlayedInvocations, an_invocation
 
 START = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 SETTINGS = ReporterSettings("incidents", "evidence", "arn", "unreadable", "ConnectionGuard")
@@ -52,7 +53,7 @@ class Outage:
 
     def __init__(self, slack: SlackDouble, databases: int, runs: int) -> None:
         self.slack = slack
-        self.time = PlayedTime(START)
+        self.time = PlayedInvocations(START)
         slack.limit_to(1, lambda: self.time.now().timestamp())
         self.watched = Watched(
             tuple(
@@ -84,8 +85,7 @@ class Outage:
         for database in self.watched.databases:
             self._schedule(database)
         self.time.later(START + timedelta(minutes=1), self._every_minute)
-        while self.time.has_more and self.time.now() < START + LONGEST:
-            self.time.sleep(1)
+        self.time.play(until=START + LONGEST)
         return Shown(
             waited=self._waited(),
             missing=self._missing(),
@@ -113,16 +113,15 @@ class Outage:
             record["requestContext"]["functionArn"] = (
                 f"arn:aws:lambda:{REGION}:123456789012:function:{database.function_name}:$LATEST"
             )
-            self.time.later(at, lambda record=record: self._deliver(record))
+            self.time.later(at, partial(self._deliver, record))
 
     def _deliver(self, record: Mapping[str, Any]) -> None:
         self._reporter.serve(in_queue(record), an_invocation(self.time))
 
     def _every_minute(self) -> None:
-        self._notifier.notify_pending(an_invocation(self.time))
         if self.incidents.pending(self.time.now() + LONGEST):
-            at = max(self.time.now(), START) + timedelta(minutes=1)
-            self.time.later(at, self._every_minute)
+            self.time.later(self.time.now() + timedelta(minutes=1), self._every_minute)
+        self._notifier.notify_pending(an_invocation(self.time))
 
     def _secret(self, *, anew: bool = False) -> SlackSecret:  # noqa: ARG002
         return SlackBot(self.slack.token, self.slack.channel, self.slack.base_url)

@@ -85,18 +85,35 @@ class LaneTable:
         )
         return kept is not None
 
-    def release(self, channel: str, holder: str, *, wanted: int | None = None) -> bool:
-        """Return whether the lane is no longer the holder's: it keeps it where others have wanted
-        it since `wanted` was read, unless that is None.
+    def release(
+        self,
+        channel: str,
+        holder: str,
+        *,
+        ready_at: datetime,
+        storms: tuple[Storm, ...],
+        wanted: int | None = None,
+    ) -> bool:
+        """Return whether the lane is no longer the holder's, and remembers this: it keeps it where
+        others have wanted it since `wanted` was read, unless that is None.
         """
         condition = "holder = :holder"
-        values: dict[str, str | int] = {":holder": holder}
+        values: dict[str, str | int] = {
+            ":holder": holder,
+            ":ready_at": sortable(ready_at),
+            ":storms": storms_body(storms),
+        }
         if wanted:
             condition += " AND wanted = :wanted"
             values |= {":wanted": wanted}
         elif wanted == 0:
             condition += " AND attribute_not_exists(wanted)"
-        update = Update(lane_key(channel), "REMOVE holder, held_until", values, condition)
+        update = Update(
+            lane_key(channel),
+            "SET ready_at = :ready_at, storms = :storms REMOVE holder, held_until",
+            values,
+            condition,
+        )
         if self._table.update(update) is not None:
             return True
         item = self._table.item(lane_key(channel), "holder") or {}

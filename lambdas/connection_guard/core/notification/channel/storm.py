@@ -66,8 +66,8 @@ class Storm:
 
     def with_member(self, member: StormMember) -> "Storm":
         """Return it with what its database's message shows now."""
-        others = tuple(each for each in self.members if each.database != member.database)
-        return replace(self, members=(*others, member))
+        members = {each.database: each for each in self.members} | {member.database: member}
+        return replace(self, members=tuple(members.values()))
 
     @property
     def edit_due_at(self) -> datetime | None:
