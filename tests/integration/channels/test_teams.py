@@ -36,7 +36,7 @@ def test_the_workflow_posts_a_card(teams: TeamsDouble) -> None:
     send(teams, a_view(an_incident(START), runbook="https://wiki.example.com/connections"))
 
     (card,) = teams.cards
-    assert texts_of(card)[0].startswith("orders-prod: ")
+    assert texts_of(card)[0].startswith("orders-prod ")
     assert [each["title"] for each in card["actions"]][:3] == ["Runbook", "Dashboard", "Alarm"]
 
 

@@ -81,7 +81,7 @@ def test_a_queue_gets_the_document_and_attributes_to_filter_by(topic: Topic) -> 
 
     (envelope,) = topic.received(queue)
     assert json.loads(envelope["Message"]) == document_of(a_view(incident, LINKS, LATER))
-    assert envelope["Subject"] == "[critical] orders: 97 of 97 connections in use"
+    assert envelope["Subject"] == "[CRITICAL] orders: 97 of 97 connections"
     attributes = {name: each["Value"] for name, each in envelope["MessageAttributes"].items()}
     assert attributes == {"database": "orders", "progress": "open", "tier": "critical"}
 

@@ -52,17 +52,20 @@ def test_what_requires_action_pages_and_the_end_resolves(
 def test_it_says_where_and_when_and_leads_on() -> None:
     incident = an_incident(START)
     view = a_view(
-        incident, owner="team-checkout", environment="production", runbook="https://wiki/full"
+        incident,
+        owner="team-checkout <S0123ABCD>",
+        environment="production",
+        runbook="https://wiki/full",
     )
 
     event = event_of(view)
 
     payload = event["payload"]
-    assert payload["summary"].startswith("orders-prod: ")
+    assert payload["summary"].startswith("orders-prod ")
     assert payload["source"] == "orders-prod"
     assert payload["group"] == payload["custom_details"]["Environment"] == "production"
     assert payload["timestamp"] == OPENED.isoformat()
-    assert "team-checkout" in payload["custom_details"]["Owner"]
+    assert payload["custom_details"]["Owner"] == "team-checkout"
     assert event["client_url"] == LINKS.dashboard
     assert event["links"][:2] == [
         {"href": "https://wiki/full", "text": "Runbook"},

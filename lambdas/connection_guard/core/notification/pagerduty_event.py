@@ -38,7 +38,7 @@ def event_of(view: View) -> dict[str, Any]:
         "group": view.database.environment,
         "class": "connections",
         "custom_details": {
-            name: shown(text, DETAIL_MOST) for name, text in details.items() if text is not None
+            name: shown(text, DETAIL_MOST) for name, text in details.items() if text
         },
     }
     return {

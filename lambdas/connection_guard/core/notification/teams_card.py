@@ -34,9 +34,9 @@ def card_of(view: View) -> Element:
     summary = summary_of(view)
     title = _run(summary.first_line, weight="bolder", color=_COLORS.get(status_of(view.incident)))
     parts = [_part(title, text) for title, text in summary.parts]
-    if summary.owner is not None:
+    if summary.owner:
         parts.append(_part("Owner", summary.owner))
-    if summary.usage is not None:
+    if summary.usage:
         parts.append(_text(_run(summary.usage, isSubtle=True)))
     return {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
