@@ -4,12 +4,14 @@ notifies people.
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 
 from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.incident.delivery import (
     Delivery,
+    GuardAlarmDelivery,
     ReportDelivery,
     function_name,
     read_delivery,
@@ -51,10 +53,10 @@ class Reporter:
         self._store = world.store
         self._notifier = Notifier(settings, region, world)
 
-    def __call__(self, event: object, context: InvocationContext) -> None:
+    def __call__(self, event: Mapping[str, Any], context: InvocationContext) -> None:
         """Serve a delivery. Raises the first of the errors; the others are in the log."""
         try:
-            delivery = read_delivery(event)
+            delivery = read_delivery(*_message_in(event))
         except ForeignEventError as error:
             self._notifier.notify_unreadable(context.aws_request_id, error)
             raise
@@ -105,6 +107,8 @@ class Reporter:
         """Return the delivery's database, also one that is no longer in guard.toml; a failure of
         such a one is named after its function.
         """
+        if isinstance(delivery, GuardAlarmDelivery):
+            raise ForeignEventError(f"alarm {delivery.name} is not the reporter's to handle")
         function = function_name(delivery.function_arn)
         identifier = delivery.database if isinstance(delivery, ReportDelivery) else function
         return self._databases.get(function) or WatchedDatabase(
@@ -138,6 +142,15 @@ class Reporter:
         raise StoreError(
             f"the incident of {database.identifier} changed {TRIES_TO_WRITE} times in a row"
         )
+
+
+def _message_in(event: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the message that SNS delivered, and its id."""
+    try:
+        (record,) = event["Records"]
+        return record["Sns"]["Message"], record["Sns"].get("MessageId", "")
+    except (KeyError, TypeError, ValueError) as wrong:
+        raise ForeignEventError(f"expected one SNS record; found none ({wrong!r})") from wrong
 
 
 def _main_key(delivery: Delivery) -> str:
