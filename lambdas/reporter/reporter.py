@@ -17,7 +17,6 @@ from connection_guard.core.deployment.reporter_settings import (
 from connection_guard.core.incident.circumstances import Circumstances, renewed
 from connection_guard.core.incident.delivery import (
     Delivery,
-    FailureDelivery,
     GuardAlarmDelivery,
     ReportDelivery,
     function_name,
@@ -65,12 +64,11 @@ class Reporter:
     def serve(self, message: str, context: InvocationContext) -> None:
         """Serve what SNS put into the queue. Raises StoreError."""
         try:
-            delivery = read_delivery(json.loads(message)["Message"])
-        except (ForeignEventError, ValueError, KeyError, TypeError) as error:
+            notification = json.loads(message)
+            delivery = read_delivery(notification["Message"], notification.get("MessageId", ""))
+        except (ForeignEventError, ValueError, KeyError, TypeError, AttributeError) as error:
             logger.error(f"a message cannot be read, and goes to the dead-letter queue: {error}")
             self._world.put_unreadable(message)
-            return
-        if delivery is None:
             return
         database = self._database_of(delivery)
         entry = entry_of(delivery, evidence=_main_key(delivery))
@@ -133,9 +131,8 @@ class Reporter:
 
     def _keep(self, delivery: Delivery) -> None:
         bucket = self._world.bucket
-        if isinstance(delivery, FailureDelivery):
-            bucket.put(delivery.record_key, json.dumps(delivery.record).encode())
         if not isinstance(delivery, ReportDelivery):
+            bucket.put(delivery.record_key, json.dumps(delivery.record).encode())
             return
         key = evidence_key(delivery)
         try:
@@ -177,11 +174,8 @@ class Reporter:
         return self._world.now() - seen.looked_at < LOOKS_EVERY
 
 
-def _main_key(delivery: Delivery) -> str | None:
+def _main_key(delivery: Delivery) -> str:
     """Return the key where people look first, written by now or when the message comes again."""
-    match delivery:
-        case GuardAlarmDelivery():
-            return None
-        case FailureDelivery():
-            return delivery.record_key
+    if not isinstance(delivery, ReportDelivery):
+        return delivery.record_key
     return evidence_key(delivery) if delivery.report.get("evidence") else report_key(delivery)

@@ -100,4 +100,4 @@ def a_notification(record: object) -> dict[str, Any]:
 
 def delivered(condition: str, **more: Any) -> Delivery:
     """Return what the reporter reads of Lambda's record."""
-    return read_delivery(a_notification(a_record(condition, **more)))
+    return read_delivery(json.dumps(a_record(condition, **more)), "message-1")

@@ -132,13 +132,14 @@ def test_a_failure_names_the_alarm_that_was_left_undone_or_none_where_it_was_a_h
 
 
 @pytest.mark.parametrize(
-    "message", [NESTED_TOO_DEEPLY, "[]", "disk full", '{"requestContext": {}}']
+    "message",
+    [NESTED_TOO_DEEPLY, "[]", "disk full", "7", '{"requestContext": {}}', '{"AlarmName": "x"}'],
 )
 def test_what_is_not_a_record_of_lambdas_is_one_clear_error(message: str) -> None:
     with pytest.raises(
-        ForeignEventError, match="expected an SNS notification with Lambda's record"
+        ForeignEventError, match="message message-1: expected Lambda's record of a Report"
     ):
-        read_delivery({"Records": [{"Sns": {"Message": message}}]})
+        read_delivery(message, "message-1")
 
 
 def test_a_failure_s_record_has_one_place_however_often_it_is_delivered() -> None:

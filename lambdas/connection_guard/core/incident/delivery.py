@@ -1,7 +1,8 @@
-"""What the reporter is sent: a Report, or a notification that the responder failed. Both are
-Lambda's records of an invocation.
+"""What the reporter is sent: a Report or a notification that the responder failed, both Lambda's
+records of an invocation, or a change of an alarm about the guard itself.
 
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-actions-Lambda.html
 """
 
 import json
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.report.kind import Kind
 from connection_guard.errors import ForeignEventError
 
@@ -56,7 +58,33 @@ class FailureDelivery:
         return f"failures/{function_name(self.function_arn)}/{name}.json"
 
 
-Delivery = ReportDelivery | FailureDelivery
+@dataclass(frozen=True, slots=True)
+class GuardAlarmDelivery:
+    """An alarm about the guard itself changed its state; `state_before` is "" where that is not
+    known. `description` says what happened, what it means, and what to do. `record` is the whole.
+    """
+
+    name: str
+    arn: str
+    description: str
+    state: AlarmState
+    state_before: str
+    reason: str
+    changed_at: datetime
+    record: Mapping[str, Any]
+
+    @property
+    def request_id(self) -> str:
+        """Name the change: the same however often it is delivered."""
+        return f"{self.name}@{self.changed_at.isoformat()}"
+
+    @property
+    def record_key(self) -> str:
+        """Return the record's key in the evidence bucket: always the same, like a Report's."""
+        return f"alarms/{self.name}/{self.changed_at:%Y/%m/%d/%H%M%S.%f}.json"
+
+
+Delivery = ReportDelivery | FailureDelivery | GuardAlarmDelivery
 
 # The names that a responder of an older version uses: it may stay deployed a moment longer.
 _FORMER_KINDS = {"pulse": Kind.HEARTBEAT}
@@ -67,20 +95,22 @@ def function_name(function_arn: str) -> str:
     return function_arn.split(":function:")[-1].partition(":")[0]
 
 
-def read_delivery(event: object) -> Delivery:
-    """Return the Report or failure that SNS delivered; unknown fields are ignored.
+def read_delivery(message: str, message_id: str) -> Delivery:
+    """Return what SNS delivered as this message; unknown fields are ignored.
 
-    Raises ForeignEventError for anything else.
+    Raises ForeignEventError for anything else, with the id by which the message is found.
     """
-    records = event.get("Records") if isinstance(event, Mapping) else None
-    if not isinstance(records, list) or len(records) != 1:
-        raise _foreign("no single SNS record")
     try:
-        record = json.loads(records[0]["Sns"]["Message"])
+        record = json.loads(message)
+        if "AlarmName" in record:
+            return _guard_alarm(record)
         succeeded = record["requestContext"]["condition"] == SUCCESS
         return _report(record) if succeeded else _failure(record)
     except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as wrong:
-        raise _foreign(f"a message without either ({type(wrong).__name__}: {wrong})") from wrong
+        raise ForeignEventError(
+            f"message {message_id}: expected Lambda's record of a Report or of a failure, or an "
+            f"alarm's change; found none ({type(wrong).__name__}: {wrong})"[:1000]
+        ) from wrong
 
 
 def _report(record: Mapping[str, Any]) -> ReportDelivery:
@@ -106,6 +136,19 @@ def _failure(record: Mapping[str, Any]) -> FailureDelivery:
         error=_error(record.get("responsePayload")),
         error_type=_error_type(record.get("responsePayload")),
         failed_at=_time(record["timestamp"]),
+        record=record,
+    )
+
+
+def _guard_alarm(record: Mapping[str, Any]) -> GuardAlarmDelivery:
+    return GuardAlarmDelivery(
+        name=_text(record["AlarmName"]),
+        arn=_text(record["AlarmArn"]),
+        description=str(record.get("AlarmDescription") or ""),
+        state=AlarmState(record["NewStateValue"]),
+        state_before=str(record.get("OldStateValue") or ""),
+        reason=str(record.get("NewStateReason") or ""),
+        changed_at=_time(record["StateChangeTime"]),
         record=record,
     )
 
@@ -141,10 +184,3 @@ def _time(value: object) -> datetime:
     if time is None:
         raise ValueError(f"{value!r} is not a time with its zone")
     return time
-
-
-def _foreign(found: str) -> ForeignEventError:
-    return ForeignEventError(
-        "expected an SNS notification with Lambda's record of a Report or of a failure; found "
-        f"{found}"[:1000]
-    )

@@ -1,4 +1,6 @@
-"""What an incident keeps of a run that led to no Report: what happened, and what to look at."""
+"""What an incident keeps of a run that led to no Report, and of an alarm about the guard itself:
+what happened, and what to look at.
+"""
 
 import json
 import re
@@ -7,15 +9,31 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from connection_guard.core.deployment.alarm_names import is_alarm_of
 from connection_guard.core.deployment.events import AlarmState
-from connection_guard.core.incident.delivery import FailureDelivery, moment
-from connection_guard.core.incident.entry import FAILURE, LINE_LENGTH, Alarm, Entry
+from connection_guard.core.incident.delivery import (
+    FailureDelivery,
+    GuardAlarmDelivery,
+    moment,
+)
+from connection_guard.core.incident.entry import (
+    FAILURE,
+    GUARD_ALARM,
+    LINE_LENGTH,
+    Alarm,
+    Entry,
+)
 from connection_guard.core.words import cut
 
 # What Lambda says about a function that it had to end.
 # https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
 _TIMED_OUT = re.compile(r"Task timed out after ([\d.]+) seconds")
 _OUT_OF_MEMORY = re.compile(r"signal: killed|OutOfMemory|MemoryError", re.IGNORECASE)
+# CloudWatch's limit. https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+_DESCRIPTION_LENGTH = 1_024
+# A description says first what happened.
+_END_OF_WHAT_HAPPENED = re.compile(r"[.:] ")
+
 # The function was not called; or its code raised this before it looked at anything.
 _CALLED_NOTHING = frozenset({"EventAgeExceeded", "ZeroReservedConcurrency"})
 _RAISED_AT_ONCE = frozenset({"ForeignEventError", "ConfigurationError"})
@@ -45,6 +63,36 @@ def failure_entry(delivery: FailureDelivery, evidence: str | None) -> Entry:
     return replace(
         entry, alarm=_alarm_left_unserved(delivery.record), has_unknown_outcomes=not did_nothing
     )
+
+
+def guard_alarm_entry(delivery: GuardAlarmDelivery, evidence: str | None) -> Entry:
+    """Return the entry of an alarm about the guard itself; its OK requires no action."""
+    description = _without_database(delivery) or delivery.reason or delivery.name
+    happened = _END_OF_WHAT_HAPPENED.split(description, maxsplit=1)[0].rstrip(".")
+    is_on = delivery.state is AlarmState.ALARM
+    entry = trouble_entry(
+        delivery.request_id,
+        delivery.changed_at,
+        headline=happened if is_on else f"no longer: {happened}",
+        escalation="",
+        escalation_code=f"guard alarm {delivery.name}",
+        evidence=evidence,
+    )
+    return replace(
+        entry,
+        kind=GUARD_ALARM,
+        alarm=Alarm(
+            delivery.name, delivery.arn, str(delivery.state), changed_at=delivery.changed_at
+        ),
+        escalation=cut(description, _DESCRIPTION_LENGTH) if is_on else None,
+        escalation_code=entry.escalation_code if is_on else None,
+        had_no_data=delivery.state_before == AlarmState.INSUFFICIENT_DATA,
+    )
+
+
+def _without_database(delivery: GuardAlarmDelivery) -> str:
+    database, _, description = delivery.description.partition(": ")
+    return description if is_alarm_of(database, delivery.name) else delivery.description
 
 
 def trouble_entry(

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.incident.entry import (
+    GUARD_ALARM,
     Alarm,
     Entry,
     merged,
@@ -58,7 +59,7 @@ def absorb(current: Incident | None, entry: Entry, *, database: str, new_id: str
     - An end without a beginning (a lone OK) gives an incident that does not `matter`: its beginning
       may come yet.
     """
-    if entry.kind == Kind.HEARTBEAT or _is_first_ok(current, entry):
+    if _says_nothing(current, entry):
         return Absorbed(current)
     if current is None:
         return Absorbed(Incident(database, new_id, (entry,), version=1))
@@ -81,15 +82,18 @@ def followed(incident: Incident, at: datetime) -> Incident:
     return replace(incident, followed_at=at, version=incident.version + 1)
 
 
-def _is_first_ok(current: Incident | None, entry: Entry) -> bool:
-    """Return whether one of the guard's own alarms only got its first data: it does so after it was
-    deployed.
+def _says_nothing(current: Incident | None, entry: Entry) -> bool:
+    """Return whether it is a heartbeat, or one of the guard's own alarms that has lost its data or
+    only got its first, as it does after it was deployed.
     """
+    if entry.kind != GUARD_ALARM:
+        return entry.kind == Kind.HEARTBEAT
     change = entry.change
-    if not entry.had_no_data or change is None or change.state == AlarmState.ALARM:
-        return False
+    if change is None:
+        return True
     known = _known_alarms(current).get(change.arn) if current else None
-    return known is None or known.state != AlarmState.ALARM
+    is_on = known is not None and known.state == AlarmState.ALARM
+    return change.state == AlarmState.OK and entry.had_no_data and not is_on
 
 
 def _next(current: Incident, entry: Entry, new_id: str) -> Incident:

@@ -11,6 +11,7 @@ from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.incident.delivery import (
     Delivery,
     FailureDelivery,
+    GuardAlarmDelivery,
     ReportDelivery,
     moment,
 )
@@ -25,7 +26,11 @@ from connection_guard.core.incident.entry import (
     merged,
     sessions_in,
 )
-from connection_guard.core.incident.failure_entry import failure_entry, trouble_entry
+from connection_guard.core.incident.failure_entry import (
+    failure_entry,
+    guard_alarm_entry,
+    trouble_entry,
+)
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.item import body_of, incident_of
 from connection_guard.core.policy import Tier
@@ -49,6 +54,8 @@ def entry_of(delivery: Delivery, *, evidence: str | None) -> Entry:
     """
     if isinstance(delivery, FailureDelivery):
         return failure_entry(delivery, evidence)
+    if isinstance(delivery, GuardAlarmDelivery):
+        return guard_alarm_entry(delivery, evidence)
     try:
         entry = _run(delivery, evidence)
         # An entry that cannot be read again would make its whole incident unreadable, and with it
