@@ -5,12 +5,12 @@ from dataclasses import replace
 from connection_guard.adapters.channels.slack_bot import post
 from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret, SlackWebhook
 from connection_guard.adapters.channels.slack_webhook import post_to_webhook
-from connection_guard.core.notification.slack.slack_blocks import GREEN, Message, section
+from connection_guard.core.notification.slack.slack_blocks import Message, section
 from doubles.slack_double import SlackDouble
 
 
 def a_message(text: str = "orders-prod is out of connections", blocks: int = 1) -> Message:
-    return Message(text, GREEN, (section(f"*{text}*"),) * blocks)
+    return Message(text, (section(f"*{text}*"),) * blocks)
 
 
 def bot(slack: SlackDouble, **changes: str) -> SlackBot:

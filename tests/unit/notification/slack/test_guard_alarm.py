@@ -10,7 +10,6 @@ from connection_guard.core.notification.slack.guard_alarm import (
     message_of_alarm,
     read_guard_alarm,
 )
-from connection_guard.core.notification.slack.slack_blocks import GREEN, RED
 from tests.support.builders import an_alarm_event
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:incidents"
@@ -39,7 +38,6 @@ def test_an_alarm_says_what_happened_what_to_do_and_where_to_look() -> None:
     assert alarm is not None
     message = message_of_alarm(alarm, "eu-central-1")
     assert message.text == "🔴 Connection Guard: alarm connection-guard-orders-locked-out is on"
-    assert message.color == RED
     text = shown(a_notification())
     assert "No door opened: nobody frees slots." in text
     assert "Threshold Crossed" in text
@@ -51,7 +49,6 @@ def test_its_end_is_shown_without_what_no_longer_has_to_be_done() -> None:
     assert alarm is not None
     message = message_of_alarm(alarm, "eu-central-1")
     assert message.text == "🟢 Connection Guard: alarm connection-guard-orders-locked-out cleared"
-    assert message.color == GREEN
     assert "nobody frees slots" not in shown(a_notification("OK", "ALARM"))
 
 
