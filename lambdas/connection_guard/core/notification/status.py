@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from connection_guard.core.incident.entry import Entry, Usage, sessions_in
+from connection_guard.core.incident.entry import GUARD_ALARM, Entry, Usage, sessions_in
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.policy import Tier
@@ -21,6 +21,7 @@ NOT_KNOWN_WHETHER_TERMINATED = "it is not known whether sessions were terminated
 _TROUBLES: Mapping[str, str] = {
     Kind.LOCKED_OUT: "cannot get in",
     Kind.PREFLIGHT_FAILED: "cannot act",
+    GUARD_ALARM: "raised an alarm about itself",
 }
 
 
@@ -75,7 +76,7 @@ def situation_of(incident: Incident) -> str:
             return f"began another incident before the end of this one was seen{seen} until then"
         case Status.RECOVERING:
             return f"is {BACK_BELOW_TARGET}: {figures}"
-    beginnings = incident.recurrences + 1
+    beginnings = incident.beginnings
     again = f" again, {ordinal(beginnings)} time" if beginnings > 1 else ""
     if incident.tier is None:
         # Only the guard's own trouble: nothing shows that connections run out.
@@ -90,11 +91,12 @@ def escalating(incident: Incident) -> Entry | None:
     """Return the entry that says why people have to act now, None where they do not."""
     if incident.action_required is None:
         return None
-    return next(
+    escalations = (
         entry
         for entry in reversed(incident.story)
         if (entry.escalation or entry.headline) == incident.action_required
     )
+    return next(escalations, None)
 
 
 def trouble_of(entry: Entry) -> str:
@@ -125,7 +127,8 @@ def _done(incident: Incident) -> str | None:
     """Return what the guard did, and what it could not do."""
     terminated, latest = sessions_in(incident.terminated), incident.story[-1]
     reopened = sum(each.reopened for each in incident.reopened)
-    cannot = f"{GUARD} {trouble_of(latest)}" if latest.is_trouble else None
+    is_in_trouble = latest.is_trouble and latest.opens
+    cannot = f"{GUARD} {trouble_of(latest)}" if is_in_trouble else None
     if terminated:
         more = ", perhaps more" if incident.has_unknown_outcomes else ""
         back = f", {reopened} came back at once" if reopened else ""

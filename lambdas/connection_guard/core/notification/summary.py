@@ -13,7 +13,13 @@ from connection_guard.core.incident.circumstances import (
     deployment_before,
     sparkline,
 )
-from connection_guard.core.incident.entry import DiagnosedCause, Entry, Usage, weight_of_causes
+from connection_guard.core.incident.entry import (
+    GUARD_ALARM,
+    DiagnosedCause,
+    Entry,
+    Usage,
+    weight_of_causes,
+)
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.owner import cause_to_remove, owner_of
@@ -183,10 +189,11 @@ def _of_guard(incident: Incident) -> Iterator[str]:
         yield f"It is {WAITING_FOR_ALARM}."
         return
     latest, escalated = incident.story[-1], escalating(incident)
-    if latest.is_trouble or (escalated and escalated.is_trouble):
-        yield "It tries again every minute."
-    else:
+    trouble = next((each for each in (escalated, latest) if each and each.is_trouble), None)
+    if trouble is None:
         yield from _attempts(incident, latest, escalated)
+    elif trouble.kind != GUARD_ALARM:
+        yield "It tries again every minute."
     if since := _full_since(incident):
         yield f"New clients have been refused since {since:%H:%M} UTC."
 
