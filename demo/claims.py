@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from connection_guard.core.incident.entry import Usage
 from connection_guard.core.incident.progress import Progress
-from connection_guard.core.notification.slack.slack_blocks import GREEN
+from connection_guard.core.notification.slack.slack_blocks import MARKS
+from connection_guard.core.notification.status import Status, of
 from connection_guard.core.policy import Policy
 from demo.applications import RunningApplication, must_go
 from demo.database import USABLE, SeenSession
@@ -177,30 +179,29 @@ def _healthy_pool_claim(running: Sequence[RunningApplication]) -> Claim:
 
 def _slack_claim(reporter: LocalReporter) -> Claim:
     message = reporter.posted
-    color = message.content["attachments"][0]["color"]
+    is_green = message.text.startswith(MARKS[Status.RESOLVED])
     in_channel, replies = len(reporter.slack.channel_view), len(reporter.slack.thread_of(message))
     return Claim(
-        f"Slack has one message, edited in place, {replies} replies in its thread, and its bar is "
+        f"Slack has one message, edited in place, {replies} replies in its thread, and its mark is "
         "green in the end",
-        in_channel == 1 and bool(message.edits) and replies > 0 and color == GREEN,
+        in_channel == 1 and bool(message.edits) and replies > 0 and is_green,
         f"Slack has {in_channel} messages; the first was edited {len(message.edits)} times, has "
-        f"{replies} replies and is {color}",
+        f"{replies} replies and is now: {message.text}",
     )
 
 
 def _usage_claim(observed: Observations) -> Claim:
-    [fields] = [block["fields"] for block in observed.reporter.posted.blocks if "fields" in block]
-    figures = re.findall(rf"(\d+) of {USABLE}\b", "\n".join(field["text"] for field in fields))
-    shown = [int(used) for used in figures]
+    [fields] = [block["fields"] for block in observed.reporter.details.blocks if "fields" in block]
+    shown = "\n".join(field["text"] for field in fields)
     latest = observed.reporter.incidents[-1]["usage"]
     published = [latest["first"]["used"], latest["latest"]["used"]]
     seen = [len(observed.before) + 1, len(observed.recovered)]
+    before, now = (of(Usage(used, USABLE)) for used in seen)
     return Claim(
-        f"Slack and the incident show {seen[0]} and now {seen[1]} of {USABLE} connections in use, "
-        "as seen here",
-        shown == published == seen,
-        f"Slack shows {shown} of {USABLE} connections in use and the incident {published}; {seen} "
-        "were seen",
+        f"Slack shows {before} and now {now} connections in use, and the incident {seen[0]} and "
+        f"{seen[1]}, as seen here",
+        f"\n{before}" in shown and f"→ {now}" in shown and published == seen,
+        f"Slack shows {shown!r} and the incident {published}; {seen} were seen",
     )
 
 
@@ -214,7 +215,8 @@ def _terminated_claim(observed: Observations) -> Claim:
         group["application"]: group["sessions"]
         for group in observed.reporter.incidents[-1]["terminated"]
     }
-    lines = observed.reporter.posted_lines
+    texts = [block["text"]["text"] for block in observed.reporter.details.blocks if "text" in block]
+    lines = [line for text in texts for line in text.split("\n")]
     missing = [
         application
         for application, count in gone.items()

@@ -21,7 +21,7 @@ MADE_UP = (
 # The headline, the overview, and what was done.
 PARTS_OF_EMAIL = 3
 
-STYLES = {"text": "", "bold": "bold", "code": "cyan", "link": "blue"}
+STYLES = {"text": "", "bold": "bold", "code": "cyan", "link": "blue", "mention": "blue"}
 
 
 def show_conversation(terminal: Terminal, reporter: LocalReporter) -> None:
@@ -50,16 +50,10 @@ def write_page(reporter: LocalReporter) -> Path:
     return PAGE
 
 
-def show_message(terminal: Terminal, content: Mapping[str, Any], *, in_short: bool = False) -> None:
-    """Show a message as Slack received it; in short, nothing below its fields."""
-    terminal.say(_styled(content["text"]))
-    for attachment in content["attachments"]:
-        blocks = attachment["blocks"]
-        if in_short:
-            last = next(number for number, block in enumerate(blocks) if "fields" in block)
-            blocks = blocks[: last + 1]
-        lines = (_styled(line) for block in blocks for line in _lines(block))
-        terminal.say_beside_bar(attachment["color"], lines)
+def show_message(terminal: Terminal, content: Mapping[str, Any]) -> None:
+    """Show a message as Slack received it."""
+    lines = (_styled(line) for block in content["blocks"] for line in _lines(block))
+    terminal.say_beside_bar(lines)
 
 
 def _lines(block: Mapping[str, Any]) -> Iterator[str]:
@@ -68,6 +62,8 @@ def _lines(block: Mapping[str, Any]) -> Iterator[str]:
             yield f"*{text['text']}*"
         case {"fields": fields}:
             yield from (field["text"].replace("\n", ": ", 1) for field in fields)
+        case {"type": "actions", "elements": buttons}:
+            yield " ".join(f"[{button['text']['text']}]" for button in buttons)
         case {"elements": elements}:
             yield from (element["text"] for element in elements)
         case {"text": text}:

@@ -90,7 +90,18 @@ class LocalReporter:
             "channel": self.slack.channel,
             "base_url": self.slack.base_url,
         }
-        watched = Watched((WatchedDatabase(database, is_cluster=False, function_name=RESPONDER),))
+        watched = Watched(
+            (
+                WatchedDatabase(
+                    database,
+                    is_cluster=False,
+                    function_name=RESPONDER,
+                    owner="team-shop",
+                    runbook="https://wiki.example/runbooks/connections",
+                    environment="production",
+                ),
+            )
+        )
         world = World(
             bucket=self.bucket,
             incidents=MemoryIncidents(),
@@ -119,10 +130,9 @@ class LocalReporter:
         return self.slack.channel_view[0]
 
     @property
-    def posted_lines(self) -> list[str]:
-        """The lines of that message below its fields, as mrkdwn."""
-        texts = [block["text"]["text"] for block in self.posted.blocks if "text" in block]
-        return [line for text in texts for line in text.split("\n")]
+    def details(self) -> Posted:
+        """The first reply in its thread."""
+        return self.slack.thread_of(self.posted)[0]
 
     @property
     def incidents(self) -> list[dict[str, Any]]:

@@ -117,8 +117,8 @@ def play(terminal: Terminal, stack: ExitStack) -> Observations:
     reporter.deliver(event, report)
     if not reporter.slack.channel_view:
         raise DemoError("the reporter posted nothing in Slack")
-    terminal.say("Slack is a server on this machine. The message that it received begins:\n")
-    show_message(terminal, reporter.posted.content, in_short=True)
+    terminal.say("Slack is a server on this machine. The message that it received:\n")
+    show_message(terminal, reporter.posted.content)
 
     terminal.step("The alarm clears: hand this to the responder, and its report to the reporter")
     event, alarm = alarm_event(AlarmState.OK)

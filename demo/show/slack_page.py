@@ -17,6 +17,7 @@ Block = Mapping[str, Any]
 # What of mrkdwn our messages use. https://docs.slack.dev/messaging/formatting-message-text
 _MARKED = re.compile(
     r"`(?P<code>[^`\n]+)`"
+    r"|<(?:!subteam\^|@)(?P<mention>[A-Z0-9]+)>"
     r"|<(?P<url>https?://[^|>\s]+)\|(?P<link>[^>\n]+)>"
     r"|(?<!\w)\*(?P<bold>[^*\s](?:[^*\n]*[^*\s])?)\*(?!\w)"
 )
@@ -29,14 +30,14 @@ AVATAR = '<svg class="avatar" viewBox="0 0 40 40" aria-hidden="true"><use href="
 class Span(NamedTuple):
     """A stretch of mrkdwn as readers see it; only links have a `url`."""
 
-    kind: Literal["text", "bold", "code", "link"]
+    kind: Literal["text", "bold", "code", "link", "mention"]
     text: str
     url: str = ""
 
 
 def spans(mrkdwn: str) -> Iterator[Span]:
-    """Yield what Slack makes of the text, as far as our messages go. Everything else is text,
-    including mentions.
+    """Yield what Slack makes of the text, as far as our messages go. Everything else is text;
+    a mention shows the ID, whose name only Slack knows.
     """
     end = 0
     for match in _MARKED.finditer(mrkdwn):
@@ -48,6 +49,8 @@ def spans(mrkdwn: str) -> Iterator[Span]:
                 yield Span("code", _unescaped(match["code"]))
             case "bold":
                 yield Span("bold", _unescaped(match["bold"]))
+            case "mention":
+                yield Span("mention", match["mention"])
             case _:
                 yield Span("link", _unescaped(match["link"]), _unescaped(match["url"]))
     if rest := mrkdwn[end:]:
@@ -87,7 +90,7 @@ def _message(message: Posted) -> str:
         f"<article><div>{AVATAR}</div><div>"
         '<p><b>Connection Guard</b> <span class="app">APP</span> '
         f'<span class="time">{at:%H:%M} UTC</span></p>'
-        f"{content}{_before(message.edits)}</div></article>"
+        f'<div class="message">{content}</div>{_before(message.edits)}</div></article>'
     )
 
 
@@ -96,23 +99,19 @@ def _before(edits: Sequence[Mapping[str, Any]]) -> str:
         return ""
     times = "once" if len(edits) == 1 else f"{len(edits)} times"
     summary = f"<summary>Edited {times}: as it was first posted</summary>"
-    return f"<details>{summary}{_content(edits[0], is_edited=False)}</details>"
+    content = _content(edits[0], is_edited=False)
+    return f'<details>{summary}<div class="message">{content}</div></details>'
 
 
 def _content(content: Mapping[str, Any], *, is_edited: bool) -> str:
-    text = "".join(map(_html, spans(content.get("text", ""))))
-    edited = ' <span class="edited">(edited)</span>' if is_edited else ""
-    attachments = "".join(map(_attachment, content.get("attachments", [])))
-    return f"<p>{text}{edited}</p>{_blocks(content.get('blocks', []))}{attachments}"
+    """Return what readers see: the blocks, and the text only where there are none."""
+    blocks = content.get("blocks") or [{"type": "section", "text": _as_mrkdwn(content["text"])}]
+    edited = '<p class="edited">(edited)</p>' if is_edited else ""
+    return f"{_blocks(blocks)}{edited}"
 
 
-def _attachment(attachment: Mapping[str, Any]) -> str:
-    bar = f'<div class="attachment" style="border-color:{_color(attachment["color"])}">'
-    return f"{bar}<div>{_blocks(attachment['blocks'])}</div></div>"
-
-
-def _color(color: str) -> str:
-    return color if re.fullmatch(r"#[0-9A-Fa-f]{6}", color) else "currentColor"
+def _as_mrkdwn(text: str) -> Block:
+    return {"type": "mrkdwn", "text": text}
 
 
 def _blocks(blocks: Iterable[Block]) -> str:
@@ -130,9 +129,19 @@ def _block(block: Block) -> str:
             return f'<div class="fields">{columns}</div>'
         case {"type": "context", "elements": elements}:
             return f'<div class="context">{"".join(map(_text, elements))}</div>'
+        case {"type": "actions", "elements": buttons}:
+            return f'<div class="actions">{"".join(map(_button, buttons))}</div>'
         case {"type": "divider"}:
             return "<hr>"
     raise ValueError(f"this page does not know the block {block}")
+
+
+def _button(button: Block) -> str:
+    return f'<a class="button" {_link(button["url"])}>{_text(button["text"])}</a>'
+
+
+def _link(url: str) -> str:
+    return f'href="{escape(url)}" rel="noreferrer"'
 
 
 def _text(text: Mapping[str, Any]) -> str:
@@ -159,7 +168,9 @@ def _html(span: Span) -> str:
         case "code":
             return f"<code>{text}</code>"
         case "link":
-            return f'<a href="{escape(span.url)}" rel="noreferrer">{text}</a>'
+            return f"<a {_link(span.url)}>{text}</a>"
+        case "mention":
+            return f'<b class="mention">@{text}</b>'
     return text
 
 

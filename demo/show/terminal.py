@@ -40,11 +40,11 @@ class Terminal:
         """Print the line; a string may hold rich's markup."""
         self._console.print(line)
 
-    def say_beside_bar(self, color: str, lines: Iterable[Text]) -> None:
-        """Print lines beside a bar in this colour; the bar continues where a line is wrapped."""
+    def say_beside_bar(self, lines: Iterable[Text]) -> None:
+        """Print lines beside a bar, which continues where a line is wrapped."""
         for line in lines:
             for part in line.wrap(self._console, self._console.width - len("▎ ")):
-                self._console.print(Text("▎ ", style=color).append_text(part))
+                self._console.print(Text("▎ ", style="dim").append_text(part))
 
     def claim(self, text: str, *, is_true: bool) -> None:
         self._console.print("[green]true    [/]" if is_true else "[bold red]NOT TRUE[/]", text)

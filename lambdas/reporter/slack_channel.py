@@ -26,7 +26,7 @@ from connection_guard.core.notification.slack.slack_details import details_of
 from connection_guard.core.notification.slack.slack_message import alert_of, message_of
 from connection_guard.core.notification.slack.slack_storm import storm_message_of
 from connection_guard.core.notification.slack.slack_thread import thread_of
-from connection_guard.core.notification.status import headline_of, status_of
+from connection_guard.core.notification.status import situation_of, status_of
 from connection_guard.core.notification.view import View
 from reporter.channel import Calls, advanced_by_news
 
@@ -202,6 +202,6 @@ def _member_of(view: View) -> StormMember:
     return StormMember(
         view.database.identifier,
         status_of(view.incident).value,
-        headline_of(view.incident).removeprefix(view.database.identifier).lstrip(": "),
+        situation_of(view.incident),
         has_ended=view.incident.progress is Progress.CLOSED,
     )

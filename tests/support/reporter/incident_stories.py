@@ -40,7 +40,7 @@ LINKS = Links(
 )
 
 
-FULL, HALF = Usage(97, 97), Usage(48, 97)
+FULL, HALF, OVER = Usage(97, 97), Usage(48, 97), Usage(98, 97)
 
 
 CHECKOUT = SessionGroup("stale idle", "idle for 12 min", "shop", "checkout", "idle", 30)

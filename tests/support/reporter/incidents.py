@@ -2,11 +2,19 @@
 about.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connection_guard.core.incident.circumstances import Circumstances, RdsEvent
-from connection_guard.core.incident.entry import Alarm, DiagnosedCause, Entry, SessionGroup, Usage
+from connection_guard.core.incident.entry import (
+    Alarm,
+    DiagnosedCause,
+    Entry,
+    Reopened,
+    SessionGroup,
+    Usage,
+)
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.links import Links
 from connection_guard.core.policy import Tier
@@ -116,3 +124,60 @@ def a_context(**changes: Any) -> Circumstances:
         "problems": (),
     }
     return Circumstances(**(facts | changes))
+
+
+def a_pool_that_reopens() -> DiagnosedCause:
+    """Return what terminating proved of checkout, which holds 87 of 97 connections."""
+    who = 'application "checkout" (role "shop")'
+    return DiagnosedCause(
+        "pool reopens",
+        f"30 sessions of {who} were terminated, and the pool reopened 24",
+        f"Terminate no more sessions of {who}: lower its minimum pool size by 24",
+        sessions=24,
+        role="shop",
+        application="checkout",
+        clients=1,
+        largest_client="10.0.1.10",
+    )
+
+
+def an_attempt_that_is_undone(minute: float) -> Entry:
+    """Return a run that freed 30 connections, of which checkout took 24 again, and others the rest;
+    every other session is spared.
+    """
+    return an_entry(
+        minute,
+        alarm=an_alarm(),
+        after=Usage(97, 97),
+        terminated=(a_group(30, application="checkout"),),
+        spared=(a_group(57, application="checkout"), a_group(10, application="pg_dump")),
+        reopened=(Reopened("shop", "checkout", 30, 24),),
+        causes=(a_pool_that_reopens(),),
+        is_below_target=False,
+        is_engaged=True,
+    )
+
+
+def given_up(*, attempts: int) -> list[Entry]:
+    """Return a run per minute, of which the first is undone and the last gives up."""
+    first = an_attempt_that_is_undone(0)
+    futile = [
+        replace(
+            first,
+            request_id=f"run-{minute}",
+            at=OPENED + timedelta(minutes=minute),
+            alarm=None,
+            attempt=minute + 1,
+            terminated=(),
+            reopened=(),
+            causes=(),
+        )
+        for minute in range(1, attempts)
+    ]
+    last = replace(
+        futile.pop(),
+        is_engaged=False,
+        escalation=f"still at 100 % after {attempts} attempts",
+        escalation_code="attempts used",
+    )
+    return [first, *futile, last]

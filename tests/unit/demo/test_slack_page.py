@@ -5,7 +5,8 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
-from connection_guard.core.notification.slack.slack_blocks import GREEN, Message
+from connection_guard.core.notification.slack.slack_blocks import Message, buttons
+from connection_guard.core.notification.slack.slack_details import details_of
 from connection_guard.core.notification.slack.slack_message import message_of
 from connection_guard.core.notification.slack.slack_thread import thread_of
 from demo.show.slack_page import conversation_page
@@ -19,6 +20,7 @@ from tests.support.reporter.incidents import (
     an_entry,
     an_incident,
 )
+from tests.support.reporter.slack import texts
 from tests.support.reporter.views import a_view
 
 HOSTILE = (
@@ -63,10 +65,7 @@ def posted(
 
 
 def content_of(message: Message) -> dict[str, Any]:
-    return {
-        "text": message.text,
-        "attachments": [{"color": message.color, "blocks": list(message.blocks)}],
-    }
+    return {"text": message.text, "blocks": list(message.blocks)}
 
 
 def said_by(mrkdwn: str) -> str:
@@ -75,8 +74,11 @@ def said_by(mrkdwn: str) -> str:
     return unescape(re.sub(r"[*`\n]", "", links_as_text))
 
 
+RUNBOOK = "https://wiki.example/runbook"
+
+
 def section(text: str) -> Message:
-    return Message("", GREEN, ({"type": "section", "text": {"type": "mrkdwn", "text": text}},))
+    return Message("", ({"type": "section", "text": {"type": "mrkdwn", "text": text}},))
 
 
 def page_of(*messages: Posted, channel: str = "incidents", note: str = "") -> Page:
@@ -85,31 +87,46 @@ def page_of(*messages: Posted, channel: str = "incidents", note: str = "") -> Pa
 
 def test_everything_that_the_messages_say_is_on_the_page() -> None:
     attempt, recovery = an_entry(), a_recovery(3)
-    opened = message_of(a_view(an_incident(attempt, circumstances=a_context()), LINKS, OPENED))
-    over = message_of(
-        a_view(an_incident(attempt, recovery, circumstances=a_context()), LINKS, OPENED)
-    )
+    began = a_view(an_incident(attempt, circumstances=a_context()), runbook=RUNBOOK)
+    ended = a_view(an_incident(attempt, recovery, circumstances=a_context()), runbook=RUNBOOK)
+    opened, over, details = message_of(began), message_of(ended), details_of(ended)
     message = posted(over, before=(opened,))
-    reply = posted(thread_of(attempt, LINKS), 1, thread=message.timestamp)
+    replies = [
+        posted(details, 1, thread=message.timestamp),
+        posted(thread_of(attempt, LINKS), 2, thread=message.timestamp),
+    ]
 
-    page = page_of(message, reply, channel="database-incidents", note="made up")
+    page = page_of(message, *replies, channel="database-incidents", note="made up")
 
-    for said in (opened, over, thread_of(attempt, LINKS)):
-        assert said_by(said.text) in page.text
+    for said in (opened, over, details, thread_of(attempt, LINKS)):
         for block in said.blocks:
-            for text in [block.get("text"), *block.get("fields", ()), *block.get("elements", ())]:
-                if text:
-                    assert said_by(text["text"]) in page.text
+            for text in texts(block):
+                assert said_by(text["text"]) in page.text
     assert "# database-incidents" in page.text
     assert "03:00 UTC" in page.text
     assert page.text.count("(edited)") == 1
-    assert "1 reply" in page.text
+    assert "2 replies" in page.text
     assert "made up" in page.text
-    assert {LINKS.alarm, LINKS.logs, LINKS.evidence, LINKS.dashboard} == set(page.links)
-    bars = [attributes["style"] for _, attributes in page.elements if "style" in attributes]
-    assert bars == [
-        f"border-color:{said.color}" for said in (over, opened, thread_of(attempt, LINKS))
-    ]
+    assert {RUNBOOK, LINKS.alarm, LINKS.logs, LINKS.evidence, LINKS.dashboard} == set(page.links)
+
+
+def test_buttons_are_links() -> None:
+    row = Message("", buttons({"Runbook": RUNBOOK, "Alarm": "https://x.example/?a=1&b=2"}))
+
+    html = conversation_page("c", [posted(row)], "")
+
+    assert f'<a class="button" href="{RUNBOOK}" rel="noreferrer">Runbook</a>' in html
+    assert 'href="https://x.example/?a=1&amp;b=2" rel="noreferrer">Alarm</a>' in html
+
+
+def test_a_mention_is_one_and_of_a_text_beside_blocks_nothing_is_shown() -> None:
+    message = posted(Message("for a notification", section("<!subteam^S01> <@U02>").blocks))
+
+    page = page_of(message)
+
+    assert "@S01 @U02" in page.text
+    assert "for a notification" not in page.text
+    assert "only text" in page_of(Posted("C", "1.000001", None, {"text": "only text"})).text
 
 
 def test_a_reply_is_below_its_own_message() -> None:
@@ -134,8 +151,8 @@ def test_marks_become_what_slack_makes_of_them() -> None:
 
 
 def test_a_hostile_name_is_shown_as_it_is_and_does_nothing() -> None:
-    harmless = message_of(a_view(an_incident(an_entry(terminated=(a_group(),))), LINKS, OPENED))
-    hostile = message_of(
+    harmless = details_of(a_view(an_incident(an_entry(terminated=(a_group(),))), LINKS, OPENED))
+    hostile = details_of(
         a_view(an_incident(an_entry(terminated=(a_group(application=HOSTILE),))), LINKS, OPENED)
     )
 
@@ -153,10 +170,7 @@ def test_what_was_never_escaped_is_shown_as_it_is_and_does_nothing() -> None:
         f'onclick="alert(1)|click>'
     )
     content = content_of(raw) | {"text": HOSTILE}
-    content["attachments"][0]["blocks"].append(
-        {"type": "header", "text": {"type": "plain_text", "text": HOSTILE}}
-    )
-    content["attachments"][0]["color"] = 'red" onclick="alert(1)'
+    content["blocks"].append({"type": "header", "text": {"type": "plain_text", "text": HOSTILE}})
     message = Posted("C0123ABCD", "1.000001", None, content)
 
     page = page_of(message, channel=HOSTILE, note=HOSTILE)

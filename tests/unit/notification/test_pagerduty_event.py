@@ -61,7 +61,7 @@ def test_it_says_where_and_when_and_leads_on() -> None:
     event = event_of(view)
 
     payload = event["payload"]
-    assert payload["summary"].startswith("orders-prod ")
+    assert payload["summary"].startswith("orders-prod is running out of connections: ")
     assert payload["source"] == "orders-prod"
     assert payload["group"] == payload["custom_details"]["Environment"] == "production"
     assert payload["timestamp"] == OPENED.isoformat()

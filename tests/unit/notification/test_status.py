@@ -1,12 +1,15 @@
 """Slack and e-mail cannot disagree: both show the same status, in the same words."""
 
+from dataclasses import replace
+
 import pytest
 
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.notification.document import document_of
 from connection_guard.core.notification.email import subject_of, text_of
+from connection_guard.core.notification.slack.slack_details import details_of
 from connection_guard.core.notification.slack.slack_message import message_of
-from connection_guard.core.notification.status import Status, headline_of
+from connection_guard.core.notification.status import Status, headline_of, situation_of
 from connection_guard.core.policy import Tier
 from tests.support.reporter.incidents import (
     LINKS,
@@ -41,7 +44,7 @@ def test_what_would_have_been_terminated_stays_in_both_after_a_run_that_did_not_
     )
     incident = an_incident(WARNED, cleared)
 
-    slack = shown(message_of(a_view(incident, LINKS, LATER)))
+    slack = shown(details_of(a_view(incident, LINKS, LATER)))
     email = text_of(a_view(incident, LINKS, LATER))
 
     assert "*Would have terminated*: 8 sessions\n• 8 of `shop` / `invoices`" in slack
@@ -70,15 +73,28 @@ def test_a_status_has_one_headline(entries: tuple[Entry, ...], status: Status) -
     slack = message_of(a_view(incident, LINKS, LATER))
     email = " ".join(text_of(a_view(incident, LINKS, LATER)).split())
 
-    assert subject_of(a_view(incident)).startswith(f"[{status}] orders-prod")
-    assert slack.text.endswith(headline)
+    assert subject_of(a_view(incident)).startswith(f"[{status.upper()}] orders-prod")
+    assert slack.text.endswith(f" {headline}")
+    assert slack.blocks[0]["text"]["text"] == slack.text
     assert email.startswith(headline)
     assert document_of(a_view(incident, LINKS, LATER))["headline"] == headline
+    assert situation_of(incident) in headline
 
 
-def test_a_headline_says_first_that_action_is_required() -> None:
+def test_a_headline_says_at_its_end_that_action_is_required() -> None:
     incident = an_incident(FIRED, an_escalation(1, "still at 100 % after 5 attempts"))
 
     assert headline_of(incident) == (
-        "[action required] orders-prod: still at 100 % after 5 attempts"
+        "orders-prod is running out of connections: 67 of 97 in use. Connection Guard freed 60. "
+        "Action needed."
     )
+
+
+def test_a_long_name_does_not_hide_what_follows_it() -> None:
+    headline = headline_of(replace(an_incident(FIRED), database="orders" * 100))
+
+    assert headline.endswith(
+        "… is running out of connections: 67 of 97 in use. Connection Guard "
+        "freed 30. Connection Guard is working on it."
+    )
+    assert len(headline) < 240

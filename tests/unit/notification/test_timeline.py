@@ -45,7 +45,8 @@ def test_a_day_in_an_incident_s_life_reads_like_a_story() -> None:
         "warning alarm cleared: 31 of 100 connections in use; resolved",
     ]
     assert headline_of(incident) == (
-        "orders-prod: resolved after 9 min (31 of 100 connections in use); 28 sessions terminated"
+        "orders-prod recovered after 9 min, with 31 of 100 connections in use. Connection Guard "
+        "freed 28, 38 came back at once. No action needed."
     )
     assert (incident.opened_at, incident.closed_at) == (NOW, NOW + timedelta(minutes=9))
     assert (incident.first, incident.peak, incident.latest) == (
@@ -72,8 +73,8 @@ def test_an_incident_whose_end_was_not_seen_closes_with_the_next() -> None:
     assert (later.id == quiet.id, later.previous) == (False, quiet.id)
     assert (over.progress, over.closed_at) == (Progress.CLOSED, NOW + timedelta(minutes=90))
     assert headline_of(over) == (
-        "orders-prod: closed because another incident began; its own end was never seen "
-        "(31 of 100 connections in use when last seen)"
+        "orders-prod began another incident before the end of this one was seen, with 31 of 100 "
+        "connections in use until then. No action needed."
     )
     assert (
         sentences(over)[-1] == "closed because another incident began; its own end was never seen"
@@ -92,15 +93,15 @@ def test_what_a_killed_run_terminated_is_not_known() -> None:
     ok = alarm_ok(Tier.CRITICAL, minute=5, used=40)
 
     assert headline_of(absorbed([alarm, killed, ok])) == (
-        "orders-prod: resolved after 5 min (40 of 100 connections in use); it is not known whether "
-        "sessions were terminated"
+        "orders-prod recovered after 5 min, with 40 of 100 connections in use. It is not known "
+        "whether sessions were terminated. No action needed."
     )
     assert "it is not known whether sessions were terminated" in sentences(
         absorbed([alarm, killed, ok])
     )
     attempt = an_attempt(minute=2, before=97, after=90, has_unknown_outcomes=True)
-    assert headline_of(absorbed([alarm, killed, attempt, ok])).endswith(
-        "7 sessions terminated, perhaps more"
+    assert "Connection Guard freed 7, perhaps more." in headline_of(
+        absorbed([alarm, killed, attempt, ok])
     )
     assert (
         "the outcome of others is not known; 90 of 100 in use now"
@@ -121,8 +122,7 @@ def test_with_its_alarm_on_a_recovery_waits_for_the_alarm() -> None:
 
     assert incident.progress is Progress.RECOVERING
     assert headline_of(incident) == (
-        "orders-prod: back below target (31 of 100 connections in use); waiting for the alarm to "
-        "clear"
+        "orders-prod is back below target: 31 of 100 in use. No action needed."
     )
 
 
@@ -149,7 +149,8 @@ def test_action_is_required_until_usage_is_down(trouble: Entry) -> None:
     incident = absorbed([alarm, trouble, an_entry(minute=4, used=97)])
 
     assert incident.progress is Progress.ESCALATED
-    assert headline_of(incident) == f"[action required] orders-prod: {trouble.escalation}"
+    assert headline_of(incident).endswith(" Action needed.")
+    assert incident.action_required == trouble.escalation
     assert any(
         sentence.endswith(f"action required: {trouble.escalation}")
         for sentence in sentences(incident)
@@ -161,9 +162,8 @@ def test_action_is_required_until_usage_is_down(trouble: Entry) -> None:
     assert incident.escalations == (trouble.escalation,)
     below = absorbed([recovered(minute=5)], incident)
     assert (below.progress, below.needs_no_more_action) == (Progress.RECOVERING, True)
-    assert headline_of(below).startswith(
-        "orders-prod: action no longer required: back below target "
-    )
+    assert headline_of(below).startswith("orders-prod is back below target: 31 of 100 in use.")
+    assert headline_of(below).endswith(" Action no longer needed.")
     assert (
         absorbed([alarm_ok(Tier.CRITICAL, minute=6, used=31)], incident).progress is Progress.CLOSED
     )

@@ -26,13 +26,14 @@ def document_of(view: View) -> JsonObject:
         "would_terminate": [asdict(group) for group in incident.would_terminate],
         "spared": [asdict(group) for group in incident.spared],
         "reopened": [asdict(each) for each in incident.reopened],
-        "causes": [
-            {"name": cause.name, "summary": cause.summary, "advice": cause.advice}
-            for cause in incident.causes
-        ],
+        "causes": [asdict(cause) for cause in incident.causes],
         "problems": list(incident.problems),
         "rds_events": [
             {**asdict(event), "at": event.at.isoformat()} for event in (seen.events if seen else ())
+        ],
+        "deployments": [
+            {**asdict(each), "at": each.at.isoformat()}
+            for each in (seen.deployments if seen else ())
         ],
         "timeline": [{"at": at.isoformat(), "text": text} for at, text in timeline_of(incident)],
     }

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from textwrap import fill
 from unicodedata import combining, normalize
 
-from connection_guard.core.incident.circumstances import Circumstances
+from connection_guard.core.incident.circumstances import changes_before
 from connection_guard.core.incident.entry import SessionGroup, sessions_in
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.links import Links
@@ -58,7 +58,7 @@ def text_of(view: View) -> str:
         ("What was done", _done(incident)),
         ("What was spared, and why", _groups(incident.spared)),
         ("Why connections ran out, and what to change", _causes(incident)),
-        ("What AWS shows", _circumstances(incident.circumstances)),
+        ("What AWS shows", _circumstances(view)),
         ("Problems", _items(incident.problems)),
         ("Timeline (UTC)", _timeline(timeline_of(incident))),
         ("Links", _links(view.links, incident.evidence)),
@@ -186,16 +186,15 @@ def _causes(incident: Incident) -> Iterator[str]:
     yield from _more(incident.causes, MOST_LINES, "cause")
 
 
-def _circumstances(seen: Circumstances | None) -> Iterator[str]:
+def _circumstances(view: View) -> Iterator[str]:
+    seen = view.incident.circumstances
     if seen is None:
         return
     if seen.trend:
         yield from _wrapped(f"Usage {seen.trend}.")
-    for event in seen.events[-MOST_LINES:]:
-        yield from _wrapped(
-            f"RDS, {event.source}: {event.message}", indent=f"  {_clock(event.at)}  "
-        )
-    yield from _more(seen.events, MOST_LINES, "earlier event")
+    changes = changes_before(seen, view.at)
+    yield from _moments(changes[-MOST_LINES:])
+    yield from _more(changes, MOST_LINES, "earlier change")
     yield from _items(seen.problems)
 
 

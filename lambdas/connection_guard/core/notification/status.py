@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from connection_guard.core.incident.entry import Entry, Usage, sessions_in
+from connection_guard.core.incident.entry import GUARD_ALARM, Entry, Usage, sessions_in
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.policy import Tier
@@ -21,6 +21,7 @@ NOT_KNOWN_WHETHER_TERMINATED = "it is not known whether sessions were terminated
 _TROUBLES: Mapping[str, str] = {
     Kind.LOCKED_OUT: "cannot get in",
     Kind.PREFLIGHT_FAILED: "cannot act",
+    GUARD_ALARM: "raised an alarm about itself",
 }
 
 
@@ -59,19 +60,43 @@ def headline_of(incident: Incident) -> str:
     act.
     """
     name = shown(incident.database, NAME_MOST)
-    sentences = (f"{name}{_state(incident)}", _done(incident), _to_do(incident))
+    sentences = (f"{name} {situation_of(incident)}", _done(incident), _to_do(incident))
     return "".join(f"{sentence}. " for sentence in sentences if sentence).rstrip()
+
+
+def situation_of(incident: Incident) -> str:
+    """Return how the database is now, in words that follow its name."""
+    usage, status = incident.latest, status_of(incident)
+    figures = in_use(usage, "") if usage else "usage is not known"
+    seen = f", with {in_use(usage)}" if usage else ""
+    match status:
+        case Status.RESOLVED:
+            return f"recovered after {spelled(incident.lasted(incident.opened_at))}{seen}"
+        case Status.FOLLOWED:
+            return f"began another incident before the end of this one was seen{seen} until then"
+        case Status.RECOVERING:
+            return f"is {BACK_BELOW_TARGET}: {figures}"
+    beginnings = incident.beginnings
+    again = f" again, {ordinal(beginnings)} time" if beginnings > 1 else ""
+    if incident.tier is None:
+        # Only the guard's own trouble: nothing shows that connections run out.
+        return f"has {in_use(usage)}{again}" if usage else f"may be in trouble{again}: {figures}"
+    if usage and usage.used >= usage.usable:
+        return f"is out of connections{again}: {figures}"
+    running = "out of" if incident.tier is Tier.CRITICAL else "low on"
+    return f"is running {running} connections{again}: {figures}"
 
 
 def escalating(incident: Incident) -> Entry | None:
     """Return the entry that says why people have to act now, None where they do not."""
     if incident.action_required is None:
         return None
-    return next(
+    escalations = (
         entry
         for entry in reversed(incident.story)
         if (entry.escalation or entry.headline) == incident.action_required
     )
+    return next(escalations, None)
 
 
 def trouble_of(entry: Entry) -> str:
@@ -98,34 +123,12 @@ def reopened_of(reopened: int, terminated: int) -> str:
     return f"reopened {reopened} of {counted(terminated, 'terminated session')}"
 
 
-def _state(incident: Incident) -> str:
-    usage, status = incident.latest, status_of(incident)
-    figures = in_use(usage, "") if usage else "usage is not known"
-    match status:
-        case Status.RESOLVED if incident.closed_at:
-            seen = f", with {in_use(usage)}" if usage else ""
-            return f": resolved after {spelled(incident.closed_at - incident.opened_at)}{seen}"
-        case Status.FOLLOWED:
-            seen = f", with {in_use(usage)} when last seen" if usage else ""
-            return f": {END_NOT_SEEN}{seen}"
-        case Status.RECOVERING:
-            return f" is {BACK_BELOW_TARGET}: {figures}"
-    beginnings = incident.recurrences + 1
-    again = f" again, {ordinal(beginnings)} time" if beginnings > 1 else ""
-    if incident.tier is None:
-        # Only the guard's own trouble: nothing shows that connections run out.
-        return f"{again}: {in_use(usage) if usage else figures}"
-    if usage and usage.used >= usage.usable:
-        return f" is out of connections{again}: {figures}"
-    running = "out of" if incident.tier is Tier.CRITICAL else "low on"
-    return f" is running {running} connections{again}: {figures}"
-
-
 def _done(incident: Incident) -> str | None:
     """Return what the guard did, and what it could not do."""
     terminated, latest = sessions_in(incident.terminated), incident.story[-1]
     reopened = sum(each.reopened for each in incident.reopened)
-    cannot = f"{GUARD} {trouble_of(latest)}" if latest.is_trouble else None
+    is_in_trouble = latest.is_trouble and latest.opens
+    cannot = f"{GUARD} {trouble_of(latest)}" if is_in_trouble else None
     if terminated:
         more = ", perhaps more" if incident.has_unknown_outcomes else ""
         back = f", {reopened} came back at once" if reopened else ""
@@ -138,7 +141,8 @@ def _done(incident: Incident) -> str | None:
         return cannot
     if would := sessions_in(incident.would_terminate):
         return f"{GUARD} would have freed {would}, and was not allowed to"
-    return None if incident.progress is Progress.CLOSED else f"{GUARD} freed none"
+    has_ended = incident.progress in (Progress.RECOVERING, Progress.CLOSED)
+    return None if has_ended else f"{GUARD} freed none"
 
 
 def _to_do(incident: Incident) -> str:

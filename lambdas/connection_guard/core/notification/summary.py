@@ -7,8 +7,19 @@ from datetime import datetime, timedelta
 from connection_guard.core.decision.plan import Restraint
 from connection_guard.core.decision.reason import ReasonCode
 from connection_guard.core.diagnosis.cause import Cause
-from connection_guard.core.incident.circumstances import MINUTE, Circumstances, sparkline
-from connection_guard.core.incident.entry import DiagnosedCause, Entry, Usage, weight_of_causes
+from connection_guard.core.incident.circumstances import (
+    MINUTE,
+    Circumstances,
+    deployment_before,
+    sparkline,
+)
+from connection_guard.core.incident.entry import (
+    GUARD_ALARM,
+    DiagnosedCause,
+    Entry,
+    Usage,
+    weight_of_causes,
+)
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.owner import cause_to_remove, owner_of
@@ -22,13 +33,13 @@ from connection_guard.core.notification.view import View
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.words import counted, cut, hours_and_minutes, shown, spelled
 
-# A phone shows some 18 lines of 60 characters: this is each part's share of them.
-DO_NOW_MOST = 300
-WHY_MOST = 240
-GUARD_MOST = 240
+# A phone shows 22 lines of 60 characters at most: this is each part's share of them.
+DO_NOW_MOST = 260
+WHY_MOST = 200
+GUARD_MOST = 200
 CHANGE_MOST = 240
-PLACE_MOST = 60
-OWNER_MOST = 60
+PLACE_MOST = 40
+OWNER_MOST = 40
 
 BARS = 20
 
@@ -149,22 +160,27 @@ def _why(incident: Incident) -> str | None:
         why = f"Usage {seen.trend}"
     else:
         return None
-    before = _shortly_before(seen, incident.opened_at)
+    before = _shortly_before(incident)
     most = WHY_MOST - len(before) - len(" ") if before else WHY_MOST
     return " ".join(filter(None, (_sentence(why, most), before)))
 
 
-def _shortly_before(seen: Circumstances | None, opened_at: datetime) -> str | None:
-    events = [
-        event
-        for event in (seen.events if seen else ())
-        if opened_at - SHORTLY <= event.at <= opened_at
-    ]
-    if not events:
+def _shortly_before(incident: Incident) -> str | None:
+    """Return the deployment of the application that the cause names, or else RDS's last event."""
+    seen, opened_at = incident.circumstances, incident.opened_at
+    application = incident.causes[0].application if incident.causes else None
+    deployment = deployment_before(seen, opened_at, application) if application else None
+    if deployment is not None and opened_at - deployment.at <= SHORTLY:
+        return _began(opened_at - deployment.at, f"the deployment of {deployment.name}")
+    events = [each for each in (seen.events if seen else ()) if each.at <= opened_at]
+    latest = max(events, key=lambda event: event.at, default=None)
+    if latest is None or opened_at - latest.at > SHORTLY:
         return None
-    latest = max(events, key=lambda event: event.at)
-    ago = spelled(opened_at - latest.at)
-    return _sentence(f"{ago} before, RDS reported: {latest.message}", WHY_MOST // 2)
+    return _began(opened_at - latest.at, f"RDS reported: {latest.message}")
+
+
+def _began(later: timedelta, after: str) -> str:
+    return _sentence(f"This began {spelled(later)} after {after}", WHY_MOST // 2)
 
 
 def _of_guard(incident: Incident) -> Iterator[str]:
@@ -173,10 +189,11 @@ def _of_guard(incident: Incident) -> Iterator[str]:
         yield f"It is {WAITING_FOR_ALARM}."
         return
     latest, escalated = incident.story[-1], escalating(incident)
-    if latest.is_trouble or (escalated and escalated.is_trouble):
-        yield "It tries again every minute."
-    else:
+    trouble = next((each for each in (escalated, latest) if each and each.is_trouble), None)
+    if trouble is None:
         yield from _attempts(incident, latest, escalated)
+    elif trouble.kind != GUARD_ALARM:
+        yield "It tries again every minute."
     if since := _full_since(incident):
         yield f"New clients have been refused since {since:%H:%M} UTC."
 

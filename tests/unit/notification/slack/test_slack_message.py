@@ -1,188 +1,155 @@
-"""The message in Slack: what it shows, and in which order."""
+"""The message in Slack: a phone's screen, which says first what matters most."""
 
+import re
 from dataclasses import replace
-from datetime import timedelta
+from textwrap import wrap
 
 import pytest
+from hypothesis import given
 
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.notification.links import Links
-from connection_guard.core.notification.slack.slack_blocks import BLUE, GREEN, PURPLE, RED, YELLOW
+from connection_guard.core.notification.slack.slack_blocks import Message
 from connection_guard.core.notification.slack.slack_message import message_of
-from connection_guard.core.notification.slack.slack_thread import thread_of
-from connection_guard.core.policy import NO_RULE, Tier
+from connection_guard.core.policy import Tier
+from tests.support.reporter.any_incidents import any_incidents, any_owners, fullest
 from tests.support.reporter.incidents import (
     LINKS,
     OPENED,
     a_context,
-    a_group,
     a_recovery,
     an_alarm,
     an_entry,
     an_escalation,
     an_incident,
+    given_up,
 )
-from tests.support.reporter.slack import LATER, shown
+from tests.support.reporter.slack import HOSTILE, shown
 from tests.support.reporter.views import a_view
 
-
-def everything_shown(incident: Incident, links: Links = LINKS) -> str:
-    return shown(message_of(a_view(incident, links, LATER)))
-
-
-def test_a_message_shows_how_the_incident_is_and_what_was_done_and_why() -> None:
-    text = everything_shown(an_incident(an_entry(alarm=an_alarm()), circumstances=a_context()))
-
-    for part in (
-        "orders-prod: connections have nearly run out",
-        "*Severity*\nCritical",
-        "97 of 97 (100 %) → 67 of 97 (69 %)",
-        "*Duration*\n12 min so far",
-        "*Attempts*\n1",
-        "a steady climb over 3 h: a leak",
-        "▁",
-        (
-            "`leak`: 30 sessions of invoices idle for hours\n   *Change*: Give the pool of "
-            "invoices an idle timeout"
-        ),
-        (
-            "*Terminated*: 30 sessions\n• 30 of `shop` / `invoices`, idle in transaction, rule "
-            "`stuck in transaction`"
-        ),
-        "idle in transaction for 12 min",
-        "*Spared*: 1 session\n• 1 of `shop` / `pg_dump`",
-        "its application is protected",
-        "02:40 `orders-prod` Multi-AZ instance failover completed",
-        "*Timeline (UTC)*\n• 03:00:00 ",
-    ):
-        assert part in text
-    for page in (LINKS.alarm, LINKS.logs, LINKS.evidence, LINKS.dashboard):
-        assert page is not None
-        assert f"<{page.replace('&', '&amp;')}|" in text
+COLUMNS = 60
+USUAL_LINES, MOST_LINES = 13, 22
+RUNBOOK = "https://wiki.example/runbook"
 
 
-def test_sessions_that_no_rule_matched_are_shown_without_a_rule() -> None:
-    spared = a_group(2, rule=NO_RULE, reason="no rule matched", state="active")
-
-    text = everything_shown(an_incident(an_entry(spared=(spared,))))
-
-    assert "• 2 of `shop` / `invoices`, active: no rule matched" in text
-
-
-def test_what_is_not_there_is_not_shown() -> None:
-    entry = an_entry(
-        terminated=(), spared=(), causes=(), evidence=None, before=None, after=None, tier=None
+def lines_on_a_phone(message: Message) -> int:
+    """Return how many lines of a phone it takes: of a mention the name is shown, and buttons are in
+    a row.
+    """
+    text = "\n".join(
+        "buttons" if block["type"] == "actions" else shown(Message("", (block,)))
+        for block in message.blocks
     )
-    links = replace(LINKS, alarm=None, evidence=None)
-
-    text = everything_shown(an_incident(entry), links)
-
-    assert "not known → not known" in text
-    for title in (
-        "Terminated",
-        "Spared",
-        "Cause",
-        "Came back",
-        "RDS events",
-        "last hours",
-        "|Alarm>",
-        "|Evidence>",
-    ):
-        assert title not in text
+    read = re.sub(r"<[!@][^>]+>", "@mentioned-group", text)
+    for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
+        read = read.replace(entity, character)
+    return sum(len(wrap(line, COLUMNS)) for line in read.splitlines())
 
 
-def test_what_was_only_observed_is_shown_as_such() -> None:
-    observed = an_entry(
-        kind="observation", alarm=an_alarm(Tier.WARNING), would_terminate=(a_group(7),)
+def test_a_message_says_what_to_do_why_and_what_the_guard_does_and_links_to_more() -> None:
+    incident = an_incident(*given_up(attempts=10), circumstances=a_context())
+
+    message = message_of(a_view(incident, runbook=RUNBOOK, environment="production"))
+
+    first, do_now, why, guard, usage, buttons = message.blocks
+    assert first["text"]["text"] == message.text
+    assert message.text == (
+        "🔴 orders-prod is out of connections: 97 of 97 in use. Connection Guard freed 30, 24 came "
+        "back at once. Action needed."
     )
-
-    text = everything_shown(an_incident(observed))
-
-    assert "*Would have terminated*: 7 sessions" in text
-    assert "*Terminated*" not in text
-
-
-def test_what_could_not_be_read_is_said() -> None:
-    context = a_context(usage=(), trend=None, events=(), problems=("RDS events: AccessDenied",))
-
-    assert "*Could not be read*\n• RDS events: AccessDenied" in everything_shown(
-        an_incident(circumstances=context)
+    assert do_now["text"]["text"] == (
+        "*Do now*  Restart or scale down checkout (87 of 97 connections, all from 10.0.1.10): it "
+        "reopens what is ended."
     )
+    assert why["text"]["text"].startswith("*Why*  30 sessions of application ")
+    assert guard["text"]["text"].startswith("*Guard*  Attempt 10 of 10, stopped because ")
+    assert usage["type"] == "context"
+    assert usage["elements"][0]["text"].endswith(" · for 12 min · production / eu-central-1")
+    assert [(each["text"]["text"], each["url"]) for each in buttons["elements"]] == [
+        ("Runbook", RUNBOOK),
+        ("Dashboard", LINKS.dashboard),
+        ("Alarm", LINKS.alarm),
+    ]
+    assert lines_on_a_phone(message) <= USUAL_LINES
+
+
+def test_there_are_buttons_only_for_the_pages_that_there_are() -> None:
+    def buttons(**links: str | None) -> list[str]:
+        message = message_of(a_view(an_incident(), replace(LINKS, **links)))
+        rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
+        return [each["text"]["text"] for row in rows for each in row]
+
+    assert buttons(alarm=None) == ["Dashboard"]
+    assert buttons(alarm="https://x/" + "y" * 2_990) == ["Dashboard", "Alarm"]
+    assert buttons(alarm="https://x/" + "y" * 2_991) == ["Dashboard"]
+    assert buttons(alarm=None, dashboard="") == []
 
 
 @pytest.mark.parametrize(
-    ("entries", "color", "standing"),
+    ("entries", "mark"),
     [
-        (
-            [an_entry(kind="observation", tier=Tier.WARNING, alarm=an_alarm(Tier.WARNING))],
-            YELLOW,
-            "are running out",
-        ),
-        ([an_entry(alarm=an_alarm())], RED, "have nearly run out"),
-        ([an_entry(alarm=an_alarm()), an_escalation(1)], PURPLE, "action required"),
-        (
-            [an_entry(alarm=an_alarm(), is_below_target=True)],
-            BLUE,
-            "back below target; waiting for the alarm to clear",
-        ),
-        ([an_entry(alarm=an_alarm()), a_recovery(3)], GREEN, "resolved"),
+        ([an_entry(kind="observation", tier=Tier.WARNING, alarm=an_alarm(Tier.WARNING))], "🟡"),
+        ([an_entry(alarm=an_alarm())], "🟠"),
+        ([an_entry(alarm=an_alarm()), an_escalation(1)], "🔴"),
+        ([an_entry(alarm=an_alarm(), is_below_target=True)], "🔵"),
+        ([an_entry(alarm=an_alarm()), a_recovery(3)], "🟢"),
     ],
 )
-def test_the_colour_and_the_first_words_say_how_grave_it_is(
-    entries: list[Entry], color: str, standing: str
-) -> None:
-    message = message_of(a_view(an_incident(*entries), LINKS, LATER))
-
-    assert message.color == color
-    assert message.blocks[0]["type"] == "header"
-    assert standing in message.blocks[0]["text"]["text"]
+def test_the_mark_says_how_grave_it_is(entries: list[Entry], mark: str) -> None:
+    assert message_of(a_view(an_incident(*entries))).text.startswith(f"{mark} orders-prod ")
 
 
-def test_required_action_comes_first() -> None:
-    message = message_of(
-        a_view(an_incident(an_entry(alarm=an_alarm()), an_escalation(1)), LINKS, LATER)
+def test_a_resolved_incident_is_a_line_and_what_to_change() -> None:
+    incident = an_incident(*given_up(attempts=10), a_recovery(30), circumstances=a_context())
+
+    first, change, buttons = message_of(a_view(incident)).blocks
+
+    assert first["text"]["text"] == (
+        "🟢 orders-prod recovered after 30 min, with 50 of 97 connections in use. Connection Guard "
+        "freed 30, 24 came back at once. No action needed."
     )
-
-    first = message.blocks[1]["text"]["text"]
-    assert first.startswith("*Action required*\n• attempts have run out\n")
-    assert "Change: Give the pool of invoices an idle timeout" in first
-    assert shown(message).count("Give the pool of invoices an idle timeout") == 1
+    assert change["text"]["text"].startswith("*Change*  Terminate no more sessions of application ")
+    assert buttons["type"] == "actions"
 
 
-def test_a_recovery_says_how_long_it_took_not_how_long_ago_it_was() -> None:
-    incident = an_incident(an_entry(alarm=an_alarm()), a_recovery(3))
+@pytest.mark.parametrize(
+    ("owner", "shown_as"),
+    [
+        ("team-checkout <S0123ABCD>", "<!subteam^S0123ABCD>"),
+        ("Ada <U0123ABCD>", "<@U0123ABCD>"),
+        ("Ada <W0123ABCD>", "<@W0123ABCD>"),
+        ("team-checkout", "team-checkout"),
+        ("<!channel>", "&lt;!channel&gt;"),
+        ("a <S1|x>", "a &lt;S1|x&gt;"),
+    ],
+)
+def test_who_owns_it_is_mentioned_where_action_is_needed(owner: str, shown_as: str) -> None:
+    opened, escalated = an_entry(alarm=an_alarm()), an_escalation(1)
 
-    text = shown(message_of(a_view(incident, LINKS, OPENED + timedelta(days=2))))
+    def text(*entries: Entry) -> str:
+        return message_of(a_view(an_incident(*entries), owner=owner)).text
 
-    assert "*Duration*\n3 min" in text
-    assert "so far" not in text
-    assert "97 of 97 (100 %) → 50 of 97 (52 %)" in text
-
-
-def test_the_notification_names_the_database_and_what_became_of_it() -> None:
-    message = message_of(
-        a_view(an_incident(an_entry(alarm=an_alarm()), an_escalation(1)), LINKS, LATER)
-    )
-
-    assert message.text == "🟣 [action required] orders-prod: attempts have run out"
-
-
-def test_message_and_thread_say_that_the_outcome_of_a_killed_run_is_not_known() -> None:
-    killed = an_escalation(1, kind="failure", terminated=(), has_unknown_outcomes=True)
-    not_known = "*Terminated*: not known; see the log"
-    more = "*Terminated*: 30 sessions\n"
-
-    assert not_known in everything_shown(an_incident(killed))
-    assert not_known in shown(thread_of(killed, LINKS))
-    assert more in everything_shown(an_incident(an_entry(alarm=an_alarm()), killed))
-    assert "… it is not known whether more were terminated: see the log" in everything_shown(
-        an_incident(an_entry(0), killed)
-    )
+    assert text(opened, escalated).endswith(f" Action needed. {shown_as}")
+    assert shown_as not in text(opened)
+    assert shown_as not in text(opened, escalated, a_recovery(3))
 
 
-def test_an_incident_that_another_followed_is_not_shown_as_resolved() -> None:
-    incident = an_incident(an_entry(alarm=an_alarm()), followed_at=LATER)
+def test_what_goes_to_the_thread_is_not_in_the_message() -> None:
+    message = message_of(a_view(an_incident(*given_up(attempts=10))))
 
-    assert "orders-prod: followed by another incident" in everything_shown(incident)
-    assert message_of(a_view(incident, LINKS, LATER)).color == GREEN
+    for part in ("pg_dump", "stuck in transaction", "run-9", "evidence", "03:09", "Timeline"):
+        assert part not in shown(message)
+
+
+@given(any_incidents, any_owners)
+def test_any_message_fits_on_a_phone(incident: Incident, owner: str | None) -> None:
+    view = a_view(incident, owner=owner, environment="production")
+
+    assert lines_on_a_phone(message_of(view)) <= MOST_LINES
+
+
+@pytest.mark.parametrize("text", ["<" * 2000, "words " * 400, HOSTILE * 40, "W" * 2000])
+def test_the_fullest_message_fits_on_a_phone(text: str) -> None:
+    view = a_view(fullest(text), owner=text, environment=text, now=OPENED)
+
+    assert lines_on_a_phone(message_of(view)) <= MOST_LINES

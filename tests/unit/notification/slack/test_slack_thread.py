@@ -1,7 +1,10 @@
 """The thread in Slack: a reply per attempt, and what is not worth one."""
 
-from connection_guard.core.notification.channel.news import is_news_to_webhook, thread_entries
-from connection_guard.core.notification.slack.slack_blocks import PURPLE
+import pytest
+
+from connection_guard.core.incident.entry import Entry
+from connection_guard.core.notification.channel.news import thread_entries
+from connection_guard.core.notification.slack.slack_message import alert_of
 from connection_guard.core.notification.slack.slack_thread import thread_of
 from connection_guard.core.policy import Tier
 from tests.support.reporter.incidents import (
@@ -11,8 +14,10 @@ from tests.support.reporter.incidents import (
     an_entry,
     an_escalation,
     an_incident,
+    given_up,
 )
 from tests.support.reporter.slack import shown
+from tests.support.reporter.views import a_view
 
 
 def test_a_reply_shows_one_attempt_in_short() -> None:
@@ -21,9 +26,8 @@ def test_a_reply_shows_one_attempt_in_short() -> None:
     )
 
     message = thread_of(entry, LINKS)
-    text = f"{message.text}\n{shown(message)}"
+    text = shown(message)
 
-    assert message.color == PURPLE
     for part in (
         "*Attempt 3, 03:00:00 UTC* orders-prod: 97 of 97",
         "terminated 30, now 67 of 97",
@@ -76,30 +80,31 @@ def test_a_higher_alarm_gets_a_reply_though_the_guard_only_observes_again() -> N
     assert thread_entries(an_incident(warning, critical)) == (warning, critical)
 
 
-def test_it_is_news_where_progress_differs_from_the_last_notification() -> None:
-    start, attempt, recovery = an_entry(0, alarm=an_alarm()), an_entry(1), a_recovery(3)
+def test_who_has_to_act_is_alerted_with_what_to_do() -> None:
+    incident = an_incident(*given_up(attempts=10))
 
-    assert is_news_to_webhook(an_incident(start))
-    assert not is_news_to_webhook(an_incident(start, attempt, notified=("run-0",)))
-    assert is_news_to_webhook(an_incident(start, attempt, recovery, notified=("run-0", "run-1")))
-    assert not is_news_to_webhook(
-        an_incident(start, attempt, recovery, notified=("run-0", "run-1", "run-3"))
+    message = alert_of(a_view(incident, owner="team-checkout <S0123ABCD>"))
+
+    assert message.text.startswith("🔴 orders-prod is out of connections: 97 of 97 in use. ")
+    assert message.text.endswith(" Action needed. <!subteam^S0123ABCD>")
+    assert shown(message) == (
+        f"{message.text}\n*Do now*  Restart or scale down checkout (87 of 97 connections, all from "
+        "10.0.1.10): it reopens what is ended."
     )
 
 
-def test_it_is_news_where_warning_became_critical() -> None:
-    warning = an_entry(0, "observation", alarm=an_alarm(Tier.WARNING), tier=Tier.WARNING)
+@pytest.mark.parametrize(
+    ("entry", "mark"),
+    [
+        (an_escalation(0), "🔴"),
+        (a_recovery(3), "🟢"),
+        (an_entry(is_below_target=True), "🔵"),
+        (an_entry(tier=Tier.WARNING), "🟡"),
+        (an_entry(), "🟠"),
+    ],
+)
+def test_the_mark_says_how_a_run_ended(entry: Entry, mark: str) -> None:
+    message = thread_of(entry, LINKS)
 
-    assert is_news_to_webhook(
-        an_incident(warning, an_entry(1, alarm=an_alarm()), notified=("run-0",))
-    )
-
-
-def test_it_is_news_where_an_alarm_fires_again() -> None:
-    start, called = an_entry(0, alarm=an_alarm()), an_escalation(1)
-    ok, again = (an_entry(n, alarm=an_alarm(state=state)) for n, state in ((2, "OK"), (3, "ALARM")))
-    warning = an_entry(0.5, alarm=an_alarm(Tier.WARNING))
-
-    assert is_news_to_webhook(
-        an_incident(start, warning, called, ok, again, notified=("run-0", "run-0.5", "run-1"))
-    )
+    assert message.text.startswith(f"{mark} *")
+    assert message.blocks[0]["text"]["text"].startswith(message.text)

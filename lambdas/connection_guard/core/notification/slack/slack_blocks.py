@@ -23,7 +23,7 @@ TEXT_MOST = 300
 LINE_MOST = 300
 FIELD_MOST = 150
 SUMMARY_MOST = 1_500
-OWNER_MOST = 60
+OWNER_MOST = 200
 URL_MOST = 3_000
 
 # Readers see how grave it is before they read.

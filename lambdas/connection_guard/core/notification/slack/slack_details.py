@@ -5,7 +5,7 @@ It stays within Slack's limits for any content of the database, and counts what 
 
 from collections.abc import Iterator
 
-from connection_guard.core.incident.circumstances import Circumstances, RdsEvent
+from connection_guard.core.incident.circumstances import Change, Circumstances, changes_before
 from connection_guard.core.incident.entry import DiagnosedCause, Reopened, Usage
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.links import Links
@@ -56,7 +56,7 @@ def details_of(view: View) -> Message:
         session_groups("Spared", incident.spared, SPARED_MOST),
         _reopened(incident),
         f"*Usage* {prose(seen.trend, LINE_MOST)}" if seen and seen.trend else None,
-        _events(seen),
+        _changes(view),
         _timeline(incident),
     ]
     first, *others = (section(part) for part in parts if part)
@@ -113,14 +113,14 @@ def _reopened(incident: Incident) -> str | None:
     return listed("Reopened immediately", incident.reopened, line_of, REOPENED_MOST, "pool")
 
 
-def _events(seen: Circumstances | None) -> str | None:
+def _changes(view: View) -> str | None:
     """Return the last ones first: the nearest to the incident."""
 
-    def line_of(event: RdsEvent) -> str:
-        return f"• {event.at:%H:%M} {code(event.source)} {prose(event.message, LINE_MOST)}"
+    def line_of(change: Change) -> str:
+        return f"• {change.at:%H:%M} {prose(change.text, LINE_MOST)}"
 
-    events = sorted(seen.events, key=lambda event: event.at, reverse=True) if seen else []
-    return listed("RDS events (UTC)", events, line_of, EVENTS_MOST, "event")
+    changes = changes_before(view.incident.circumstances, view.at)[::-1]
+    return listed("What changed (UTC)", changes, line_of, EVENTS_MOST, "change")
 
 
 def _timeline(incident: Incident) -> str:
