@@ -22,6 +22,7 @@ from connection_guard.core.notification.channel.notified import (
     notified_of,
 )
 from connection_guard.core.notification.channel.storm import Storm, storms_body, storms_of
+from connection_guard.errors import StoreError
 
 
 class MemoryBucket(EvidenceBucket):
@@ -95,14 +96,17 @@ class MemoryIncidents(IncidentTable):
 
     def put_notified(self, key: IncidentKey, channel: str, notified: Notified) -> Pending:
         with self._lock:
-            item = self._items[key]
+            item = self._items.get(key)
+            if item is None:
+                raise StoreError(f"memory: incident {key[1]} of {key[0]} is gone")
             item.channels[channel] = notified_body(notified)
             return Pending(key, item.version, item.notified, item.due_at)
 
     def settle(self, key: IncidentKey, version: int, *, due_at: datetime | None) -> None:
         with self._lock:
-            if self._items[key].version == version:
-                self._items[key].due_at = due_at
+            item = self._items.get(key)
+            if item is not None and item.version == version:
+                item.due_at = due_at
 
 
 @dataclass

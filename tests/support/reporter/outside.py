@@ -21,12 +21,6 @@ from connection_guard.core.deployment.reporter_settings import (
 )
 from connection_guard.core.incident.circumstances import Circumstances
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.incident.item import (
-    DUE_AT,
-    PENDING,
-    PENDING_INDEX,
-    PENDING_PROJECTION,
-)
 from connection_guard.core.incident.progress import Progress
 from connection_guard.errors import StoreError
 from doubles.aws.memory_store import MemoryBucket, MemoryIncidents, MemoryLanes
@@ -39,6 +33,7 @@ from reporter.world import World
 from tests.support.reporter.deliveries import FUNCTION_NAME, REGION, a_report
 from tests.support.reporter.faults import Breakable, Faults
 from tests.support.reporter.incidents import a_context
+from tests.support.reporter.incidents_table import create_incidents_table
 from tests.support.reporter.played_time import PlayedTime, an_invocation
 
 TOPIC = f"arn:aws:sns:{REGION}:123456789012:incidents"
@@ -68,7 +63,7 @@ def stores_of_aws() -> Stores:
     boto3.client("s3", region_name=REGION).create_bucket(
         Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION}
     )
-    _create_table()
+    create_incidents_table()
     table = Table("incidents")
     return Stores(EvidenceBucket("evidence"), IncidentTable(table), LaneTable(table))
 
@@ -217,33 +212,6 @@ class RecordingSns:
     def documents(self) -> list[dict[str, Any]]:
         """What machines got."""
         return [json.loads(json.loads(each["Message"])["default"]) for each in self.messages]
-
-
-def _create_table() -> None:
-    boto3.client("dynamodb", region_name=REGION).create_table(
-        TableName="incidents",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", PENDING, DUE_AT)
-        ],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": PENDING_INDEX,
-                "KeySchema": [
-                    {"AttributeName": PENDING, "KeyType": "HASH"},
-                    {"AttributeName": DUE_AT, "KeyType": "RANGE"},
-                ],
-                "Projection": {
-                    "ProjectionType": "INCLUDE",
-                    "NonKeyAttributes": list(PENDING_PROJECTION),
-                },
-            }
-        ],
-    )
 
 
 def in_queue(message: object) -> str:

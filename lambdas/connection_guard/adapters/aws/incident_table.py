@@ -1,6 +1,7 @@
 """Incidents in the table: each written whole, with what its channels have been notified of."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -116,8 +117,11 @@ class IncidentTable:
         """
         update = Update(
             copy_key(*key),
-            f"REMOVE {PENDING}, {DUE_AT}" if due_at is None else f"SET {DUE_AT} = :due_at",
-            {":version": version} | ({} if due_at is None else {":due_at": sortable(due_at)}),
+            f"REMOVE {PENDING}, {DUE_AT}"
+            if due_at is None
+            else f"SET {PENDING} = :pending, {DUE_AT} = :due_at",
+            {":version": version}
+            | ({} if due_at is None else {":pending": PENDING, ":due_at": sortable(due_at)}),
             "version = :version",
         )
         self._table.update(update)
@@ -125,7 +129,7 @@ class IncidentTable:
     def _incident(self, database: str, item: Values) -> Incident:
         try:
             return incident_of(bytes(item["body"].value))
-        except (LookupError, TypeError, ValueError, OSError, EOFError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError, OSError, EOFError) as error:
             raise StoreError(
                 f"table {self._table.name}: the incident of {database} cannot be read: {error!r}"
             ) from error
@@ -160,4 +164,9 @@ def _pending(key: IncidentKey, item: Values) -> Pending:
 
 
 def _channels_of(item: Values) -> Mapping[str, Notified]:
-    return {name: notified_of(body) for name, body in item.get("channels", {}).items()}
+    """Return what can be read: a channel is notified anew rather than no channel of anything."""
+    channels = {}
+    for name, body in item.get("channels", {}).items():
+        with suppress(LookupError, TypeError, ValueError):
+            channels[name] = notified_of(body)
+    return channels

@@ -1,0 +1,69 @@
+"""An emulated account, and each store twice: as deployed, and as its twin in memory."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from connection_guard.adapters.aws.evidence_bucket import EvidenceBucket
+from connection_guard.adapters.aws.incident_table import IncidentTable
+from connection_guard.adapters.aws.lane_table import LaneTable
+from connection_guard.adapters.aws.table import Table
+from doubles.aws.memory_store import MemoryBucket, MemoryIncidents, MemoryLanes
+from tests.support.reporter.deliveries import REGION
+from tests.support.reporter.incidents_table import TABLE, create_incidents_table
+
+BUCKET = "evidence"
+IMPLEMENTATIONS = ["AWS", "in memory"]
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def dynamodb(account: None) -> Any:  # noqa: ARG001
+    """The table as boto3 shows it."""
+    return create_incidents_table()
+
+
+@pytest.fixture
+def table(dynamodb: Any) -> Table:  # noqa: ARG001
+    return Table(TABLE)
+
+
+@pytest.fixture
+def s3(account: None) -> Any:  # noqa: ARG001
+    """S3 with the bucket, as boto3 shows it."""
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return client
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def incidents(request: pytest.FixtureRequest) -> IncidentTable:
+    if request.param == "in memory":
+        return MemoryIncidents()
+    return IncidentTable(request.getfixturevalue("table"))
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def lanes(request: pytest.FixtureRequest) -> LaneTable:
+    if request.param == "in memory":
+        return MemoryLanes()
+    return LaneTable(request.getfixturevalue("table"))
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def bucket(request: pytest.FixtureRequest) -> EvidenceBucket:
+    if request.param == "in memory":
+        return MemoryBucket()
+    request.getfixturevalue("s3")
+    return EvidenceBucket(BUCKET)
