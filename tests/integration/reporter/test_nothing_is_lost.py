@@ -62,7 +62,7 @@ def test_slack_that_is_down_for_an_hour_gets_it_all_afterwards_without_another_r
     outside.every_minute(20)
 
     (message,) = slack.channel_view
-    assert "resolved" in message.text.lower()
+    assert "recovered" in message.text.lower()
     assert len(slack.thread_of(message)) >= 4
     assert states(outside)[-1] == "[RESOLVED]"
     assert outside.is_settled
@@ -78,12 +78,12 @@ def test_the_end_that_slack_did_not_take_is_shown_although_another_incident_has_
     outside.deliver(an_ok(9))
     outside.now = at(50)
     outside.deliver(an_attempt(50, alarm="ALARM"))
-    assert "resolved" not in first.text.lower()
+    assert "recovered" not in first.text.lower()
 
     slack.recover()
     outside.every_minute(2)
 
-    assert "resolved" in first.text.lower()
+    assert "recovered" in first.text.lower()
     assert len(slack.channel_view) == 2
     assert states(outside).count("[RESOLVED]") == 1
 
@@ -225,7 +225,7 @@ def test_a_run_that_dies_while_it_has_the_lane_loses_nothing(
     outside.deliver(an_ok(9))
     outside.every_minute(2)
 
-    assert all("resolved" in message.text.lower() for message in slack.channel_view[-1:])
+    assert all("recovered" in message.text.lower() for message in slack.channel_view[-1:])
     assert states(outside)[-1] == "[RESOLVED]"
     assert outside.is_settled
 
@@ -303,7 +303,7 @@ def test_what_comes_while_another_run_notifies_is_notified(
     outside.every_minute(1)
 
     (message,) = slack.channel_view
-    assert "resolved" in message.text.lower()
+    assert "recovered" in message.text.lower()
     assert states(outside)[-1] == "[RESOLVED]"
     assert outside.is_settled
 
@@ -320,7 +320,7 @@ def test_another_incident_that_begins_meanwhile_gets_one_message(
     outside.every_minute(2)
 
     assert len(slack.channel_view) == 2
-    assert "resolved" in slack.channel_view[0].text.lower()
+    assert "recovered" in slack.channel_view[0].text.lower()
 
 
 def test_a_delivery_leaves_the_channel_to_the_run_that_has_its_lane(
@@ -413,6 +413,6 @@ def test_what_waits_is_sent_when_its_time_comes_even_if_every_answer_was_lost(
     outside.faults.at = {}
     outside.every_minute(20)
 
-    assert "resolved" in slack.channel_view[-1].text.lower()
+    assert "recovered" in slack.channel_view[-1].text.lower()
     assert states(outside)[-1] == "[RESOLVED]"
     assert outside.is_settled

@@ -48,7 +48,7 @@ def test_from_the_first_alarm_to_the_recovery_there_is_one_message(
 
     assert slack.channel_view == [message]
     assert outside.progress() is Progress.CLOSED
-    assert "resolved after" in message.text
+    assert "recovered after" in message.text
     assert len(slack.thread_of(message)) >= 1
     assert states(outside) == ["[WARNING]", "[RECOVERING]", "[RESOLVED]"]
 
@@ -70,7 +70,7 @@ def test_an_alarm_that_ends_above_the_target_ends_its_incident_and_the_next_one_
 
     assert len(slack.channel_view) == 2
     first, second = slack.channel_view
-    assert "resolved after 4 min" in json.dumps(first.content)
+    assert "recovered after 4 min" in json.dumps(first.content)
     assert "67 of 97 in use" in second.text
     assert states(outside) == ["[CRITICAL]", "[RESOLVED]", "[RECOVERING]"]
 
@@ -125,7 +125,7 @@ def test_an_incident_whose_alarm_s_ok_was_lost_closes_when_the_next_begins(
     outside.deliver(a_success(a_report("observation", at(91), alarm="ALARM", used=97), "run-3"))
 
     first, second = slack.channel_view
-    assert "closed because another incident began" in first.text
+    assert "another incident" in first.text
     assert "97 of 97 in use" in second.text
     assert sorted(states(outside)) == [
         "[CRITICAL]",
@@ -186,5 +186,5 @@ def test_through_a_webhook_each_change_is_a_message(outside: Outside, slack: Sla
     outside.deliver(a_success(a_report("observation", at(9), alarm="OK", used=40), "run-3"))
 
     assert len(slack.channel_view) == 2
-    assert "resolved after" in json.dumps(slack.channel_view[-1].content)
+    assert "recovered after" in json.dumps(slack.channel_view[-1].content)
     assert states(outside) == ["[RECOVERING]", "[RESOLVED]"]

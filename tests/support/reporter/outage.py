@@ -140,6 +140,6 @@ class Outage:
 
     def _open(self) -> list[str]:
         resolved = {
-            message.text for message in self.slack.messages if "resolved after" in message.text
+            message.text for message in self.slack.messages if "recovered after" in message.text
         }
         return [name for name in self._opened if not any(name in text for text in resolved)]
