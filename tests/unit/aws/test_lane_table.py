@@ -144,7 +144,7 @@ def test_a_channel_that_may_not_be_called_in_time_is_left_to_a_later_run(lanes: 
     assert state.ready_at == ready_at
 
 
-def test_a_lane_remembers_its_storms_whoever_has_it(lanes: LaneTable) -> None:
+def test_a_lane_remembers_its_storms_for_each_holder(lanes: LaneTable) -> None:
     other = Storm("C456", (Opening("users", NOW),))
     assert claim(lanes, "first")
     assert keep(lanes, "first", storms=(STORM, other))
