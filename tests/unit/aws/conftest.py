@@ -12,8 +12,8 @@ from connection_guard.adapters.aws.incident_table import IncidentTable
 from connection_guard.adapters.aws.lane_table import LaneTable
 from connection_guard.adapters.aws.table import Table
 from doubles.aws.memory_store import MemoryBucket, MemoryIncidents, MemoryLanes
+from tests.support.incidents_table import TABLE, create_incidents_table
 from tests.support.reporter.deliveries import REGION
-from tests.support.reporter.incidents_table import TABLE, create_incidents_table
 
 BUCKET = "evidence"
 IMPLEMENTATIONS = ["AWS", "in memory"]

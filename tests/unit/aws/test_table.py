@@ -129,7 +129,7 @@ def test_a_table_that_is_gone_is_an_error_that_names_it(
         lambda: lanes.want("slack"),
         lambda: lanes.wanted("slack"),
         lambda: lanes.keep("slack", "first", until=NOW, ready_at=NOW, storms=()),
-        lambda: lanes.release("slack", "first"),
+        lambda: lanes.release("slack", "first", ready_at=NOW, storms=()),
     ):
         with pytest.raises(StoreError, match=r"^table incidents: .*ResourceNotFound"):
             ask()
