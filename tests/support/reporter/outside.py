@@ -30,10 +30,10 @@ from reporter.notifier import Notifier
 from reporter.reporter import Reporter
 from reporter.slack_channel import SlackChannel
 from reporter.world import World
+from tests.support.incidents_table import create_incidents_table
 from tests.support.reporter.deliveries import FUNCTION_NAME, REGION, a_report
 from tests.support.reporter.faults import Breakable, Faults
 from tests.support.reporter.incidents import a_context
-from tests.support.reporter.incidents_table import create_incidents_table
 from tests.support.reporter.played_time import PlayedTime, an_invocation
 
 TOPIC = f"arn:aws:sns:{REGION}:123456789012:incidents"

@@ -12,8 +12,8 @@ from connection_guard.adapters.aws.incident_table import IncidentTable
 from connection_guard.adapters.aws.lane_table import LaneTable
 from connection_guard.adapters.aws.table import Table
 from doubles.aws.memory_store import MemoryBucket, MemoryIncidents, MemoryLanes
+from tests.support.incidents_table import TABLE, create_incidents_table
 from tests.support.reporter.deliveries import REGION
-from tests.support.reporter.incidents_table import TABLE, create_incidents_table
 
 BUCKET = "evidence"
 IMPLEMENTATIONS = ["AWS", "in memory"]
@@ -30,7 +30,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def dynamodb(account: None) -> Any:  # noqa: ARG001
-    """The table as boto3 shows it."""
+    """Create the table; return it as boto3 shows it."""
     return create_incidents_table()
 
 
@@ -41,7 +41,7 @@ def table(dynamodb: Any) -> Table:  # noqa: ARG001
 
 @pytest.fixture
 def s3(account: None) -> Any:  # noqa: ARG001
-    """S3 with the bucket, as boto3 shows it."""
+    """Create the bucket; return S3 as boto3 shows it."""
     client = boto3.client("s3")
     client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     return client

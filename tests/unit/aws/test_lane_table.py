@@ -17,8 +17,8 @@ STORM = Storm(
     (Opening("orders", NOW),),
     PostedMessage("C123", "1.5"),
     (StormMember("orders", "critical", "97 of 97"), StormMember("users", "resolved", "", True)),
-    (StormMember("orders", "warning", "80 of 97"),),
-    NOW,
+    is_shown=False,
+    edited_at=NOW,
 )
 
 
@@ -46,6 +46,17 @@ def keep(
     return lanes.keep("slack", holder, until=until, ready_at=ready_at, storms=storms)
 
 
+def release(
+    lanes: LaneTable,
+    holder: str,
+    *,
+    wanted: int | None = None,
+    ready_at: datetime = NOW,
+    storms: tuple[Storm, ...] = (),
+) -> bool:
+    return lanes.release("slack", holder, ready_at=ready_at, storms=storms, wanted=wanted)
+
+
 def test_a_lane_that_nobody_has_used_is_free_and_ready_now(lanes: LaneTable) -> None:
     assert claim(lanes, "first") == LaneState(NOW, (), 0)
 
@@ -54,7 +65,7 @@ def test_a_lane_has_one_holder_until_it_is_released(lanes: LaneTable) -> None:
     assert claim(lanes, "first")
     assert claim(lanes, "second") is None
 
-    assert lanes.release("slack", "first")
+    assert release(lanes, "first")
     assert claim(lanes, "second")
     assert claim(lanes, "first") is None
 
@@ -87,11 +98,12 @@ def test_a_holder_that_was_too_slow_has_lost_its_lane(lanes: LaneTable) -> None:
     assert claim(lanes, "second", now=NOW + HELD_FOR)
 
     assert not keep(lanes, "slow", ready_at=NOW + 9 * HELD_FOR, storms=(STORM,))
-    assert lanes.release("slack", "slow"), "it is no longer the slow one's"
-    assert lanes.release("slack", "slow", wanted=0)
+    late = NOW + 9 * HELD_FOR
+    assert release(lanes, "slow", ready_at=late, storms=(STORM,)), "it is another's"
+    assert release(lanes, "slow", ready_at=late, storms=(STORM,), wanted=0)
     assert claim(lanes, "third", now=NOW + HELD_FOR) is None
     assert keep(lanes, "second"), "what the slow one did changed nothing"
-    assert lanes.release("slack", "second")
+    assert release(lanes, "second")
     assert claim(lanes, "third") == LaneState(NOW, (), 0)
 
 
@@ -108,11 +120,11 @@ def test_a_lane_that_was_wanted_is_released_only_after_another_look(
     assert claim(lanes, "second") is None
     lanes.want("slack")
 
-    assert not lanes.release("slack", "first", wanted=before)
+    assert not release(lanes, "first", wanted=before)
     assert claim(lanes, "second") is None, "it is still the first one's"
     wanted = lanes.wanted("slack")
     assert wanted == before + 1
-    assert lanes.release("slack", "first", wanted=wanted)
+    assert release(lanes, "first", wanted=wanted)
     assert claim(lanes, "second") == LaneState(NOW, (), before + 1)
 
 
@@ -122,21 +134,26 @@ def test_a_lane_is_released_although_it_was_wanted_where_the_next_run_goes_on(
     assert claim(lanes, "first")
     lanes.want("slack")
 
-    assert lanes.release("slack", "first")
+    assert release(lanes, "first")
     assert claim(lanes, "second")
 
 
 def test_a_lane_that_was_never_wanted_is_released(lanes: LaneTable) -> None:
     assert claim(lanes, "first")
 
-    assert lanes.release("slack", "first", wanted=0)
+    assert release(lanes, "first", wanted=0)
 
 
-def test_a_channel_that_may_not_be_called_in_time_is_left_to_a_later_run(lanes: LaneTable) -> None:
+@pytest.mark.parametrize("is_kept", [True, False], ids=["kept before", "only released"])
+def test_a_channel_that_may_not_be_called_in_time_is_left_to_a_later_run(
+    lanes: LaneTable, *, is_kept: bool
+) -> None:
     ready_at = NOW + timedelta(minutes=1)
     assert claim(lanes, "first")
-    assert keep(lanes, "first", ready_at=ready_at)
-    assert lanes.release("slack", "first")
+    if is_kept:
+        assert keep(lanes, "first", ready_at=ready_at)
+        assert claim(lanes, "second", now=NOW + HELD_FOR, ready_by=ready_at - MOMENT) is None
+    assert release(lanes, "first", ready_at=ready_at)
 
     assert claim(lanes, "second", ready_by=ready_at - MOMENT) is None
     state = claim(lanes, "second", ready_by=ready_at)
@@ -144,21 +161,21 @@ def test_a_channel_that_may_not_be_called_in_time_is_left_to_a_later_run(lanes: 
     assert state.ready_at == ready_at
 
 
-def test_a_lane_remembers_its_storms_whoever_has_it(lanes: LaneTable) -> None:
+def test_a_lane_remembers_its_storms_for_each_holder(lanes: LaneTable) -> None:
     other = Storm("C456", (Opening("users", NOW),))
     assert claim(lanes, "first")
     assert keep(lanes, "first", storms=(STORM, other))
-    assert lanes.release("slack", "first")
     lanes.want("slack")
+    assert not release(lanes, "first", wanted=0), "it was wanted"
 
-    assert claim(lanes, "second") == LaneState(NOW, (STORM, other), 1)
-    assert lanes.release("slack", "second")
-    assert claim(lanes, "third") == LaneState(NOW, (STORM, other), 1)
+    assert claim(lanes, "second", now=NOW + HELD_FOR) == LaneState(NOW, (STORM, other), 1)
+    assert release(lanes, "second", storms=(other,))
+    assert claim(lanes, "third") == LaneState(NOW, (other,), 1)
 
 
 def test_a_lane_that_nobody_has_cannot_be_kept_or_released_by_anybody(lanes: LaneTable) -> None:
     assert not keep(lanes, "first")
-    assert lanes.release("slack", "first")
-    assert lanes.release("slack", "first", wanted=0)
+    assert release(lanes, "first")
+    assert release(lanes, "first", wanted=0)
     assert lanes.wanted("slack") == 0
     assert claim(lanes, "second") == LaneState(NOW, (), 0)

@@ -6,6 +6,9 @@ from datetime import datetime
 
 from connection_guard.core.incident.item import read_value
 
+# An incident has fewer names of news than that; it is only that an item stays small.
+MOST_NEWS = 50
+
 
 @dataclass(frozen=True, slots=True)
 class PostedMessage:
@@ -50,7 +53,7 @@ class Notified:
     def with_news(self, name: str, at: datetime) -> "Notified":
         """Return it after the channel was sent that news."""
         others = tuple(each for each in self.news if each != name)
-        return replace(self, news=(*others, name), news_at=at)
+        return replace(self, news=(*others, name)[-MOST_NEWS:], news_at=at)
 
     def up_to(self, version: int, *, due_at: datetime | None = None) -> "Notified":
         """Return it once there is nothing left to do for that version, before `due_at` at least."""

@@ -18,6 +18,9 @@ WITHIN = timedelta(minutes=5)
 # The summary is edited no more often, so that it does not take its members' turns.
 BETWEEN_EDITS = timedelta(seconds=15)
 
+# A DynamoDB item holds 400 KB, a member is about 250 bytes.
+MOST_MEMBERS = 500
+
 
 @dataclass(frozen=True, slots=True)
 class StormMember:
@@ -39,15 +42,15 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """What one channel has seen lately. `message` is the summary, None while there is none; it
-    showed `shown` at `edited_at`.
+    """What one channel has seen lately. `message` is the summary, None while there is none; it was
+    posted or edited at `edited_at`, and `is_shown` says that it still shows what the members do.
     """
 
     channel: str
     openings: tuple[Opening, ...] = ()
     message: PostedMessage | None = None
     members: tuple[StormMember, ...] = ()
-    shown: tuple[StormMember, ...] = ()
+    is_shown: bool = True
     edited_at: datetime | None = None
 
     def needs_summary(self, waiting: Collection[str], now: datetime) -> bool:
@@ -65,14 +68,17 @@ class Storm:
         return replace(self, openings=(*lately, Opening(database, now)))
 
     def with_member(self, member: StormMember) -> "Storm":
-        """Return it with what its database's message shows now."""
-        members = {each.database: each for each in self.members} | {member.database: member}
-        return replace(self, members=tuple(members.values()))
+        """Return it with what its database's message shows now; those that have ended make room."""
+        if member in self.members:
+            return self
+        known = {each.database: each for each in self.members} | {member.database: member}
+        members = sorted(known.values(), key=lambda each: not each.has_ended)[-MOST_MEMBERS:]
+        return replace(self, members=tuple(members), is_shown=False)
 
     @property
     def edit_due_at(self) -> datetime | None:
         """Return when the summary is to be edited, None where it shows what its members do."""
-        if self.message is None or self.edited_at is None or self.members == self.shown:
+        if self.message is None or self.edited_at is None or self.is_shown:
             return None
         return self.edited_at + BETWEEN_EDITS
 
@@ -84,7 +90,7 @@ class Storm:
         """Return it after the summary was posted or edited: over once every member has ended."""
         if self.members and all(member.has_ended for member in self.members):
             return Storm(self.channel, self.openings)
-        return replace(self, message=message, shown=self.members, edited_at=now)
+        return replace(self, message=message, is_shown=True, edited_at=now)
 
 
 def storms_body(storms: Collection[Storm]) -> str:
