@@ -94,8 +94,8 @@ class HttpDouble(ABC):
         self._answers.extend([Answer(500, seconds=seconds)] * times)
 
     def drip(self, seconds_per_byte: float = 0.2, times: int = 1) -> None:
-        """Answer a byte at a time, for minutes: no read takes long, the whole does."""
-        slow = Answer(200, " " * 1_000, seconds_per_byte=seconds_per_byte)
+        """Answer a byte at a time, 50 in all: no read takes long, the whole does."""
+        slow = Answer(200, " " * 50, seconds_per_byte=seconds_per_byte)
         self._answers.extend([slow] * times)
 
     def let_pass(self, times: int = 1) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from connection_guard.adapters.channels.slack_answers import clean_errors
 from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret, SlackWebhook
 from connection_guard.errors import NotificationError
 from doubles.slack_double import SlackDouble
@@ -82,3 +83,10 @@ def test_not_even_an_error_of_pythons_own_shows_it(slack: SlackDouble, secret: S
 
     assert "unguessable" not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+def test_what_the_operating_system_says_of_an_address_does_not_show_it() -> None:
+    with pytest.raises(NotificationError) as raised, clean_errors("https://x/unguessable"):
+        raise OSError("no route to https://x/unguessable")
+
+    assert str(raised.value) == "Slack could not be reached: no route to (secret)"

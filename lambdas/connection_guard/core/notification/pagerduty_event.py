@@ -9,11 +9,6 @@ from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.summary import summary_of
 from connection_guard.core.notification.view import View
 from connection_guard.core.policy import Tier
-from connection_guard.core.words import shown
-
-# PagerDuty cuts a longer summary.
-SUMMARY_MOST = 1024
-DETAIL_MOST = 1000
 
 
 def event_of(view: View) -> dict[str, Any]:
@@ -30,16 +25,14 @@ def event_of(view: View) -> dict[str, Any]:
         "Environment": view.database.environment,
     }
     payload = {
-        "summary": shown(summary.first_line, SUMMARY_MOST),
+        "summary": summary.first_line,
         "source": incident.database,
         "severity": severity,
         "timestamp": incident.entries[-1].at.isoformat(),
         "component": "PostgreSQL",
         "group": view.database.environment,
         "class": "connections",
-        "custom_details": {
-            name: shown(text, DETAIL_MOST) for name, text in details.items() if text
-        },
+        "custom_details": {name: text for name, text in details.items() if text},
     }
     return {
         "event_action": action,

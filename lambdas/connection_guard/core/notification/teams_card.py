@@ -9,10 +9,8 @@ from connection_guard.core.notification.pagerduty_event import pages_of
 from connection_guard.core.notification.status import Status, status_of
 from connection_guard.core.notification.summary import summary_of
 from connection_guard.core.notification.view import View
-from connection_guard.core.words import shown
 
-# Teams takes 28 KB: eight texts in characters of four bytes, and five addresses.
-TEXT_MOST = 500
+# Teams takes 28 KB, of which the summary's lines take the lesser part.
 URL_MOST = 1500
 
 _COLORS = {
@@ -42,7 +40,7 @@ def card_of(view: View) -> Element:
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
-        "fallbackText": shown(summary.first_line, TEXT_MOST),
+        "fallbackText": summary.first_line,
         "msteams": {"width": "Full"},
         "body": [_text(title), *parts],
         "actions": [
@@ -63,4 +61,4 @@ def _text(*runs: Element) -> Element:
 
 def _run(text: str, **style: Any) -> Element:
     chosen = {name: value for name, value in style.items() if value is not None}
-    return {"type": "TextRun", "text": shown(text, TEXT_MOST), **chosen}
+    return {"type": "TextRun", "text": text, **chosen}
