@@ -9,7 +9,6 @@ alarms on expressions: LocalEmu stores them, but does not evaluate them.
 The tests are one story, in this order.
 """
 
-import json
 import os
 import signal
 from collections.abc import Mapping
@@ -24,7 +23,8 @@ from botocore.exceptions import ClientError
 from connection_guard.adapters.postgresql.login import sign_token
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.incident.progress import Progress
-from connection_guard.core.notification.slack.slack_blocks import GREEN
+from connection_guard.core.notification.slack.slack_blocks import MARKS
+from connection_guard.core.notification.status import Status
 from doubles.certificates import Authority
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import Posted, SlackDouble
@@ -104,10 +104,13 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
         )
     )
     (message,) = incidents_in(slack)
-    wait_until(lambda: message.edits and message.content["attachments"][0]["color"] == GREEN)
-    assert f"{len(remediation['terminated'])} of" in json.dumps(message.content)
+    wait_until(lambda: message.edits and message.text.startswith(MARKS[Status.RESOLVED]))
+    assert f"freed {len(remediation['terminated'])}." in message.text
     wait_until(
-        lambda: ["Attempt 1" in reply.text for reply in slack.thread_of(message)] == [True, False]
+        lambda: (
+            ["Attempt 1" in reply.text for reply in slack.thread_of(message)]
+            == [False, True, False]
+        )
     )
     seen = [
         each

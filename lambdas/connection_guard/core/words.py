@@ -23,6 +23,19 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def of_usable(used: int, usable: int) -> str:
+    """Return the connections in use, of those that applications can get. More than all are all: the
+    rest is the reserve, which they cannot get.
+    """
+    return f"all {usable}" if used > usable else f"{used} of {usable}"
+
+
+def in_use(used: int, usable: int, noun: str = " connections") -> str:
+    """Return the same with its noun."""
+    came_in = " (the guard came in on the reserve)" if used > usable else ""
+    return f"{of_usable(used, usable)}{noun} in use{came_in}"
+
+
 def ordinal(number: int) -> str:
     """Return which one it is of several, from 2 on: "second", "11th"."""
     words = ("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")

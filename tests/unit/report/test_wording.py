@@ -32,6 +32,13 @@ def test_figures_are_written_as_people_read_them() -> None:
     )
 
 
+def test_more_than_all_connections_are_all() -> None:
+    figures: dict[str, Figure] = {"used": 98, "usable": 97}
+    assert worded(Reason(ReasonCode.NO_CANDIDATE, figures)).startswith(
+        "all 97 connections in use (the guard came in on the reserve), and the policy"
+    )
+
+
 def test_braces_in_a_name_stay_what_they_are() -> None:
     reason = Reason(ReasonCode.NOT_VERIFIED, {"error": "{error} {0} {x!r}"})
     assert worded(reason) == "the result could not be verified: {error} {0} {x!r}"

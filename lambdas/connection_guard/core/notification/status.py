@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
+from connection_guard.core import words
 from connection_guard.core.incident.entry import GUARD_ALARM, Entry, Usage, sessions_in
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
@@ -105,17 +106,13 @@ def trouble_of(entry: Entry) -> str:
 
 
 def of(usage: Usage) -> str:
-    """Return the connections in use, of those that applications can get. More than all are all: the
-    rest is the reserve, which they cannot get.
-    """
-    is_reserve_used = usage.used > usage.usable
-    return f"all {usage.usable}" if is_reserve_used else f"{usage.used} of {usage.usable}"
+    """Return the connections in use, of those that applications can get."""
+    return words.of_usable(usage.used, usage.usable)
 
 
 def in_use(usage: Usage, noun: str = " connections") -> str:
     """Return the same with its noun."""
-    came_in = " (the guard came in on the reserve)" if usage.used > usage.usable else ""
-    return f"{of(usage)}{noun} in use{came_in}"
+    return words.in_use(usage.used, usage.usable, noun)
 
 
 def reopened_of(reopened: int, terminated: int) -> str:

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from connection_guard.core.decision.reason import Reason, ReasonCode
-from connection_guard.core.words import spelled
-
-_IN_USE = "{used} of {usable} connections in use"
+from connection_guard.core.words import in_use, spelled
 
 _SENTENCES: Mapping[ReasonCode, str] = {
     ReasonCode.GUARDS_OWN: "the guard's own session",
@@ -34,22 +32,22 @@ _SENTENCES: Mapping[ReasonCode, str] = {
     ReasonCode.RUN_SHARE_USED: "this run's share is used up",
     ReasonCode.HOUR_SHARE_USED: "this hour's share is used up",
     ReasonCode.TO_BE_TERMINATED: (
-        f"{{chosen}} of {{candidates}} candidates are to be terminated, {_IN_USE}"
+        "{chosen} of {candidates} candidates are to be terminated, {in_use}"
     ),
     ReasonCode.ALARM_CLEARED: "alarm cleared; no action needed",
     ReasonCode.ALARM_WITHOUT_DATA: "the alarm has no data; no action needed",
-    ReasonCode.BELOW_TARGET: f"{_IN_USE}, already below the target of {{target:g}} %",
+    ReasonCode.BELOW_TARGET: "{in_use}, already below the target of {target:g} %",
     ReasonCode.ONLY_OBSERVES: "the policy only observes at {tier}",
     ReasonCode.PAUSED: "paused: role connection_guard_paused is granted to the guard's role",
     ReasonCode.LOGIN_REFUSED: (
-        f"{_IN_USE}, but a login was refused: terminating sessions would not help"
+        "{in_use}, but a login was refused: terminating sessions would not help"
     ),
     ReasonCode.POOLS_REOPEN: (
-        f"{_IN_USE}, and the pools of {{sessions}} of them reopen what is terminated: terminating "
+        "{in_use}, and the pools of {sessions} of them reopen what is terminated: terminating "
         "more would free nothing"
     ),
     ReasonCode.NO_CANDIDATE: (
-        f"{_IN_USE}, and the policy does not allow any of them to be terminated"
+        "{in_use}, and the policy does not allow any of them to be terminated"
     ),
     ReasonCode.HOURLY_CAP: "limits.most_per_hour: {most} were terminated within the last hour",
     ReasonCode.TOO_MANY: (
@@ -101,6 +99,9 @@ _SENTENCES: Mapping[ReasonCode, str] = {
 def worded(reason: Reason) -> str:
     """Return the reason as a sentence, or the end of one; names in it are as clients wrote them."""
     figures = {name: _shown(figure) for name, figure in reason.figures.items()}
+    match reason.figures:
+        case {"used": int(used), "usable": int(usable)}:
+            figures["in_use"] = in_use(used, usable)
     return _SENTENCES[reason.code].format_map(figures)
 
 
