@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from connection_guard.core.deployment.alarm_names import database_alarm_name
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.item import incident_of, latest_key
 from connection_guard.core.report.metric_names import NAMESPACE
@@ -15,7 +16,7 @@ from doubles.waiting import wait_until
 from tests.e2e.emulator import Emulator, FunctionProcess
 
 DATABASE = "orders"
-CRITICAL_ALARM = f"connection-guard-{DATABASE}-critical"
+CRITICAL_ALARM = database_alarm_name(DATABASE, "critical")
 STATISTICS: Mapping[str, Callable[[list[float]], float]] = {
     "Maximum": max,
     "Minimum": min,
@@ -44,6 +45,20 @@ class DeployedGuard:
         self.table = outputs["IncidentsTable"]
         self.bucket = outputs["EvidenceBucket"]
         self.incidents_topic = outputs["IncidentsTopic"]
+        self.queue, self._unreadable = self._queues()
+
+    def _queues(self) -> tuple[str, str]:
+        """Return the address of the reporter's queue, and of the one for what it cannot read."""
+        (mapping,) = self._emulator.client("lambda").list_event_source_mappings()[
+            "EventSourceMappings"
+        ]
+        sqs = self._emulator.client("sqs")
+        name = mapping["EventSourceArn"].rpartition(":")[2]
+        queue = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["RedrivePolicy"])
+        policy = json.loads(attributes["Attributes"]["RedrivePolicy"])
+        unreadable = policy["deadLetterTargetArn"].rpartition(":")[2]
+        return queue, sqs.get_queue_url(QueueName=unreadable)["QueueUrl"]
 
     # What the functions wrote
 
@@ -97,10 +112,16 @@ class DeployedGuard:
 
     def set_critical_alarm(self, state: str) -> None:
         """Change the alarm to this state, which runs its actions."""
-        reason = f"the end-to-end test's evaluation of {CRITICAL_ALARM}"
-        cloudwatch = self._emulator.client("cloudwatch")
-        cloudwatch.set_alarm_state(AlarmName=CRITICAL_ALARM, StateValue=state, StateReason=reason)
+        self.set_alarm("critical", state)
         self._critical_state = state
+
+    def set_alarm(self, what: str, state: str) -> None:
+        """Change an alarm on the database, or on its guard, to this state."""
+        self._emulator.client("cloudwatch").set_alarm_state(
+            AlarmName=database_alarm_name(DATABASE, what),
+            StateValue=state,
+            StateReason="the end-to-end test's own evaluation",
+        )
 
     def _measured(self, metric: MetricStat) -> Series:
         match metric:
@@ -130,11 +151,20 @@ class DeployedGuard:
 
     def incident(self) -> Incident | None:
         """Return the latest incident."""
-        key = {name: {"S": value} for name, value in latest_key(DATABASE).items()}
+        return self.incident_of(DATABASE)
+
+    def incident_of(self, database: str) -> Incident | None:
+        """Return the latest incident of any database, None where there is none."""
+        key = {name: {"S": value} for name, value in latest_key(database).items()}
         answer = self._emulator.client("dynamodb").get_item(
             TableName=self.table, Key=key, ConsistentRead=True
         )
         return incident_of(answer["Item"]["body"]["B"]) if "Item" in answer else None
+
+    def take_unreadable(self) -> str | None:
+        """Return a message that the reporter could not read, None where there is none."""
+        answer = self._emulator.client("sqs").receive_message(QueueUrl=self._unreadable)
+        return next((str(each["Body"]) for each in answer.get("Messages", [])), None)
 
     def _objects(self, prefix: str) -> list[bytes]:
         s3 = self._emulator.client("s3")

@@ -11,6 +11,8 @@ The tests are one story, in this order.
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,12 +29,13 @@ from connection_guard.core.notification.slack.slack_blocks import MARKS
 from connection_guard.core.notification.status import Status
 from doubles.certificates import Authority
 from doubles.postgresql.postgres_server import PostgresServer
-from doubles.slack_double import Posted, SlackDouble
+from doubles.slack_double import SlackDouble
 from doubles.waiting import wait_until
 from tests.e2e.conftest import POOL, SETTINGS, USERS
 from tests.e2e.deployed_guard import CRITICAL_ALARM, DeployedGuard
 from tests.e2e.deployment import STACK, Deployment
 from tests.e2e.emulator import REGION, Emulator, FunctionProcess
+from tests.e2e.environments import ROOT
 from tests.e2e.filling_clients import Applications
 from tests.e2e.iam_gate import IamGate
 from tests.support.guarded import GUARD
@@ -96,22 +99,14 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
 
     # It is one incident, which is resolved, and one message in Slack, edited and with the attempt
     # in its thread.
-    wait_until(
-        lambda: (
-            (incident := guard.incident())
-            and incident.progress is Progress.CLOSED
-            and incident.slack
-        )
-    )
-    (message,) = incidents_in(slack)
+    wait_until(lambda: (incident := guard.incident()) and incident.progress is Progress.CLOSED)
+    (message,) = slack.channel_view
     wait_until(lambda: message.edits and message.text.startswith(MARKS[Status.RESOLVED]))
     assert f"freed {len(remediation['terminated'])}." in message.text
-    wait_until(
-        lambda: (
-            ["Attempt 1" in reply.text for reply in slack.thread_of(message)]
-            == [False, True, False]
-        )
+    attempts = wait_until(
+        lambda: [reply for reply in slack.thread_of(message) if "Attempt 1" in reply.text]
     )
+    assert len(attempts) == 1
     seen = [
         each
         for each in guard.sessions_in_evidence()
@@ -124,13 +119,6 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
     assert remediation["headline"] in messages(guard.log("reporter"))
     assert "heartbeat" not in {line.get("kind") for line in guard.log("reporter")}
     assert not guard.reports_of_kind("heartbeat")
-
-
-def incidents_in(slack: SlackDouble) -> list[Posted]:
-    """Return what the channel shows, without the alarms on the guard itself."""
-    return [
-        message for message in slack.channel_view if "Connection Guard: alarm" not in message.text
-    ]
 
 
 def messages(log: list[dict[str, Any]]) -> list[str]:
@@ -205,19 +193,63 @@ def test_a_responder_that_is_killed_at_work_is_reported_as_a_failure_and_replace
         (failure,) = wait_until(guard.failures)
 
     assert failure["responsePayload"]["errorType"] == "Runtime.ExitError"
-    wait_until(
-        lambda: (
-            (incident := guard.incident())
-            and incident.progress is Progress.ESCALATED
-            and incident.slack
-        )
-    )
-    assert len(incidents_in(slack)) == 2
+    wait_until(lambda: (incident := guard.incident()) and incident.progress is Progress.ESCALATED)
+    # It is the incident that ended a moment ago.
+    (message,) = slack.channel_view
+    wait_until(lambda: message.text.startswith(MARKS[Status.ACTION_REQUIRED]))
 
     reports_before = len(guard.reports())
     guard.set_critical_alarm("OK")
     wait_until(lambda: len(guard.reports()) > reports_before)
     assert guard.responder_process().pid != killed.pid
+
+
+def test_an_alarm_on_the_guard_itself_joins_the_incident(
+    guard: DeployedGuard, slack: SlackDouble
+) -> None:
+    (message,) = slack.channel_view
+
+    def is_shown() -> bool:
+        thread = [reply.content for reply in slack.thread_of(message)]
+        return "could not log in through any door" in json.dumps([message.content, *thread])
+
+    assert not is_shown()
+    guard.set_alarm("locked-out", "ALARM")
+
+    wait_until(is_shown)
+    assert slack.channel_view == [message]
+    guard.set_alarm("locked-out", "OK")
+
+
+def test_what_the_reporter_cannot_read_waits_in_the_dead_letter_queue(
+    guard: DeployedGuard, emulator: Emulator
+) -> None:
+    body = json.dumps({"TopicArn": guard.incidents_topic, "Message": "not what a responder sends"})
+    emulator.client("sqs").send_message(QueueUrl=guard.queue, MessageBody=body)
+
+    assert wait_until(guard.take_unreadable) == body
+
+
+def test_every_channel_answers_to_a_test(
+    guard: DeployedGuard, emulator: Emulator, slack: SlackDouble
+) -> None:
+    shown_before = len(slack.channel_view)
+
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "connection_guard.cli.command_line", "notify-test"),
+            *("--stack", STACK, "--region", REGION),
+        ],
+        env=emulator.root_environment | {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "lambdas")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout
+    assert sorted(run.stdout.splitlines()) == ["incidents: delivered", "slack: delivered"]
+    assert len(slack.channel_view) > shown_before
+    assert guard.incident_of("test-of-notifications") is None
 
 
 def test_the_responder_has_no_permission_in_aws_but_to_hand_over_its_report(

@@ -5,7 +5,7 @@ import sys
 import click
 
 from connection_guard import __version__
-from connection_guard.cli.notify_test import notify_test
+from connection_guard.cli.notify_test_verb import notify_test
 
 NAME = "connection-guard"
 

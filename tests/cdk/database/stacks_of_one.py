@@ -110,6 +110,27 @@ def the_invocation(deployed: Template) -> Properties:
     return found
 
 
+def the_schedule(deployed: Template) -> tuple[str, Properties]:
+    """Return the rule that invokes the responder."""
+    name, _ = responder(deployed)
+    [found] = [
+        (rule, each)
+        for rule, each in deployed.of("AWS::Events::Rule").items()
+        if [referred(target["Arn"]) for target in each["Targets"]] == [name]
+    ]
+    return found
+
+
+def topics_to_reporter(deployed: Template) -> dict[str, Properties]:
+    """Return each subscription of the reporter's queue by its topic."""
+    [mapping] = deployed.of("AWS::Lambda::EventSourceMapping").values()
+    return {
+        each["TopicArn"]: each
+        for each in deployed.of("AWS::SNS::Subscription").values()
+        if each["Endpoint"] == mapping["EventSourceArn"]
+    }
+
+
 def invoked_by_topics(deployed: Template) -> list[Properties]:
     name, _ = responder(deployed)
     subscriptions = deployed.of("AWS::SNS::Subscription").values()
