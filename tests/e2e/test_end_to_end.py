@@ -9,6 +9,7 @@ alarms on expressions: LocalEmu stores them, but does not evaluate them.
 The tests are one story, in this order.
 """
 
+import json
 import os
 import signal
 import subprocess

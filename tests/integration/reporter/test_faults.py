@@ -6,6 +6,7 @@ Nobody stays unnotified, and nobody is notified of what was never so.
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.channel.news import thread_entries
 from connection_guard.core.notification.status import headline_of
 from connection_guard.errors import NotificationError, StoreError
@@ -33,7 +33,7 @@ class RememberedIncidents(MemoryIncidents):
 
     def __init__(self) -> None:
         super().__init__()
-        self.states: dict[str, set[Progress]] = {}
+        self.states: dict[str, set[str]] = {}
         self.last: dict[str, Incident] = {}
 
     def put(self, incident: Incident, **options: Any) -> bool:
@@ -96,7 +96,7 @@ def test_what_people_saw_in_the_end_is_what_is_stored(
         outside.faults.at = dict(faults)
         refuse(slack, refusals)
         for number, record in enumerate([*story, *(story[n] for n in again if n < len(story))]):
-            outside.time.later(at(number), lambda record=record: deliver(outside, record))
+            outside.time.later(at(number), partial(deliver, outside, record))
         outside.time.later(at(1), lambda: every_minute(outside, until=QUIET_MINUTES // 2))
         outside.time.sleep(timedelta(hours=2).total_seconds())
         outside.faults.at, slack_calls = {}, len(slack.requests)

@@ -63,7 +63,8 @@ def test_an_alarm_that_is_new_is_not_news(outside: Outside, slack: SlackDouble) 
     outside.deliver(an_alarm(NO_HEARTBEAT, 0, "OK", before="INSUFFICIENT_DATA"))
     outside.deliver(an_alarm(NO_HEARTBEAT, 1, "INSUFFICIENT_DATA"))
 
-    assert slack.messages == outside.sns.messages == []
+    assert not slack.messages
+    assert not outside.sns.messages
 
 
 def test_the_same_alarm_twice_is_one_message(outside: Outside, slack: SlackDouble) -> None:

@@ -241,7 +241,8 @@ def test_what_cannot_be_read_goes_to_the_dead_letter_queue(
 
     assert len(outside.unreadable) == 2
     assert json.loads(outside.unreadable[1])["Message"] == "no JSON"
-    assert slack.messages == outside.sns.messages == []
+    assert not slack.messages
+    assert not outside.sns.messages
 
 
 def test_what_cannot_be_read_stays_in_the_queue_while_the_other_refuses_it(
