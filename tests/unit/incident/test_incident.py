@@ -9,7 +9,7 @@ from connection_guard.core.incident.entry import (
     Reopened,
     Usage,
 )
-from connection_guard.core.incident.lifecycle import MOST_ENTRIES
+from connection_guard.core.incident.incident_size import MOST_ENTRIES
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.channel.news import news_of
 from connection_guard.core.notification.status import headline_of

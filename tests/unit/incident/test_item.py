@@ -7,6 +7,9 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from random import Random
 
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
 from connection_guard.core.incident.circumstances import (
     Circumstances,
     Deployment,
@@ -20,8 +23,10 @@ from connection_guard.core.incident.entry import (
     Reopened,
     SessionGroup,
     Usage,
+    sessions_in,
 )
 from connection_guard.core.incident.incident import Incident, SlackMessage
+from connection_guard.core.incident.incident_size import MOST_BYTES, MOST_ENTRIES, bounded
 from connection_guard.core.incident.item import (
     attributes_of,
     body_of,
@@ -29,8 +34,7 @@ from connection_guard.core.incident.item import (
     incident_of,
     latest_key,
 )
-from connection_guard.core.incident.lifecycle import MOST_ENTRIES
-from connection_guard.core.incident.report_entry import MOST_GROUPS, MOST_LINES
+from connection_guard.core.incident.report_entry import MOST_GROUPS, MOST_LINES, NAME_LENGTH
 from connection_guard.core.policy import Tier
 from tests.support.builders import NOW
 from tests.support.reporter.stories import a_group, a_whole_story, absorbed, an_alarm, an_entry
@@ -180,3 +184,94 @@ def test_the_longest_incident_of_the_most_hostile_names_fits_into_an_item() -> N
     assert len(incident.entries) == MOST_ENTRIES
     assert len(body_of(incident)) < 390_000
     assert isinstance(incident.opened_at, datetime)
+
+
+PLANES = {"ascii": (33, 126), "any": (0xE000, 0x10FFFF), "half": (0xD800, 0xDBFF)}
+
+
+def a_hostile_entry(random: Random, minute: int, characters: tuple[int, int], kind: str) -> Entry:
+    """Return an entry as large as a Report can make it, which does not compress."""
+
+    def text(length: int) -> str:
+        return "".join(chr(random.randint(*characters)) for _ in range(length))
+
+    def name() -> str:
+        return text(NAME_LENGTH)
+
+    def groups() -> tuple[SessionGroup, ...]:
+        return tuple(
+            SessionGroup(name(), text(200), name(), name(), name(), n)
+            for n in range(MOST_GROUPS + 1, 0, -1)
+        )
+
+    return an_entry(
+        kind,
+        minute=minute,
+        used=random.randint(50, 100),
+        headline=text(LINE_LENGTH),
+        alarm=random.choice([None, an_alarm(Tier.CRITICAL), an_alarm(Tier.CRITICAL, "OK")]),
+        escalation=random.choice([None, text(LINE_LENGTH)]),
+        after=Usage(random.randint(50, 100), 100),
+        terminated=groups(),
+        would_terminate=groups(),
+        spared=groups(),
+        survived=1,
+        reopened=tuple(Reopened(name(), name(), 3, 2) for _ in range(MOST_GROUPS)),
+        causes=tuple(
+            DiagnosedCause(name(), text(LINE_LENGTH), text(LINE_LENGTH), 3, name(), name())
+            for _ in range(MOST_LINES)
+        ),
+        explanation=text(LINE_LENGTH),
+        problems=tuple(text(LINE_LENGTH) for _ in range(MOST_LINES)),
+    )
+
+
+# Shrinking takes minutes: what fails is as large as can be.
+@settings(max_examples=6, deadline=None, phases=(Phase.explicit, Phase.generate))
+@given(
+    st.integers(),
+    st.sampled_from(sorted(PLANES)),
+    st.sampled_from(["remediation", "observation", "locked_out"]),
+    st.sampled_from([1, 2, 5, 20, MOST_ENTRIES + 5]),
+)
+def test_an_incident_of_any_content_fits(seed: int, plane: str, kind: str, number: int) -> None:
+    random = Random(seed)  # noqa: S311 - the same names for the same seed
+    entries = [a_hostile_entry(random, n, PLANES[plane], kind) for n in range(number)]
+    whole = Incident("orders-prod", "id", tuple(entries), version=number)
+
+    incident = bounded(whole)
+
+    body = body_of(incident)
+    assert len(body) <= MOST_BYTES
+    assert incident_of(body) == incident
+    assert sessions_in(incident.terminated) == sessions_in(whole.terminated)
+    assert sum(entry.times for entry in incident.entries) == number
+    assert (incident.progress, incident.opened_at) == (whole.progress, whole.opened_at)
+    assert incident.beginnings == whole.beginnings
+    assert sessions_in(incident.spared) == sessions_in(whole.spared)
+
+
+def test_what_is_large_loses_first_what_old_runs_spared_and_then_their_causes() -> None:
+    random = Random(4)  # noqa: S311 - the same names every time
+    start = a_hostile_entry(random, 0, PLANES["ascii"], "remediation")
+    worst = replace(
+        a_hostile_entry(random, 1, PLANES["ascii"], "remediation"), before=Usage(99, 99)
+    )
+    others = [
+        replace(a_hostile_entry(random, n, PLANES["ascii"], "remediation"), before=Usage(80, 100))
+        for n in range(2, 14)
+    ]
+
+    incident = absorbed([replace(start, before=Usage(80, 100)), worst, *others])
+
+    assert [entry for entry in incident.entries if entry.spared] == [incident.entries[-1]]
+    assert incident.causes == worst.causes
+    assert len(body_of(incident)) <= MOST_BYTES
+
+
+def test_a_small_incident_is_kept_whole() -> None:
+    incident = absorbed(
+        an_entry("remediation", minute=n, used=97, spared=(a_group(7),)) for n in range(30)
+    )
+
+    assert all(entry.spared for entry in incident.entries)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.incident.lifecycle import MOST_ENTRIES, absorb
+from connection_guard.core.incident.incident_size import MOST_ENTRIES
+from connection_guard.core.incident.lifecycle import absorb
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.status import headline_of
 from connection_guard.core.notification.timeline import timeline_of

@@ -15,6 +15,11 @@ from connection_guard.core.report.kind import Kind
 FAILURE = "failure"
 GUARD_ALARM = "guard alarm"
 
+OTHERS = "others"
+"""The rule, role and application of the group of all sessions that found no room, or that the
+Report did not list.
+"""
+
 # The longest line, so that an entry stays small.
 LINE_LENGTH = 400
 
@@ -201,6 +206,32 @@ def merged(groups: Iterable[SessionGroup]) -> tuple[SessionGroup, ...]:
         known = sums.get(key)
         sums[key] = replace(known, sessions=known.sessions + group.sessions) if known else group
     return tuple(sorted(sums.values(), key=lambda group: -group.sessions))
+
+
+def the_rest(groups: tuple[SessionGroup, ...], sessions: int) -> tuple[SessionGroup, ...]:
+    """Return the groups, and one more for the rest of the `sessions`."""
+    named = tuple(group for group in groups if group.rule != OTHERS)
+    rest = sessions - sessions_in(named)
+    if rest <= 0:
+        return named
+    return (*named, SessionGroup(OTHERS, "not listed one by one", OTHERS, OTHERS, None, rest))
+
+
+def reopened_in_all(entries: Iterable[Entry]) -> tuple[Reopened, ...]:
+    """Return what each pool reopened, over all of the entries."""
+    pools: dict[tuple[str, str], Reopened] = {}
+    for each in (each for entry in entries for each in entry.reopened):
+        known = pools.get((each.role, each.application))
+        pools[each.role, each.application] = (
+            replace(
+                each,
+                terminated=each.terminated + known.terminated,
+                reopened=each.reopened + known.reopened,
+            )
+            if known
+            else each
+        )
+    return tuple(pools.values())
 
 
 def _without_figures(text: str) -> str:

@@ -7,7 +7,7 @@ nor their repetition matters.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import dropwhile
 from operator import itemgetter
@@ -22,6 +22,7 @@ from connection_guard.core.incident.entry import (
     SessionGroup,
     Usage,
     merged,
+    reopened_in_all,
     weight_of_causes,
 )
 from connection_guard.core.incident.progress import (
@@ -231,19 +232,7 @@ class Incident:
     @property
     def reopened(self) -> tuple[Reopened, ...]:
         """Return what each pool reopened, over all attempts."""
-        pools: dict[tuple[str, str], Reopened] = {}
-        for each in (each for entry in self.story for each in entry.reopened):
-            known = pools.get((each.role, each.application))
-            pools[each.role, each.application] = (
-                replace(
-                    each,
-                    terminated=each.terminated + known.terminated,
-                    reopened=each.reopened + known.reopened,
-                )
-                if known
-                else each
-            )
-        return tuple(pools.values())
+        return reopened_in_all(self.story)
 
     @property
     def causes(self) -> tuple[DiagnosedCause, ...]:

@@ -72,7 +72,9 @@ def attributes_of(incident: Incident, headline: str) -> dict[str, str | int | by
 
 def body_of(incident: Incident) -> bytes:
     """Return the whole incident."""
-    return gzip.compress(json.dumps(asdict(incident), default=datetime.isoformat).encode(), mtime=0)
+    text = json.dumps(asdict(incident), default=datetime.isoformat, ensure_ascii=False)
+    # A database's names may hold half a character.
+    return gzip.compress(text.encode(errors="surrogatepass"), mtime=0)
 
 
 def incident_of(body: bytes) -> Incident:

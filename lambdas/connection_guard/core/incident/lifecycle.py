@@ -8,10 +8,9 @@ from connection_guard.core.incident.entry import (
     GUARD_ALARM,
     Alarm,
     Entry,
-    merged,
-    weight_of_causes,
 )
 from connection_guard.core.incident.incident import Incident, order_of
+from connection_guard.core.incident.incident_size import MOST_ENTRIES, alike, bounded
 from connection_guard.core.incident.progress import Progress, latest_changes
 from connection_guard.core.report.kind import Kind
 
@@ -26,9 +25,6 @@ WAITS_FOR_ALARM = timedelta(days=1)
 
 # How much of the incident before is known: what is later than that by more changes nothing.
 KNOWS_EARLIER_FOR = timedelta(hours=1)
-
-# What is kept of an incident. A DynamoDB item holds 400 KB, an entry is a few KB.
-MOST_ENTRIES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +121,11 @@ def _joined(current: Incident, entry: Entry) -> Incident:
         entries=tuple(sorted((*current.entries, entry), key=order_of)),
         version=current.version + 1,
     )
-    if len(whole.entries) <= MOST_ENTRIES:
-        return whole
-    bounded = replace(whole, entries=_bounded(whole.entries))
+    kept = bounded(whole)
     dropped = {each.request_id for each in whole.entries} - {
-        each.request_id for each in bounded.entries
+        each.request_id for each in kept.entries
     }
-    return replace(
-        bounded,
-        merged_beginnings=bounded.merged_beginnings + whole.beginnings - bounded.beginnings,
-        notified=tuple(each for each in current.notified if each not in dropped),
-    )
+    return replace(kept, notified=tuple(each for each in whole.notified if each not in dropped))
 
 
 def _remembered(current: Incident, entry: Entry) -> Incident:
@@ -207,46 +197,6 @@ def _holds(incident: Incident, entry: Entry) -> bool:
     """Return whether the entry is there already, or may be in one that represents several."""
     return any(
         each.request_id == entry.request_id
-        or (each.times > 1 and entry.at < each.at and _alike(each) == _alike(entry))
+        or (each.times > 1 and entry.at < each.at and alike(each) == alike(entry))
         for each in (*incident.earlier, *incident.entries)
-    )
-
-
-def _alike(entry: Entry) -> tuple[object, ...]:
-    """Return what is equal in entries that can replace each other without changing the progress."""
-    alarm = entry.alarm and (entry.alarm.arn, entry.alarm.state)
-    return entry.kind, alarm, entry.escalation is not None, entry.is_below_target
-
-
-def _bounded(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Return at most MOST_ENTRIES: beyond that, the two nearest entries that are alike become one;
-    among those that repeat every minute, these are an entry and the next. The first and the last
-    entry stay.
-    """
-    while len(entries) > MOST_ENTRIES:
-        latest: dict[tuple[object, ...], int] = {}
-        pairs = []
-        for place, entry in list(enumerate(entries))[1:-1]:
-            if (before := latest.get(_alike(entry))) is not None:
-                pairs.append((place - before, before, place))
-            latest[_alike(entry)] = place
-        if not pairs:
-            break
-        _, earlier, later = min(pairs)
-        both = _both(entries[earlier], entries[later])
-        entries = (*entries[:earlier], *entries[earlier + 1 : later], both, *entries[later + 1 :])
-    return entries
-
-
-def _both(earlier: Entry, later: Entry) -> Entry:
-    befores = [usage for usage in (earlier.before, later.before) if usage]
-    return replace(
-        later,
-        times=earlier.times + later.times,
-        before=max(befores, key=lambda usage: usage.percent, default=None),
-        terminated=merged((*earlier.terminated, *later.terminated))[
-            : len(later.terminated) or len(earlier.terminated)
-        ],
-        causes=max(earlier, later, key=weight_of_causes).causes,
-        has_unknown_outcomes=earlier.has_unknown_outcomes or later.has_unknown_outcomes,
     )

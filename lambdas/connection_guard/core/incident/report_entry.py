@@ -24,7 +24,7 @@ from connection_guard.core.incident.entry import (
     SessionGroup,
     Usage,
     merged,
-    sessions_in,
+    the_rest,
 )
 from connection_guard.core.incident.failure_entry import (
     failure_entry,
@@ -40,10 +40,8 @@ from connection_guard.core.words import cut
 MOST_GROUPS = 10
 MOST_LINES = 5
 
-OTHERS = "others"
-"""The rule, role and application of the group of all sessions that found no room, or that the
-Report did not list.
-"""
+# The longest name: PostgreSQL's own have 63 bytes.
+NAME_LENGTH = 100
 
 Row = Mapping[str, Any]
 
@@ -125,14 +123,14 @@ def _run(delivery: ReportDelivery, evidence: str | None) -> Entry:
 def _cause(row: Row) -> DiagnosedCause:
     figures = row["evidence"]
     return DiagnosedCause(
-        row["cause"],
+        _name(row["cause"]),
         _line(row["summary"]),
         _line(row["advice"]),
         sessions=row["sessions"],
-        role=figures.get("role"),
-        application=figures.get("application"),
+        role=_named(figures, "role"),
+        application=_named(figures, "application"),
         clients=figures.get("clients", 0),
-        largest_client=figures.get("largest client"),
+        largest_client=_named(figures, "largest client"),
     )
 
 
@@ -165,9 +163,9 @@ def _group(row: Row, sessions: int) -> SessionGroup:
     return SessionGroup(
         rule=cut(row["rule"], 100),
         reason=cut(row["reason"], 200),
-        role=row["role"],
-        application=row["application"],
-        state=row["state"],
+        role=_name(row["role"]),
+        application=_name(row["application"]),
+        state=row["state"] and _name(row["state"]),
         sessions=sessions,
     )
 
@@ -175,10 +173,7 @@ def _group(row: Row, sessions: int) -> SessionGroup:
 def _bounded(groups: Iterable[SessionGroup], sessions: int) -> tuple[SessionGroup, ...]:
     """Return the largest groups, and one more for the rest of the `sessions`."""
     largest = tuple(sorted(groups, key=lambda group: -group.sessions)[:MOST_GROUPS])
-    rest = sessions - sessions_in(largest)
-    if rest <= 0:
-        return largest
-    return (*largest, SessionGroup(OTHERS, "not listed one by one", OTHERS, OTHERS, None, rest))
+    return the_rest(largest, sessions)
 
 
 def _reopened(rows: Iterable[Row]) -> tuple[Reopened, ...]:
@@ -189,7 +184,7 @@ def _reopened(rows: Iterable[Row]) -> tuple[Reopened, ...]:
     terminated, reopened = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for row in rows:
         if row.get("reopens", False):
-            application = row["role"], row["application"]
+            application = _name(row["role"]), _name(row["application"])
             terminated[application] += row["terminated"]
             reopened[application] += row["reopened"]
     return tuple(
@@ -206,3 +201,11 @@ def _lines(lines: Sequence[str], omitted: int) -> tuple[str, ...]:
 
 def _line(text: str) -> str:
     return cut(text, LINE_LENGTH)
+
+
+def _name(text: str) -> str:
+    return cut(text, NAME_LENGTH)
+
+
+def _named(figures: Row, name: str) -> str | None:
+    return _name(figures[name]) if name in figures else None
