@@ -47,9 +47,10 @@ class Mailbox:
         return len(self.messages) > sent
 
     def _send(self, incident: Incident) -> None:
-        known = self.known.get(incident.id)
-        if (news := news_of(incident)) is not None and (known is None or news_of(known) != news):
-            self.known[incident.id] = incident
+        known = self.known.get(incident.id, Notified())
+        now = incident.entries[-1].at
+        if (news := news_of(incident, known, now)) is not None and news.due_at <= now:
+            self.known[incident.id] = known.with_news(news.name, now)
             self.messages.append(incident)
 
 

@@ -25,7 +25,7 @@ from connection_guard.core.incident.entry import (
     Usage,
     sessions_in,
 )
-from connection_guard.core.incident.incident import Incident, SlackMessage
+from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.incident_size import MOST_BYTES, MOST_ENTRIES, bounded
 from connection_guard.core.incident.item import (
     attributes_of,
@@ -84,10 +84,7 @@ def a_full_incident() -> Incident:
     return replace(
         absorbed([*a_whole_story()[:-1], entry]),
         circumstances=context,
-        slack=SlackMessage("C0123ABCD", "1700000000.000100"),
-        notified=("run-1",),
         not_before=NOW - timedelta(days=1),
-        previous="20261119T030000-run-0",
         alarms_before=(replace(an_alarm(Tier.WARNING, "OK"), changed_at=NOW - timedelta(days=1)),),
         followed_at=NOW + timedelta(days=1),
         earlier=(an_entry(minute=-90, used=77),),

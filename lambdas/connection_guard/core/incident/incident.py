@@ -38,25 +38,14 @@ from connection_guard.core.report.kind import Kind
 
 
 @dataclass(frozen=True, slots=True)
-class SlackMessage:
-    """The incident's message in Slack, as chat.postMessage names it."""
-
-    channel: str
-    timestamp: str
-
-
-@dataclass(frozen=True, slots=True)
 class Incident:
     """`entries` are in the order of their times, in any order of deliveries.
 
-    `version` counts the changes. `slack` is None before Slack has a message that can be edited;
-    `notified` names the runs that are in its thread, and the changes that SNS was notified of. What
-    is from `not_before` or earlier belongs to the incident before, which is named by `previous`
-    until people are notified of its end, too. `earlier` are the last entries of that one without
-    their details: what comes late may show that it had not ended. `alarms_before` are the alarms
-    before all of these. `followed_at` is when another began although nothing had shown the end of
-    this one. `merged_beginnings` are those that the entries no longer show, because the incident
-    has had more than it can keep.
+    `version` counts the changes. What is from `not_before` or earlier belongs to the incident
+    before. `earlier` are the last entries of that one without their details: what comes late may
+    show that it had not ended. `alarms_before` are the alarms before all of these. `followed_at` is
+    when another began although nothing had shown the end of this one. `merged_beginnings` are those
+    that the entries no longer show, because the incident has had more than it can keep.
     """
 
     database: str
@@ -64,10 +53,7 @@ class Incident:
     entries: tuple[Entry, ...]
     circumstances: Circumstances | None = None
     version: int = 0
-    slack: SlackMessage | None = None
-    notified: tuple[str, ...] = ()
     not_before: datetime | None = None
-    previous: str | None = None
     alarms_before: tuple[Alarm, ...] = ()
     followed_at: datetime | None = None
     earlier: tuple[Entry, ...] = ()
@@ -149,18 +135,6 @@ class Incident:
                 known.add(key)
                 fired.add(change.arn)
         return beginnings + self.merged_beginnings
-
-    @property
-    def recurrences(self) -> int:
-        """Return how often an alarm fired again after its OK, even if that OK was lost: each of
-        several alarms counts.
-        """
-        begins = Counter(dict.fromkeys(latest_changes(self.alarms_before, self.earlier), 1))
-        changes = {key: entry for entry in self.entries if (key := change_key(entry))}
-        for (arn, _), entry in sorted(changes.items(), key=lambda item: item[0][1]):
-            has_fired = entry.change is not None and entry.change.state == AlarmState.ALARM
-            begins[arn] = begins[arn] + entry.times if has_fired else max(begins[arn], 1)
-        return sum(count - 1 for count in begins.values())
 
     @property
     def tier(self) -> Tier | None:

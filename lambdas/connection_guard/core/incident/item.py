@@ -8,9 +8,10 @@ be notified of something. A channel's lane, the right to call it, is `channel#<i
 
 import gzip
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, is_dataclass
 from datetime import datetime, timedelta
+from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -30,7 +31,7 @@ PENDING_PROJECTION = ("version", "channels")
 KEPT_FOR = timedelta(days=400)
 
 # Fields of an incident that an older version wrote under another name.
-_FORMER_NAMES = {"told": "notified", "context": "circumstances"}
+_FORMER_NAMES = {"context": "circumstances"}
 
 
 def latest_key(database: str) -> dict[str, str]:
@@ -86,23 +87,30 @@ def incident_of(body: bytes) -> Incident:
 
 def read_value(kind: Any, value: Any) -> Any:
     """Return a value of the type from its JSON; a field without its value there has its default."""
+    return _reader_of(kind)(value)
+
+
+@cache
+def _reader_of(kind: Any) -> Callable[[Any], Any]:
+    """Return a function that reads values of the type: finding out how takes far longer."""
     if get_origin(kind) is UnionType:
         (kind,) = (each for each in get_args(kind) if each is not NoneType)
-        return None if value is None else read_value(kind, value)
+        read = _reader_of(kind)
+        return lambda value: None if value is None else read(value)
     if get_origin(kind) is tuple:
-        kinds = get_args(kind)
-        if kinds[-1] is Ellipsis:
-            kinds = kinds[:1] * len(value)
-        return tuple(read_value(each, item) for each, item in zip(kinds, value, strict=True))
+        first, *others = map(_reader_of, (each for each in get_args(kind) if each is not Ellipsis))
+        if get_args(kind)[-1] is Ellipsis:
+            return lambda value: tuple(map(first, value))
+        readers = (first, *others)
+        return lambda value: tuple(
+            read(item) for read, item in zip(readers, value, strict=True)
+        )
     if is_dataclass(kind) and isinstance(kind, type):
-        return _read_fields(kind, value)
-    if kind is datetime:
-        return datetime.fromisoformat(value)
-    return kind(value)
+        return partial(_read_fields, kind, get_type_hints(kind))
+    return datetime.fromisoformat if kind is datetime else kind
 
 
-def _read_fields(kind: type, value: Mapping[str, Any]) -> Any:
-    kinds = get_type_hints(kind)
+def _read_fields(kind: type, kinds: Mapping[str, Any], value: Mapping[str, Any]) -> Any:
     written = {_FORMER_NAMES.get(name, name): each for name, each in value.items()}
-    known = [field.name for field in fields(kind) if field.name in written]
-    return kind(**{name: read_value(kinds[name], written[name]) for name in known})
+    known = {name: each for name, each in written.items() if name in kinds}
+    return kind(**{name: _reader_of(kinds[name])(each) for name, each in known.items()})

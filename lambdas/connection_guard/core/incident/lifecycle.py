@@ -100,7 +100,6 @@ def _next(current: Incident, entry: Entry, new_id: str) -> Incident:
         (entry, *(each for each in current.entries if each.at > entry.at)),
         version=current.version + 1,
         not_before=closed_at or (current.entries[-1].at if current.matters else None),
-        previous=current.id if current.matters else current.previous,
         alarms_before=tuple(_known_alarms(current).values()),
     )
     if not current.matters or closed_at is None:
@@ -116,16 +115,8 @@ def _next(current: Incident, entry: Entry, new_id: str) -> Incident:
 
 
 def _joined(current: Incident, entry: Entry) -> Incident:
-    whole = replace(
-        current,
-        entries=tuple(sorted((*current.entries, entry), key=order_of)),
-        version=current.version + 1,
-    )
-    kept = bounded(whole)
-    dropped = {each.request_id for each in whole.entries} - {
-        each.request_id for each in kept.entries
-    }
-    return replace(kept, notified=tuple(each for each in whole.notified if each not in dropped))
+    entries = tuple(sorted((*current.entries, entry), key=order_of))
+    return bounded(replace(current, entries=entries, version=current.version + 1))
 
 
 def _remembered(current: Incident, entry: Entry) -> Incident:
