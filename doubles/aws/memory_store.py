@@ -45,7 +45,12 @@ class _Item:
     body: bytes
     version: int
     due_at: datetime | None
+    pending_since: datetime | None = None
     channels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def since(self) -> datetime | None:
+        return self.pending_since or self.due_at
 
     @property
     def notified(self) -> Mapping[str, Notified]:
@@ -77,7 +82,8 @@ class MemoryIncidents(IncidentTable):
             for each in filter(None, (incident, ended)):
                 item = self._items.setdefault((each.database, each.id), _Item(b"", 0, None))
                 item.body, item.version = body_of(each), each.version
-                item.due_at = now if each.matters else None
+                if each.matters:
+                    item.due_at, item.pending_since = now, item.pending_since or now
             self._latest[incident.database] = incident.id
             return True
 
@@ -89,7 +95,7 @@ class MemoryIncidents(IncidentTable):
     def pending(self, now: datetime) -> list[Pending]:
         with self._lock:
             return [
-                Pending(key, item.version, item.notified, item.due_at)
+                Pending(key, item.version, item.notified, item.since)
                 for key, item in self._items.items()
                 if item.due_at is not None and item.due_at <= now
             ]
@@ -100,13 +106,13 @@ class MemoryIncidents(IncidentTable):
             if item is None:
                 raise StoreError(f"memory: incident {key[1]} of {key[0]} is gone")
             item.channels[channel] = notified_body(notified)
-            return Pending(key, item.version, item.notified, item.due_at)
+            return Pending(key, item.version, item.notified, item.since)
 
     def settle(self, key: IncidentKey, version: int, *, due_at: datetime | None) -> None:
         with self._lock:
             item = self._items.get(key)
             if item is not None and item.version == version:
-                item.due_at = due_at
+                item.due_at, item.pending_since = due_at, None
 
 
 @dataclass

@@ -7,13 +7,13 @@ from itertools import count
 
 from aws_lambda_powertools.logging import Logger
 
-from connection_guard.adapters.aws.incident_table import IncidentKey, Pending
+from connection_guard.adapters.aws.incident_table import IncidentKey, Kept, Pending
 from connection_guard.adapters.aws.lane_table import LaneState
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.channel.notified import Notified
 from connection_guard.core.notification.view import View
-from connection_guard.errors import NotificationError
+from connection_guard.errors import NotificationError, StoreError
 from reporter.channel import Channel
 from reporter.lane import HELD_FOR, Lane, LaneLostError
 from reporter.world import World
@@ -29,6 +29,9 @@ CLAIMS_EVERY_SECONDS = 3
 
 # A channel that is to be left alone for longer is left to the next run.
 MOST_SECONDS_TO_WAIT = 5
+
+# The urgency of what a call has just failed for.
+LAST = 3
 
 # After failures in a row: how long the channel, or a message that it refuses, is left alone.
 SECONDS_TO_REST = (2, 4, 8, 16, 32, 60)
@@ -68,6 +71,7 @@ class ChannelRun:
         self._work: dict[IncidentKey, _Work] = {}
         # The index may be older than what this run wrote.
         self._known: dict[IncidentKey, tuple[int, Notified]] = {}
+        self._unreadable: set[IncidentKey] = set()
         self._turns = count()
         self._looked_at: datetime | None = None
         self._failures = 0
@@ -153,6 +157,8 @@ class ChannelRun:
     def _look(self) -> None:
         now = self._looked_at = self._world.now()
         for pending in self._world.incidents.pending(now):
+            if pending.key in self._unreadable:
+                continue
             notified = pending.channels.get(self._channel.name, Notified())
             version, known = self._known.get(pending.key, (0, notified))
             if version >= pending.version:
@@ -170,7 +176,7 @@ class ChannelRun:
     def _notify(self, key: IncidentKey, lane: Lane) -> None:
         """Make the next call about the incident, as it is now."""
         name, now = self._channel.name, self._world.now()
-        kept = self._world.incidents.kept(key)
+        kept = self._kept(key)
         work = self._work.pop(key)
         if kept is None:
             return
@@ -179,22 +185,43 @@ class ChannelRun:
         if not notified.is_behind(version, now):
             self._settle(Pending(key, version, kept.channels, None))
             return
-        view = self._view_of(kept.incident, now)
         lane.waiting = self._waiting()
         try:
+            view = self._view_of(kept.incident, now)
             after = self._channel.advance(view, notified, lane)
+        except StoreError:
+            raise
         except NotificationError as error:
             if not error.is_of_message:
-                self._work[key] = work
+                self._work[key] = work if error.retry_after else self._put_off(work)
                 raise
             logger.error(f"{name} refuses the message: {error}", database=key[0], incident=key[1])
-            after = _refused(notified, now)
+            after = _refused(notified, version, now)
+        except Exception:
+            # A fault of the reporter's own with one incident is no reason to hold up the others.
+            logger.exception(f"no message for {name}", database=key[0], incident=key[1])
+            after = _refused(notified, version, now)
         self._known[key] = version, after
         if after != notified:
             self._settle(self._world.incidents.put_notified(key, name, after))
         if after.is_behind(version, now):
             urgency = self._channel.urgency(view, after)
             self._work[key] = _Work(version, after, urgency, next(self._turns))
+
+    def _kept(self, key: IncidentKey) -> Kept | None:
+        """Return the incident, None where it cannot be read: that is no reason to hold up others;
+        where the table is down, the next look raises it.
+        """
+        try:
+            return self._world.incidents.kept(key)
+        except StoreError as error:
+            logger.error(str(error), database=key[0], incident=key[1])
+            self._unreadable.add(key)
+            return None
+
+    def _put_off(self, work: _Work) -> _Work:
+        """Return work that others come before: perhaps the channel fails for its message only."""
+        return replace(work, urgency=LAST, turn=next(self._turns))
 
     def _waiting(self) -> frozenset[WatchedDatabase]:
         return frozenset(
@@ -225,11 +252,14 @@ def settle(pending: Pending, channels: list[str], world: World) -> None:
     world.incidents.settle(pending.key, pending.version, due_at=due)
 
 
-def _refused(notified: Notified, now: datetime) -> Notified:
-    """Return it after the channel refused this incident's message: it is tried again, and again,
-    ever less often.
+def _refused(notified: Notified, version: int, now: datetime) -> Notified:
+    """Return it after the channel refused the incident's message in that version: it is tried
+    again, and again, ever less often, and when the incident has changed.
     """
     minutes = MINUTES_TO_REFUSE[min(notified.refusals, len(MINUTES_TO_REFUSE) - 1)]
     return replace(
-        notified, refusals=notified.refusals + 1, due_at=now + timedelta(minutes=minutes)
+        notified,
+        version=version,
+        due_at=now + timedelta(minutes=minutes),
+        refusals=notified.refusals + 1,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from aws_lambda_powertools.logging import Logger
@@ -20,7 +20,7 @@ from connection_guard.core.notification.links import links_of
 from connection_guard.core.notification.view import View
 from connection_guard.errors import NotificationError, StoreError
 from reporter.channel import Channel
-from reporter.channel_run import ChannelRun
+from reporter.channel_run import ChannelRun, settle
 from reporter.lane import CALL_SECONDS
 from reporter.world import InvocationContext, World
 
@@ -32,6 +32,9 @@ HEADLINE_EVERY = timedelta(minutes=10)
 
 # A channel that refuses everything for longer is a fault of its own.
 PATIENCE = timedelta(minutes=10)
+
+# So often in a row, a channel refuses an incident's message within about as long.
+MOST_REFUSALS = 4
 
 T = TypeVar("T")
 
@@ -49,8 +52,9 @@ class Notifier:
         self._databases = {each.identifier: each for each in watched.databases}
         self._region = region
         self._world = world
-        # Where the bucket is down as well, this process at least does not repeat itself.
-        self._announced: dict[tuple[str, str], datetime] = {}
+        # Where the bucket is down as well, this process at least does not repeat itself. None where
+        # this process was the first to try, and failed.
+        self._announced: dict[tuple[str, str], datetime | None] = {}
 
     def notify(self, own: IncidentKey, context: InvocationContext) -> None:
         """Notify people of the incident, and of everything else that is pending.
@@ -63,13 +67,25 @@ class Notifier:
         """Notify people of everything that is pending.
 
         Raises StoreError, and NotificationError where a channel fails and something has been
-        pending for longer than PATIENCE.
+        pending for longer than PATIENCE, or where one keeps refusing an incident's message.
         """
         pending = self._world.incidents.pending(self._world.now())
         if not pending:
             return
         failures = self._through_every_channel(None, context)
-        waiting_since = min(filter(None, (each.due_at for each in pending)))
+        # A run may have died before it did so, and a channel may have been removed.
+        names = [channel.name for channel in self._world.channels]
+        for each in pending:
+            settle(each, names, self._world)
+        refusals = [
+            f"{name} refuses the message of {each.key[0]}"
+            for each in pending
+            for name in names
+            if name in each.channels and each.channels[name].refusals >= MOST_REFUSALS
+        ]
+        if refusals:
+            raise NotificationError("people could not be notified: " + "; ".join(refusals))
+        waiting_since = min(each.since for each in pending if each.since is not None)
         if failures and self._world.now() - waiting_since > PATIENCE:
             raise NotificationError(
                 f"since {waiting_since:%H:%M} UTC people could not be notified: "
@@ -138,17 +154,19 @@ class Notifier:
             return
         try:
             answer_within(CALL_SECONDS, channel.name, lambda: channel.announce(view))
-        except NotificationError as error:
-            logger.error(f"{channel.name}: {error}", database=database)
-            self._announced.pop((channel.name, database), None)
+        except Exception:
+            # The queue keeps the message: this process tries again when it comes again.
+            logger.exception(f"{channel.name}: not announced", database=database)
+            self._announced[channel.name, database] = None
 
     def _is_first_announcement(self, channel: str, database: str, now: datetime) -> bool:
-        last = self._announced.get((channel, database))
+        last = self._announced.get((channel, database), datetime.min.replace(tzinfo=UTC))
         if last is not None and now - last < HEADLINE_EVERY:
             return False
         window = int(now.timestamp() // HEADLINE_EVERY.total_seconds())
+        key = f"announced/{channel}/{database}/{window}"
         try:
-            is_first = self._world.bucket.put_first(f"announced/{channel}/{database}/{window}")
+            is_first = last is None or self._world.bucket.put_first(key)
         except StoreError as error:
             logger.error(str(error))
             is_first = True

@@ -85,7 +85,8 @@ def _advanced(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> No
         case None:
             storm = _up_to_date(storm, view, notified, calls)
             alert_at = alert_due_at(incident, notified, view.at)
-            return notified.up_to(incident.version, due_at=alert_at or storm.edit_due_at)
+            due = filter(None, (alert_at, storm.edit_due_at))
+            return notified.up_to(incident.version, due_at=min(due, default=None))
         case Post():
             return _posted(bot, view, notified, calls)
         case Edit():
@@ -150,7 +151,8 @@ def _edited(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> Noti
         _keep(storm.with_member(_member_of(view)), calls)
     shown = replace(notified, shown=view.incident.version)
     if view.incident.action_required is None:
-        return shown.with_news(state_name(view.incident), view.at)
+        # Nobody is notified of an edit, so it puts off no alert.
+        return shown.with_news(state_name(view.incident), notified.news_at or view.at)
     return shown
 
 

@@ -182,7 +182,7 @@ def test_an_incident_is_pending_from_the_moment_when_it_was_put(
 
     (found,) = incidents.pending(NOW)
 
-    assert (found.key, found.version, found.channels, found.due_at) == (
+    assert (found.key, found.version, found.channels, found.since) == (
         key_of(opened),
         opened.version,
         {},
@@ -235,6 +235,20 @@ def test_a_change_makes_an_incident_pending_at_once_although_it_was_settled(
     assert pending(incidents, NOW + SECOND) == {opened.id}
 
 
+def test_an_incident_is_pending_since_its_first_change_that_is_not_settled(
+    incidents: IncidentTable, opened: Incident, grown: Incident
+) -> None:
+    assert put(incidents, grown, opened, now=NOW + SECOND)
+    assert [each.since for each in incidents.pending(LATER)] == [NOW]
+
+    incidents.settle(key_of(grown), grown.version, due_at=LATER)
+    assert [each.since for each in incidents.pending(LATER)] == [LATER]
+
+    newest = absorbed([locked_out(minute=3)], grown)
+    assert put(incidents, newest, grown, now=NOW + 2 * SECOND)
+    assert [each.since for each in incidents.pending(LATER)] == [NOW + 2 * SECOND]
+
+
 @pytest.mark.parametrize("due_at", [None, LATER])
 def test_an_incident_that_has_changed_meanwhile_stays_pending(
     incidents: IncidentTable, opened: Incident, grown: Incident, due_at: None
@@ -254,7 +268,7 @@ def test_what_each_channel_was_notified_of_is_kept_beside_the_story(
 
     assert first.channels == {"incidents": SENT}
     assert both.channels == {"incidents": SENT, "slack": SHOWN}
-    assert (both.key, both.version, both.due_at) == (key_of(opened), opened.version, NOW)
+    assert (both.key, both.version, both.since) == (key_of(opened), opened.version, NOW)
     kept = incidents.kept(key_of(opened))
     assert kept is not None
     assert (kept.incident, kept.channels) == (opened, both.channels)

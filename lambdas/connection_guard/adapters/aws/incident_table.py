@@ -12,6 +12,7 @@ from connection_guard.core.incident.item import (
     DUE_AT,
     PENDING,
     PENDING_INDEX,
+    PENDING_SINCE,
     attributes_of,
     copy_key,
     incident_of,
@@ -32,14 +33,14 @@ IncidentKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An incident that a channel may have to be notified of, without its story; it has been since
-    `due_at`, which is None where it is not in the index.
+    """An incident that a channel may have to be notified of, without its story; `since` is None
+    where it is not in the index.
     """
 
     key: IncidentKey
     version: int
     channels: Mapping[str, Notified]
-    due_at: datetime | None
+    since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +118,9 @@ class IncidentTable:
         """
         update = Update(
             copy_key(*key),
-            f"REMOVE {PENDING}, {DUE_AT}"
+            f"REMOVE {PENDING}, {DUE_AT}, {PENDING_SINCE}"
             if due_at is None
-            else f"SET {PENDING} = :pending, {DUE_AT} = :due_at",
+            else f"SET {PENDING} = :pending, {DUE_AT} = :due_at REMOVE {PENDING_SINCE}",
             {":version": version}
             | ({} if due_at is None else {":pending": PENDING, ":due_at": sortable(due_at)}),
             "version = :version",
@@ -137,11 +138,13 @@ class IncidentTable:
 
 def _pending_copy(incident: Incident, now: datetime) -> Update:
     attributes = _attributes_of(incident)
+    kept = "channels = if_not_exists(channels, :none)"
     if incident.matters:
         attributes |= {PENDING: PENDING, DUE_AT: sortable(now)}
+        kept += f", {PENDING_SINCE} = if_not_exists({PENDING_SINCE}, :{DUE_AT})"
     return Update(
         copy_key(incident.database, incident.id),
-        f"SET {_assignments(attributes)}, channels = if_not_exists(channels, :none)",
+        f"SET {_assignments(attributes)}, {kept}",
         _as_values(attributes) | {":none": {}},
     )
 
@@ -159,8 +162,13 @@ def _as_values(attributes: Values) -> dict[str, Any]:
 
 
 def _pending(key: IncidentKey, item: Values) -> Pending:
-    due_at = datetime.fromisoformat(item[DUE_AT]) if DUE_AT in item else None
-    return Pending(key, int(item["version"]), _channels_of(item), due_at)
+    since = item.get(PENDING_SINCE) or item.get(DUE_AT)
+    return Pending(
+        key,
+        int(item["version"]),
+        _channels_of(item),
+        datetime.fromisoformat(since) if since else None,
+    )
 
 
 def _channels_of(item: Values) -> Mapping[str, Notified]:

@@ -22,11 +22,12 @@ SORT_KEY = "sk"
 EXPIRY = "expires_at"
 
 # An item is in the index only while it has both of these: PENDING is always the same, DUE_AT is a
-# time.
+# time. PENDING_SINCE does not move with further changes.
 PENDING_INDEX = "pending"
 PENDING = "pending"
 DUE_AT = "due_at"
-PENDING_PROJECTION = ("version", "channels")
+PENDING_SINCE = "pending_since"
+PENDING_PROJECTION = ("version", "channels", PENDING_SINCE)
 
 KEPT_FOR = timedelta(days=400)
 

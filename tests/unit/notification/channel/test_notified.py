@@ -69,8 +69,9 @@ def test_what_a_newer_version_wrote_beside_it_is_no_obstacle() -> None:
         (Notified(version=2, due_at=NOW + MOMENT), False),
         (Notified(version=2, due_at=NOW), True),
         (Notified(version=1, due_at=NOW + MOMENT), True),
-        (Notified(version=1, due_at=NOW + MOMENT, refusals=1), False),
-        (Notified(version=1, due_at=NOW, refusals=1), True),
+        (Notified(version=2, due_at=NOW + MOMENT, refusals=1), False),
+        (Notified(version=2, due_at=NOW, refusals=1), True),
+        (Notified(version=1, due_at=NOW + MOMENT, refusals=1), True),
     ],
     ids=[
         "never notified",
@@ -79,8 +80,9 @@ def test_what_a_newer_version_wrote_beside_it_is_no_obstacle() -> None:
         "news that waits",
         "news that has waited",
         "a new version while older news waits",
-        "refused in any version, until it is tried again",
+        "refused, until it is tried again",
         "refused, and tried again now",
+        "refused in an older version",
     ],
 )
 def test_a_channel_is_behind_where_it_has_something_to_do(

@@ -48,7 +48,7 @@ class Notified:
     def is_behind(self, version: int, now: datetime) -> bool:
         """Return whether the channel has something to do for the incident of that version."""
         is_due = self.due_at is not None and self.due_at <= now
-        return is_due or (self.version < version and not self.refusals)
+        return is_due or self.version < version
 
     def with_news(self, name: str, at: datetime) -> "Notified":
         """Return it after the channel was sent that news."""
