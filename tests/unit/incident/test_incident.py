@@ -132,7 +132,9 @@ def test_sums_and_the_latest_of_what_the_runs_reported() -> None:
     assert incident.reopened == (Reopened("shop", "checkout", 80, 76),)
     assert incident.evidence == "second"
     assert (
-        headline_of(incident) == "orders-prod: 93 of 100 connections in use; 25 sessions terminated"
+        headline_of(incident)
+        == "orders-prod is running out of connections: 93 of 100 in use. Connection Guard freed "
+        "25, 25 came back at once. No action needed yet."
     )
 
 

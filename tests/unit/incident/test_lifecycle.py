@@ -62,7 +62,8 @@ def test_further_attempts_after_the_alarms_join_and_one_that_requires_action_beg
     assert (on.id, on.progress, on.closed_at) == (over.id, Progress.CLOSED, over.closed_at)
     assert (
         headline_of(on)
-        == "orders-prod: resolved after 5 min (66 of 100 connections in use); 6 sessions terminated"
+        == "orders-prod recovered after 5 min, with 66 of 100 connections in use. Connection Guard "
+        "freed 6. No action needed."
     )
     assert (called.id == over.id, called.progress) == (False, Progress.ESCALATED)
     assert absorbed([recovered(minute=24)], called).progress is Progress.CLOSED

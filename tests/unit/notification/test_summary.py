@@ -108,6 +108,22 @@ def test_a_full_database_whose_pool_reopens_reads_like_this() -> None:
             ),
         ),
         (
+            [
+                an_entry(
+                    kind="observation",
+                    alarm=an_alarm(),
+                    before=FULL,
+                    would_terminate=(a_group(8),),
+                    restraint=Restraint.OBSERVING,
+                )
+            ],
+            (
+                "orders-prod is out of connections: 97 of 97 in use. Connection Guard would have "
+                "freed 8, and was not allowed to. Connection Guard only observes: decide whether "
+                "to act."
+            ),
+        ),
+        (
             [an_entry(alarm=an_alarm(), is_below_target=True)],
             (
                 "orders-prod is back below target: 67 of 97 in use. Connection Guard freed 30. No "
@@ -165,6 +181,7 @@ def test_a_full_database_whose_pool_reopens_reads_like_this() -> None:
     ids=[
         "critical",
         "warning",
+        "observes",
         "recovering",
         "no longer",
         "resolved",
@@ -308,11 +325,11 @@ def test_the_guard_says_what_it_did_and_what_it_will_do_next(entry: Entry, guard
 
 
 def test_new_clients_are_refused_only_since_the_database_has_been_full() -> None:
-    free, full = Usage(90, 97), {"before": FULL, "after": FULL}
+    free = Usage(90, 97)
     looks = [
-        an_entry(0, **full),
+        an_entry(0, before=FULL, after=FULL),
         an_entry(1, before=FULL, after=free),
-        an_entry(2, **full),
+        an_entry(2, before=FULL, after=FULL),
         an_entry(3, "locked_out", before=None, escalation=MASTER),
     ]
 

@@ -46,7 +46,7 @@ def test_a_day_in_an_incident_s_life_reads_like_a_story() -> None:
     ]
     assert headline_of(incident) == (
         "orders-prod recovered after 9 min, with 31 of 100 connections in use. Connection Guard "
-        "freed 28, 38 came back at once. No action needed."
+        "freed 28, 28 came back at once. No action needed."
     )
     assert (incident.opened_at, incident.closed_at) == (NOW, NOW + timedelta(minutes=9))
     assert (incident.first, incident.peak, incident.latest) == (

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from connection_guard.core import words
+from connection_guard.core.decision.plan import Restraint
 from connection_guard.core.incident.entry import GUARD_ALARM, Entry, Usage, sessions_in
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
@@ -24,6 +25,8 @@ _TROUBLES: Mapping[str, str] = {
     Kind.PREFLIGHT_FAILED: "cannot act",
     GUARD_ALARM: "raised an alarm about itself",
 }
+
+_ONLY_OBSERVES = frozenset({Restraint.OBSERVING.value, Restraint.PAUSED.value})
 
 
 class Status(StrEnum):
@@ -123,7 +126,7 @@ def reopened_of(reopened: int, terminated: int) -> str:
 def _done(incident: Incident) -> str | None:
     """Return what the guard did, and what it could not do."""
     terminated, latest = sessions_in(incident.terminated), incident.story[-1]
-    reopened = sum(each.reopened for each in incident.reopened)
+    reopened = min(sum(each.reopened for each in incident.reopened), terminated)
     is_in_trouble = latest.is_trouble and latest.opens
     cannot = f"{GUARD} {trouble_of(latest)}" if is_in_trouble else None
     if terminated:
@@ -153,4 +156,6 @@ def _to_do(incident: Incident) -> str:
     latest = incident.story[-1]
     if latest.is_engaged or latest.kind == Kind.REMEDIATION:
         return f"{GUARD} is working on it"
+    if latest.restraint in _ONLY_OBSERVES and incident.tier is not Tier.WARNING:
+        return f"{GUARD} only observes: decide whether to act"
     return "No action needed yet"

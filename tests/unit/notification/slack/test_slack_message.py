@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from textwrap import wrap
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -74,7 +75,7 @@ def test_a_message_says_what_to_do_why_and_what_the_guard_does_and_links_to_more
 
 
 def test_there_are_buttons_only_for_the_pages_that_there_are() -> None:
-    def buttons(**links: str | None) -> list[str]:
+    def buttons(**links: Any) -> list[str]:
         message = message_of(a_view(an_incident(), replace(LINKS, **links)))
         rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
         return [each["text"]["text"] for row in rows for each in row]
