@@ -97,6 +97,9 @@ class ReporterFunction(Construct):
             max_event_age=Duration.seconds(60),
         )
         self.function.log_group.grant_write(self.function)
+        # What older versions delivered to the function directly is in the queue before an update
+        # makes the function one that reads only from there.
+        self.function.node.add_dependency(queue)
         Validations.of(self.function).acknowledge(
             Acknowledgment(
                 id="AwsSolutions-L1",

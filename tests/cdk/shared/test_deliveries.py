@@ -87,6 +87,17 @@ def test_messages_keep_the_envelope_that_names_their_topic(
         assert not each.get("RawMessageDelivery")
 
 
+def test_an_update_loses_nothing_that_was_delivered_without_the_queue_before(
+    template: Template, reporter: str, reporter_queue: str
+) -> None:
+    subscribed = {
+        name
+        for name, each in template.of("AWS::SNS::Subscription").items()
+        if each["Endpoint"] == f"${{{reporter_queue}.Arn}}"
+    }
+    assert subscribed <= set(template.resources[reporter]["DependsOn"])
+
+
 def test_a_message_that_fails_takes_no_other_with_it(template: Template) -> None:
     [mapping] = template.of("AWS::Lambda::EventSourceMapping").values()
     assert mapping["BatchSize"] == 1
