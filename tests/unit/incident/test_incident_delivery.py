@@ -11,7 +11,8 @@ from connection_guard.core.incident.entry import Alarm, Entry
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.lifecycle import absorb
 from connection_guard.core.incident.progress import Progress
-from connection_guard.core.notification.channel.news import news_of
+from connection_guard.core.notification.channel.news import SETTLED_AFTER, news_of
+from connection_guard.core.notification.channel.notified import Notified
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 from tests.support.builders import NOW
@@ -30,7 +31,8 @@ class Mailbox:
     """The incidents of one database, and what people were last sent about each."""
 
     current: Incident | None = None
-    known: dict[str, Incident] = field(default_factory=dict)
+    known: dict[str, Notified] = field(default_factory=dict)
+    incidents: dict[str, Incident] = field(default_factory=dict)
     messages: list[Incident] = field(default_factory=list)
 
     def deliver(self, entry: Entry) -> bool:
@@ -48,7 +50,8 @@ class Mailbox:
 
     def _send(self, incident: Incident) -> None:
         known = self.known.get(incident.id, Notified())
-        now = incident.entries[-1].at
+        now = incident.entries[-1].at + SETTLED_AFTER
+        self.incidents[incident.id] = incident
         if (news := news_of(incident, known, now)) is not None and news.due_at <= now:
             self.known[incident.id] = known.with_news(news.name, now)
             self.messages.append(incident)
@@ -129,7 +132,7 @@ def test_in_the_end_people_know_that_every_incident_is_resolved(
     for entry in data.draw(st.permutations(repeated)):
         mailbox.deliver(entry)
 
-    assert {incident.progress for incident in mailbox.known.values()} <= {Progress.CLOSED}
+    assert {incident.progress for incident in mailbox.incidents.values()} <= {Progress.CLOSED}
 
 
 @settings(max_examples=250, deadline=None)
@@ -174,7 +177,8 @@ def test_in_order_no_action_is_required_once_usage_is_below_the_target(story: li
         mailbox.deliver(entry)
         if entry.is_below_target and not entry.is_trouble:
             assert all(
-                incident.progress is not Progress.ESCALATED for incident in mailbox.known.values()
+                incident.progress is not Progress.ESCALATED
+                for incident in mailbox.incidents.values()
             )
 
 
