@@ -5,7 +5,6 @@ Everything is read from its entries in the order of their times, so neither the 
 nor their repetition matters.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,7 +29,6 @@ from connection_guard.core.incident.progress import (
     Progress,
     Step,
     change_key,
-    latest_changes,
     steps,
 )
 from connection_guard.core.policy import Tier

@@ -103,9 +103,7 @@ def _reader_of(kind: Any) -> Callable[[Any], Any]:
         if get_args(kind)[-1] is Ellipsis:
             return lambda value: tuple(map(first, value))
         readers = (first, *others)
-        return lambda value: tuple(
-            read(item) for read, item in zip(readers, value, strict=True)
-        )
+        return lambda value: tuple(read(item) for read, item in zip(readers, value, strict=True))
     if is_dataclass(kind) and isinstance(kind, type):
         return partial(_read_fields, kind, get_type_hints(kind))
     return datetime.fromisoformat if kind is datetime else kind
