@@ -1,7 +1,7 @@
 """Names and texts are the clients' to choose, and people read them in a terminal."""
 
 from connection_guard.core.words import (
-    in_use,
+    connections_in_use,
     of_usable,
     ordinal,
     printable,
@@ -34,6 +34,8 @@ def test_which_one_it_is_of_several_is_a_word_while_it_is_short() -> None:
 
 
 def test_more_than_all_connections_are_all() -> None:
-    assert in_use(97, 97) == "97 of 97 connections in use"
-    assert in_use(98, 97) == "all 97 connections in use (the guard came in on the reserve)"
+    assert connections_in_use(97, 97) == "97 of 97 connections in use"
+    assert (
+        connections_in_use(98, 97) == "all 97 connections in use (the guard came in on the reserve)"
+    )
     assert (of_usable(97, 97), of_usable(98, 97)) == ("97 of 97", "all 97")

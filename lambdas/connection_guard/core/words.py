@@ -30,7 +30,7 @@ def of_usable(used: int, usable: int) -> str:
     return f"all {usable}" if used > usable else f"{used} of {usable}"
 
 
-def in_use(used: int, usable: int, noun: str = " connections") -> str:
+def connections_in_use(used: int, usable: int, noun: str = " connections") -> str:
     """Return the same with its noun."""
     came_in = " (the guard came in on the reserve)" if used > usable else ""
     return f"{of_usable(used, usable)}{noun} in use{came_in}"

@@ -9,7 +9,7 @@ from connection_guard.core.decision.plan import Restraint
 from connection_guard.core.decision.reason import ReasonCode
 from connection_guard.core.deployment.reporter_settings import ApplicationOwner
 from connection_guard.core.incident.circumstances import Deployment, DeploymentKind, RdsEvent
-from connection_guard.core.incident.entry import DiagnosedCause, Entry, Usage
+from connection_guard.core.incident.entry import GUARD_ALARM, Alarm, DiagnosedCause, Entry, Usage
 from connection_guard.core.notification.email import subject_of
 from connection_guard.core.notification.owner import Owner, owner_of
 from connection_guard.core.notification.summary import Summary, summary_of
@@ -354,6 +354,45 @@ def test_the_cause_names_what_rds_reported_shortly_before(minutes: int, named: b
     why = str(summary_of(a_view(incident)).why)
 
     assert ("This began 14 min after RDS reported: failover completed." in why) == named
+
+
+@pytest.mark.parametrize(
+    ("minutes", "named"), [(15, True), (16, False)], ids=["shortly before", "long before"]
+)
+def test_the_cause_names_a_deployment_shortly_before(minutes: int, named: bool) -> None:
+    deployed_at = OPENED - timedelta(minutes=minutes)
+    deployed = Deployment(deployed_at, DeploymentKind.LAMBDA_CODE, "checkout-prod", "ci")
+    context = a_context(events=(), deployments=(deployed,))
+
+    why = str(summary_of(a_view(an_incident(*given_up(attempts=3), circumstances=context))).why)
+
+    assert why.endswith(" This began 15 min after the deployment of checkout-prod.") == named
+    assert ("deployment" in why) == named
+
+
+def test_an_alarm_about_the_guard_says_so_only_while_it_is_on() -> None:
+    def alarm(minute: int, state: str) -> Entry:
+        on = state == "ALARM"
+        about_guard = Alarm("orders-prod silent", "arn:silent", state, changed_at=OPENED)
+        return an_entry(
+            minute,
+            GUARD_ALARM,
+            alarm=replace(about_guard, changed_at=OPENED + timedelta(minutes=minute)),
+            tier=None,
+            before=None,
+            causes=(),
+            escalation="no heartbeat for 3 minutes: see its log" if on else None,
+        )
+
+    began, ended = an_entry(0, alarm=an_alarm()), alarm(2, "OK")
+
+    silent = summary(began, alarm(1, "ALARM"))
+    assert silent.first_line.endswith(
+        "Connection Guard freed 30, and now raised an alarm about itself. Action needed."
+    )
+    assert silent.do_now == "No heartbeat for 3 minutes: see its log."
+    assert "every minute" not in str(silent.guard)
+    assert "itself" not in summary(began, alarm(1, "ALARM"), ended).first_line
 
 
 @pytest.mark.parametrize(

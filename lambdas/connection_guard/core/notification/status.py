@@ -115,7 +115,7 @@ def of(usage: Usage) -> str:
 
 def in_use(usage: Usage, noun: str = " connections") -> str:
     """Return the same with its noun."""
-    return words.in_use(usage.used, usage.usable, noun)
+    return words.connections_in_use(usage.used, usage.usable, noun)
 
 
 def reopened_of(reopened: int, terminated: int) -> str:

@@ -31,12 +31,12 @@ from connection_guard.core.notification.status import (
 )
 from connection_guard.core.notification.view import View
 from connection_guard.core.report.kind import Kind
-from connection_guard.core.words import counted, cut, hours_and_minutes, shown, spelled
+from connection_guard.core.words import counted, hours_and_minutes, shown, spelled
 
 # A phone shows 22 lines of 60 characters at most: this is each part's share of them.
 DO_NOW_MOST = 260
 WHY_MOST = 200
-GUARD_MOST = 200
+REASON_MOST = 100
 CHANGE_MOST = 240
 PLACE_MOST = 40
 OWNER_MOST = 40
@@ -113,7 +113,7 @@ def summary_of(view: View) -> Summary:
         first_line,
         do_now=_do_now(view),
         why=_why(incident),
-        guard=shown(" ".join(_of_guard(incident)), GUARD_MOST) or None,
+        guard=" ".join(_of_guard(incident)) or None,
         usage=_usage(view),
         owner=name,
     )
@@ -225,7 +225,7 @@ def _reason(incident: Incident, escalated: Entry) -> str:
         code = ReasonCode.POOLS_REOPEN
     if code in _BECAUSE:
         return _BECAUSE[ReasonCode(code)]
-    return cut(str(escalated.escalation), GUARD_MOST // 2)
+    return shown(str(escalated.escalation), REASON_MOST)
 
 
 def _full_since(incident: Incident) -> datetime | None:

@@ -10,7 +10,7 @@ from connection_guard.core.report.fitting import NAME_BYTES, fitted, sentence
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.run import Run
 from connection_guard.core.report.wording import worded
-from connection_guard.core.words import in_use, of_usable
+from connection_guard.core.words import connections_in_use, of_usable
 
 HEADLINE_BYTES = 500
 
@@ -45,7 +45,7 @@ def _in_use(run: Run) -> str:
     logins = first.logins_in_progress
     by_logins = f", {logins} of them by logins in progress" if logins else ""
     refused = ", and a login was refused" if first.refused_a_login else ""
-    return f"{in_use(used, first.capacity.usable)}{by_logins}{refused}"
+    return f"{connections_in_use(used, first.capacity.usable)}{by_logins}{refused}"
 
 
 def _forecast(run: Run) -> str:

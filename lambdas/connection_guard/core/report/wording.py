@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from connection_guard.core.decision.reason import Reason, ReasonCode
-from connection_guard.core.words import in_use, spelled
+from connection_guard.core.words import connections_in_use, spelled
 
 _SENTENCES: Mapping[ReasonCode, str] = {
     ReasonCode.GUARDS_OWN: "the guard's own session",
@@ -101,7 +101,7 @@ def worded(reason: Reason) -> str:
     figures = {name: _shown(figure) for name, figure in reason.figures.items()}
     match reason.figures:
         case {"used": int(used), "usable": int(usable)}:
-            figures["in_use"] = in_use(used, usable)
+            figures["in_use"] = connections_in_use(used, usable)
     return _SENTENCES[reason.code].format_map(figures)
 
 
