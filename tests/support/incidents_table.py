@@ -12,8 +12,8 @@ from connection_guard.core.incident.item import (
     PENDING_PROJECTION,
     SORT_KEY,
 )
-from tests.support.reporter.deliveries import REGION
 
+REGION = "eu-central-1"
 TABLE = "incidents"
 
 

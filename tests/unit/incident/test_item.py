@@ -115,7 +115,7 @@ def test_what_another_version_wrote_is_read() -> None:
         document["entries"][0]["times"],
         document["entries"][0]["alarm"]["changed_at"],
     )
-    document["told"] = document.pop("notified")
+    document["told"], document["slack"] = ["run-1"], {"channel": "C1", "timestamp": "1.2"}
     document["context"] = document.pop("circumstances")
     del document["context"]["deployments"], document["context"]["looked_at"]
     document["entries"][0]["new"] = document["new"] = {"unknown": 1}
