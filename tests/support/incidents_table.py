@@ -17,11 +17,11 @@ REGION = "eu-central-1"
 TABLE = "incidents"
 
 
-def create_incidents_table() -> Any:
+def create_incidents_table(region: str) -> Any:
     """Create the table as the stack does; return boto3's resource."""
     keys = [(PARTITION_KEY, "HASH"), (SORT_KEY, "RANGE")]
     index = [(PENDING, "HASH"), (DUE_AT, "RANGE")]
-    return boto3.resource("dynamodb", region_name=REGION).create_table(
+    return boto3.resource("dynamodb", region_name=region).create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
         KeySchema=_schema(keys),

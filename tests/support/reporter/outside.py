@@ -63,7 +63,7 @@ def stores_of_aws() -> Stores:
     boto3.client("s3", region_name=REGION).create_bucket(
         Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION}
     )
-    create_incidents_table()
+    create_incidents_table(REGION)
     table = Table("incidents")
     return Stores(EvidenceBucket("evidence"), IncidentTable(table), LaneTable(table))
 

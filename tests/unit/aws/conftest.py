@@ -31,7 +31,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def dynamodb(account: None) -> Any:  # noqa: ARG001
     """Create the table; return it as boto3 shows it."""
-    return create_incidents_table()
+    return create_incidents_table(REGION)
 
 
 @pytest.fixture
