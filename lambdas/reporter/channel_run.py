@@ -98,7 +98,8 @@ class ChannelRun:
         try:
             return self._serve(lane)
         except LaneLostError as error:
-            return error
+            logger.warning(str(error))
+            return None
         finally:
             lane.leave()
 
@@ -164,14 +165,18 @@ class ChannelRun:
             if version >= pending.version:
                 notified = known
             if notified.is_behind(pending.version, now):
-                if pending.key not in self._work:
-                    self._add(pending, notified)
+                self._add(pending, notified)
             else:
                 self._work.pop(pending.key, None)
 
     def _add(self, pending: Pending, notified: Notified) -> None:
+        """Add the incident, or let it come sooner where it has become more urgent."""
         urgency = 0 if notified.message is None else 1 if notified.shown < pending.version else 2
-        self._work[pending.key] = _Work(pending.version, notified, urgency, next(self._turns))
+        known = self._work.get(pending.key)
+        if known is None:
+            self._work[pending.key] = _Work(pending.version, notified, urgency, next(self._turns))
+        elif urgency < known.urgency < LAST:
+            self._work[pending.key] = replace(known, urgency=urgency)
 
     def _notify(self, key: IncidentKey, lane: Lane) -> None:
         """Make the next call about the incident, as it is now."""

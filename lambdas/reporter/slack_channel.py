@@ -20,7 +20,13 @@ from connection_guard.core.notification.channel.next_call import (
     urgency_of,
 )
 from connection_guard.core.notification.channel.notified import Notified, PostedMessage
-from connection_guard.core.notification.channel.storm import Storm, StormMember
+from connection_guard.core.notification.channel.storm import (
+    Storm,
+    StormMember,
+    current_storm,
+    storm_of,
+    with_storm,
+)
 from connection_guard.core.notification.slack.slack_blocks import Message
 from connection_guard.core.notification.slack.slack_details import details_of
 from connection_guard.core.notification.slack.slack_message import alert_of, message_of
@@ -76,17 +82,19 @@ class SlackChannel:
 
 def _advanced(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> Notified:
     incident = view.incident
-    storm = _storm_of(_channel_of(view, bot), calls)
-    if storm.is_edit_due(view.at):
-        _put_summary(bot, storm, calls, view)
+    if (
+        due := next((each for each in calls.storms if each.is_edit_due(view.at)), None)
+    ) is not None:
+        _put_summary(bot, due, due, calls, view)
         return notified
     call = next_call(incident, notified, view.at)
     match call:
         case None:
-            storm = _up_to_date(storm, view, notified, calls)
+            storm = _up_to_date(view, notified, calls)
             alert_at = alert_due_at(incident, notified, view.at)
-            due = filter(None, (alert_at, storm.edit_due_at))
-            return notified.up_to(incident.version, due_at=min(due, default=None))
+            edit_at = storm.edit_due_at if storm else None
+            due_at = min(filter(None, (alert_at, edit_at)), default=None)
+            return notified.up_to(incident.version, due_at=due_at)
         case Post():
             return _posted(bot, view, notified, calls)
         case Edit():
@@ -94,13 +102,14 @@ def _advanced(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> No
     message = notified.message
     assert message is not None, "next_call posts it first"
 
-    def reply(content: Message) -> PostedMessage:
+    def reply(content: Message, *, to_all: bool = False) -> PostedMessage:
         thread = message.thread or message.timestamp
-        return calls.call(lambda: post(bot, message.channel, content, thread))
+        return calls.call(lambda: post(bot, message.channel, content, thread, to_all=to_all))
 
     match call:
         case Alert():
-            reply(alert_of(view))
+            # In a storm, the summary says how many databases need action.
+            reply(alert_of(view), to_all=message.thread is None)
             return notified.with_news(state_name(incident), view.at)
         case Detail():
             details = notified.details
@@ -121,14 +130,21 @@ def _advanced(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> No
 
 def _posted(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> Notified:
     channel = _channel_of(view, bot)
-    storm = _storm_of(channel, calls)
-    if storm.needs_summary(_waiting_for(view.database, calls), view.at):
-        _put_summary(bot, storm.with_member(_member_of(view)), calls, view)
+    known = current_storm(calls.storms, channel, view.at)
+    if known.needs_summary(_waiting_for(view.database, calls), view.at):
+        _put_summary(bot, known, known.with_member(_member_of(view)), calls, view)
         return notified
-    thread = storm.message.timestamp if storm.message else None
-    message = calls.call(lambda: post(bot, channel, message_of(view), thread))
-    storm = storm.with_opening(view.database.identifier, view.at)
-    _keep(storm.with_member(_member_of(view)) if storm.message else storm, calls)
+    summary = known.message
+    message = calls.call(
+        lambda: (
+            post(bot, summary.channel, message_of(view), summary.timestamp)
+            if summary
+            else post(bot, channel, message_of(view))
+        )
+    )
+    storm = known.with_opening(view.database.identifier, view.at)
+    storm = storm.with_member(_member_of(view)) if summary else storm
+    calls.storms = with_storm(calls.storms, known, storm)
     shown = replace(
         notified,
         message=message,
@@ -146,9 +162,8 @@ def _edited(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> Noti
     edited = calls.call(lambda: edit(bot, message, message_of(view)))
     if edited is None:  # it was deleted: the next call posts it
         return replace(notified, message=None)
-    storm = _storm_of(_channel_of(view, bot), calls)
-    if storm.message is not None and message.thread == storm.message.timestamp:
-        _keep(storm.with_member(_member_of(view)), calls)
+    if (storm := storm_of(calls.storms, message)) is not None:
+        calls.storms = with_storm(calls.storms, storm, storm.with_member(_member_of(view)))
     shown = replace(notified, shown=view.incident.version)
     if view.incident.action_required is None:
         # Nobody is notified of an edit, so it puts off no alert.
@@ -156,12 +171,13 @@ def _edited(bot: SlackBot, view: View, notified: Notified, calls: Calls) -> Noti
     return shown
 
 
-def _put_summary(bot: SlackBot, storm: Storm, calls: Calls, view: View) -> None:
-    summary, known = storm_message_of(storm.members), storm.message
-    message = None if known is None else calls.call(lambda: edit(bot, known, summary))
+def _put_summary(bot: SlackBot, known: Storm, storm: Storm, calls: Calls, view: View) -> None:
+    """Post or edit the summary of the storm, which is `known` so far."""
+    summary, posted = storm_message_of(storm.members), storm.message
+    message = None if posted is None else calls.call(lambda: edit(bot, posted, summary))
     if message is None:
         message = calls.call(lambda: post(bot, storm.channel, summary))
-    _keep(storm.with_summary(message, view.at), calls)
+    calls.storms = with_storm(calls.storms, known, storm.with_summary(message, view.at))
     calls.keep()  # another run would post a second summary
 
 
@@ -173,31 +189,20 @@ def _waiting_for(database: WatchedDatabase, calls: Calls) -> set[str]:
     return {database.identifier, *others}
 
 
-def _up_to_date(storm: Storm, view: View, notified: Notified, calls: Calls) -> Storm:
-    """Return the storm with the incident as its message shows it, where it is one of its members: a
-    run that died may not have written it.
+def _up_to_date(view: View, notified: Notified, calls: Calls) -> Storm | None:
+    """Return the storm that the incident is in, None for none, with the incident as its message
+    shows it: a run that died may not have written that.
     """
-    thread = notified.message.thread if notified.message else None
-    if storm.message is None or thread != storm.message.timestamp:
-        return storm
-    known = storm.with_member(_member_of(view))
-    if known != storm:
-        _keep(known, calls)
+    known = storm_of(calls.storms, notified.message)
+    storm = known and known.with_member(_member_of(view))
+    if known and storm and storm != known:
+        calls.storms = with_storm(calls.storms, known, storm)
         calls.keep()
-    return known
+    return storm
 
 
 def _channel_of(view: View, bot: SlackBot) -> str:
     return view.database.slack_channel or bot.channel
-
-
-def _storm_of(channel: str, calls: Calls) -> Storm:
-    return next((each for each in calls.storms if each.channel == channel), Storm(channel))
-
-
-def _keep(storm: Storm, calls: Calls) -> None:
-    others = (each for each in calls.storms if each.channel != storm.channel)
-    calls.storms = (*others, storm)
 
 
 def _member_of(view: View) -> StormMember:

@@ -202,8 +202,8 @@ class SelfWatch(Construct):
             comparison=AT_LEAST,
             threshold=self._database.critical_percent,
             description=description,
-            # Without any limit there is no datapoint: an alarm that kept its state would never end.
-            missing=cloudwatch.TreatMissingData.MISSING,
+            # Without any limit there is no datapoint, and the incident ends only with an OK.
+            missing=cloudwatch.TreatMissingData.NOT_BREACHING,
             minutes=3,
             to_alarm=2,
         )

@@ -25,8 +25,9 @@ from connection_guard_cdk.shared.records import Records
 from connection_guard_cdk.shared.reporter_queue import ReporterQueue
 from connection_guard_cdk.shared.reporter_role import reporter_role
 
-# Of the messages in the queue; an account has 1,000 concurrent executions, a new one 10.
-MOST_AT_ONCE = 10
+# Of the messages in the queue. An account has 1,000 concurrent executions, a new one 10, of which
+# the responders need some.
+MOST_AT_ONCE = 5
 
 
 class ReporterFunction(Construct):
@@ -79,8 +80,8 @@ class ReporterFunction(Construct):
             ).to_environment(),
             environment_encryption=key,
             # Storing takes a second. The rest is for channels, which may be slow or ask for a
-            # pause.
-            timeout=Duration.seconds(60),
+            # pause; a run of the schedule lasts until that of the next minute takes over.
+            timeout=Duration.seconds(85),
             memory_size=256,
             role=reporter_role(self, notifications, key, messaging, queue, records),
             log_group=logs.LogGroup(

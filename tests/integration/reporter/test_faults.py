@@ -22,7 +22,14 @@ from doubles.slack_double import SlackDouble
 from tests.integration.reporter.test_guard_alarms import FAILED, NO_HEARTBEAT, an_alarm
 from tests.support.reporter.deliveries import a_report, a_success
 from tests.support.reporter.faults import Fault, KilledError
-from tests.support.reporter.outside import ORDERS, Outside, Stores, a_recovery, at
+from tests.support.reporter.outside import (
+    ORDERS,
+    VISIBLE_AGAIN_AFTER,
+    Outside,
+    Stores,
+    a_recovery,
+    at,
+)
 
 PAYMENTS = WatchedDatabase("payments", is_cluster=False, function_name="payments-responder")
 QUIET_MINUTES = 60
@@ -117,10 +124,11 @@ def test_what_people_saw_in_the_end_is_what_is_stored(
 def deliver(outside: Outside, record: Mapping[str, Any]) -> None:
     """Deliver it as the queue does, until the reporter takes it."""
     try:
-        outside.keep_delivering(record)
-    except KilledError:
-        outside.another_process()
-        outside.time.later(outside.now + timedelta(minutes=2), lambda: deliver(outside, record))
+        outside.deliver(record)
+    except (StoreError, KilledError) as error:
+        if isinstance(error, KilledError):
+            outside.another_process()
+        outside.time.later(outside.now + VISIBLE_AGAIN_AFTER, lambda: deliver(outside, record))
 
 
 def every_minute(outside: Outside, *, until: int) -> None:

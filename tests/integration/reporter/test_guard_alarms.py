@@ -39,7 +39,9 @@ def an_alarm(
 def test_a_fault_with_four_alarms_a_crash_and_their_oks_is_one_message(
     outside: Outside, slack: SlackDouble
 ) -> None:
-    outside.deliver({**a_crash(), "timestamp": at(27).isoformat()})
+    heartbeat = {"source": "aws.events"}
+    crash = a_crash() | {"timestamp": at(27).isoformat(), "requestPayload": heartbeat}
+    outside.deliver(crash)
     for minute, alarm in enumerate((FAILED, NO_HEARTBEAT, LOCKED_OUT, DIRECT), start=28):
         outside.now = at(minute)
         outside.deliver(an_alarm(alarm, minute))

@@ -177,6 +177,9 @@ class Outside:
 
     @property
     def objects(self) -> dict[str, bytes]:
+        bucket = self._stores.bucket
+        if isinstance(bucket, MemoryBucket):
+            return bucket.objects
         s3 = boto3.client("s3", region_name=REGION)
         listed = s3.list_objects_v2(Bucket="evidence").get("Contents", [])
         return {

@@ -8,7 +8,7 @@ from itertools import count
 from threading import Event, Lock, Thread
 from uuid import uuid4
 
-LAMBDA_TIMEOUT = timedelta(seconds=80)
+LAMBDA_TIMEOUT = timedelta(seconds=85)
 
 
 class PlayedTime:

@@ -63,16 +63,28 @@ _OF_MESSAGE = REFUSALS_OF_BLOCKS | _REFUSALS_OF_CHANNEL | _REFUSALS_OF_REPLY | {
 logger = Logger(service="connection-guard")
 
 
-def post(bot: SlackBot, channel: str, message: Message, thread: str | None = None) -> PostedMessage:
-    """Post a message, in the thread of the message with that timestamp where one is named.
+def post(
+    bot: SlackBot,
+    channel: str,
+    message: Message,
+    thread: str | None = None,
+    *,
+    to_all: bool = False,
+) -> PostedMessage:
+    """Post a message, in the thread of the message with that timestamp where one is named; `to_all`
+    shows the reply in the channel, too.
 
     Where Slack refuses a channel other than the bot's own, the message is posted in the bot's own;
     where Slack refuses the blocks, only the text is. Raises NotificationError.
     """
-    target = {"channel": channel, "unfurl_links": False, "unfurl_media": False}
-    answer = _call(
-        bot, "chat.postMessage", target | ({"thread_ts": thread} if thread else {}), message
-    )
+    target: dict[str, Any] = {
+        "channel": channel,
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
+    if thread is not None:
+        target |= {"thread_ts": thread, "reply_broadcast": to_all}
+    answer = _call(bot, "chat.postMessage", target, message)
     error = answer.get("error")
     if error in _REFUSALS_OF_CHANNEL and channel != bot.channel and thread is None:
         logger.warning(f"Slack refused the channel {channel}: {error}; using {bot.channel}")

@@ -4,7 +4,7 @@ A channel of Slack remembers its storm between runs, beside its lane.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,11 +15,15 @@ from connection_guard.core.notification.channel.notified import PostedMessage
 MOST_APART = 9
 WITHIN = timedelta(minutes=5)
 
+# What begins later is another story, even where a database of the storm has yet to recover.
+TAKES_MORE_FOR = timedelta(minutes=15)
+
 # The summary is edited no more often, so that it does not take its members' turns.
 BETWEEN_EDITS = timedelta(seconds=15)
 
 # A DynamoDB item holds 400 KB, a member is about 250 bytes.
-MOST_MEMBERS = 500
+MOST_MEMBERS = 300
+MOST_STORMS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,11 @@ class Storm:
         lately = {each.database for each in self.openings if now - each.at <= WITHIN}
         return self.message is None and len(lately | set(waiting)) > MOST_APART
 
+    def takes_more(self, now: datetime) -> bool:
+        """Return whether a database that fails now belongs to it."""
+        latest = max((each.at for each in self.openings), default=self.edited_at)
+        return self.message is None or latest is None or now - latest <= TAKES_MORE_FOR
+
     def with_opening(self, database: str, now: datetime) -> "Storm":
         """Return it after the database's message was posted."""
         lately = (
@@ -91,6 +100,33 @@ class Storm:
         if self.members and all(member.has_ended for member in self.members):
             return Storm(self.channel, self.openings)
         return replace(self, message=message, is_shown=True, edited_at=now)
+
+
+def current_storm(storms: Sequence[Storm], channel: str, now: datetime) -> Storm:
+    """Return the channel's storm that takes a database which fails now, a new one where there is
+    none.
+    """
+    of_channel = (each for each in reversed(storms) if each.channel == channel)
+    return next((each for each in of_channel if each.takes_more(now)), Storm(channel))
+
+
+def storm_of(storms: Sequence[Storm], message: PostedMessage | None) -> Storm | None:
+    """Return the storm in whose thread the message is."""
+    thread = message.thread if message else None
+    summaries = ((each, each.message) for each in storms)
+    return next(
+        (each for each, summary in summaries if summary and summary.timestamp == thread), None
+    )
+
+
+def with_storm(storms: Sequence[Storm], old: Storm, new: Storm) -> tuple[Storm, ...]:
+    """Return the storms with a new one in place of the old."""
+    kept = (
+        each
+        for each in storms
+        if each != old and (each.message or new.message or each.channel != new.channel)
+    )
+    return (*kept, new)[-MOST_STORMS:]
 
 
 def storms_body(storms: Collection[Storm]) -> str:
