@@ -12,6 +12,7 @@ from typing import NamedTuple
 from benchmarks.cold_start import measure_cold_start
 from benchmarks.finding import BenchmarkError, Finding, show
 from benchmarks.heartbeat_round_trips import measure_heartbeat
+from benchmarks.many_databases import measure_many_databases
 from benchmarks.peak_memory import measure_memory
 from benchmarks.plan_growth import measure_plan
 from benchmarks.relief_time import measure_relief
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "snapshot": Benchmark(measure_snapshot, 25),
     "heartbeat": Benchmark(lambda _: measure_heartbeat(), 1),
     "memory": Benchmark(lambda _: measure_memory(), 1),
+    "many databases": Benchmark(lambda _: measure_many_databases(), 1),
 }
 
 

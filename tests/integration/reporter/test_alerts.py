@@ -36,6 +36,20 @@ def test_a_first_message_that_requires_action_is_alert_enough(
     assert alerts(slack) == 0
 
 
+def test_only_the_alert_is_shown_to_the_whole_channel(outside: Outside, slack: SlackDouble) -> None:
+    live(outside, 0, a_report("observation", at(0), alarm="ALARM", used=97))
+    live(outside, 1, refused(1))
+
+    (message,) = slack.channel_view
+    shown_to_all = [
+        reply
+        for reply in slack.thread_of(message)
+        if (reply.edits or [reply.content])[0]["reply_broadcast"]
+    ]
+    assert len(shown_to_all) == alerts(slack) == 1
+    assert "*Do now*" in str(shown_to_all[0].content)
+
+
 @pytest.mark.parametrize("turns", [1, 3, 14])
 def test_people_are_alerted_at_once_and_again_after_a_quarter_of_an_hour_however_it_turns(
     outside: Outside, slack: SlackDouble, turns: int

@@ -10,11 +10,15 @@ from connection_guard.core.notification.channel.notified import PostedMessage
 from connection_guard.core.notification.channel.storm import (
     BETWEEN_EDITS,
     MOST_MEMBERS,
+    TAKES_MORE_FOR,
     Opening,
     Storm,
     StormMember,
+    current_storm,
+    storm_of,
     storms_body,
     storms_of,
+    with_storm,
 )
 from tests.support.builders import NOW
 
@@ -169,3 +173,36 @@ def test_those_that_have_ended_make_room_first() -> None:
     storm = summarized(*failing[:100], *ended, *failing[100:])
 
     assert set(storm.members) == set(failing)
+
+
+def test_what_fails_long_after_a_storm_is_not_part_of_it_though_a_member_has_yet_to_recover() -> (
+    None
+):
+    storm = summarized(a_member("orders")).with_opening("orders", NOW)
+    storms = with_storm((), Storm("C123"), storm)
+
+    assert current_storm(storms, "C123", NOW + TAKES_MORE_FOR) == storm
+    assert current_storm(storms, "C123", NOW + TAKES_MORE_FOR + SECOND) == Storm("C123")
+    assert current_storm(storms, "C456", NOW) == Storm("C456")
+
+
+def test_an_older_storm_is_kept_up_to_date_beside_a_new_one() -> None:
+    old = summarized(a_member("orders")).with_opening("orders", NOW)
+    new = replace(summarized(a_member("users")), message=PostedMessage("C123", "1.9"))
+    storms = with_storm((old,), Storm("C123"), new)
+    reply = PostedMessage("C123", "2.1", thread="1.5")
+
+    assert storm_of(storms, reply) == old
+    assert storm_of(storms, replace(reply, thread=None)) is None
+    later = old.with_member(a_member("orders", has_ended=True))
+    assert set(with_storm(storms, old, later)) == {later, new}
+
+
+def test_there_is_one_storm_without_a_summary_per_channel() -> None:
+    storms: tuple[Storm, ...] = ()
+    for n in range(20):
+        known = current_storm(storms, "C123", NOW + n * MINUTES)
+        storms = with_storm(storms, known, known.with_opening(f"db-{n}", NOW + n * MINUTES))
+
+    (storm,) = storms
+    assert [each.database for each in storm.openings] == [f"db-{n}" for n in range(14, 20)]
