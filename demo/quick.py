@@ -2,7 +2,7 @@
 
 from dataclasses import fields, replace
 
-from connection_guard.core.diagnosis.cause import DIAGNOSIS_TIMES, DiagnosisTimes
+from connection_guard.core.diagnosis.case import DIAGNOSIS_TIMES, DiagnosisTimes
 from connection_guard.core.policy import Policy
 
 DIVIDED_BY = 200  # ten minutes become three seconds

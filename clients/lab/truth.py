@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS
+from connection_guard.core.diagnosis.case import FEWEST_SESSIONS
 
 
 @dataclass(frozen=True, slots=True)

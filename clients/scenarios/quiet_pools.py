@@ -16,7 +16,7 @@ from clients.scenarios.common import (
     first_errors,
     in_one_line,
 )
-from connection_guard.core.decision.plan import Restraint
+from connection_guard.core.decision.restraint import Restraint
 
 
 def _one_quiet_pool(lab: Lab, library: Library, shop: Application) -> Truth:

@@ -15,7 +15,7 @@ from connection_guard.adapters.aws.gather_circumstances import look
 from connection_guard.adapters.aws.incident_table import IncidentTable
 from connection_guard.adapters.aws.lane_table import LaneTable
 from connection_guard.adapters.aws.table import Table
-from connection_guard.adapters.aws.unreadable_queue import UnreadableQueue
+from connection_guard.adapters.aws.unreadable_queue import put_unreadable
 from connection_guard.core.deployment.reporter_settings import (
     WATCHED_FILE,
     ReporterSettings,
@@ -42,7 +42,7 @@ _world = World(
     incidents=IncidentTable(_table),
     lanes=LaneTable(_table),
     channels=channels_of(_settings),
-    put_unreadable=UnreadableQueue(_settings.unreadable_queue).put,
+    put_unreadable=partial(put_unreadable, _settings.unreadable_queue),
     look=partial(look, reads_deployments=_settings.reads_deployments),
     now=partial(datetime.now, UTC),
     sleep=time.sleep,

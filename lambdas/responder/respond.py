@@ -28,7 +28,8 @@ from connection_guard.core.deployment.events import (
     to_be_served,
 )
 from connection_guard.core.deployment.responder_settings import ResponderSettings
-from connection_guard.core.diagnosis.cause import DIAGNOSIS_TIMES, Cause, Diagnosis, DiagnosisTimes
+from connection_guard.core.diagnosis.case import DIAGNOSIS_TIMES, Diagnosis, DiagnosisTimes
+from connection_guard.core.diagnosis.cause import Cause
 from connection_guard.core.diagnosis.diagnose import diagnose
 from connection_guard.core.policy import Policy
 from connection_guard.core.report.kind import Kind

@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from connection_guard.core.database.door import Door, DoorName
-from connection_guard.core.diagnosis.cause import DIAGNOSIS_TIMES, DiagnosisTimes
+from connection_guard.core.diagnosis.case import DIAGNOSIS_TIMES, DiagnosisTimes
 from connection_guard.core.policy import Policy
 from doubles.postgresql.postgres_server import PostgresServer
 from responder.respond import Responder

@@ -14,11 +14,13 @@ from connection_guard.core.database.door import DoorAttempt, DoorName
 from connection_guard.core.database.session import Pool, Session, SessionState
 from connection_guard.core.database.snapshot import Measurement, Privileges, Server, Snapshot
 from connection_guard.core.decision.outcome import Outcome, Reconnection, Result
-from connection_guard.core.decision.plan import Plan, Restraint, Verdict
+from connection_guard.core.decision.plan import Plan, Verdict
 from connection_guard.core.decision.reason import Reason, ReasonCode
+from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.decision.round import Round
 from connection_guard.core.deployment.events import AlarmNotification, AlarmState, Heartbeat
-from connection_guard.core.diagnosis.cause import Cause, Diagnosis
+from connection_guard.core.diagnosis.case import Diagnosis
+from connection_guard.core.diagnosis.cause import Cause
 from connection_guard.core.policy import Action, Tier
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.run import Run

@@ -6,7 +6,8 @@ from datetime import timedelta
 from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.adapters.postgresql.rows.statements import last_use
 from connection_guard.core.database.session import Session, SessionState
-from connection_guard.core.diagnosis.cause import Cause, Diagnosis
+from connection_guard.core.diagnosis.case import Diagnosis
+from connection_guard.core.diagnosis.cause import Cause
 from connection_guard.core.diagnosis.remedy import worded_advice
 from tests.support.builders import a_session
 

@@ -17,7 +17,6 @@ EXCEPTIONS = {
     "tests/unit/test_english.py",
     # Names in stored incidents stay what they are.
     "lambdas/connection_guard/core/notification/channel/news.py",
-    "tests/unit/aws/test_store.py",
 }
 SUFFIXES = {".py", ".sql", ".md", ".toml", ".json", ""}
 

@@ -10,8 +10,11 @@ import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from connection_guard.core.words import shown
+
 OUTPUT = "ReporterName"
 REQUEST = {"notify_test": True}
+LONGEST_ANSWER = 1000
 
 # The reporter may take a minute. A second try would notify people twice.
 ONCE = Config(connect_timeout=10, read_timeout=90, retries={"total_max_attempts": 1})
@@ -41,7 +44,7 @@ def notify_test(stack: str, region: str | None, profile: str | None) -> None:
         )
         payload = answer["Payload"].read()
     except (BotoCoreError, ClientError) as error:
-        raise CannotAskError(f"{_one_line(error)} (stack {stack})") from error
+        raise CannotAskError(f"{shown(str(error), LONGEST_ANSWER)} (stack {stack})") from error
     has_failed = False
     for name, said, is_failure in _answers(payload, reporter):
         print(f"{name}: {said}")
@@ -71,16 +74,14 @@ def _answers(payload: bytes, reporter: str) -> Iterator[tuple[str, str, bool]]:
         ]
     except (LookupError, TypeError, AttributeError, ValueError):
         said = payload.decode(errors="replace")
-        yield "reporter", f"failed: {_one_line(said)}; see the log /aws/lambda/{reporter}", True
+        yield (
+            "reporter",
+            f"failed: {shown(said, LONGEST_ANSWER)}; see the log /aws/lambda/{reporter}",
+            True,
+        )
         return
     for name, delivered, error in channels:
         if error is None:
-            yield name, _one_line(delivered), False
+            yield name, shown(str(delivered), LONGEST_ANSWER), False
         else:
-            yield name, f"failed: {_one_line(error)}", True
-
-
-def _one_line(text: object) -> str:
-    """Return the text on one line, without what a terminal would take for a command."""
-    words = " ".join(str(text).split())
-    return "".join(each if each.isprintable() else "�" for each in words)[:1000]
+            yield name, f"failed: {shown(str(error), LONGEST_ANSWER)}", True

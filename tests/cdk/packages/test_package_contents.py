@@ -185,18 +185,25 @@ def test_neither_function_holds_what_only_the_other_needs() -> None:
         "core/report/run.py",
         "core/report/report.py",
     )
-    assert [
-        module
-        for module in own_modules_in(reporter)
-        if module.removeprefix("connection_guard/").startswith(of_the_responder)
-    ] == []
-    assert own_modules_in(responder).isdisjoint(
-        {
-            "reporter/handler.py",
-            "connection_guard/adapters/aws/store.py",
-            "connection_guard/core/deployment/reporter_settings.py",
-        }
+    names = {
+        "core/decision/__init__.py",
+        "core/decision/reason.py",
+        "core/decision/restraint.py",
+        "core/diagnosis/__init__.py",
+        "core/diagnosis/cause.py",
+    }
+    modules = {each.removeprefix("connection_guard/") for each in own_modules_in(reporter)}
+    assert {each for each in modules if each.startswith(of_the_responder)} == names
+    of_the_reporter = (
+        "adapters/aws/incident_table.py",
+        "adapters/channels/",
+        "core/deployment/reporter_settings.py",
+        "core/incident/",
+        "core/notification/",
+        "reporter/",
     )
+    modules = {each.removeprefix("connection_guard/") for each in own_modules_in(responder)}
+    assert {each for each in modules if each.startswith(of_the_reporter)} == set()
 
 
 def test_production_is_arm64_and_the_responder_at_most_25_mb() -> None:

@@ -1,10 +1,15 @@
 """The packages run."""
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from doubles.aws.lambda_runtime import ExecutionEnvironment
-from tests.cdk.packages.built import REPORTER_SETTINGS, SETTINGS, only_where_it_runs, unpacked
-from tests.support.builders import a_heartbeat_event, an_alarm_event
+from tests.cdk.packages.built import SETTINGS, only_where_it_runs, unpacked
+from tests.support.builders import a_heartbeat_event
+from tests.support.reporter.deliveries import a_report, a_success
+from tests.support.reporter.outside import in_queue
 
 
 @only_where_it_runs
@@ -22,35 +27,24 @@ def test_the_packaged_responder_serves_a_heartbeat(tmp_path: Path) -> None:
 
 
 @only_where_it_runs
-def test_the_packaged_reporter_refuses_what_is_not_a_delivery(tmp_path: Path) -> None:
-    package = unpacked("reporter", tmp_path)
-
-    with ExecutionEnvironment(
-        package, "reporter.handler.lambda_handler", SETTINGS["reporter"]
-    ) as environment:
-        answer = environment.invoke(a_heartbeat_event())
-
-    assert (answer.is_error, answer.payload["errorType"]) == (True, "ForeignEventError"), (
-        answer.payload
-    )
-    assert answer.payload["errorMessage"].startswith(
-        "expected an SNS notification with Lambda's record of a Report"
-    )
-
-
-@only_where_it_runs
-def test_the_packaged_reporter_ignores_its_own_message_on_the_incidents_topic(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"Records": [{"body": in_queue(a_success(a_report()))}]},
+        a_heartbeat_event(),
+    ],
+    ids=["a report", "the schedule"],
+)
+def test_the_packaged_reporter_fails_while_the_table_is_down(
+    event: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Alarms come from there, too: if it took its own message for a report, it would never stop."""
     package = unpacked("reporter", tmp_path)
-    event = an_alarm_event()
-    topic = REPORTER_SETTINGS.incidents_topic
-    event["Records"][0]["Sns"] |= {"TopicArn": topic, "Message": '{"database": "orders-prod"}'}
+    nobody = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
 
     with ExecutionEnvironment(
-        package, "reporter.handler.lambda_handler", SETTINGS["reporter"]
+        package, "reporter.handler.lambda_handler", {**SETTINGS["reporter"], **nobody}
     ) as environment:
-        answer = environment.invoke(event)
+        answer = environment.invoke(event, timeout=20)
 
-    assert (answer.is_error, answer.payload) == (False, None), answer.payload
+    assert (answer.is_error, answer.payload["errorType"]) == (True, "StoreError"), answer.payload
+    assert answer.payload["errorMessage"].startswith("table incidents: Could not connect")

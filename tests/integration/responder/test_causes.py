@@ -12,7 +12,7 @@ from datetime import timedelta
 import psycopg2
 from psycopg2.extensions import connection
 
-from connection_guard.core.diagnosis.cause import DiagnosisTimes
+from connection_guard.core.diagnosis.case import DiagnosisTimes
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import WAIT_SECONDS, wait_until
 from tests.integration.conftest import NEWEST, OwnPostgres

@@ -90,14 +90,6 @@ def a_crash(
     )
 
 
-def a_notification(record: object) -> dict[str, Any]:
-    """Return what SNS delivers of Lambda's record."""
-    message = record if isinstance(record, str) else json.dumps(record)
-    return {
-        "Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": {"Message": message}}]
-    }
-
-
 def delivered(condition: str, **more: Any) -> Delivery:
     """Return what the reporter reads of Lambda's record."""
     return read_delivery(json.dumps(a_record(condition, **more)), "message-1")

@@ -43,23 +43,8 @@ def an_entry(
         at=NOW + timedelta(minutes=minute),
         kind=kind,
         headline="orders-prod: what happened",
-        alarm=None,
-        tier=None,
-        attempt=0,
-        has_recovered=False,
         is_below_target=None if used is None else used < TARGET,
-        escalation=None,
         before=usage,
-        after=None,
-        terminated=(),
-        survived=0,
-        would_terminate=(),
-        spared=(),
-        reopened=(),
-        causes=(),
-        explanation=None,
-        problems=(),
-        evidence=None,
     )
     return replace(entry, **changes)
 

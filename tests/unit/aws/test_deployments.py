@@ -25,7 +25,7 @@ from connection_guard.core.incident.circumstances import (
     Deployment,
     DeploymentKind,
     RdsEvent,
-    changes_before,
+    changes_in,
     deployment_before,
     renewed,
 )
@@ -178,7 +178,7 @@ def seen_by(
 
 
 def lines_of(seen: Circumstances) -> list[str]:
-    return [text for _, text in changes_before(seen, NOW)]
+    return [text for _, text in changes_in(seen)]
 
 
 # What CloudTrail shows
@@ -204,7 +204,7 @@ def test_each_kind_of_deployment_is_a_line_with_its_name_and_who_made_it(
 
     seen = seen_by(cloudtrail, others)
 
-    assert changes_before(seen, NOW) == (
+    assert changes_in(seen) == (
         Change(NOW - 9 * MINUTE, "Update of ECS service checkout by GitHubActions"),
         Change(NOW - 8 * MINUTE, "Update of Lambda function invoices by alice"),
         Change(NOW - 7 * MINUTE, "Configuration of Lambda function invoices by alice"),
@@ -413,7 +413,7 @@ def test_of_too_many_deployments_the_nearest_to_the_opening_and_the_databases_ow
 # What is made of it
 
 
-def test_changes_are_in_one_list_by_time_until_the_incident_opened() -> None:
+def test_changes_are_in_one_list_by_time_also_those_after_the_incident_opened() -> None:
     seen = seen_with(
         a_deployment(2, "checkout"),
         a_deployment(-1, "rolled-back"),
@@ -427,8 +427,9 @@ def test_changes_are_in_one_list_by_time_until_the_incident_opened() -> None:
         "RDS, orders: Finished applying modification",
         "Update of ECS service checkout by GitHubActions",
         "RDS, orders: DB instance restarted",
+        "Update of ECS service rolled-back by GitHubActions",
     ]
-    assert changes_before(None, NOW) == ()
+    assert changes_in(None) == ()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from connection_guard.adapters.aws.evidence_bucket import EvidenceBucket
-from connection_guard.adapters.aws.unreadable_queue import UnreadableQueue
+from connection_guard.adapters.aws.unreadable_queue import put_unreadable
 from connection_guard.errors import StoreError
 from doubles.aws.memory_store import MemoryBucket
 from tests.unit.aws.conftest import BUCKET
@@ -84,7 +84,7 @@ def test_what_cannot_be_read_is_kept_for_people_as_it_came() -> None:
     address = sqs.create_queue(QueueName="unreadable")["QueueUrl"]
     message = json.dumps({"Message": "ü \u2028 \U0001f600"}, ensure_ascii=False)
 
-    UnreadableQueue(address).put(message)
+    put_unreadable(address, message)
 
     (kept,) = sqs.receive_message(QueueUrl=address)["Messages"]
     assert kept["Body"] == message
@@ -95,4 +95,4 @@ def test_a_queue_that_is_gone_is_an_error_that_names_it() -> None:
     address = "https://sqs.eu-central-1.amazonaws.com/123456789012/gone"
 
     with pytest.raises(StoreError, match=rf"^queue {address}: .*does not exist"):
-        UnreadableQueue(address).put("message")
+        put_unreadable(address, "message")

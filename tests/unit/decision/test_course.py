@@ -19,8 +19,9 @@ from connection_guard.core.decision.course import (
 )
 from connection_guard.core.decision.engagement import Engagement
 from connection_guard.core.decision.outcome import Outcome, Result
-from connection_guard.core.decision.plan import Plan, Restraint
+from connection_guard.core.decision.plan import Plan
 from connection_guard.core.decision.reason import Reason, ReasonCode
+from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.decision.round import Round
 from connection_guard.core.deployment.events import AlarmNotification, AlarmState, Event, Heartbeat
 from connection_guard.core.policy import Mode, Tier

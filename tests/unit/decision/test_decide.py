@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.decision.decide import decide
-from connection_guard.core.decision.plan import Plan, Restraint
+from connection_guard.core.decision.plan import Plan
+from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.policy import Action, Mode, Tier
 from connection_guard.core.report.wording import worded
 from tests.support.builders import NOW, a_policy, a_rule, a_session, a_snapshot

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from connection_guard.core.decision.plan import Restraint
 from connection_guard.core.decision.reason import ReasonCode
+from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.deployment.reporter_settings import ApplicationOwner
 from connection_guard.core.incident.circumstances import Deployment, DeploymentKind, RdsEvent
 from connection_guard.core.incident.entry import GUARD_ALARM, Alarm, DiagnosedCause, Entry, Usage

@@ -17,8 +17,9 @@ from connection_guard.core.database.door import DoorAttempt, DoorName
 from connection_guard.core.database.session import Pool, Session, SessionState
 from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.outcome import Reconnection, Result
-from connection_guard.core.decision.plan import Plan, Restraint, Verdict
+from connection_guard.core.decision.plan import Plan, Verdict
 from connection_guard.core.decision.reason import Reason, ReasonCode
+from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.diagnosis.diagnose import diagnose
 from connection_guard.core.policy import Action

@@ -1,5 +1,6 @@
 """The dead-letter queue, for what the reporter cannot read."""
 
+from functools import cache
 from typing import Any
 
 import boto3
@@ -7,14 +8,13 @@ import boto3
 from connection_guard.adapters.aws.store_calls import CONFIG, store_errors
 
 
-class UnreadableQueue:
-    """One per process: its client takes long to make."""
+def put_unreadable(address: str, message: str) -> None:
+    """Keep the message in the queue for people to look at. Raises StoreError."""
+    with store_errors(f"queue {address}"):
+        _sqs().send_message(QueueUrl=address, MessageBody=message)
 
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._sqs: Any = boto3.client("sqs", config=CONFIG)
 
-    def put(self, message: str) -> None:
-        """Keep the message for people to look at. Raises StoreError."""
-        with store_errors(f"queue {self._address}"):
-            self._sqs.send_message(QueueUrl=self._address, MessageBody=message)
+@cache
+def _sqs() -> Any:
+    """Return one client per process, made only when it is needed: it takes a while to make."""
+    return boto3.client("sqs", config=CONFIG)

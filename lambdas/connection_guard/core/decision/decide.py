@@ -9,8 +9,9 @@ from connection_guard.core.database.session import Identity, Pool, Session, Sess
 from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.choose import choose
 from connection_guard.core.decision.judge import judge, spared
-from connection_guard.core.decision.plan import Plan, Restraint, Verdict
+from connection_guard.core.decision.plan import Plan, Verdict
 from connection_guard.core.decision.reason import Figure, Reason, ReasonCode
+from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.policy import Action, Limits, Mode, Policy, Tier
 
 POOL_REOPENS = "pool reopens"

@@ -1,26 +1,11 @@
 """What is decided: one verdict per session, and what, if anything, restrains the whole plan."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from connection_guard.core.database.session import Session
 from connection_guard.core.decision.reason import Reason
+from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.policy import Action
-
-
-class Restraint(StrEnum):
-    """What keeps a whole plan from being carried out."""
-
-    NOT_AN_ALARM = "not an alarm"
-    BELOW_TARGET = "below target"
-    NOTHING_MATCHES = "nothing matches"
-    OBSERVING = "observing"
-    PAUSED = "paused"
-    HOURLY_CAP = "hourly cap"
-    REFUSED = "refused"
-    ANOTHER_RUN = "another run"
-    POOLS_REOPEN = "pools reopen"
-
 
 _ATTEMPTS = (None, Restraint.NOTHING_MATCHES, Restraint.POOLS_REOPEN, Restraint.REFUSED)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connection_guard.core.database.session import Session
-from connection_guard.core.diagnosis.cause import Figures
+from connection_guard.core.diagnosis.case import Figures
 from connection_guard.core.words import quoted, shown
 
 

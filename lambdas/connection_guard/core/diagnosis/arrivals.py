@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from connection_guard.core.database.session import SessionState
 from connection_guard.core.diagnosis.application import application_of, clients
-from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS, Case, Cause, Diagnosis
+from connection_guard.core.diagnosis.case import FEWEST_SESSIONS, Case, Diagnosis
+from connection_guard.core.diagnosis.cause import Cause
 from connection_guard.core.diagnosis.remedy import Remedy, RemedyKind
 from connection_guard.core.words import quoted, shown, spelled
 

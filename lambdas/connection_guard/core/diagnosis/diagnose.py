@@ -8,14 +8,14 @@ from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.database.trend import Logins
 from connection_guard.core.decision.outcome import Reconnection, Vanished
 from connection_guard.core.diagnosis.arrivals import churn, storm
-from connection_guard.core.diagnosis.cause import (
+from connection_guard.core.diagnosis.case import (
     COMFORTABLE_PERCENT,
     DIAGNOSIS_TIMES,
     Case,
-    Cause,
     Diagnosis,
     DiagnosisTimes,
 )
+from connection_guard.core.diagnosis.cause import Cause
 from connection_guard.core.diagnosis.leaks import leaks
 from connection_guard.core.diagnosis.limits import logins_in_progress, reached_limits
 from connection_guard.core.diagnosis.pools import oversized_pools, pools_that_reopen

@@ -13,7 +13,8 @@ from connection_guard.core.diagnosis.application import (
     most_common_query,
     pools_by_application,
 )
-from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS, Case, Cause, Diagnosis
+from connection_guard.core.diagnosis.case import FEWEST_SESSIONS, Case, Diagnosis
+from connection_guard.core.diagnosis.cause import Cause
 from connection_guard.core.diagnosis.remedy import Parts, Remedy, RemedyKind
 from connection_guard.core.words import shown, spelled
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.session import SessionState
-from connection_guard.core.diagnosis.cause import Case, Cause, Diagnosis, idle
+from connection_guard.core.diagnosis.case import Case, Diagnosis, idle
+from connection_guard.core.diagnosis.cause import Cause
 from connection_guard.core.diagnosis.remedy import Advice, Remedy, RemedyKind
 from connection_guard.core.words import quoted, shown
 

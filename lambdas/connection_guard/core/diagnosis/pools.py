@@ -16,14 +16,8 @@ from connection_guard.core.diagnosis.application import (
     oldest_state_change,
     pools_by_application,
 )
-from connection_guard.core.diagnosis.cause import (
-    COMFORTABLE_PERCENT,
-    Case,
-    Cause,
-    Diagnosis,
-    Figures,
-    idle,
-)
+from connection_guard.core.diagnosis.case import COMFORTABLE_PERCENT, Case, Diagnosis, Figures, idle
+from connection_guard.core.diagnosis.cause import Cause
 from connection_guard.core.diagnosis.leaks import lost_sessions
 from connection_guard.core.diagnosis.remedy import Parts, Remedy, RemedyKind
 

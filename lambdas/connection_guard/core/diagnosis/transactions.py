@@ -10,7 +10,8 @@ from connection_guard.core.diagnosis.application import (
     oldest_state_change,
     share_of,
 )
-from connection_guard.core.diagnosis.cause import Case, Cause, Diagnosis
+from connection_guard.core.diagnosis.case import Case, Diagnosis
+from connection_guard.core.diagnosis.cause import Cause
 from connection_guard.core.diagnosis.remedy import Advice, Remedy, RemedyKind
 from connection_guard.core.words import counted, quoted, shown, spelled
 

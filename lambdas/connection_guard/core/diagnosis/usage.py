@@ -14,7 +14,8 @@ from connection_guard.core.diagnosis.application import (
     oldest_state_change,
     share_of,
 )
-from connection_guard.core.diagnosis.cause import FEWEST_SESSIONS, Case, Cause, Diagnosis, idle
+from connection_guard.core.diagnosis.case import FEWEST_SESSIONS, Case, Diagnosis, idle
+from connection_guard.core.diagnosis.cause import Cause
 from connection_guard.core.diagnosis.transactions import is_forgotten, waits_for_lock
 from connection_guard.core.words import shown
 

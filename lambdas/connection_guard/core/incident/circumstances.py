@@ -120,15 +120,15 @@ class Change(NamedTuple):
     text: str
 
 
-def changes_before(seen: Circumstances | None, opened_at: datetime) -> tuple[Change, ...]:
-    """Return the RDS events and the deployments until the incident's opening, the oldest first."""
+def changes_in(seen: Circumstances | None) -> tuple[Change, ...]:
+    """Return the RDS events and the deployments, the oldest first."""
     if seen is None:
         return ()
     events = (Change(each.at, f"RDS, {each.source}: {each.message}") for each in seen.events)
     deployments = (
         Change(each.at, f"{each.what} {each.name} by {each.by}") for each in seen.deployments
     )
-    return tuple(sorted(each for each in (*events, *deployments) if each.at <= opened_at))
+    return tuple(sorted((*events, *deployments)))
 
 
 def deployment_before(

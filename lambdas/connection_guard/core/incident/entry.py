@@ -122,23 +122,23 @@ class Entry:
     at: datetime
     kind: str
     headline: str
-    alarm: Alarm | None
-    tier: Tier | None
-    attempt: int
-    has_recovered: bool
-    is_below_target: bool | None
-    escalation: str | None
-    before: Usage | None
-    after: Usage | None
-    terminated: tuple[SessionGroup, ...]
-    survived: int
-    would_terminate: tuple[SessionGroup, ...]
-    spared: tuple[SessionGroup, ...]
-    reopened: tuple[Reopened, ...]
-    causes: tuple[DiagnosedCause, ...]
-    explanation: str | None
-    problems: tuple[str, ...]
-    evidence: str | None
+    alarm: Alarm | None = None
+    tier: Tier | None = None
+    attempt: int = 0
+    has_recovered: bool = False
+    is_below_target: bool | None = None
+    escalation: str | None = None
+    before: Usage | None = None
+    after: Usage | None = None
+    terminated: tuple[SessionGroup, ...] = ()
+    survived: int = 0
+    would_terminate: tuple[SessionGroup, ...] = ()
+    spared: tuple[SessionGroup, ...] = ()
+    reopened: tuple[Reopened, ...] = ()
+    causes: tuple[DiagnosedCause, ...] = ()
+    explanation: str | None = None
+    problems: tuple[str, ...] = ()
+    evidence: str | None = None
     has_unknown_outcomes: bool = False
     times: int = 1
     escalation_code: str | None = None

@@ -70,22 +70,18 @@ def guard_alarm_entry(delivery: GuardAlarmDelivery, evidence: str | None) -> Ent
     description = _without_database(delivery) or delivery.reason or delivery.name
     happened = _END_OF_WHAT_HAPPENED.split(description, maxsplit=1)[0].rstrip(".")
     is_on = delivery.state is AlarmState.ALARM
-    entry = trouble_entry(
-        delivery.request_id,
-        delivery.changed_at,
-        headline=happened if is_on else f"no longer: {happened}",
-        escalation="",
-        escalation_code=f"guard alarm {delivery.name}",
-        evidence=evidence,
-    )
-    return replace(
-        entry,
+    headline = happened if is_on else f"no longer: {happened}"
+    return Entry(
+        request_id=delivery.request_id,
+        at=delivery.changed_at,
         kind=GUARD_ALARM,
+        headline=cut(headline, LINE_LENGTH),
         alarm=Alarm(
             delivery.name, delivery.arn, str(delivery.state), changed_at=delivery.changed_at
         ),
         escalation=cut(description, _DESCRIPTION_LENGTH) if is_on else None,
-        escalation_code=entry.escalation_code if is_on else None,
+        escalation_code=f"guard alarm {delivery.name}" if is_on else None,
+        evidence=evidence,
         had_no_data=delivery.state_before == AlarmState.INSUFFICIENT_DATA,
     )
 
@@ -110,23 +106,8 @@ def trouble_entry(
         at=at,
         kind=FAILURE,
         headline=cut(headline, LINE_LENGTH),
-        alarm=None,
-        tier=None,
-        attempt=0,
-        has_recovered=False,
-        is_below_target=None,
         escalation=cut(escalation, LINE_LENGTH),
         escalation_code=escalation_code,
-        before=None,
-        after=None,
-        terminated=(),
-        survived=0,
-        would_terminate=(),
-        spared=(),
-        reopened=(),
-        causes=(),
-        explanation=None,
-        problems=(),
         evidence=evidence,
     )
 

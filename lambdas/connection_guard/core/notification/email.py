@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from textwrap import fill
 from unicodedata import combining, normalize
 
-from connection_guard.core.incident.circumstances import changes_before
+from connection_guard.core.incident.circumstances import changes_in
 from connection_guard.core.incident.entry import SessionGroup, sessions_in
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.notification.links import Links
 from connection_guard.core.notification.status import (
     NOT_KNOWN_WHETHER_TERMINATED,
     escalating,
@@ -61,7 +60,7 @@ def text_of(view: View) -> str:
         ("What AWS shows", _circumstances(view)),
         ("Problems", _items(incident.problems)),
         ("Timeline (UTC)", _timeline(timeline_of(incident))),
-        ("Links", _links(view.links, incident.evidence)),
+        ("Links", _links(view)),
     ]
     written = [(title, list(lines)) for title, lines in sections]
     return "\n".join("\n".join([*_title(title), *lines, ""]) for title, lines in written if lines)
@@ -192,7 +191,7 @@ def _circumstances(view: View) -> Iterator[str]:
         return
     if seen.trend:
         yield from _wrapped(f"Usage {seen.trend}.")
-    changes = changes_before(seen, view.at)
+    changes = changes_in(seen)
     yield from _moments(changes[-MOST_LINES:])
     yield from _more(changes, MOST_LINES, "earlier change")
     yield from _items(seen.problems)
@@ -212,18 +211,14 @@ def _moments(timeline: Iterable[tuple[datetime, str]]) -> Iterator[str]:
         yield from _wrapped(text, indent=f"  {_clock(at)}  ")
 
 
-def _links(links: Links, evidence: str | None) -> Iterator[str]:
-    """Yield links, each on one line: a mail program would lose the end of a broken one."""
-    pages = (
-        ("Dashboard", links.dashboard),
-        ("Alarm", links.alarm),
-        ("Log", links.logs),
-        ("Evidence", links.evidence),
-    )
-    for name, page in pages:
-        if page is not None:
+def _links(view: View) -> Iterator[str]:
+    """Yield links, each on one line: a mail program would lose the end of a broken one. The runbook
+    is in the summary.
+    """
+    for name, page in view.pages:
+        if page != view.database.runbook:
             yield f"  {name:<11}{page}"
-    if evidence is not None:
+    if evidence := view.incident.evidence:
         yield f"  {'Object':<11}{evidence}"
 
 

@@ -40,20 +40,8 @@ def event_of(view: View) -> dict[str, Any]:
         "payload": {name: value for name, value in payload.items() if value is not None},
         "client": "Connection Guard",
         "client_url": view.links.dashboard,
-        "links": [{"href": href, "text": text} for text, href in pages_of(view)],
+        "links": [{"href": href, "text": text} for text, href in view.pages],
     }
-
-
-def pages_of(view: View) -> list[tuple[str, str]]:
-    """Return where people go on from the incident, each page with its title."""
-    pages = (
-        ("Runbook", view.database.runbook),
-        ("Dashboard", view.links.dashboard),
-        ("Alarm", view.links.alarm),
-        ("Log", view.links.logs),
-        ("Evidence", view.links.evidence),
-    )
-    return [(title, page) for title, page in pages if page is not None]
 
 
 def _action_and_severity(view: View) -> tuple[str, str]:

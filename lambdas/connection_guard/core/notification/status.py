@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from connection_guard.core import words
-from connection_guard.core.decision.plan import Restraint
+from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.incident.entry import GUARD_ALARM, Entry, Usage, sessions_in
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from connection_guard.core.decision.plan import Restraint
 from connection_guard.core.decision.reason import ReasonCode
+from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.diagnosis.cause import Cause
 from connection_guard.core.incident.circumstances import (
     MINUTE,

@@ -5,7 +5,6 @@ https://learn.microsoft.com/en-us/adaptive-cards/create/textfeatures
 
 from typing import Any
 
-from connection_guard.core.notification.pagerduty_event import pages_of
 from connection_guard.core.notification.status import Status, status_of
 from connection_guard.core.notification.summary import summary_of
 from connection_guard.core.notification.view import View
@@ -45,7 +44,7 @@ def card_of(view: View) -> Element:
         "body": [_text(title), *parts],
         "actions": [
             {"type": "Action.OpenUrl", "title": title, "url": page}
-            for title, page in pages_of(view)
+            for title, page in view.pages
             if len(page) <= URL_MOST
         ],
     }

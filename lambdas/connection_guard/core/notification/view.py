@@ -20,3 +20,15 @@ class View:
     at: datetime
     application_owners: tuple[ApplicationOwner, ...] = ()
     region: str | None = None
+
+    @property
+    def pages(self) -> tuple[tuple[str, str], ...]:
+        """Return where people go on from the incident, each page with its title."""
+        pages = (
+            ("Runbook", self.database.runbook),
+            ("Dashboard", self.links.dashboard),
+            ("Alarm", self.links.alarm),
+            ("Log", self.links.logs),
+            ("Evidence", self.links.evidence),
+        )
+        return tuple((title, page) for title, page in pages if page is not None)

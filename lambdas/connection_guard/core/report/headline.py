@@ -4,7 +4,7 @@ from collections import Counter
 from math import ceil
 
 from connection_guard.core.decision.outcome import Result
-from connection_guard.core.decision.plan import Restraint
+from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.decision.round import Round
 from connection_guard.core.report.fitting import NAME_BYTES, fitted, sentence
 from connection_guard.core.report.kind import Kind

@@ -13,7 +13,7 @@ from connection_guard.core.decision.outcome import Reconnection, reopening_appli
 from connection_guard.core.decision.plan import Verdict
 from connection_guard.core.decision.round import Round
 from connection_guard.core.deployment.events import AlarmNotification
-from connection_guard.core.diagnosis.cause import Diagnosis
+from connection_guard.core.diagnosis.case import Diagnosis
 from connection_guard.core.diagnosis.remedy import Wording, worded_advice
 from connection_guard.core.policy import Action
 from connection_guard.core.report.fitting import NAME_BYTES, fitted, sentence

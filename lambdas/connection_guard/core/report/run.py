@@ -9,7 +9,7 @@ from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.decision.reason import Reason
 from connection_guard.core.decision.round import Round
 from connection_guard.core.deployment.events import AlarmNotification, Heartbeat
-from connection_guard.core.diagnosis.cause import Diagnosis
+from connection_guard.core.diagnosis.case import Diagnosis
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 

@@ -12,13 +12,11 @@ from connection_guard.core.notification.slack.mrkdwn import (
     code,
     length,
     lines_that_fit,
-    plain,
     prose,
 )
 from connection_guard.core.notification.status import Status
 from connection_guard.core.words import counted
 
-HEADER_MOST = 150
 TEXT_MOST = 300
 LINE_MOST = 300
 FIELD_MOST = 150
@@ -51,12 +49,6 @@ class Message:
 
     text: str
     blocks: tuple[Block, ...]
-
-
-def header(title: str) -> Block:
-    """Return the title, in large letters."""
-    text = {"type": "plain_text", "text": plain(title, HEADER_MOST), "emoji": False}
-    return {"type": "header", "text": text}
 
 
 def section(text: str) -> Block:

@@ -5,7 +5,7 @@ It stays within Slack's limits for any content of the database, and counts what 
 
 from collections.abc import Iterator
 
-from connection_guard.core.incident.circumstances import Change, Circumstances, changes_before
+from connection_guard.core.incident.circumstances import Change, Circumstances, changes_in
 from connection_guard.core.incident.entry import DiagnosedCause, Reopened, Usage
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.links import Links
@@ -56,7 +56,7 @@ def details_of(view: View) -> Message:
         session_groups("Spared", incident.spared, SPARED_MOST),
         _reopened(incident),
         f"*Usage* {prose(seen.trend, LINE_MOST)}" if seen and seen.trend else None,
-        _changes(view),
+        _changes(incident),
         _timeline(incident),
     ]
     first, *others = (section(part) for part in parts if part)
@@ -113,13 +113,13 @@ def _reopened(incident: Incident) -> str | None:
     return listed("Reopened immediately", incident.reopened, line_of, REOPENED_MOST, "pool")
 
 
-def _changes(view: View) -> str | None:
+def _changes(incident: Incident) -> str | None:
     """Return the last ones first: the nearest to the incident."""
 
     def line_of(change: Change) -> str:
         return f"• {change.at:%H:%M} {prose(change.text, LINE_MOST)}"
 
-    changes = changes_before(view.incident.circumstances, view.at)[::-1]
+    changes = changes_in(incident.circumstances)[::-1]
     return listed("What changed (UTC)", changes, line_of, EVENTS_MOST, "change")
 
 
