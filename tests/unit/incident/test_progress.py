@@ -12,6 +12,7 @@ from tests.support.builders import NOW
 from tests.support.reporter.stories import (
     TARGET,
     a_failure,
+    a_guard_alarm,
     a_whole_story,
     absorbed,
     alarm_ok,
@@ -48,6 +49,14 @@ def test_it_closes_when_every_alarm_that_it_saw_is_ok_and_not_before(last: Tier,
     assert (
         sentences(over)[-1] == f"{last} alarm cleared: {used} of 100 connections in use; resolved"
     )
+
+
+def test_of_two_alarms_about_the_guard_the_one_that_is_still_on_is_the_reason() -> None:
+    both = [a_guard_alarm(name, "ALARM", minute=n) for n, name in enumerate(("first", "second"))]
+
+    assert absorbed(both).action_required == "second: see the log"
+    over = a_guard_alarm("second", "OK", minute=3)
+    assert absorbed([*both, over]).action_required == "first: see the log"
 
 
 def test_after_an_ok_without_a_look_action_is_required_until_usage_is_down() -> None:
