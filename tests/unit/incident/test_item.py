@@ -276,7 +276,7 @@ def test_what_is_too_large_keeps_what_the_latest_look_and_the_latest_run_saw() -
         spared=(),
     )
 
-    incident = absorbed([*looks, latest])
+    incident = bounded(Incident("orders-prod", "id", (*looks, latest)))
 
     assert [bool(entry.would_terminate) for entry in incident.entries] == [False] * 11 + [
         True,

@@ -59,6 +59,20 @@ def test_of_two_alarms_about_the_guard_the_one_that_is_still_on_is_the_reason() 
     assert absorbed([*both, over]).action_required == "first: see the log"
 
 
+@pytest.mark.parametrize(
+    ("critical_is_over", "expected"), [(False, Progress.ESCALATED), (True, Progress.CLOSED)]
+)
+def test_what_an_alarm_requires_counts_after_its_own_ok_only_while_another_alarm_is_on(
+    critical_is_over: bool, expected: Progress
+) -> None:
+    critical = changed(in_alarm(Tier.CRITICAL, minute=0, used=95), 0)
+    warning_over = changed(alarm_ok(Tier.WARNING, minute=3, used=60), 3)
+    over = [changed(alarm_ok(Tier.CRITICAL, minute=4, used=60), 4)] if critical_is_over else []
+    late = changed(in_alarm(Tier.WARNING, minute=5, used=95, escalation="refused"), 1)
+
+    assert absorbed([critical, warning_over, *over, late]).progress is expected
+
+
 def test_after_an_ok_without_a_look_action_is_required_until_usage_is_down() -> None:
     ok = locked_out(minute=2, alarm=an_alarm(Tier.CRITICAL, "OK"))
 
