@@ -7,13 +7,9 @@ from typing import Any
 
 from slack_sdk.models.blocks import Block
 
-from connection_guard.core.notification.slack.slack_blocks import (
-    Message,
-)
+from connection_guard.core.notification.slack.slack_blocks import Message
 from doubles.slack_double import error_in
-from tests.support.reporter.incidents import (
-    OPENED,
-)
+from tests.support.reporter.incidents import OPENED
 
 LATER = OPENED + timedelta(minutes=12)
 

@@ -173,3 +173,16 @@ def test_the_cause_outlives_the_entries_that_an_incident_cannot_keep() -> None:
     incident = absorbed([alarm, worst, *others])
 
     assert (len(incident.entries), incident.causes) == (MOST_ENTRIES, (leak,))
+
+
+def test_what_ended_and_what_is_not_known_outlives_the_entries_that_an_incident_cannot_keep() -> (
+    None
+):
+    alarm = in_alarm(Tier.CRITICAL, minute=0, used=90)
+    killed = an_attempt(minute=1, before=95, after=94, has_unknown_outcomes=True)
+    others = [an_attempt(minute=minute, before=95, after=94, survived=2) for minute in range(2, 99)]
+
+    incident = absorbed([alarm, killed, *others])
+
+    assert len(incident.entries) == MOST_ENTRIES
+    assert (incident.has_unknown_outcomes, incident.survived) == (True, 2 * len(others))

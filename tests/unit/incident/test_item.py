@@ -266,6 +266,26 @@ def test_what_is_large_loses_first_what_old_runs_spared_and_then_their_causes() 
     assert len(body_of(incident)) <= MOST_BYTES
 
 
+def test_what_is_too_large_keeps_what_the_latest_look_and_the_latest_run_saw() -> None:
+    random = Random(4)  # noqa: S311 - the same names every time
+    looks = [a_hostile_entry(random, n, PLANES["any"], "remediation") for n in range(12)]
+    latest = replace(
+        a_hostile_entry(random, 12, PLANES["any"], "locked_out"),
+        terminated=(),
+        would_terminate=(),
+        spared=(),
+    )
+
+    incident = bounded(Incident("orders-prod", "id", (*looks, latest)))
+
+    assert [bool(entry.would_terminate) for entry in incident.entries] == [False] * 11 + [
+        True,
+        False,
+    ]
+    assert incident.would_terminate == looks[-1].would_terminate
+    assert incident.problems == latest.problems
+
+
 def test_a_small_incident_is_kept_whole() -> None:
     incident = absorbed(
         an_entry("remediation", minute=n, used=97, spared=(a_group(7),)) for n in range(30)

@@ -47,6 +47,20 @@ def test_an_alarm_that_is_delivered_again_after_its_end_begins_nothing() -> None
     assert (again.id, again.progress, again.closed_at) == (over.id, Progress.CLOSED, over.closed_at)
 
 
+def test_an_end_that_is_delivered_again_ends_nothing_that_began_since() -> None:
+    first = changed(in_alarm(Tier.CRITICAL, minute=0, used=95), 0)
+    over = absorbed([first, changed(alarm_ok(Tier.CRITICAL, minute=5, used=72), 5)])
+    on = absorbed([an_attempt(minute=8, before=95, after=90)], over)
+
+    again = absorbed([changed(alarm_ok(Tier.CRITICAL, minute=9, used=90), 5)], on)
+
+    assert [each.progress for each in (over, on, again)] == [
+        Progress.CLOSED,
+        Progress.OPEN,
+        Progress.OPEN,
+    ]
+
+
 def test_further_attempts_after_the_alarms_join_and_one_that_requires_action_begins_again() -> None:
     over = absorbed(
         [in_alarm(Tier.CRITICAL, minute=0, used=95), alarm_ok(Tier.CRITICAL, minute=5, used=72)]
@@ -111,6 +125,18 @@ def test_what_begins_again_within_15_minutes_of_the_end_is_the_same_incident(
         Progress.CLOSED,
         NOW + timedelta(minutes=30) - again.opened_at,
     )
+
+
+@pytest.mark.parametrize(("minutes", "joins"), [(59, True), (61, False)])
+def test_the_alarm_of_what_only_heartbeats_saw_may_come_an_hour_after_its_end(
+    minutes: int, joins: bool
+) -> None:
+    over = absorbed([an_attempt(minute=0, before=95, after=90), recovered(minute=3)])
+
+    late = absorbed([in_alarm(Tier.CRITICAL, minute=3 + minutes, used=95)], over)
+
+    assert over.progress is Progress.CLOSED
+    assert (late.id == over.id) is joins
 
 
 def test_one_that_begins_before_the_end_of_the_one_before_was_seen_ends_that_one() -> None:

@@ -12,6 +12,7 @@ from tests.support.builders import NOW
 from tests.support.reporter.stories import (
     TARGET,
     a_failure,
+    a_guard_alarm,
     a_whole_story,
     absorbed,
     alarm_ok,
@@ -48,6 +49,28 @@ def test_it_closes_when_every_alarm_that_it_saw_is_ok_and_not_before(last: Tier,
     assert (
         sentences(over)[-1] == f"{last} alarm cleared: {used} of 100 connections in use; resolved"
     )
+
+
+def test_of_two_alarms_about_the_guard_the_one_that_is_still_on_is_the_reason() -> None:
+    both = [a_guard_alarm(name, "ALARM", minute=n) for n, name in enumerate(("first", "second"))]
+
+    assert absorbed(both).action_required == "second: see the log"
+    over = a_guard_alarm("second", "OK", minute=3)
+    assert absorbed([*both, over]).action_required == "first: see the log"
+
+
+@pytest.mark.parametrize(
+    ("critical_is_over", "expected"), [(False, Progress.ESCALATED), (True, Progress.CLOSED)]
+)
+def test_what_an_alarm_requires_counts_after_its_own_ok_only_while_another_alarm_is_on(
+    critical_is_over: bool, expected: Progress
+) -> None:
+    critical = changed(in_alarm(Tier.CRITICAL, minute=0, used=95), 0)
+    warning_over = changed(alarm_ok(Tier.WARNING, minute=3, used=60), 3)
+    over = [changed(alarm_ok(Tier.CRITICAL, minute=4, used=60), 4)] if critical_is_over else []
+    late = changed(in_alarm(Tier.WARNING, minute=5, used=95, escalation="refused"), 1)
+
+    assert absorbed([critical, warning_over, *over, late]).progress is expected
 
 
 def test_after_an_ok_without_a_look_action_is_required_until_usage_is_down() -> None:

@@ -210,6 +210,39 @@ def test_what_a_run_that_died_has_notified_does_not_stay_pending(
     assert reporting.pending == set()
 
 
+def test_of_channels_that_wait_the_first_that_is_due_is_notified_first() -> None:
+    soon, later = Reached(), Reached()
+    reporting = Reporting(NewsChannel("soon", soon.send), NewsChannel("later", later.send))
+    incident = reporting.store(OPENED)
+    for name, minutes in (("later", 10), ("soon", 5)):
+        waits = Notified(incident.version, due_at=NOW + timedelta(minutes=minutes))
+        reporting.incidents.put_notified((incident.database, incident.id), name, waits)
+
+    reporting.every_minute(7)
+    assert (soon.databases, later.databases) == (["orders-prod"], [])
+
+    reporting.every_minute(5)
+    assert (soon.databases, later.databases) == (["orders-prod"], ["orders-prod"])
+
+
+def test_a_channel_that_answered_since_is_left_alone_no_longer_than_at_first() -> None:
+    people = Reached()
+    failures = iter((DOWN, DOWN, None, DOWN))
+
+    def send(view: View) -> None:
+        if failure := next(failures, None):
+            raise failure
+        people.send(view)
+
+    reporting = Reporting(NewsChannel("people", send))
+    reporting.store(of("first"))
+    reporting.store(of("second"))
+
+    reporting.every_minute()
+
+    assert sorted(people.databases) == ["first", "second"]
+
+
 def test_what_a_channel_that_was_removed_has_missed_does_not_stay_pending(
     reporting: Reporting,
 ) -> None:

@@ -19,11 +19,7 @@ from connection_guard.core.incident.item import (
     key_of_copy,
     latest_key,
 )
-from connection_guard.core.notification.channel.notified import (
-    Notified,
-    notified_body,
-    notified_of,
-)
+from connection_guard.core.notification.channel.notified import Notified, notified_body, notified_of
 from connection_guard.core.notification.status import headline_of
 from connection_guard.errors import StoreError
 

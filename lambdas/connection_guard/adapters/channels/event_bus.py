@@ -23,12 +23,12 @@ MOST_BYTES = 240_000
 _OF_MESSAGE = frozenset({"InvalidArgument", "MalformedDetail", "ValidationException"})
 
 
-def events_client(region: str | None = None, endpoint_url: str | None = None) -> Any:
+def events_client(region: str | None = None) -> Any:
     """Return a client that makes one attempt. One per process: it takes long to make."""
     config = Config(
         connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1}
     )
-    return boto3.client("events", region_name=region, endpoint_url=endpoint_url, config=config)
+    return boto3.client("events", region_name=region, config=config)
 
 
 def send_to_event_bus(client: Any, bus: str, view: View) -> None:

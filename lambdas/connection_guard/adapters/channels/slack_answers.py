@@ -10,11 +10,7 @@ from typing import Any
 
 from slack_sdk.errors import SlackClientError
 
-from connection_guard.adapters.channels.json_post import (
-    STEP_SECONDS,
-    rate_limited,
-    seconds_to_wait,
-)
+from connection_guard.adapters.channels.json_post import STEP_SECONDS, rate_limited, seconds_to_wait
 from connection_guard.core.notification.slack.slack_blocks import Message
 from connection_guard.errors import NotificationError
 

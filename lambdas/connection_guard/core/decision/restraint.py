@@ -1,4 +1,4 @@
-"""What a plan waits for, by name: a Report carries the name, and notifications word it."""
+"""What keeps a plan from being carried out, by name: a Report has it, and notifications word it."""
 
 from enum import StrEnum
 

@@ -11,18 +11,8 @@ from typing import Any
 
 from connection_guard.core.deployment.alarm_names import is_alarm_of
 from connection_guard.core.deployment.events import AlarmState
-from connection_guard.core.incident.delivery import (
-    FailureDelivery,
-    GuardAlarmDelivery,
-    moment,
-)
-from connection_guard.core.incident.entry import (
-    FAILURE,
-    GUARD_ALARM,
-    LINE_LENGTH,
-    Alarm,
-    Entry,
-)
+from connection_guard.core.incident.delivery import FailureDelivery, GuardAlarmDelivery, moment
+from connection_guard.core.incident.entry import FAILURE, GUARD_ALARM, LINE_LENGTH, Alarm, Entry
 from connection_guard.core.words import cut
 
 # What Lambda says about a function that it had to end.

@@ -24,13 +24,7 @@ from connection_guard.core.incident.entry import (
     reopened_in_all,
     weight_of_causes,
 )
-from connection_guard.core.incident.progress import (
-    ChangeKey,
-    Progress,
-    Step,
-    change_key,
-    steps,
-)
+from connection_guard.core.incident.progress import ChangeKey, Progress, Step, change_key, steps
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 

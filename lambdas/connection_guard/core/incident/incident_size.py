@@ -153,6 +153,7 @@ def _both(earlier: Entry, later: Entry) -> Entry:
             terminated[: len(later.terminated) or len(earlier.terminated)],
             sessions_in(terminated),
         ),
+        survived=earlier.survived + later.survived,
         reopened=reopened_in_all((earlier, later))[: len(later.reopened) or len(earlier.reopened)],
         causes=max(earlier, later, key=weight_of_causes).causes,
         has_unknown_outcomes=earlier.has_unknown_outcomes or later.has_unknown_outcomes,

@@ -4,11 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from connection_guard.core.deployment.events import AlarmState
-from connection_guard.core.incident.entry import (
-    GUARD_ALARM,
-    Alarm,
-    Entry,
-)
+from connection_guard.core.incident.entry import GUARD_ALARM, Alarm, Entry
 from connection_guard.core.incident.incident import Incident, order_of
 from connection_guard.core.incident.incident_size import MOST_ENTRIES, alike, bounded
 from connection_guard.core.incident.progress import Progress, latest_changes

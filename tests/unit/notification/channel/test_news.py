@@ -312,6 +312,21 @@ def test_the_end_of_what_began_again_is_news_once_it_has_lasted() -> None:
     assert sent[-1][1] == story[-1].at + SETTLED_AFTER
 
 
+def test_an_end_that_was_sent_long_before_has_to_last_again() -> None:
+    readers = Readers()
+    readers.live(flaps(2, minutes=20), quiet_minutes=0)
+    incident = readers.latest
+    assert incident is not None
+    assert incident.closed_at is not None
+    before = incident.closed_at - 2 * SETTLED_AFTER
+    known = Notified().with_news(state_name(incident), before).with_news("critical", before)
+
+    news = news_of(incident, known, incident.closed_at)
+
+    assert news is not None
+    assert news.due_at == incident.closed_at + SETTLED_AFTER
+
+
 def test_fifteen_flaps_within_an_hour_are_at_most_eight_messages() -> None:
     readers = Readers()
 
