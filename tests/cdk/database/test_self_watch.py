@@ -47,8 +47,8 @@ def assert_reported(deployed: Template, what: Properties) -> None:
         (
             "no-heartbeat",
             (
-                "No heartbeat for 3 minutes: the responder is not running or cannot log in. This "
-                "database is unprotected. See the responder's log for the error."
+                "No heartbeat for 3 minutes: the responder is not running or cannot log in. See "
+                "the responder's log for the error."
             ),
         ),
         ("direct-login-failed", "The guard could not log in directly to orders.c0ffee."),
