@@ -81,8 +81,8 @@ class SelfWatch(Construct):
             comparison=BELOW,
             threshold=1,
             description="No heartbeat for 3 minutes: the responder is not running or cannot log "
-            "in. See the responder's log for the error. (The alarm is also on for the first minutes "
-            f"after a deployment.) {self._log}",
+            "in. See the responder's log for the error. (The alarm is also on for the first "
+            f"minutes after a deployment.) {self._log}",
             missing=cloudwatch.TreatMissingData.BREACHING,
             minutes=3,
             to_alarm=3,

@@ -70,7 +70,7 @@ def guard_alarm_entry(delivery: GuardAlarmDelivery, evidence: str | None) -> Ent
     description = _without_database(delivery) or delivery.reason or delivery.name
     happened = _END_OF_WHAT_HAPPENED.split(description, maxsplit=1)[0].rstrip(".")
     is_on = delivery.state is AlarmState.ALARM
-    headline = happened if is_on else f"no longer: {happened}"
+    headline = happened if is_on else f"cleared: {happened}"
     return Entry(
         request_id=delivery.request_id,
         at=delivery.changed_at,

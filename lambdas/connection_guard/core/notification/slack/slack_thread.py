@@ -46,7 +46,7 @@ def thread_of(entry: Entry, links: Links) -> Message:
 def _status(entry: Entry) -> Status:
     if entry.escalation:
         return Status.ACTION_REQUIRED
-    if entry.has_recovered:
+    if entry.has_recovered or entry.kind == GUARD_ALARM:
         return Status.RESOLVED
     if entry.is_below_target:
         return Status.RECOVERING
