@@ -33,9 +33,8 @@ def thread_of(entry: Entry, links: Links) -> Message:
         more(entry.problems[1:], "problem"),
     )
     shown = [line for line in lines if line]
-    footer = [link(links.logs, "Logs")]
-    if entry.kind != GUARD_ALARM:
-        footer.append(f"run {code(entry.request_id)}")
+    what = "change" if entry.kind == GUARD_ALARM else "run"
+    footer = [link(links.logs, "Logs"), f"{what} {code(entry.request_id)}"]
     if entry.evidence:
         footer.append(f"evidence {code(entry.evidence, 500)}")
     mark, said = MARKS[_status(entry)], prose(entry.headline, TEXT_MOST)
