@@ -11,7 +11,7 @@ from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
 from reporter.notifier import Notifier
 
-DATABASE = "test-of-notifications"
+DATABASE = "TEST-nothing-is-wrong"
 HEADLINE = f"{DATABASE}: this is a test of Connection Guard's notifications; nothing is wrong"
 
 
@@ -20,7 +20,7 @@ def test_channels(notifier: Notifier, now: datetime) -> Mapping[str, Any]:
     stored.
     """
     database = WatchedDatabase(DATABASE, is_cluster=False, function_name=DATABASE)
-    opened = _entry("opened", now, Usage(97, 97))
+    opened = _entry("opened", now, Usage(80, 97))
     resolved = _entry("resolved", now + timedelta(seconds=1), Usage(40, 97), has_recovered=True)
     name = f"{now:%Y%m%dT%H%M%S}-test"
     errors: dict[str, str | None] = {}

@@ -250,7 +250,7 @@ def test_every_channel_answers_to_a_test(
     assert (run.returncode, run.stderr) == (0, ""), run.stdout
     assert sorted(run.stdout.splitlines()) == ["incidents: delivered", "slack: delivered"]
     assert len(slack.channel_view) > shown_before
-    assert guard.incident_of("test-of-notifications") is None
+    assert guard.incident_of("TEST-nothing-is-wrong") is None
 
 
 def test_the_responder_has_no_permission_in_aws_but_to_hand_over_its_report(

@@ -17,7 +17,15 @@ PLACES = (ROOT, ROOT / "lambdas" / "connection_guard")
 SUFFIXES = {".html", ".json", ".md", ".pem", ".png", ".py", ".sql", ".toml", ".txt", ".yaml"}
 
 # They exist only where the guard is deployed, or where a command has run.
-ELSEWHERE = {"guard.toml", "policy.toml", ".cache/demo/conversation.html", ".venv", "failures/"}
+ELSEWHERE = {
+    "guard.toml",
+    "policy.toml",
+    ".cache/demo/conversation.html",
+    ".venv",
+    "alarms/",
+    "announced/",
+    "failures/",
+}
 
 FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 COMMANDS = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)

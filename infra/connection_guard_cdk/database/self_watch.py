@@ -7,7 +7,12 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Database
-from connection_guard.core.deployment.alarm_names import database_alarm_name
+from connection_guard.core.deployment.alarm_names import (
+    LOCKED_OUT,
+    MISSING_PRIVILEGE,
+    NO_HEARTBEAT,
+    database_alarm_name,
+)
 from connection_guard.core.report.metric_names import Metric
 from connection_guard_cdk.shared.alarm_metrics import MINUTE, guard_metric
 from connection_guard_cdk.shared.messaging import Messaging
@@ -64,7 +69,7 @@ class SelfWatch(Construct):
         """
         return self._alarm(
             "no-heartbeat",
-            name="no-heartbeat",
+            name=NO_HEARTBEAT,
             # Without FILL, missing datapoints would keep the alarm waiting until the last real one
             # has left the range that it retrieves.
             metric=cloudwatch.MathExpression(
@@ -76,8 +81,8 @@ class SelfWatch(Construct):
             comparison=BELOW,
             threshold=1,
             description="No heartbeat for 3 minutes: the responder is not running or cannot log "
-            "in. This database is unprotected. See the responder's log for the error. (The alarm "
-            f"is also on for the first minutes after a deployment.) {self._log}",
+            "in. See the responder's log for the error. (The alarm is also on for the first "
+            f"minutes after a deployment.) {self._log}",
             missing=cloudwatch.TreatMissingData.BREACHING,
             minutes=3,
             to_alarm=3,
@@ -91,8 +96,8 @@ class SelfWatch(Construct):
             comparison=AT_LEAST,
             threshold=1,
             description="The responder failed or ran out of time: it may have left its work "
-            "unfinished. See its log for the error, and check that the next heartbeats arrive. "
-            f"{self._log}",
+            "unfinished. See the responder's log for the error, and check that the next heartbeats "
+            f"arrive. {self._log}",
             missing=IDLE,
         )
 
@@ -105,9 +110,9 @@ class SelfWatch(Construct):
             ),
             comparison=AT_LEAST,
             threshold=1,
-            description="Lambda could not publish a report from the responder: nobody was "
-            "notified of that run. Check that the responder's role may publish to the topics and "
-            f"use their key. {self._log}",
+            description="A report of the responder was lost: Lambda could not publish it, and "
+            "nobody was notified of that run. Check that the responder's role may publish to the "
+            f"topics and use their key. {self._log}",
             missing=IDLE,
         )
 
@@ -120,9 +125,9 @@ class SelfWatch(Construct):
             comparison=BELOW,
             threshold=1,
             description=f"The guard could not log in directly to {database.host}:{database.port} "
-            f"as {database.role}: it has no way in when the server is full. Check that this is the "
-            "writer's endpoint, that the role has rds_iam, that IAM authentication is enabled, and "
-            f"that the security groups admit the responder. {self._log}",
+            f"as {database.role}: the guard has no way in when the server is full. Check that "
+            "this is the writer's endpoint, that the role has rds_iam, that IAM authentication is "
+            f"enabled, and that the security groups admit the responder. {self._log}",
             missing=AS_LAST_SEEN,
         )
 
@@ -149,7 +154,7 @@ class SelfWatch(Construct):
     def _locked_out(self) -> cloudwatch.Alarm:
         return self._alarm(
             "locked-out",
-            name="locked-out",
+            name=LOCKED_OUT,
             metric=guard_metric(self._database, Metric.LOCKED_OUT),
             comparison=AT_LEAST,
             threshold=1,
@@ -162,7 +167,7 @@ class SelfWatch(Construct):
     def _missing_privilege(self) -> cloudwatch.Alarm:
         return self._alarm(
             "privilege-lost",
-            name="missing-privilege",
+            name=MISSING_PRIVILEGE,
             metric=guard_metric(self._database, Metric.PREFLIGHT_FAILED),
             comparison=AT_LEAST,
             threshold=1,

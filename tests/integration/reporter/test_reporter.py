@@ -125,7 +125,7 @@ def test_an_incident_whose_alarm_s_ok_was_lost_closes_when_the_next_begins(
     outside.deliver(a_success(a_report("observation", at(91), alarm="ALARM", used=97), "run-3"))
 
     first, second = slack.channel_view
-    assert "another incident" in first.text
+    assert "has a newer incident" in first.text
     assert "97 of 97 in use" in second.text
     assert sorted(states(outside)) == [
         "[CRITICAL]",

@@ -66,7 +66,7 @@ def test_its_end_requires_no_action_and_says_what_is_over() -> None:
     entry = an_entry_of(a_message("OK", "ALARM"))
 
     assert (entry.escalation, entry.reason, entry.opens) == (None, None, False)
-    assert entry.headline == "no longer: The guard could not log in through any door"
+    assert entry.headline == "cleared: The guard could not log in through any door"
 
 
 @pytest.mark.parametrize(

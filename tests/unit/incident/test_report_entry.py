@@ -232,16 +232,18 @@ def test_a_locked_out_guard_s_entry_says_what_each_door_answered() -> None:
 
 
 @pytest.mark.parametrize("field", ["outcomes", "event", "doors", "diagnoses"])
-def test_a_malformed_report_is_a_failure_with_its_headline(field: str) -> None:
+def test_a_malformed_report_is_a_failure_that_shows_its_headline(field: str) -> None:
     report = a_report("remediation") | (
         {field: None} if field != "event" else {"event": {"key": "only"}}
     )
 
     entry = entry_from(report)
 
-    assert (entry.kind, entry.headline, entry.evidence) == (FAILURE, report["headline"], "the key")
+    what = "a report of kind remediation is malformed"
+    assert (entry.kind, entry.headline, entry.evidence) == (FAILURE, what, "the key")
     assert entry.escalation is not None
-    assert "a report of kind remediation is malformed" in entry.escalation
+    assert entry.escalation.startswith(f"{what} (")
+    assert entry.escalation.endswith(f": {report['headline']}")
 
 
 def test_what_a_run_had_in_hand_when_it_lost_the_database_is_not_known() -> None:

@@ -51,12 +51,15 @@ def text(incident: Incident, minutes: int = 12) -> str:
             (
                 an_entry(
                     kind="failure",
-                    headline="the responder failed: out of memory",
+                    headline="the responder ran out of memory and was killed",
                     before=None,
                     after=None,
                 ),
             ),
-            "[ACTION REQUIRED] orders: usage is not known, the guard failed",
+            (
+                "[ACTION REQUIRED] orders: usage is not known, the responder ran out of memory and "
+                "was killed"
+            ),
         ),
         (
             (an_entry(before=OVER, after=OVER),),
@@ -64,7 +67,7 @@ def text(incident: Incident, minutes: int = 12) -> str:
         ),
         (
             (an_entry(), an_entry(1, "locked_out", escalation="no door", before=None, after=None)),
-            "[ACTION REQUIRED] orders: 97 of 97 connections, the guard cannot get in",
+            "[ACTION REQUIRED] orders: 97 of 97 connections, Connection Guard cannot get in",
         ),
         (
             (an_entry(), an_entry(1, escalation="the pool reopens", is_engaged=True)),
@@ -259,12 +262,18 @@ def test_times_are_utc_and_names_with_hyphens_stay_whole() -> None:
 
 def test_a_failed_run_requires_action() -> None:
     failure = an_entry(
-        kind="failure", headline="the responder failed: out of memory", before=None, after=None
+        kind="failure",
+        headline="the responder ran out of memory and was killed",
+        before=None,
+        after=None,
     )
 
     mail = text(an_incident(failure))
 
-    assert "Action required\n---------------\n  - the responder failed: out of memory\n" in mail
+    assert (
+        "Action required\n---------------\n  - the responder ran out of memory and was killed\n"
+        in mail
+    )
     assert "in use" not in mail
 
 

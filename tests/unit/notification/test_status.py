@@ -95,6 +95,6 @@ def test_a_long_name_does_not_hide_what_follows_it() -> None:
 
     assert headline.endswith(
         "… is running out of connections: 67 of 97 in use. Connection Guard "
-        "freed 30. Connection Guard is working on it."
+        "freed 30. It is still at work: no action needed yet."
     )
     assert len(headline) < 240

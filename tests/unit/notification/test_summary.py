@@ -7,9 +7,12 @@ import pytest
 
 from connection_guard.core.decision.reason import ReasonCode
 from connection_guard.core.decision.restraint import Restraint
+from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.deployment.reporter_settings import ApplicationOwner
 from connection_guard.core.incident.circumstances import Deployment, DeploymentKind, RdsEvent
-from connection_guard.core.incident.entry import GUARD_ALARM, Alarm, DiagnosedCause, Entry, Usage
+from connection_guard.core.incident.delivery import GuardAlarmDelivery
+from connection_guard.core.incident.entry import DiagnosedCause, Entry, Usage
+from connection_guard.core.incident.report_entry import entry_of
 from connection_guard.core.notification.email import subject_of
 from connection_guard.core.notification.owner import Owner, owner_of
 from connection_guard.core.notification.summary import Summary, summary_of
@@ -32,6 +35,7 @@ from tests.support.reporter.views import a_view
 
 FULL = Usage(97, 97)
 SLACK_ID = "S0123ABCD"
+OK = "OK"
 CHECKOUTS = ApplicationOwner("check*", f"team-checkout <{SLACK_ID}>")
 MASTER = "no door opened: log in as the master user and end idle sessions by hand"
 GRANT = "run, as the master user: GRANT pg_signal_backend TO connection_guard;"
@@ -89,7 +93,7 @@ def test_a_full_database_whose_pool_reopens_reads_like_this() -> None:
             [an_entry(alarm=an_alarm(), after=Usage(90, 97))],
             (
                 "orders-prod is running out of connections: 90 of 97 in use. Connection Guard "
-                "freed 30. Connection Guard is working on it."
+                "freed 30. It is still at work: no action needed yet."
             ),
         ),
         (
@@ -100,11 +104,12 @@ def test_a_full_database_whose_pool_reopens_reads_like_this() -> None:
                     tier=Tier.WARNING,
                     before=Usage(80, 97),
                     would_terminate=(a_group(8),),
+                    restraint=Restraint.OBSERVING,
                 )
             ],
             (
                 "orders-prod is running low on connections: 80 of 97 in use. Connection Guard "
-                "would have freed 8, and was not allowed to. No action needed yet."
+                "would have freed 8. It only observes: no action needed yet."
             ),
         ),
         (
@@ -119,8 +124,7 @@ def test_a_full_database_whose_pool_reopens_reads_like_this() -> None:
             ],
             (
                 "orders-prod is out of connections: 97 of 97 in use. Connection Guard would have "
-                "freed 8, and was not allowed to. Connection Guard only observes: decide whether "
-                "to act."
+                "freed 8. It only observes: decide whether to act."
             ),
         ),
         (
@@ -163,18 +167,25 @@ def test_a_full_database_whose_pool_reopens_reads_like_this() -> None:
         (
             [
                 an_entry(alarm=an_alarm()),
-                an_entry(1, "failure", before=None, escalation="raised", has_unknown_outcomes=True),
+                an_entry(
+                    1,
+                    "failure",
+                    headline="the responder ran out of time after 55 s",
+                    before=None,
+                    escalation="raised",
+                    has_unknown_outcomes=True,
+                ),
             ],
             (
                 "orders-prod is running out of connections: 67 of 97 in use. Connection Guard "
-                "freed 30, perhaps more, and now failed. Action needed."
+                "freed 30, perhaps more. The responder ran out of time after 55 s. Action needed."
             ),
         ),
         (
             [an_entry(0, "preflight_failed", tier=None, before=Usage(9, 97), escalation=GRANT)],
             (
-                "orders-prod has 9 of 97 connections in use. Connection Guard cannot act. Action "
-                "needed."
+                "orders-prod is unprotected: Connection Guard lacks a privilege. 9 of 97 "
+                "connections in use. Action needed."
             ),
         ),
     ],
@@ -370,29 +381,129 @@ def test_the_cause_names_a_deployment_shortly_before(minutes: int, named: bool) 
     assert ("deployment" in why) == named
 
 
-def test_an_alarm_about_the_guard_says_so_only_while_it_is_on() -> None:
-    def alarm(minute: int, state: str) -> Entry:
-        on = state == "ALARM"
-        about_guard = Alarm("orders-prod silent", "arn:silent", state, changed_at=OPENED)
-        return an_entry(
-            minute,
-            GUARD_ALARM,
-            alarm=replace(about_guard, changed_at=OPENED + timedelta(minutes=minute)),
-            tier=None,
-            before=None,
-            causes=(),
-            escalation="no heartbeat for 3 minutes: see its log" if on else None,
-        )
-
-    began, ended = an_entry(0, alarm=an_alarm()), alarm(2, "OK")
-
-    silent = summary(began, alarm(1, "ALARM"))
-    assert silent.first_line.endswith(
-        "Connection Guard freed 30, and now raised an alarm about itself. Action needed."
+def about_the_guard(minute: float, what: str, description: str, state: str = "ALARM") -> Entry:
+    """Return a change of one of the guard's own alarms, as it is delivered."""
+    name = f"connection-guard-orders-prod-{what}"
+    delivery = GuardAlarmDelivery(
+        name,
+        f"arn:{name}",
+        f"orders-prod: {description}",
+        AlarmState(state),
+        state_before="OK" if state == "ALARM" else "ALARM",
+        reason="",
+        changed_at=OPENED + timedelta(minutes=minute),
+        record={},
     )
-    assert silent.do_now == "No heartbeat for 3 minutes: see its log."
+    return entry_of(delivery, evidence=None)
+
+
+SILENT = "No heartbeat for 3 minutes: the responder is not running. See its log."
+
+
+@pytest.mark.parametrize(
+    ("entries", "first_line", "subject", "do_now"),
+    [
+        (
+            [about_the_guard(0, "no-heartbeat", SILENT)],
+            "orders-prod is unprotected: no heartbeat for 3 minutes. Action needed.",
+            "[ACTION REQUIRED] orders-prod is unprotected: no heartbeat for 3 minutes",
+            "The responder is not running. See its log.",
+        ),
+        (
+            [about_the_guard(0, "role-limit", "A role has nearly reached its limit. Raise it.")],
+            "orders-prod has an alarm: a role has nearly reached its limit. Action needed.",
+            "[ACTION REQUIRED] orders-prod has an alarm: a role has nearly reached its limit",
+            "Raise it.",
+        ),
+        (
+            [an_entry(0, "locked_out", tier=None, before=None, escalation=MASTER)],
+            "orders-prod is unprotected: Connection Guard cannot get in. Action needed.",
+            "[ACTION REQUIRED] orders-prod is unprotected: Connection Guard cannot get in",
+            f"N{MASTER[1:]}.",
+        ),
+        (
+            [
+                an_entry(
+                    0,
+                    "failure",
+                    headline="the responder ran out of time",
+                    tier=None,
+                    before=None,
+                    escalation="the responder ran out of time: see its log",
+                    has_unknown_outcomes=True,
+                )
+            ],
+            (
+                "orders-prod may be unprotected: the responder ran out of time. It is not known "
+                "whether sessions were terminated. Action needed."
+            ),
+            "[ACTION REQUIRED] orders-prod may be unprotected: the responder ran out of time",
+            "See its log.",
+        ),
+    ],
+    ids=["silent", "limit", "locked out", "failed"],
+)
+def test_the_guard_s_own_trouble_is_said_in_the_first_line_and_what_to_do_about_it_below(
+    entries: list[Entry], first_line: str, subject: str, do_now: str
+) -> None:
+    view = a_view(an_incident(*entries))
+
+    assert summary_of(view).first_line == first_line
+    assert subject_of(view) == subject
+    assert summary_of(view).do_now == do_now
+
+
+def test_the_end_of_the_guard_s_own_trouble_says_what_it_was() -> None:
+    ended = [about_the_guard(0, "no-heartbeat", SILENT), about_the_guard(5, "no-heartbeat", "", OK)]
+
+    assert summary(*ended).first_line == (
+        "orders-prod recovered after 5 min; the trouble was: no heartbeat for 3 minutes. No action "
+        "needed."
+    )
+
+
+def test_an_alarm_about_the_guard_is_shown_only_while_it_is_on() -> None:
+    began = an_entry(0, alarm=an_alarm())
+    on = about_the_guard(1, "no-heartbeat", SILENT)
+    ended = about_the_guard(2, "no-heartbeat", SILENT, OK)
+
+    silent = summary(began, on)
+    assert silent.first_line.endswith(
+        "Connection Guard freed 30. No heartbeat for 3 minutes. Action needed."
+    )
+    assert silent.do_now == "The responder is not running. See its log."
     assert "every minute" not in str(silent.guard)
-    assert "itself" not in summary(began, alarm(1, "ALARM"), ended).first_line
+    assert "heartbeat" not in summary(began, on, ended).first_line
+
+
+def test_a_paused_guard_says_so_in_the_first_line() -> None:
+    paused = an_entry(
+        0,
+        "observation",
+        alarm=an_alarm(),
+        before=FULL,
+        would_terminate=(a_group(8),),
+        restraint=Restraint.PAUSED,
+    )
+
+    assert summary(paused).first_line.endswith(
+        "Connection Guard would have freed 8. It is paused: decide whether to act."
+    )
+
+
+def test_a_plan_that_was_refused_is_no_observation() -> None:
+    refused = an_entry(
+        0,
+        "observation",
+        alarm=an_alarm(),
+        would_terminate=(a_group(60),),
+        restraint=Restraint.REFUSED,
+        escalation="the plan would terminate 60",
+    )
+
+    assert summary(refused).first_line.endswith(
+        "Connection Guard would have freed 60, but was not allowed to. Action needed."
+    )
 
 
 @pytest.mark.parametrize(

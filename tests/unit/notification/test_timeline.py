@@ -73,8 +73,8 @@ def test_an_incident_whose_end_was_not_seen_closes_with_the_next() -> None:
     assert later.id != quiet.id
     assert (over.progress, over.closed_at) == (Progress.CLOSED, NOW + timedelta(minutes=90))
     assert headline_of(over) == (
-        "orders-prod began another incident before the end of this one was seen, with 31 of 100 "
-        "connections in use until then. No action needed."
+        "orders-prod has a newer incident; nothing showed the end of this one, which last had 31 "
+        "of 100 connections in use. No action needed here."
     )
     assert (
         sentences(over)[-1] == "closed because another incident began; its own end was never seen"

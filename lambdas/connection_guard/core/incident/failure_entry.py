@@ -60,7 +60,7 @@ def guard_alarm_entry(delivery: GuardAlarmDelivery, evidence: str | None) -> Ent
     description = _without_database(delivery) or delivery.reason or delivery.name
     happened = _END_OF_WHAT_HAPPENED.split(description, maxsplit=1)[0].rstrip(".")
     is_on = delivery.state is AlarmState.ALARM
-    headline = happened if is_on else f"no longer: {happened}"
+    headline = happened if is_on else f"cleared: {happened}"
     return Entry(
         request_id=delivery.request_id,
         at=delivery.changed_at,
@@ -122,25 +122,25 @@ def _failure(delivery: FailureDelivery) -> _Failure:
         return _Failure(
             "timed out",
             f"the responder ran out of time after {float(timed_out[1]):g} s",
-            "see the end of its log for the last thing it did; the database may have stopped "
-            "answering",
+            "see the end of the responder's log for the last thing it did; the database may have "
+            "stopped answering",
         )
     if _OUT_OF_MEMORY.search(f"{delivery.error_type} {error}"):
         return _Failure(
             "out of memory",
             "the responder ran out of memory and was killed",
-            "see the last REPORT line of its log for the memory that it used",
+            "see the last REPORT line of the responder's log for the memory that it used",
         )
     if delivery.error_type and not delivery.error_type.startswith("Runtime."):
         return _Failure(
             f"raised {cut(delivery.error_type, 100)}",
             f"the responder raised {delivery.error_type}: {cut(error, 200)}",
-            "see its log for the traceback",
+            "see the responder's log for the traceback",
         )
     return _Failure(
         "failed",
         f"the responder failed: {cut(error, 200) or delivery.condition}",
-        "see its log for the cause",
+        "see the responder's log for the cause",
     )
 
 

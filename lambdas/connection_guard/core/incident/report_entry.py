@@ -61,14 +61,12 @@ def entry_of(delivery: Delivery, *, evidence: str | None) -> Entry:
         incident_of(body_of(Incident(delivery.database, delivery.request_id, (entry,))))
         return entry
     except (LookupError, TypeError, ValueError, AttributeError) as wrong:
+        what = f"a report of kind {delivery.kind} is malformed"
         malformed = trouble_entry(
             delivery.request_id,
             delivery.received_at,
-            headline=delivery.headline,
-            escalation=(
-                f"a report of kind {delivery.kind} is malformed "
-                f"({type(wrong).__name__}: {wrong}): {delivery.headline}"
-            ),
+            headline=what,
+            escalation=f"{what} ({type(wrong).__name__}: {wrong}): {delivery.headline}",
             escalation_code=f"malformed {delivery.kind}",
             evidence=evidence,
         )

@@ -14,6 +14,7 @@ from connection_guard.core.notification.status import (
     in_use,
     of,
     reopened_of,
+    situation_of,
     status_of,
     trouble_of,
 )
@@ -69,6 +70,8 @@ def text_of(view: View) -> str:
 def _what_matters(incident: Incident) -> str:
     if incident.closed_at is not None:
         return f" after {spelled(incident.closed_at - incident.opened_at)}"
+    if incident.tier is None:
+        return f" {situation_of(incident)}"
     usage = f"{of(incident.latest)} connections" if incident.latest else "usage is not known"
     return f": {usage}{_why_action(incident)}"
 
@@ -78,7 +81,7 @@ def _why_action(incident: Incident) -> str:
     if escalated is None:
         return ""
     if escalated.is_trouble:
-        return f", the guard {trouble_of(escalated)}"
+        return f", {trouble_of(escalated)}"
     return ", the guard frees too little" if escalated.is_engaged else ", the guard gave up"
 
 

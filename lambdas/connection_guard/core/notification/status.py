@@ -1,10 +1,11 @@
 """An incident's status and headline, in the words that every notification uses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from connection_guard.core import words
 from connection_guard.core.decision.restraint import Restraint
+from connection_guard.core.deployment.alarm_names import leaves_unprotected
 from connection_guard.core.incident.entry import GUARD_ALARM, Entry, Usage, sessions_in
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
@@ -20,13 +21,16 @@ WAITING_FOR_ALARM = "waiting for the alarm to clear"
 END_NOT_SEEN = "closed because another incident began; its own end was never seen"
 NOT_KNOWN_WHETHER_TERMINATED = "it is not known whether sessions were terminated"
 
+TROUBLE_MOST = 160
 _TROUBLES: Mapping[str, str] = {
     Kind.LOCKED_OUT: "cannot get in",
-    Kind.PREFLIGHT_FAILED: "cannot act",
-    GUARD_ALARM: "raised an alarm about itself",
+    Kind.PREFLIGHT_FAILED: "lacks a privilege",
 }
 
-_ONLY_OBSERVES = frozenset({Restraint.OBSERVING.value, Restraint.PAUSED.value})
+_RESTRAINED: Mapping[str | None, str] = {
+    Restraint.OBSERVING: "only observes",
+    Restraint.PAUSED: "is paused",
+}
 
 
 class Status(StrEnum):
@@ -64,26 +68,32 @@ def headline_of(incident: Incident) -> str:
     act.
     """
     name = shown(incident.database, NAME_MOST)
-    sentences = (f"{name} {situation_of(incident)}", _done(incident), _to_do(incident))
-    return "".join(f"{sentence}. " for sentence in sentences if sentence).rstrip()
+    sentences = (f"{name} {situation_of(incident)}", *_done(incident), _to_do(incident))
+    return " ".join(f"{sentence}." for sentence in sentences)
 
 
 def situation_of(incident: Incident) -> str:
     """Return how the database is now, in words that follow its name."""
     usage, status = incident.latest, status_of(incident)
     figures = in_use(usage, "") if usage else "usage is not known"
-    seen = f", with {in_use(usage)}" if usage else ""
+    # Where no tier is known, there was only the guard's own trouble: nothing shows that connections
+    # ran out.
+    trouble = _trouble(incident) if incident.tier is None else None
+    with_usage = f", with {in_use(usage)}" if usage else ""
     match status:
         case Status.RESOLVED:
-            return f"recovered after {spelled(incident.lasted(incident.opened_at))}{seen}"
+            what = f"; the trouble was: {trouble_of(trouble)}" if trouble else with_usage
+            return f"recovered after {spelled(incident.lasted(incident.opened_at))}{what}"
         case Status.FOLLOWED:
-            return f"began another incident before the end of this one was seen{seen} until then"
+            last = f", which last had {in_use(usage)}" if usage else ""
+            return f"has a newer incident; nothing showed the end of this one{last}"
         case Status.RECOVERING:
             return f"is {BACK_BELOW_TARGET}: {figures}"
     beginnings = incident.beginnings
     again = f" again, {ordinal(beginnings)} time" if beginnings > 1 else ""
+    if trouble is not None:
+        return f"{_protection(trouble)}{again}: {trouble_of(trouble)}"
     if incident.tier is None:
-        # Only the guard's own trouble: nothing shows that connections run out.
         return f"has {in_use(usage)}{again}" if usage else f"may be in trouble{again}: {figures}"
     if usage and usage.used >= usage.usable:
         return f"is out of connections{again}: {figures}"
@@ -104,8 +114,21 @@ def escalating(incident: Incident) -> Entry | None:
 
 
 def trouble_of(entry: Entry) -> str:
-    """Return what the guard could not do."""
-    return _TROUBLES.get(entry.kind, "failed")
+    """Return what is wrong with the guard, as a clause: in the words of its own alarm, or of how
+    the responder failed.
+    """
+    if entry.kind in _TROUBLES:
+        return f"{GUARD} {_TROUBLES[entry.kind]}"
+    clause = shown(entry.headline, TROUBLE_MOST)
+    return f"{clause[:1].lower()}{clause[1:]}"
+
+
+def what_to_do(entry: Entry) -> str | None:
+    """Return what requires action, without what the entry's headline says already."""
+    if entry.escalation is None:
+        return None
+    rest = entry.escalation.removeprefix(entry.headline).lstrip(":. ")
+    return rest or entry.escalation
 
 
 def of(usage: Usage) -> str:
@@ -123,26 +146,60 @@ def reopened_of(reopened: int, terminated: int) -> str:
     return f"reopened {reopened} of {counted(terminated, 'terminated session')}"
 
 
-def _done(incident: Incident) -> str | None:
-    """Return what the guard did, and what it could not do."""
+def _trouble(incident: Incident) -> Entry | None:
+    """Return the trouble of the guard's own that requires action, or else its latest."""
+    escalated = escalating(incident)
+    if escalated is not None and escalated.is_trouble:
+        return escalated
+    troubles = (each for each in reversed(incident.story) if each.is_trouble and each.opens)
+    return next(troubles, None)
+
+
+def _protection(trouble: Entry) -> str:
+    """Return what the guard's trouble means for the database, as far as it is known."""
+    if trouble.kind in _TROUBLES:
+        return "is unprotected"
+    if trouble.kind != GUARD_ALARM:
+        return "may be unprotected"
+    is_unprotected = trouble.alarm is not None and leaves_unprotected(trouble.alarm.name)
+    return "is unprotected" if is_unprotected else "has an alarm"
+
+
+def _done(incident: Incident) -> Iterator[str]:
+    """Yield what the guard did, and what it could not do."""
     terminated, latest = sessions_in(incident.terminated), incident.story[-1]
-    reopened = min(sum(each.reopened for each in incident.reopened), terminated)
     is_in_trouble = latest.is_trouble and latest.opens
-    cannot = f"{GUARD} {trouble_of(latest)}" if is_in_trouble else None
+    trouble = _trouble(incident) if is_in_trouble and incident.tier is not None else None
     if terminated:
-        more = ", perhaps more" if incident.has_unknown_outcomes else ""
-        back = f", {reopened} came back at once" if reopened else ""
-        now = f", and now {trouble_of(latest)}" if cannot else ""
-        return f"{GUARD} freed {terminated}{more}{back}{now}"
+        yield f"{_freed(incident, terminated)}{_and_now(trouble)}"
+        if trouble is not None and trouble.kind in _TROUBLES:
+            return
+    if trouble is not None:
+        clause = trouble_of(trouble)
+        yield f"{clause[:1].upper()}{clause[1:]}"
+    if terminated:
+        return
     if incident.has_unknown_outcomes:
-        not_known = NOT_KNOWN_WHETHER_TERMINATED.capitalize()
-        return f"{cannot}, and {NOT_KNOWN_WHETHER_TERMINATED}" if cannot else not_known
-    if cannot:
-        return cannot
-    if would := sessions_in(incident.would_terminate):
-        return f"{GUARD} would have freed {would}, and was not allowed to"
-    has_ended = incident.progress in (Progress.RECOVERING, Progress.CLOSED)
-    return None if has_ended else f"{GUARD} freed none"
+        yield NOT_KNOWN_WHETHER_TERMINATED.capitalize()
+    elif is_in_trouble:
+        if incident.tier is None and incident.latest:
+            yield in_use(incident.latest)
+    elif would := sessions_in(incident.would_terminate):
+        but = "" if latest.restraint in _RESTRAINED else ", but was not allowed to"
+        yield f"{GUARD} would have freed {would}{but}"
+    elif incident.progress not in (Progress.RECOVERING, Progress.CLOSED):
+        yield f"{GUARD} freed none"
+
+
+def _freed(incident: Incident, terminated: int) -> str:
+    reopened = min(sum(each.reopened for each in incident.reopened), terminated)
+    more = ", perhaps more" if incident.has_unknown_outcomes else ""
+    back = f", {reopened} came back at once" if reopened else ""
+    return f"{GUARD} freed {terminated}{more}{back}"
+
+
+def _and_now(trouble: Entry | None) -> str:
+    return f", and now {_TROUBLES[trouble.kind]}" if trouble and trouble.kind in _TROUBLES else ""
 
 
 def _to_do(incident: Incident) -> str:
@@ -151,11 +208,15 @@ def _to_do(incident: Incident) -> str:
             return "Action needed"
         case Status.RECOVERING if incident.needs_no_more_action:
             return "Action no longer needed"
-        case Status.RECOVERING | Status.RESOLVED | Status.FOLLOWED:
+        case Status.FOLLOWED:
+            return "No action needed here"
+        case Status.RECOVERING | Status.RESOLVED:
             return "No action needed"
     latest = incident.story[-1]
     if latest.is_engaged or latest.kind == Kind.REMEDIATION:
-        return f"{GUARD} is working on it"
-    if latest.restraint in _ONLY_OBSERVES and incident.tier is not Tier.WARNING:
-        return f"{GUARD} only observes: decide whether to act"
+        return "It is still at work: no action needed yet"
+    if latest.restraint in _RESTRAINED:
+        is_warning = incident.tier is Tier.WARNING
+        to_do = "no action needed yet" if is_warning else "decide whether to act"
+        return f"It {_RESTRAINED[latest.restraint]}: {to_do}"
     return "No action needed yet"

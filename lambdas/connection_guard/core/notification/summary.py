@@ -28,6 +28,7 @@ from connection_guard.core.notification.status import (
     WAITING_FOR_ALARM,
     escalating,
     headline_of,
+    what_to_do,
 )
 from connection_guard.core.notification.view import View
 from connection_guard.core.report.kind import Kind
@@ -59,6 +60,7 @@ _BECAUSE = {
     ReasonCode.POOLS_REOPEN: "the pool reopens",
     ReasonCode.NO_CANDIDATE: "the policy allows no other session to be ended",
     ReasonCode.ATTEMPTS_USED: "usage stayed above the target",
+    ReasonCode.HOURLY_CAP: "it may end no more sessions this hour (limits.most_per_hour)",
 }
 _RESTRAINED = {
     Restraint.OBSERVING: "It only observes, as the policy says.",
@@ -124,7 +126,7 @@ def _do_now(view: View) -> str | None:
     if entry is None:
         return None
     if cause is None:
-        return _sentence(str(view.incident.action_required), DO_NOW_MOST)
+        return _sentence(what_to_do(entry) or entry.headline, DO_NOW_MOST)
     if cause.application is None or cause.name not in _RESTARTS:
         return _sentence(cause.advice, DO_NOW_MOST)
     what, why = _RESTARTS[Cause(cause.name)]

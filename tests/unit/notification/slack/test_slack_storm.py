@@ -26,7 +26,7 @@ def test_a_storm_says_how_many_fail_and_need_action_and_lists_the_worst_first() 
 
     message = storm_message_of(members)
 
-    assert message.text == "🔴 23 databases are running out of connections; 5 need action"
+    assert message.text == "🔴 23 databases have incidents; 5 need action"
     lines = shown(message).splitlines()
     assert lines[:2] == [
         message.text,
@@ -41,11 +41,11 @@ def test_a_storm_says_how_many_fail_and_need_action_and_lists_the_worst_first() 
     [
         (
             [Status.CRITICAL, Status.RESOLVED],
-            "🟠 1 database is running out of connections; none needs action, 1 recovered",
+            "🟠 1 database has an incident; none needs action, 1 recovered",
         ),
         (
             [Status.ACTION_REQUIRED, Status.WARNING],
-            "🔴 2 databases are running out of connections; 1 needs action",
+            "🔴 2 databases have incidents; 1 needs action",
         ),
         ([Status.RESOLVED, Status.FOLLOWED], "🟢 2 databases recovered"),
     ],
@@ -61,7 +61,7 @@ def test_of_many_databases_those_that_do_not_fit_are_counted() -> None:
 
     assert_slack_takes(message)
     first, *lines, last = shown(message).splitlines()
-    assert first.startswith("🟠 100 databases are running out of connections")
+    assert first.startswith("🟠 100 databases have incidents")
     assert last == f"… and {100 - len(lines)} more"
     assert lines
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connection_guard.core.incident.entry import Entry
+from connection_guard.core.incident.entry import GUARD_ALARM, Entry
 from connection_guard.core.notification.channel.news import thread_entries
 from connection_guard.core.notification.slack.slack_message import alert_of
 from connection_guard.core.notification.slack.slack_thread import thread_of
@@ -39,6 +39,21 @@ def test_a_reply_shows_one_attempt_in_short() -> None:
         "run `run-0`",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(("state", "mark"), [("ALARM", "🔴"), ("OK", "🟢")])
+def test_a_reply_about_an_alarm_on_the_guard_repeats_nothing_and_names_no_run(
+    state: str, mark: str
+) -> None:
+    changes = {"alarm": an_alarm(state=state), "headline": "no heartbeat", "tier": None}
+    escalation = "no heartbeat: see its log" if state == "ALARM" else None
+
+    text = shown(thread_of(an_entry(0, GUARD_ALARM, escalation=escalation, **changes), LINKS))
+
+    assert text.startswith(f"{mark} *03:00:00 UTC* no heartbeat")
+    assert text.count("no heartbeat") == 1
+    assert ("*Action required*: see its log" in text) == (state == "ALARM")
+    assert "run `" not in text
 
 
 def test_the_thread_has_every_attempt_and_of_what_only_repeats_the_first() -> None:

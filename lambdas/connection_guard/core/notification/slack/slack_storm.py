@@ -37,10 +37,10 @@ def _first_line(members: Sequence[StormMember]) -> str:
     if not failing:
         return f"{MARKS[Status.RESOLVED]} {counted(ended, 'database')} recovered"
     mark = MARKS[Status.ACTION_REQUIRED if to_act else Status.CRITICAL]
-    verb = "is" if failing == 1 else "are"
+    have = "has an incident" if failing == 1 else "have incidents"
     need = "needs" if to_act == 1 else "need"
     action = f"{to_act} {need} action" if to_act else "none needs action"
-    failure = f"{mark} {counted(failing, 'database')} {verb} running out of connections; {action}"
+    failure = f"{mark} {counted(failing, 'database')} {have}; {action}"
     return f"{failure}, {ended} recovered" if ended else failure
 
 

@@ -1,6 +1,6 @@
 """What the thread in Slack shows of one run: a reply to the incident's message."""
 
-from connection_guard.core.incident.entry import Entry
+from connection_guard.core.incident.entry import GUARD_ALARM, Entry
 from connection_guard.core.notification.links import Links
 from connection_guard.core.notification.slack.mrkdwn import code, link, prose
 from connection_guard.core.notification.slack.slack_blocks import (
@@ -14,17 +14,18 @@ from connection_guard.core.notification.slack.slack_blocks import (
     terminated,
     would_terminate,
 )
-from connection_guard.core.notification.status import Status
+from connection_guard.core.notification.status import Status, what_to_do
 from connection_guard.core.policy import Tier
 
 PART_MOST = 800
 
 
 def thread_of(entry: Entry, links: Links) -> Message:
-    """Return one run of the responder, or its failure, in short."""
+    """Return one run of the responder, its failure, or an alarm about the guard, in short."""
     number = f"Attempt {entry.attempt}, " if entry.attempt else ""
+    to_do = what_to_do(entry)
     lines = (
-        f"*Action required*: {prose(entry.escalation, LINE_MOST)}" if entry.escalation else None,
+        f"*Action required*: {prose(to_do, LINE_MOST)}" if to_do else None,
         terminated(entry.terminated, PART_MOST, has_unknown_outcomes=entry.has_unknown_outcomes),
         would_terminate(entry.would_terminate, PART_MOST),
         f"{entry.survived} survived termination" if entry.survived else None,
@@ -32,7 +33,8 @@ def thread_of(entry: Entry, links: Links) -> Message:
         more(entry.problems[1:], "problem"),
     )
     shown = [line for line in lines if line]
-    footer = [link(links.logs, "Logs"), f"run {code(entry.request_id)}"]
+    what = "change" if entry.kind == GUARD_ALARM else "run"
+    footer = [link(links.logs, "Logs"), f"{what} {code(entry.request_id)}"]
     if entry.evidence:
         footer.append(f"evidence {code(entry.evidence, 500)}")
     mark, said = MARKS[_status(entry)], prose(entry.headline, TEXT_MOST)
@@ -43,7 +45,7 @@ def thread_of(entry: Entry, links: Links) -> Message:
 def _status(entry: Entry) -> Status:
     if entry.escalation:
         return Status.ACTION_REQUIRED
-    if entry.has_recovered:
+    if entry.has_recovered or entry.kind == GUARD_ALARM:
         return Status.RESOLVED
     if entry.is_below_target:
         return Status.RECOVERING
