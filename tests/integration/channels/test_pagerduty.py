@@ -63,6 +63,20 @@ def test_an_incident_is_one_alert_from_its_beginning_to_its_end(
     assert len(pagerduty.alerts) == 1
 
 
+def test_action_that_is_required_after_all_pages_although_the_alert_was_acknowledged(
+    pagerduty: PagerDutyDouble,
+) -> None:
+    below = an_entry(2, "observation", is_below_target=True)
+    entries = (START, below, an_escalation(5), a_recovery(9))
+    states: list[str] = []
+    for count in range(1, len(entries) + 1):
+        send(pagerduty, a_view(an_incident(*entries[:count])))
+        states += pagerduty.alerts.values()
+
+    assert states == ["triggered", "acknowledged", "triggered", "resolved"]
+    assert len(pagerduty.alerts) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [

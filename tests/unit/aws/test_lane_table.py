@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from connection_guard.adapters.aws.lane_table import LaneState, LaneTable
+from connection_guard.adapters.aws.table import Table, Update
+from connection_guard.core.incident.item import lane_key
 from connection_guard.core.notification.channel.notified import PostedMessage
 from connection_guard.core.notification.channel.storm import Opening, Storm, StormMember
 from tests.support.builders import NOW
@@ -179,3 +181,13 @@ def test_a_lane_that_nobody_has_cannot_be_kept_or_released_by_anybody(lanes: Lan
     assert release(lanes, "first", wanted=0)
     assert lanes.wanted("slack") == 0
     assert claim(lanes, "second") == LaneState(NOW, (), 0)
+
+
+def test_a_lane_whose_storms_cannot_be_read_is_claimed_without_them(table: Table) -> None:
+    lanes = LaneTable(table)
+    table.update(Update(lane_key("slack"), "SET storms = :storms", {":storms": '[{"a": 1}]'}))
+
+    state = claim(lanes, "first")
+
+    assert state is not None
+    assert state.storms == ()

@@ -88,6 +88,22 @@ def test_after_30_turns_each_further_one_is_still_counted_and_news() -> None:
     assert incident.opened_at == NOW
 
 
+def test_no_reason_is_lost_with_the_entries_that_an_incident_cannot_keep() -> None:
+    escalations = ["a login failed", *("attempts used" for _ in range(100))]
+    incident = absorbed(
+        [
+            in_alarm(Tier.CRITICAL, minute=0, used=97),
+            *(
+                an_attempt(minute=minute, before=97, after=95, escalation=reason)
+                for minute, reason in enumerate(escalations, start=1)
+            ),
+        ]
+    )
+
+    assert len(incident.entries) <= MOST_ENTRIES
+    assert incident.reasons == set(escalations)
+
+
 def test_a_lone_end_does_not_matter_but_its_late_beginning_finds_it() -> None:
     end = alarm_ok(Tier.CRITICAL, minute=5, used=31)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connection_guard.core.incident.entry import Entry
-from connection_guard.core.notification.pagerduty_event import event_of
+from connection_guard.core.notification.pagerduty_event import events_of
 from connection_guard.core.policy import Tier
 from doubles.pagerduty_double import MOST_BYTES, errors_in
 from tests.support.reporter.incident_stories import a_large_incident
@@ -43,7 +43,7 @@ KEY = "0" * 32
 def test_what_requires_action_pages_and_the_end_resolves(
     entries: tuple[Entry, ...], action: str, severity: str
 ) -> None:
-    event = event_of(a_view(an_incident(*entries)))
+    (event,) = events_of(a_view(an_incident(*entries)))
 
     assert (event["event_action"], event["payload"]["severity"]) == (action, severity)
     assert event["dedup_key"] == an_incident().id
@@ -58,7 +58,7 @@ def test_it_says_where_and_when_and_leads_on() -> None:
         runbook="https://wiki/full",
     )
 
-    event = event_of(view)
+    (event,) = events_of(view)
 
     payload = event["payload"]
     assert payload["summary"].startswith("orders-prod is running out of connections: ")
@@ -74,7 +74,8 @@ def test_it_says_where_and_when_and_leads_on() -> None:
 
 
 def test_an_incident_of_any_size_is_small() -> None:
-    event = {"routing_key": KEY, **event_of(a_view(a_large_incident("日" * 21)))}
+    (event,) = events_of(a_view(a_large_incident("日" * 21)))
+    event |= {"routing_key": KEY}
 
     assert errors_in(event) == []
     assert len(json.dumps(event).encode()) < MOST_BYTES / 10
@@ -84,7 +85,7 @@ def test_an_incident_of_any_size_is_small() -> None:
 def test_no_name_makes_pagerduty_refuse(name: str) -> None:
     entry = an_entry(0, alarm=an_alarm(), escalation=name)
 
-    event = event_of(a_view(an_incident(entry), environment=name))
+    (event,) = events_of(a_view(an_incident(entry), environment=name))
 
     assert errors_in({"routing_key": KEY, **event}) == []
     json.dumps(event, ensure_ascii=False).encode()

@@ -50,7 +50,7 @@ class LaneTable:
         if item is None:
             return None
         ready_at = datetime.fromisoformat(item["ready_at"]) if "ready_at" in item else now
-        return LaneState(ready_at, storms_of(item.get("storms", "[]")), _wanted(item))
+        return LaneState(ready_at, _storms(item), _wanted(item))
 
     def want(self, channel: str) -> None:
         """Ask the lane's holder to look once more at what is pending before it releases it."""
@@ -118,6 +118,14 @@ class LaneTable:
             return True
         item = self._table.item(lane_key(channel), "holder") or {}
         return item.get("holder") != holder
+
+
+def _storms(item: Values) -> tuple[Storm, ...]:
+    """Return what can be read: a channel without its storms is better than none."""
+    try:
+        return storms_of(item.get("storms", "[]"))
+    except (LookupError, TypeError, ValueError):
+        return ()
 
 
 def _wanted(item: Values) -> int:

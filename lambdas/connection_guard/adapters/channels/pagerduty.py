@@ -5,6 +5,7 @@ https://developer.pagerduty.com/docs/events-api-v2/overview/
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from connection_guard.adapters.channels.channel_secrets import (
     fields_of,
@@ -12,7 +13,7 @@ from connection_guard.adapters.channels.channel_secrets import (
     wrong_secret,
 )
 from connection_guard.adapters.channels.json_post import JsonAnswer, post_json
-from connection_guard.core.notification.pagerduty_event import event_of
+from connection_guard.core.notification.pagerduty_event import events_of
 from connection_guard.core.notification.view import View
 from connection_guard.core.words import shown
 from connection_guard.errors import NotificationError
@@ -46,7 +47,11 @@ def parse_pagerduty_secret(text: str | bytes) -> PagerDutyService:
 
 def send_to_pagerduty(service: PagerDutyService, view: View) -> None:
     """Trigger, acknowledge or resolve the incident's alert. Raises NotificationError."""
-    event = {"routing_key": service.routing_key, **event_of(view)}
+    for event in events_of(view):
+        _enqueue(service, {"routing_key": service.routing_key, **event})
+
+
+def _enqueue(service: PagerDutyService, event: dict[str, Any]) -> None:
     answer = post_json("PagerDuty", f"{service.base_url.rstrip('/')}/enqueue", event)
     if answer.status == 202 and answer.fields.get("status") == "success":
         return

@@ -111,9 +111,11 @@ def _each(incident: Incident, lighten: Callable[[Entry], Entry]) -> Incident:
 
 
 def alike(entry: Entry) -> tuple[object, ...]:
-    """Return what is equal in entries that can replace each other without changing the progress."""
+    """Return what is equal in entries that can replace each other: neither the progress nor the
+    reasons why action is required change.
+    """
     alarm = entry.alarm and (entry.alarm.arn, entry.alarm.state)
-    return entry.kind, alarm, entry.escalation is not None, entry.is_below_target
+    return entry.kind, alarm, entry.reason, entry.is_below_target
 
 
 def _merged_to(

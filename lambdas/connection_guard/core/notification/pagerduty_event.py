@@ -11,13 +11,22 @@ from connection_guard.core.notification.view import View
 from connection_guard.core.policy import Tier
 
 
-def event_of(view: View) -> dict[str, Any]:
-    """Return the event, without the key of the service that it goes to.
+def events_of(view: View) -> tuple[dict[str, Any], ...]:
+    """Return the events, without the key of the service that they go to.
 
-    All events of an incident have its ID, so that they are one alert of PagerDuty's.
+    All events of an incident have its ID, so that they are one alert of PagerDuty's. A trigger of
+    an alert that is acknowledged pages nobody: where action is required after usage was below the
+    target, the alert is resolved first.
     """
-    incident, summary = view.incident, summary_of(view)
     action, severity = _action_and_severity(view)
+    is_acknowledged = any(step.progress is Progress.RECOVERING for step in view.incident.steps)
+    if view.incident.progress is Progress.ESCALATED and is_acknowledged:
+        return _event(view, "resolve", severity), _event(view, action, severity)
+    return (_event(view, action, severity),)
+
+
+def _event(view: View, action: str, severity: str) -> dict[str, Any]:
+    incident, summary = view.incident, summary_of(view)
     details = {
         **dict(summary.parts),
         "Usage": summary.usage,
