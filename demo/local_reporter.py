@@ -103,6 +103,7 @@ class LocalReporter:
             )
         )
         world = World(
+            function_name="connection-guard-reporter",
             bucket=self.bucket,
             incidents=MemoryIncidents(),
             lanes=MemoryLanes(),

@@ -38,6 +38,7 @@ _watched = read_watched((Path(os.environ["LAMBDA_TASK_ROOT"]) / WATCHED_FILE).re
 _region = os.environ["AWS_REGION"]
 _table = Table(_settings.table)
 _world = World(
+    function_name=os.environ["AWS_LAMBDA_FUNCTION_NAME"],
     bucket=EvidenceBucket(_settings.bucket),
     incidents=IncidentTable(_table),
     lanes=LaneTable(_table),

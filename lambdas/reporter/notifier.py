@@ -176,9 +176,11 @@ class Notifier:
         return is_first
 
     def database(self, identifier: str) -> WatchedDatabase:
-        """Return the database, also one that is no longer in guard.toml, and the guard itself."""
+        """Return the database; the guard itself, which its stack is named after, where it is no
+        database, and one that is no longer in guard.toml, whose responder is not known.
+        """
         return self._databases.get(identifier) or WatchedDatabase(
-            identifier, is_cluster=False, function_name=identifier
+            identifier, is_cluster=False, function_name=self._world.function_name
         )
 
     def _view_of(

@@ -155,7 +155,8 @@ class Reporter:
             latest = absorbed.latest
             if latest is None or latest is current:
                 return latest
-            if latest.matters and not self._is_fresh(latest.circumstances):
+            is_known = database in self._databases
+            if is_known and latest.matters and not self._is_fresh(latest.circumstances):
                 seen = seen or self._world.look(database, self._world.now())
                 around = renewed(latest.circumstances, seen, latest.opened_at)
                 latest = replace(latest, circumstances=around)

@@ -28,8 +28,11 @@ class InvocationContext(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`put_unreadable` keeps a message that cannot be read; `sleep` takes seconds."""
+    """`function_name` is this function's; `put_unreadable` keeps a message that cannot be read;
+    `sleep` takes seconds.
+    """
 
+    function_name: str
     bucket: EvidenceBucket
     incidents: IncidentTable
     lanes: LaneTable

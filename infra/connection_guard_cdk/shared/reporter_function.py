@@ -131,9 +131,10 @@ class ReporterFunction(Construct):
             "Errors",
             alarm_name=f"{Stack.of(self).stack_name}-reporter-failed",
             alarm_description="The reporter fails: people may not be notified of incidents. The "
-            "table or the bucket may be down, or a permission is missing: the log names the "
-            "error. Nothing is lost: what it could not handle waits in its queue, comes back "
-            "every two minutes, and is handled as soon as that is possible. The reporter's log: "
+            "table or the bucket may be down, a permission may be missing, or a channel has "
+            "refused everything for ten minutes: the log names the error. Nothing is lost: what "
+            "it could not handle comes back every two minutes, what a channel refused is sent "
+            "again, and both are done as soon as that is possible. The reporter's log: "
             f"{self.function.log_group.log_group_name}",
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

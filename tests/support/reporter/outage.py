@@ -68,6 +68,7 @@ class Outage:
         self._opened: dict[str, datetime] = {}
         self._runs_of_all: list[str] = []
         world = World(
+            function_name="reporter",
             bucket=MemoryBucket(),
             incidents=self.incidents,
             lanes=MemoryLanes(),

@@ -101,6 +101,7 @@ class Outside:
         self.faults.restart()
         stores, faults = self._stores, self.faults
         world = World(
+            function_name="reporter",
             bucket=cast("EvidenceBucket", Breakable("bucket", stores.bucket, faults)),
             incidents=cast("IncidentTable", Breakable("incidents", stores.incidents, faults)),
             lanes=cast("LaneTable", Breakable("lanes", stores.lanes, faults)),
