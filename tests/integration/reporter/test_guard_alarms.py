@@ -5,11 +5,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from connection_guard.adapters.channels.slack_secret import SlackWebhook
+from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.core.incident.progress import Progress
 from doubles.slack_double import SlackDouble
 from tests.support.builders import an_alarm_event
 from tests.support.reporter.deliveries import a_crash, a_report, a_success
-from tests.support.reporter.outside import Outside, at, everything_said, states
+from tests.support.reporter.outside import (
+    ORDERS,
+    Outside,
+    at,
+    everything_said,
+    states,
+    stores_in_memory,
+)
 
 ARN = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:"
 NO_HEARTBEAT = f"{ARN}connection-guard-orders-prod-no-heartbeat"
@@ -75,6 +83,18 @@ def test_the_same_alarm_twice_is_one_message(outside: Outside, slack: SlackDoubl
 
     assert len(slack.channel_view) == len(outside.sns.messages) == 1
     assert len(outside.incident.entries) == 1
+
+
+def test_an_alarm_belongs_to_the_database_of_the_longest_name_that_it_begins_with(
+    slack: SlackDouble,
+) -> None:
+    orders = WatchedDatabase("orders", is_cluster=False, function_name="responder-of-orders")
+    outside = Outside(slack, stores_in_memory(), orders, ORDERS)
+
+    outside.deliver(an_alarm(NO_HEARTBEAT, 0))
+
+    assert outside.incident.database == ORDERS.identifier
+    assert outside.incidents.latest("orders") is None
 
 
 def test_an_alarm_about_what_all_databases_share_is_named_after_the_stack(

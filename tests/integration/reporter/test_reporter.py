@@ -2,10 +2,15 @@
 
 import gzip
 import json
+from datetime import datetime
+from typing import Any
 
 import pytest
 
 from connection_guard.adapters.channels.slack_secret import SlackWebhook
+from connection_guard.core.deployment.reporter_settings import WatchedDatabase
+from connection_guard.core.incident.circumstances import Circumstances
+from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
 from doubles.slack_double import SlackDouble
 from tests.support.reporter.deliveries import (
@@ -155,6 +160,31 @@ def test_duplicates_change_nothing(outside: Outside, slack: SlackDouble) -> None
     assert len(slack.thread_of(message)) == 2, "the details, and the run"
     assert len(outside.sns.messages) == 1
     assert len(outside.incident.entries) == 1
+
+
+def test_a_database_is_looked_at_once_however_often_others_write_meanwhile(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    puts: list[str] = []
+    look, put = outside._look, outside.incidents.put
+
+    def counted_look(database: WatchedDatabase, now: datetime) -> Circumstances:
+        looks.append(database.identifier)
+        return look(database, now)
+
+    def lost_twice(incident: Incident, **how: Any) -> bool:
+        puts.append(incident.id)
+        return len(puts) > 2 and put(incident, **how)
+
+    monkeypatch.setattr(outside, "_look", counted_look)
+    monkeypatch.setattr(outside.incidents, "put", lost_twice)
+    outside.another_process()
+
+    outside.deliver(a_success(a_report("remediation", at(0))))
+
+    assert (looks, len(puts)) == (["orders-prod"], 3)
+    assert outside.incident.entries
 
 
 def test_evidence_is_a_line_a_session_and_the_report_beside_it(outside: Outside) -> None:
