@@ -101,7 +101,7 @@ def test_an_update_loses_nothing_that_was_delivered_without_the_queue_before(
 def test_a_message_that_fails_takes_no_other_with_it(template: Template) -> None:
     [mapping] = template.of("AWS::Lambda::EventSourceMapping").values()
     assert mapping["BatchSize"] == 1
-    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 10}
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 5}
     assert mapping.get("Enabled", True)
 
 

@@ -43,7 +43,7 @@ def test_a_reporter_that_fails_is_one_alarm_to_people_until_it_no_longer_fails(
     assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
     assert alarm["Period"] > 2 * template.of("AWS::SQS::Queue")[reporter_queue]["VisibilityTimeout"]
     assert alarm["AlarmActions"] == [f"${{{reporter_alarms}}}"]
-    assert "waits in its queue" in alarm["AlarmDescription"]
+    assert "comes back every two minutes" in alarm["AlarmDescription"]
 
 
 def permissions(template: Template, reporter: str) -> set[tuple[str, str]]:

@@ -51,7 +51,7 @@ def test_a_store_may_be_down_for_a_day_before_a_message_is_put_aside(
     """A message that could not be stored comes back after the visibility timeout."""
     queue = template.of("AWS::SQS::Queue")[reporter_queue]
     timeout = template.of("AWS::Lambda::Function")[reporter]["Timeout"]
-    assert queue["VisibilityTimeout"] == 2 * timeout == 120
+    assert queue["VisibilityTimeout"] == 120 > timeout, "nobody else gets it meanwhile"
     assert queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"] > 24 * 60 * 60
 
 

@@ -106,6 +106,7 @@ def test_an_alarm_about_what_all_databases_share_is_named_after_the_stack(
 
     assert "ConnectionGuard" in slack.channel_view[0].text
     assert "could not read a message" in everything_said(slack)
+    assert "log-group/$252Faws$252Flambda$252Freporter" in everything_said(slack), "its own log"
 
 
 def test_the_end_of_the_guard_s_own_trouble_does_not_end_a_shortage(outside: Outside) -> None:

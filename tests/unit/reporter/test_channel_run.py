@@ -84,6 +84,7 @@ class Reporting:
     def notifier(self) -> Notifier:
         """Return that of a new process."""
         world = World(
+            function_name="reporter",
             bucket=self.bucket,
             incidents=self.incidents,
             lanes=self.lanes,
