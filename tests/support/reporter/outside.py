@@ -78,7 +78,7 @@ class Outside:
     def __init__(self, slack: SlackDouble, stores: Stores, *watched: WatchedDatabase) -> None:
         self.slack = slack
         self.time = PlayedTime(NOW)
-        self._stores = stores
+        self.stores = stores
         self.incidents = stores.incidents
         self.context = a_context()
         self.faults = Faults()
@@ -99,7 +99,7 @@ class Outside:
     def another_process(self) -> None:
         """Start again with nothing remembered but what is stored."""
         self.faults.restart()
-        stores, faults = self._stores, self.faults
+        stores, faults = self.stores, self.faults
         world = World(
             function_name="reporter",
             bucket=cast("EvidenceBucket", Breakable("bucket", stores.bucket, faults)),
@@ -178,7 +178,7 @@ class Outside:
 
     @property
     def objects(self) -> dict[str, bytes]:
-        bucket = self._stores.bucket
+        bucket = self.stores.bucket
         if isinstance(bucket, MemoryBucket):
             return bucket.objects
         s3 = boto3.client("s3", region_name=REGION)
