@@ -16,11 +16,12 @@ from connection_guard.core.deployment.reporter_settings import (
 )
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
+from connection_guard.core.incident.lifecycle import incident_id
 from connection_guard.core.notification.links import links_of
 from connection_guard.core.notification.view import View
 from connection_guard.errors import NotificationError, StoreError
 from reporter.channel import Channel
-from reporter.channel_run import ChannelRun, settle
+from reporter.channel_run import MINUTES_TO_REFUSE, ChannelRun, settle
 from reporter.lane import CALL_SECONDS
 from reporter.world import InvocationContext, World
 
@@ -36,6 +37,8 @@ PATIENCE = timedelta(minutes=10)
 
 # So often in a row, a channel refuses an incident's message within about as long.
 MOST_REFUSALS = 4
+
+LONGEST_REFUSAL = timedelta(minutes=max(MINUTES_TO_REFUSE))
 
 T = TypeVar("T")
 
@@ -78,11 +81,15 @@ class Notifier:
         names = [channel.name for channel in self._world.channels]
         for each in pending:
             settle(each, names, self._world)
+        tried = {each.key for each in pending}
+        left = self._world.incidents.pending(self._world.now() + LONGEST_REFUSAL)
         refusals = [
             f"{name} refuses the message of {each.key[0]}"
-            for each in pending
+            for each in left
             for name in names
-            if name in each.channels and each.channels[name].refusals >= MOST_REFUSALS
+            if each.key in tried
+            and name in each.channels
+            and each.channels[name].refusals > MOST_REFUSALS
         ]
         if refusals:
             raise NotificationError("people could not be notified: " + "; ".join(refusals))
@@ -93,15 +100,15 @@ class Notifier:
                 + "; ".join(f"{name}: {error}" for name, error in failures.items())
             )
 
-    def announce(self, database: WatchedDatabase, entry: Entry) -> None:
+    def announce(self, database: WatchedDatabase, entry: Entry, context: InvocationContext) -> None:
         """Notify people of an entry that the table did not take: each channel of its headline, once
         per database and ten minutes.
         """
-        incident = Incident(database.identifier, entry.request_id, (entry,), version=1)
+        incident = Incident(database.identifier, incident_id(entry), (entry,), version=1)
         if not incident.matters:
             return
-        view = self._view_of(incident, self._world.now())
-        self._at_once(lambda channel: self._announce(channel, view))
+        view, deadline = self._view_of(incident, self._world.now()), self._deadline(context)
+        self._at_once(lambda channel: self._announce(channel, view, deadline))
 
     def test(self, database: WatchedDatabase, incident: Incident) -> Mapping[str, str | None]:
         """Return for each channel what went wrong with the incident, which is not stored; None
@@ -122,8 +129,7 @@ class Notifier:
         self, own: IncidentKey | None, context: InvocationContext
     ) -> dict[str, Exception]:
         """Return the failures by the channels' names."""
-        left = timedelta(milliseconds=context.get_remaining_time_in_millis())
-        deadline = self._world.now() + left - RESERVED
+        deadline = self._deadline(context)
 
         def run(channel: Channel) -> Exception | None:
             try:
@@ -142,6 +148,10 @@ class Notifier:
         answers = self._at_once(run)
         return {name: error for name, error in answers.items() if error is not None}
 
+    def _deadline(self, context: InvocationContext) -> datetime:
+        left = timedelta(milliseconds=context.get_remaining_time_in_millis())
+        return self._world.now() + left - RESERVED
+
     def _at_once(self, do: Callable[[Channel], T]) -> dict[str, T]:
         """Return what `do` returns for each channel, by its name."""
         channels = self._world.channels
@@ -149,16 +159,30 @@ class Notifier:
             names = [channel.name for channel in channels]
             return dict(zip(names, executor.map(do, channels), strict=True))
 
-    def _announce(self, channel: Channel, view: View) -> None:
+    def _announce(self, channel: Channel, view: View, deadline: datetime) -> None:
         database, now = view.database.identifier, view.at
         if not self._is_first_announcement(channel.name, database, now):
             return
         try:
-            answer_within(CALL_SECONDS, channel.name, lambda: channel.announce(view))
+            self._announce_once(channel, view, deadline)
         except Exception:
             # The queue keeps the message: this process tries again when it comes again.
             logger.exception(f"{channel.name}: not announced", database=database)
             self._announced[channel.name, database] = None
+
+    def _announce_once(self, channel: Channel, view: View, deadline: datetime) -> None:
+        """Announce it, and wait where the channel asks for that: without the table there is no lane
+        that keeps the pace.
+        """
+        while True:
+            try:
+                answer_within(CALL_SECONDS, channel.name, lambda: channel.announce(view))
+                return
+            except NotificationError as error:
+                wait = error.retry_after
+                if wait is None or self._world.now() + timedelta(seconds=wait) >= deadline:
+                    raise
+                self._world.sleep(wait)
 
     def _is_first_announcement(self, channel: str, database: str, now: datetime) -> bool:
         last = self._announced.get((channel, database), datetime.min.replace(tzinfo=UTC))

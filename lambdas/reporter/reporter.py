@@ -30,7 +30,7 @@ from connection_guard.core.incident.evidence_lines import (
     report_key,
 )
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.incident.lifecycle import absorb
+from connection_guard.core.incident.lifecycle import absorb, incident_id
 from connection_guard.core.incident.report_entry import entry_of
 from connection_guard.errors import ConnectionGuardError, ForeignEventError, StoreError
 from reporter.notifier import Notifier
@@ -78,7 +78,7 @@ class Reporter:
             raise
         except Exception:
             # Any other error is a fault of the reporter's own: people are notified nevertheless.
-            self._notifier.announce(database, entry)
+            self._notifier.announce(database, entry, context)
             raise
 
     def _store_and_notify(
@@ -98,7 +98,7 @@ class Reporter:
             incident = self._absorb(database, entry)
         except StoreError as error:
             logger.error(str(error))
-            self._notifier.announce(database, entry)
+            self._notifier.announce(database, entry, context)
             raise
         logger.info(
             entry.headline,
@@ -150,8 +150,9 @@ class Reporter:
         incidents, seen = self._world.incidents, None
         for _ in range(TRIES_TO_WRITE):
             current = incidents.latest(database.identifier)
-            new_id = f"{entry.at:%Y%m%dT%H%M%S}-{entry.request_id}"
-            absorbed = absorb(current, entry, database=database.identifier, new_id=new_id)
+            absorbed = absorb(
+                current, entry, database=database.identifier, new_id=incident_id(entry)
+            )
             latest = absorbed.latest
             if latest is None or latest is current:
                 return latest

@@ -14,6 +14,8 @@ REFUSED_CHANNELS = [
     "is_archived",
     "restricted_action",
     "restricted_action_read_only_channel",
+    "posting_to_general_channel_denied",
+    "an_error_that_is_new",
 ]
 
 

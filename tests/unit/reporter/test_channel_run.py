@@ -332,12 +332,49 @@ def test_without_the_table_a_channel_that_failed_gets_the_headline_with_the_next
     reporting.channels = (*reporting.channels, NewsChannel("others", others.send))
     notifier = reporting.notifier
     people.failures["orders-prod"] = failure
-    notifier.announce(ORDERS, locked_out(minute=0))
+    notifier.announce(ORDERS, locked_out(minute=0), an_invocation(reporting.time))
     assert (people.databases, others.databases) == ([], ["orders-prod"])
 
     people.failures.clear()
     for minute in (2, 4, 6):
         reporting.time.sleep(120)
-        notifier.announce(ORDERS, locked_out(minute=minute))
+        notifier.announce(ORDERS, locked_out(minute=minute), an_invocation(reporting.time))
 
     assert people.databases == others.databases == ["orders-prod"]
+
+
+def test_a_run_that_has_notified_everybody_is_no_failure_although_others_were_refused_before(
+    reporting: Reporting, people: Reached
+) -> None:
+    people.failures["orders-prod"] = NotificationError("invalid", is_of_message=True)
+    reporting.store(OPENED)
+    with pytest.raises(NotificationError, match="refuses the message"):
+        reporting.every_minute(40)
+
+    people.failures.clear()
+    reporting.every_minute(20)
+
+    assert people.databases == ["orders-prod"]
+
+
+def test_what_is_announced_without_the_table_has_the_id_of_the_incident_that_is_stored_later(
+    reporting: Reporting,
+) -> None:
+    ids: list[str] = []
+    reporting.channels = (NewsChannel("people", lambda view: ids.append(view.incident.id)),)
+    entry = locked_out(minute=0)
+
+    reporting.notifier.announce(ORDERS, entry, an_invocation(reporting.time))
+
+    assert ids == [f"{entry.at:%Y%m%dT%H%M%S}-{entry.request_id}"]
+
+
+def test_without_the_table_a_channel_that_is_busy_gets_the_headline_once_it_may(
+    reporting: Reporting, people: Reached
+) -> None:
+    people.failures["orders-prod"] = NotificationError("rate limited", retry_after=1)
+    reporting.time.later(NOW + timedelta(seconds=10), people.failures.clear)
+
+    reporting.notifier.announce(ORDERS, locked_out(minute=0), an_invocation(reporting.time))
+
+    assert people.databases == ["orders-prod"]

@@ -39,14 +39,6 @@ _REFUSALS_OF_CHANNEL = frozenset(
         "team_not_found",
     }
 )
-_REFUSALS_OF_REPLY = frozenset(
-    {
-        "cannot_reply_to_message",
-        "restricted_action_non_threadable_channel",
-        "restricted_action_thread_locked",
-        "thread_not_found",
-    }
-)
 _REFUSALS_OF_TOKEN = frozenset(
     {"account_inactive", "invalid_auth", "not_authed", "token_expired", "token_revoked"}
 )
@@ -58,7 +50,19 @@ _REFUSALS_OF_EDIT = _REFUSALS_OF_CHANNEL | {
     "message_not_found",
 }
 
-_OF_MESSAGE = REFUSALS_OF_BLOCKS | _REFUSALS_OF_CHANNEL | _REFUSALS_OF_REPLY | {"no_text"}
+# Slack would answer anything with these. Every other refusal, also one that is not known yet, is of
+# one channel or one message: it must not keep the others from being notified.
+_OF_EVERYTHING = _REFUSALS_OF_TOKEN | {
+    "accesslimited",
+    "fatal_error",
+    "internal_error",
+    "message_limit_exceeded",
+    "missing_scope",
+    "request_timeout",
+    "service_unavailable",
+    "team_added_to_org",
+    "unknown_method",
+}
 
 logger = Logger(service="connection-guard")
 
@@ -86,7 +90,8 @@ def post(
         target |= {"thread_ts": thread, "reply_broadcast": to_all}
     answer = _call(bot, "chat.postMessage", target, message)
     error = answer.get("error")
-    if error in _REFUSALS_OF_CHANNEL and channel != bot.channel and thread is None:
+    is_of_channel = error and error not in _OF_EVERYTHING | REFUSALS_OF_BLOCKS
+    if is_of_channel and channel != bot.channel and thread is None:
         logger.warning(f"Slack refused the channel {channel}: {error}; using {bot.channel}")
         return post(bot, bot.channel, message)
     if error:
@@ -147,6 +152,6 @@ def _answer(bot: SlackBot, method: str, arguments: dict[str, Any]) -> dict[str, 
 def _refusal(error: str) -> NotificationError:
     return NotificationError(
         f"Slack refused: {error}",
-        is_of_message=error in _OF_MESSAGE,
+        is_of_message=error not in _OF_EVERYTHING,
         is_of_secret=error in _REFUSALS_OF_TOKEN,
     )

@@ -33,6 +33,11 @@ class Absorbed:
     ended: Incident | None = None
 
 
+def incident_id(entry: Entry) -> str:
+    """Return the ID of the incident that the entry opens, if it opens one."""
+    return f"{entry.at:%Y%m%dT%H%M%S}-{entry.request_id}"
+
+
 def absorb(current: Incident | None, entry: Entry, *, database: str, new_id: str) -> Absorbed:
     """Return the database's latest incident once the entry is in it, or the new one that it opens.
 
