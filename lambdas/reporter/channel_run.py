@@ -1,6 +1,6 @@
 """One run's notifications through one channel: all that is pending, the most urgent first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -34,7 +34,7 @@ MOST_SECONDS_TO_WAIT = 5
 LAST = 3
 
 # After failures in a row: how long the channel, or a message that it refuses, is left alone.
-SECONDS_TO_REST = (2, 4, 8, 16, 32, 60)
+SECONDS_TO_REST = (2, 4, 8)
 MINUTES_TO_REFUSE = (1, 2, 5, 15)
 
 logger = Logger(service="connection-guard")
@@ -157,7 +157,7 @@ class ChannelRun:
 
     def _look(self) -> None:
         now = self._looked_at = self._world.now()
-        for pending in self._world.incidents.pending(now):
+        for pending in _from_another_place(self._world.incidents.pending(now), now):
             if pending.key in self._unreadable:
                 continue
             notified = pending.channels.get(self._channel.name, Notified())
@@ -244,6 +244,15 @@ class ChannelRun:
         seconds = SECONDS_TO_REST[min(self._failures, len(SECONDS_TO_REST) - 1)]
         self._failures += 1
         lane.rest(error.retry_after or seconds)
+
+
+def _from_another_place(pending: Sequence[Pending], now: datetime) -> Iterator[Pending]:
+    """Yield them, each minute from another place on: a run gives up after a few failures, and those
+    for which the channel always fails must not keep the others from their turn.
+    """
+    minutes = int(now.timestamp() // 60)
+    start = minutes * len(SECONDS_TO_REST) % len(pending) if pending else 0
+    yield from (*pending[start:], *pending[:start])
 
 
 def settle(pending: Pending, channels: list[str], world: World) -> None:

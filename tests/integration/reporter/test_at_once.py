@@ -70,6 +70,7 @@ def environment(outside: Outside, stores: Stores) -> tuple[Notifier, Reporter]:
     slack = outside.slack
     bot = SlackBot(slack.token, slack.channel, slack.base_url)
     world = World(
+        function_name="reporter",
         bucket=stores.bucket,
         incidents=stores.incidents,
         lanes=stores.lanes,

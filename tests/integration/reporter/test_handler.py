@@ -60,6 +60,7 @@ def deployed(
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "reporter")
     monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
     (tmp_path / WATCHED_FILE).write_text(write_watched(Watched((ORDERS,))))
     with mock_aws():

@@ -378,3 +378,17 @@ def test_without_the_table_a_channel_that_is_busy_gets_the_headline_once_it_may(
     reporting.notifier.announce(ORDERS, locked_out(minute=0), an_invocation(reporting.time))
 
     assert people.databases == ["orders-prod"]
+
+
+def test_three_messages_that_never_pass_hold_up_no_other_incident(
+    reporting: Reporting, people: Reached
+) -> None:
+    for number in range(3):
+        reporting.store(of(f"never {number}"))
+        people.failures[f"never {number}"] = DOWN
+        reporting.time.sleep(1)
+    reporting.store(of("other"))
+
+    reporting.every_minute(4)
+
+    assert people.databases == ["other"]
