@@ -102,10 +102,12 @@ class Notifier:
 
     def announce(self, database: WatchedDatabase, entry: Entry, context: InvocationContext) -> None:
         """Notify people of an entry that the table did not take: each channel of its headline, once
-        per database and ten minutes.
+        per database and ten minutes. An old entry, which the queue brought again, may no longer be
+        so.
         """
         incident = Incident(database.identifier, incident_id(entry), (entry,), version=1)
-        if not incident.matters:
+        is_old = self._world.now() - entry.at > HEADLINE_EVERY
+        if is_old or not incident.matters:
             return
         view, deadline = self._view_of(incident, self._world.now()), self._deadline(context)
         self._at_once(lambda channel: self._announce(channel, view, deadline))

@@ -39,6 +39,8 @@ from reporter.world import InvocationContext, World
 # How often others may write between this run's look at the incident and its own write.
 TRIES_TO_WRITE = 20
 
+SECONDS_BEFORE_SECOND_TRY = 1
+
 # An incident is looked at from outside no more often.
 LOOKS_EVERY = timedelta(minutes=1)
 
@@ -95,7 +97,7 @@ class Reporter:
             logger.error(str(error))
             failure = error
         try:
-            incident = self._absorb(database, entry)
+            incident = self._absorb_at_last(database, entry)
         except StoreError as error:
             logger.error(str(error))
             self._notifier.announce(database, entry, context)
@@ -144,6 +146,17 @@ class Reporter:
         if lines is not None:
             bucket.put(key, lines, "application/gzip")
         bucket.put(report_key(delivery), document)
+
+    def _absorb_at_last(self, database: WatchedDatabase, entry: Entry) -> Incident | None:
+        """Return what `_absorb` does, in a second try where the first fails: a table that only
+        hesitates is no reason to notify people without it.
+        """
+        try:
+            return self._absorb(database, entry)
+        except StoreError as error:
+            logger.warning(f"{error}; trying again")
+            self._world.sleep(SECONDS_BEFORE_SECOND_TRY)
+        return self._absorb(database, entry)
 
     def _absorb(self, database: WatchedDatabase, entry: Entry) -> Incident | None:
         """Return the incident that has the entry by now, None for a lone heartbeat."""
