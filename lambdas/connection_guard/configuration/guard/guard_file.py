@@ -65,6 +65,13 @@ def read_configuration(path: Path, first: Path | None = None) -> Configuration:
     }
     readable = {place: database for place, database in databases.items() if database}
     mistakes += [f"{source}: {mistake}" for mistake in _used_twice(readable)]
+    if notifications.get("slack_secret", "") is None:
+        mistakes += [
+            f"{source}: {place}: slack_channel: Slack is not notified; write slack_secret under "
+            "[notifications], or remove this"
+            for place, database in readable.items()
+            if database.slack_channel
+        ]
     if mistakes:
         # Databases that share a policy share its mistakes.
         raise ConfigurationError(*map(without_secrets, dict.fromkeys(mistakes)))

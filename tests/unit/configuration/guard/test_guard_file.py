@@ -253,7 +253,9 @@ def test_an_event_bus_may_be_in_another_account(event_bus: str, write: Write) ->
 
 @pytest.mark.parametrize("channel", ["G0123ABCD", "#orders-alerts", "orders_alerts"])
 def test_a_channel_of_slack_has_an_id_or_a_name(channel: str, write: Write) -> None:
-    assert the_database(write(guard(orders(slack_channel=channel)))).slack_channel == channel
+    slack = {"slack_secret": "guard/slack"}
+    written = write(guard(orders(slack_channel=channel), notifications=slack))
+    assert the_database(written).slack_channel == channel
 
 
 @pytest.mark.parametrize("owner", ["team-checkout", "Team Checkout & Söhne", "Kim <W0123ABCD>"])
