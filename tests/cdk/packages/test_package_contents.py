@@ -135,6 +135,7 @@ def test_a_package_holds_all_that_its_handler_imports_and_nothing_else(
             **SETTINGS[function],
             "AWS_DEFAULT_REGION": "eu-central-1",
             "AWS_REGION": "eu-central-1",
+            "AWS_LAMBDA_FUNCTION_NAME": "reporter",
             "LAMBDA_TASK_ROOT": str(package),
             "PYTHONPATH": f"{package}:{runtime}",
         },

@@ -5,6 +5,7 @@ incident ends in the same state.
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import permutations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,6 +99,20 @@ def test_the_latest_incident_ends_the_same_in_any_order(
     shuffled = absorbed(data.draw(st.permutations(repeated)))
 
     assert state_of(shuffled) == state_of(in_order)
+
+
+def test_an_attempt_that_answered_an_ok_counts_once_where_its_alarm_comes_later() -> None:
+    """It joined the incident before, and belongs to the one that the alarm opens."""
+    story = [
+        changed(in_alarm(Tier.WARNING, minute=1, used=95), 1),
+        changed(alarm_ok(Tier.WARNING, minute=5, used=72), 5),
+        changed(in_alarm(Tier.WARNING, minute=40, used=95), 40),
+        changed(an_attempt(minute=41, before=97, after=72, alarm=an_alarm(Tier.WARNING, "OK")), 41),
+        changed(locked_out(minute=43, alarm=an_alarm(Tier.WARNING)), 40),
+    ]
+    ends = {state_of(absorbed(order)) for order in permutations(story)}
+
+    assert ends == {(Progress.CLOSED, None)}
 
 
 def test_an_alarm_that_was_on_before_another_incident_began_is_still_on() -> None:

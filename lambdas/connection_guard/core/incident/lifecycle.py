@@ -108,9 +108,11 @@ def _next(current: Incident, entry: Entry, new_id: str) -> Incident:
     known = sorted((*current.earlier, *current.entries), key=order_of)
     since = closed_at - KNOWS_EARLIER_FOR
     older = [each for each in known if each.at < since]
+    # What is later than the entry belongs to the new incident, and counts once.
+    earlier = [each for each in known[len(older) :] if each.at <= entry.at]
     return replace(
         opened,
-        earlier=tuple(map(_bare, known[len(older) :]))[-MOST_ENTRIES:],
+        earlier=tuple(map(_bare, earlier))[-MOST_ENTRIES:],
         alarms_before=tuple(latest_changes(current.alarms_before, older).values()),
     )
 

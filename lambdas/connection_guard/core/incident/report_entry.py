@@ -206,4 +206,5 @@ def _name(text: str) -> str:
 
 
 def _named(figures: Row, name: str) -> str | None:
-    return _name(figures[name]) if name in figures else None
+    value = figures.get(name)
+    return _name(value) if isinstance(value, str) else None
