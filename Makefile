@@ -33,7 +33,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(NODE)
 # The project's own modules, run in its environment.
 RUN = PYTHONPATH=lambdas:infra:. .venv/bin/python -m
 
-.PHONY: node help demo test e2e check bench clients clients-packages bootstrap synth diff deploy \
+.PHONY: environment node help demo test e2e check bench clients clients-packages bootstrap synth diff deploy \
     destroy notify-test examples clean
 
 help:
@@ -82,6 +82,9 @@ bootstrap diff deploy destroy: node $(VENV) $(CDK)
 notify-test: $(VENV)
 	@stack=$$($(RUN) connection_guard.cli.stack_options $(GUARD)) && \
 	    $(RUN) connection_guard.cli.command_line notify-test $$stack $(ARGS)
+
+# For ./connection-guard
+environment: $(VENV)
 
 check: $(VENV)
 	@.venv/bin/python -m ruff format --check $(SOURCES)

@@ -20,6 +20,7 @@ from connection_guard.configuration.guard.guard_configuration import (
     ProxyAuthentication,
     Synthesizer,
 )
+from connection_guard.core.deployment.stack_output import StackOutput
 from connection_guard_cdk.database.guarded_database import GuardedDatabase
 from connection_guard_cdk.shared.dashboard import Dashboard
 from connection_guard_cdk.shared.messaging import Messaging
@@ -63,13 +64,13 @@ class ConnectionGuardStack(Stack):
         )
         CfnOutput(
             self,
-            "IncidentsTable",
+            StackOutput.INCIDENTS_TABLE,
             value=records.table.table_name,
             description="The incidents; kept on removal",
         )
         CfnOutput(
             self,
-            "EvidenceBucket",
+            StackOutput.EVIDENCE_BUCKET,
             value=records.bucket.bucket_name,
             description="The evidence; kept on removal",
         )
@@ -89,7 +90,7 @@ class ConnectionGuardStack(Stack):
         )
         CfnOutput(
             self,
-            "ReporterName",
+            StackOutput.REPORTER,
             value=reporter.function.function_name,
             description="The function that notifies people; `make notify-test` invokes it",
         )

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from connection_guard.cli.access.aws_session import MISSING
 from tests.support.configurations import EXAMPLE_FILE
 
 ROOT = Path(__file__).parents[2]
@@ -178,11 +179,14 @@ def test_a_stack_of_an_older_version_is_a_line_and_status_2(aws: Aws) -> None:
 @pytest.mark.parametrize(
     ("arguments", "credentials", "problem"),
     [
-        ((), {}, "Unable to locate credentials (stack Guard)"),
+        ((), {}, MISSING),
         (
             ("--profile", "production"),
             CREDENTIALS,
-            "The config profile (production) could not be found (stack Guard)",
+            (
+                "The config profile (production) could not be found; "
+                "`aws configure list-profiles` shows those that there are"
+            ),
         ),
         (
             ("--quickly",),

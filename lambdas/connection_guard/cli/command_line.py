@@ -1,16 +1,41 @@
-"""The command `connection-guard`."""
+"""The command `connection-guard`: which verbs there are, and how they end."""
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from connection_guard import __version__
-from connection_guard.cli.notify_test_verb import notify_test
+from connection_guard.cli.access.aws_session import aws_problem
+from connection_guard.cli.terminal.mistakes import MISTAKE_STATUS
+from connection_guard.errors import ConnectionGuardError
 
 NAME = "connection-guard"
 
+# As a shell shows it for a program that Ctrl-C ended: 128 and the signal's number.
+INTERRUPTED_STATUS = 130
 
-@click.group(NAME, no_args_is_help=False)
+VERBS: Mapping[str, str] = {
+    "notify-test": "connection_guard.cli.notify_test_verb:notify_test",
+}
+"""Where each verb is. Only what is called is imported, so that a shell completes at once."""
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        module, _, verb = VERBS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), verb)
+        return command
+
+
+@click.group(NAME, cls=_Verbs, no_args_is_help=False)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def _command() -> None:
     """Connection Guard keeps Amazon RDS and Aurora PostgreSQL reachable when connections run out.
@@ -18,15 +43,17 @@ def _command() -> None:
     CloudWatch alarms invoke an AWS Lambda function that terminates the sessions that a policy
     permits, and reports what it did and why. The guard is deployed with `make deploy` in a copy of
     its source. Its documentation is README.md and the folder docs/ there.
+
+    The exit status of every verb is 0 where all is well, 1 where it found something, and 2 where it
+    could not do what it was asked for.
     """
 
 
-_command.add_command(notify_test)
-
-
 def main() -> None:
-    """Run the command; exit with status 2 and one line where it is called in another way than its
-    help describes, or cannot do what it is asked for.
+    """Run the command.
+
+    Exit with status 2 and a line for each mistake where it is called in another way than its help
+    describes, or cannot do what it is asked for.
     """
     try:
         sys.exit(_command.main(prog_name=NAME, standalone_mode=False))
@@ -34,8 +61,23 @@ def main() -> None:
         problem = error.format_message().rstrip(".")
         if isinstance(error, click.UsageError):
             problem += f"; see `{error.ctx.command_path if error.ctx else NAME} --help`"
-        print(f"{NAME}: {problem}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(problem, error.exit_code)
+    except ConnectionGuardError as error:
+        _end(str(error), MISTAKE_STATUS)
+    except (BotoCoreError, ClientError) as error:
+        _end(aws_problem(error), MISTAKE_STATUS)
+    except (KeyboardInterrupt, click.Abort):
+        _end("interrupted", INTERRUPTED_STATUS)
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough. Python would write a traceback at its end.
+        sys.stdout = None
+        sys.exit(0)
+
+
+def _end(problem: str, status: int) -> None:
+    for line in problem.splitlines():
+        print(f"{NAME}: {line}", file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

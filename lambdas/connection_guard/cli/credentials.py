@@ -8,11 +8,7 @@ from argparse import ArgumentParser
 from botocore.exceptions import BotoCoreError
 from botocore.session import Session
 
-MISSING = (
-    "AWS credentials are missing: set them in the shell "
-    "(https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-authentication.html), or name a "
-    "profile with AWS_PROFILE"
-)
+from connection_guard.cli.access.aws_session import MISSING
 
 
 def main() -> None:

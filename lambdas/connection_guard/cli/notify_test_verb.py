@@ -5,14 +5,16 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import click
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from connection_guard.cli.access.aws_session import aws_options, aws_problem, aws_session
+from connection_guard.cli.access.deployed_stack import required_output, stack_outputs
+from connection_guard.cli.terminal.mistakes import UserMistakeError
+from connection_guard.core.deployment.stack_output import StackOutput
 from connection_guard.core.words import shown
 
-OUTPUT = "ReporterName"
 REQUEST = {"notify_test": True}
 LONGEST_ANSWER = 1000
 
@@ -20,48 +22,34 @@ LONGEST_ANSWER = 1000
 ONCE = Config(connect_timeout=10, read_timeout=90, retries={"total_max_attempts": 1})
 
 
-class CannotAskError(click.ClickException):
-    """The reporter could not be invoked: the message says what to do."""
-
-    exit_code = 2
-
-
 @click.command("notify-test")
 @click.option("--stack", required=True, help="The stack's name, such as ConnectionGuard.")
-@click.option("--region", help="Where it is deployed; the default is that of your credentials.")
-@click.option("--profile", help="Whose credentials of your AWS configuration to use.")
+@aws_options
 def notify_test(stack: str, region: str | None, profile: str | None) -> None:
     """Send a marked test incident through every channel of a deployed stack.
 
     Prints what each channel answered. The exit status is 1 where one of them failed, and 2 where
     the reporter could not be invoked.
+
+    \b
+    Examples:
+      connection-guard notify-test --stack ConnectionGuard
+      connection-guard notify-test --stack ConnectionGuard --profile production
     """
     try:
-        session = boto3.Session(profile_name=profile, region_name=region)
-        reporter = _reporter_of(session, stack)
+        session = aws_session(profile, region)
+        reporter = required_output(stack_outputs(session, stack), StackOutput.REPORTER, stack)
         answer = session.client("lambda", config=ONCE).invoke(
             FunctionName=reporter, Payload=json.dumps(REQUEST).encode()
         )
         payload = answer["Payload"].read()
     except (BotoCoreError, ClientError) as error:
-        raise CannotAskError(f"{shown(str(error), LONGEST_ANSWER)} (stack {stack})") from error
+        raise UserMistakeError(f"{aws_problem(error)} (stack {stack})") from error
     has_failed = False
     for name, said, is_failure in _answers(payload, reporter):
         print(f"{name}: {said}")
         has_failed |= is_failure
     sys.exit(1 if has_failed else 0)
-
-
-def _reporter_of(session: boto3.Session, stack: str) -> str:
-    """Return the name of the stack's reporter."""
-    [described] = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    for output in described.get("Outputs", []):
-        if output.get("OutputKey") == OUTPUT:
-            return str(output["OutputValue"])
-    raise CannotAskError(
-        f"stack {stack} has no output {OUTPUT}: it is another stack than the guard's, or of an "
-        "older version; name the guard's, or run `make deploy`"
-    )
 
 
 def _answers(payload: bytes, reporter: str) -> Iterator[tuple[str, str, bool]]:

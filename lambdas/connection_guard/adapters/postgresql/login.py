@@ -40,13 +40,25 @@ def connect_with_iam(settings: ResponderSettings, environment: Mapping[str, str]
     return connect
 
 
-def start_login(door: Door, database_name: str, roots: Path, password: str) -> connection:
+def start_login(
+    door: Door,
+    database_name: str,
+    roots: Path,
+    password: str | None,
+    tunnel: tuple[str, int] | None = None,
+) -> connection:
     """Start a non-blocking login to the host that the door names: its certificate must name that
     host, and be signed by one of `roots`.
+
+    `tunnel` is an IP address and a port that lead to that host; without it the host's own are used
+    (PostgreSQL manual, "Database Connection Control Functions": hostaddr). Without a password libpq
+    looks for one, as psql does.
     """
+    address, port = tunnel or (None, door.port)
     return psycopg2.connect(
         host=door.host,
-        port=door.port,
+        hostaddr=address,
+        port=port,
         user=door.role,
         password=password,
         dbname=database_name,

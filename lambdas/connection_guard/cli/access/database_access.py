@@ -1,0 +1,234 @@
+"""How a verb reaches one live database: by the direct door, as the guard's role or as a person's.
+
+No session is cleared and no turn is taken, so a responder that runs meanwhile is not disturbed.
+"""
+
+import functools
+import ipaddress
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import psycopg2
+from psycopg2.extensions import connection
+
+from connection_guard.adapters.postgresql.guard_session import Connect, GuardSession, open_session
+from connection_guard.adapters.postgresql.login import (
+    root_certificates,
+    sign_token,
+    start_login,
+)
+from connection_guard.adapters.postgresql.observe import measure
+from connection_guard.cli.access.aws_session import MISSING, aws_options, aws_session
+from connection_guard.cli.access.guard_file_option import (
+    DEFAULT_FILE,
+    chosen_database,
+    database_argument,
+    guard_file_option,
+)
+from connection_guard.cli.terminal.mistakes import UserMistakeError
+from connection_guard.configuration.guard.guard_configuration import Database
+from connection_guard.configuration.guard.guard_file import read_configuration
+from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
+from connection_guard.core.database.door import Door, DoorName
+from connection_guard.core.database.snapshot import Measurement
+from connection_guard.core.policy import Policy
+from connection_guard.errors import DoorShutError, Refusal
+
+DEFAULT_ROLE = "connection_guard"
+LOGIN_SECONDS = 8.0
+SECONDS_BETWEEN_TRIES = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAccess:
+    """One database, and how to log in to it.
+
+    `configured` is its table of guard.toml, None where only an address was given. `guard_roles` are
+    those of the guard itself, of which `door.role` need not be one.
+    """
+
+    name: str
+    door: Door
+    connect: Connect
+    guard_roles: tuple[str, ...]
+    warning_percent: float
+    critical_percent: float
+    policy: Policy
+    configured: Database | None
+
+
+def database_access_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add what names a database and says how to log in; the verb gets one argument, `access`."""
+
+    @database_argument
+    @guard_file_option
+    @click.option(
+        "--host",
+        help="Connect to this address in place of the endpoint: a bastion's, a tunnel's end, or "
+        "that of a server that is in no guard.toml. HOST or HOST:PORT.",
+    )
+    @click.option(
+        "--user",
+        help="Log in as this role, with PGPASSWORD or ~/.pgpass, and not as the guard's role with "
+        "an IAM token.",
+    )
+    @click.option("--dbname", help="The PostgreSQL database to log in to.")
+    @aws_options
+    @functools.wraps(verb)
+    def with_access(
+        *,
+        database: str | None,
+        guard_file: Path,
+        host: str | None,
+        user: str | None,
+        dbname: str | None,
+        profile: str | None,
+        region: str | None,
+        **others: Any,
+    ) -> None:
+        described = guard_file.exists() or str(guard_file) != DEFAULT_FILE
+        if host is not None and (database is None or not described):
+            access = _access_by_address(database, host, user, dbname)
+        else:
+            access = _access_by_guard_file(
+                database, guard_file, host, user, dbname, profile, region
+            )
+        verb(access=access, **others)
+
+    return with_access
+
+
+def enter(
+    access: DatabaseAccess, seconds: float = LOGIN_SECONDS
+) -> tuple[GuardSession, Measurement]:
+    """Return a session on the writer and what it measures.
+
+    On a full server a login is tried again for that many seconds. Raise DoorShutError where none
+    opens, and DatabaseError where the server cannot be measured.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            session = open_session(access.connect, access.door, deadline)
+            break
+        except DoorShutError as error:
+            is_late = time.monotonic() + SECONDS_BETWEEN_TRIES >= deadline
+            if error.refusal is not Refusal.FULL or is_late:
+                raise
+            time.sleep(SECONDS_BETWEEN_TRIES)
+    measurement = measure(session, access.guard_roles, deadline)
+    if measurement.server.is_in_recovery:
+        session.close()
+        raise DoorShutError(
+            f"{access.door.host} is in recovery: not the writer, but a standby or reader",
+            Refusal.NOT_THE_WRITER,
+            door=access.door.name,
+        )
+    return session, measurement
+
+
+def _access_by_guard_file(
+    name: str | None,
+    file: Path,
+    host: str | None,
+    user: str | None,
+    dbname: str | None,
+    profile: str | None,
+    region: str | None,
+) -> DatabaseAccess:
+    configuration = read_configuration(file)
+    database = chosen_database(configuration, name, file)
+    door = Door(DoorName.DIRECT, database.host, database.port, user or database.role)
+    tunnel = _tunnel(host, door.port) if host else None
+    with_token = user is None and "PGPASSWORD" not in os.environ
+    region = region or configuration.target.region
+
+    def connect(door: Door) -> connection:
+        password = sign_token(door, region, _credentials(profile, region)) if with_token else None
+        database_name = dbname or database.database_name
+        return start_login(door, database_name, root_certificates(door), password, tunnel)
+
+    roles = [database.role, *([database.proxy.role] if database.proxy else [])]
+    return DatabaseAccess(
+        database.identifier,
+        door,
+        connect,
+        tuple(dict.fromkeys(roles)),
+        database.warning_percent,
+        database.critical_percent,
+        database.policy,
+        database,
+    )
+
+
+def _access_by_address(
+    name: str | None, host: str, user: str | None, dbname: str | None
+) -> DatabaseAccess:
+    """Return the access to a server that is in no guard.toml, as psql would reach it.
+
+    TLS is what PGSSLMODE says, else everything is verified, but on this machine, where a tunnel or
+    a developer's server ends.
+    """
+    address, port = _host_and_port(host, int(os.environ.get("PGPORT", "5432")))
+    door = Door(DoorName.DIRECT, address, port, user or os.environ.get("PGUSER", DEFAULT_ROLE))
+    sslmode = os.environ.get("PGSSLMODE") or ("prefer" if _is_local(address) else "verify-full")
+    roots = os.environ.get("PGSSLROOTCERT") or str(root_certificates(door))
+
+    def connect(door: Door) -> connection:
+        return psycopg2.connect(
+            host=door.host,
+            port=door.port,
+            user=door.role,
+            dbname=dbname or os.environ.get("PGDATABASE", "postgres"),
+            sslmode=sslmode,
+            sslrootcert=roots if sslmode.startswith("verify") else None,
+            async_=True,
+        )
+
+    policy = parse_policy(SHIPPED_POLICY.read_text())
+    return DatabaseAccess(name or address, door, connect, (DEFAULT_ROLE,), 75.0, 90.0, policy, None)
+
+
+def _host_and_port(host: str, port: int) -> tuple[str, int]:
+    """Return the parts of HOST, HOST:PORT, [IPV6]:PORT, or a folder with a Unix socket."""
+    if host.startswith("/"):
+        return host, port
+    name, colon, written = host.rpartition(":")
+    if not colon or (":" in name and not name.endswith("]")):
+        return host.strip("[]"), port
+    if not written.isdecimal() or not 0 < int(written) < 65536 or not name:
+        raise UserMistakeError(f"--host {host!r} is neither HOST nor HOST:PORT")
+    return name.strip("[]"), int(written)
+
+
+def _tunnel(host: str, port: int) -> tuple[str, int]:
+    name, port = _host_and_port(host, port)
+    try:
+        return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0]), port
+    except OSError as error:
+        raise UserMistakeError(f"--host {host}: its address cannot be found: {error}") from error
+
+
+def _credentials(profile: str | None, region: str) -> dict[str, str]:
+    """Return the operator's credentials by the names that Lambda has for its own."""
+    credentials = aws_session(profile, region).get_credentials()
+    if credentials is None:
+        raise UserMistakeError(MISSING)
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    frozen = credentials.get_frozen_credentials()
+    return {name: value for name, value in zip(names, frozen, strict=True) if value}
+
+
+def _is_local(host: str) -> bool:
+    if host.startswith("/") or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
