@@ -19,6 +19,7 @@ INTERRUPTED_STATUS = 130
 
 VERBS: Mapping[str, str] = {
     "notify-test": "connection_guard.cli.notify_test_verb:notify_test",
+    "completion": "connection_guard.cli.completion.completion_verb:completion",
 }
 """Where each verb is. Only what is called is imported, so that a shell completes at once."""
 
