@@ -80,8 +80,7 @@ bootstrap diff deploy destroy: node $(VENV) $(CDK)
 	@.cache/cdk/node_modules/.bin/cdk $@ --context guard=$(GUARD) $(ARGS)
 
 notify-test: $(VENV)
-	@stack=$$($(RUN) connection_guard.cli.stack_options $(GUARD)) && \
-	    $(RUN) connection_guard.cli.command_line notify-test $$stack $(ARGS)
+	@$(RUN) connection_guard.cli.command_line notify-test --guard $(GUARD) $(ARGS)
 
 # For ./connection-guard
 environment: $(VENV)

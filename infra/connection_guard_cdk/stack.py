@@ -20,7 +20,7 @@ from connection_guard.configuration.guard.guard_configuration import (
     ProxyAuthentication,
     Synthesizer,
 )
-from connection_guard.core.deployment.stack_output import StackOutput
+from connection_guard.core.deployment.stack_output import StackOutput, responder_description
 from connection_guard_cdk.database.guarded_database import GuardedDatabase
 from connection_guard_cdk.shared.dashboard import Dashboard
 from connection_guard_cdk.shared.messaging import Messaging
@@ -130,7 +130,7 @@ def _output_next_steps(guarded: GuardedDatabase) -> None:
             f"Run this once, before {name} is guarded",
             bootstrap_command(guarded.database),
         ),
-        ("ResponderName", f"The function that guards {name}", guarded.responder.function_name),
+        ("ResponderName", responder_description(name), guarded.responder.function_name),
         (
             "ResponderLogName",
             f"The log of every run on {name}",

@@ -104,8 +104,7 @@ def test_notify_test_asks_the_stack_of_the_guard_file(tmp_path: Path) -> None:
         "ARGS=--profile production",
     )
 
-    assert "connection_guard.cli.stack_options second.toml) && " in run.stdout
-    assert "notify-test $stack --profile production" in run.stdout
+    assert "notify-test --guard second.toml --profile production" in run.stdout
 
 
 def credentials(

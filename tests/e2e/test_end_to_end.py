@@ -248,7 +248,8 @@ def test_every_channel_answers_to_a_test(
     )
 
     assert (run.returncode, run.stderr) == (0, ""), run.stdout
-    assert sorted(run.stdout.splitlines()) == ["incidents: delivered", "slack: delivered"]
+    answers = {each["channel"]: each["answer"] for each in json.loads(run.stdout)["channels"]}
+    assert answers == {"incidents": "delivered", "slack": "delivered"}
     assert len(slack.channel_view) > shown_before
     assert guard.incident_of("TEST-nothing-is-wrong") is None
 

@@ -18,7 +18,7 @@ NAME = "connection-guard"
 INTERRUPTED_STATUS = 130
 
 VERBS: Mapping[str, str] = {
-    "notify-test": "connection_guard.cli.notify_test_verb:notify_test",
+    "notify-test": "connection_guard.cli.incidents.notify_test_verb:notify_test",
     "completion": "connection_guard.cli.completion.completion_verb:completion",
 }
 """Where each verb is. Only what is called is imported, so that a shell completes at once."""

@@ -1,31 +1,123 @@
-"""What a deployed stack is made of, by the outputs that CloudFormation has of it."""
+"""A deployed stack as verbs find it: by its outputs, and by the settings of its reporter."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import boto3
+import click
+from botocore.exceptions import BotoCoreError, ClientError
 
+from connection_guard.cli.access.aws_session import aws_options, aws_problem, aws_session
+from connection_guard.cli.access.guard_file_option import guard_file_option
 from connection_guard.cli.terminal.mistakes import UserMistakeError
-from connection_guard.core.deployment.stack_output import StackOutput
+from connection_guard.configuration.guard.guard_configuration import Configuration
+from connection_guard.configuration.guard.guard_file import read_configuration
+from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
+from connection_guard.core.deployment.stack_output import StackOutput, guarded_by
 
 
-def stack_outputs(session: boto3.Session, stack: str) -> Mapping[str, str]:
-    """Return the outputs of a stack by their names. Raise botocore's errors where it cannot be
-    described.
+@dataclass(frozen=True, slots=True)
+class DeployedStack:
+    """A stack of the guard's.
+
+    `outputs` are by their names, `responders` the functions by the databases that they guard.
+    `configuration` is the guard.toml by which the stack was named, None where it was named itself.
     """
-    [described] = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    return {
-        str(each.get("OutputKey")): str(each.get("OutputValue"))
-        for each in described.get("Outputs", [])
-    }
 
+    name: str
+    region: str
+    session: boto3.Session
+    outputs: Mapping[str, str]
+    responders: Mapping[str, str]
+    configuration: Configuration | None
 
-def required_output(outputs: Mapping[str, str], output: StackOutput, stack: str) -> str:
-    """Return an output that every stack of the guard has. Raise UserMistakeError where it lacks
-    it.
-    """
-    if output not in outputs:
-        raise UserMistakeError(
-            f"stack {stack} has no output {output}: it is another stack than the guard's, or of an "
-            "older version; name the guard's, or run `make deploy`"
+    @property
+    def reporter(self) -> str:
+        """Return the name of the reporter. Raise UserMistakeError where the stack has none."""
+        return self.output(StackOutput.REPORTER)
+
+    def output(self, output: StackOutput) -> str:
+        """Return an output that every stack of the guard has. Raise UserMistakeError where it lacks
+        it.
+        """
+        if output not in self.outputs:
+            raise UserMistakeError(
+                f"stack {self.name} has no output {output}: it is another stack than the guard's, "
+                "or of an older version; name the guard's, or run `make deploy`"
+            )
+        return self.outputs[output]
+
+    def reporter_settings(self) -> ReporterSettings:
+        """Return what the reporter was deployed with. Raise botocore's errors, and
+        ConfigurationError where the reporter is of another version.
+        """
+        described = self.session.client("lambda").get_function_configuration(
+            FunctionName=self.reporter
         )
-    return outputs[output]
+        return ReporterSettings.from_environment(
+            described.get("Environment", {}).get("Variables", {})
+        )
+
+    def watched(self, database: str) -> WatchedDatabase:
+        """Return what is known of a database, which may no longer be guarded."""
+        known = self.configuration.databases if self.configuration else ()
+        found = next((each for each in known if each.identifier == database), None)
+        return WatchedDatabase(
+            database,
+            is_cluster=found.is_cluster if found else False,
+            function_name=self.responders.get(database, database),
+            owner=found.owner if found else None,
+            runbook=found.runbook if found else None,
+            environment=found.environment if found else None,
+        )
+
+
+def stack_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add what names a deployed stack; the verb gets one argument, `stack`."""
+
+    @guard_file_option
+    @click.option("--stack", "stack_name", help="A stack by its name, in place of guard.toml's.")
+    @aws_options
+    @functools.wraps(verb)
+    def with_stack(
+        *,
+        guard_file: Path,
+        stack_name: str | None,
+        profile: str | None,
+        region: str | None,
+        **others: Any,
+    ) -> None:
+        configuration = None if stack_name else read_configuration(guard_file)
+        if configuration is not None:
+            stack_name, region = (
+                configuration.target.stack_name,
+                region or configuration.target.region,
+            )
+        assert stack_name is not None
+        session = aws_session(profile, region)
+        verb(stack=_deployed(session, stack_name, configuration), **others)
+
+    return with_stack
+
+
+def _deployed(
+    session: boto3.Session, name: str, configuration: Configuration | None
+) -> DeployedStack:
+    try:
+        client = session.client("cloudformation")
+        [described] = client.describe_stacks(StackName=name)["Stacks"]
+    except (BotoCoreError, ClientError) as error:
+        raise UserMistakeError(f"stack {name}: {aws_problem(error)}") from error
+    outputs: list[Mapping[str, Any]] = list(described.get("Outputs", []))
+    guarding = {guarded_by(each.get("Description", "")): each["OutputValue"] for each in outputs}
+    return DeployedStack(
+        name,
+        client.meta.region_name,
+        session,
+        {each["OutputKey"]: each["OutputValue"] for each in outputs},
+        {database: str(value) for database, value in guarding.items() if database is not None},
+        configuration,
+    )

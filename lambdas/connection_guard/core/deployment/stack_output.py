@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+_GUARDS = "The function that guards "
+
 
 class StackOutput(StrEnum):
     """The names of the outputs, as CloudFormation has them."""
@@ -9,3 +11,15 @@ class StackOutput(StrEnum):
     REPORTER = "ReporterName"
     INCIDENTS_TABLE = "IncidentsTable"
     EVIDENCE_BUCKET = "EvidenceBucket"
+
+
+def responder_description(database: str) -> str:
+    """Return the description of the output that names a database's responder: the name of the
+    output itself is CloudFormation's.
+    """
+    return f"{_GUARDS}{database}"
+
+
+def guarded_by(description: str) -> str | None:
+    """Return the database of such a description, None for any other output's."""
+    return description.removeprefix(_GUARDS) if description.startswith(_GUARDS) else None

@@ -1,9 +1,6 @@
 """`connection-guard notify-test`, against a server that answers as CloudFormation and Lambda do."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,9 +11,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from connection_guard.cli.access.aws_session import MISSING
+from tests.support.cli.running import Ran, at_a_terminal, in_a_pipe
 from tests.support.configurations import EXAMPLE_FILE
 
-ROOT = Path(__file__).parents[2]
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "of nobody"}
 
 STACK = """<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
@@ -84,24 +81,18 @@ def aws() -> Iterator[Aws]:
 
 def notify_test(
     aws: Aws, *arguments: str, stack: str = "Guard", credentials: Mapping[str, str] = CREDENTIALS
-) -> "subprocess.CompletedProcess[str]":
-    command = ["-m", "connection_guard.cli.command_line", "notify-test", "--stack", stack]
-    return subprocess.run(
-        [sys.executable, *command, *arguments],
-        cwd=ROOT,
-        env={
-            "PATH": os.defpath,
-            "HOME": os.devnull,
-            "PYTHONPATH": "lambdas",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL": aws.url,
-            "AWS_DEFAULT_REGION": "eu-central-1",
-            **credentials,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+) -> Ran:
+    return in_a_pipe(
+        "notify-test",
+        "--stack",
+        stack,
+        *arguments,
+        environment=environment_of(aws, credentials),
     )
+
+
+def environment_of(aws: Aws, credentials: Mapping[str, str] = CREDENTIALS) -> dict[str, str]:
+    return {"AWS_ENDPOINT_URL": aws.url, "AWS_DEFAULT_REGION": "eu-central-1", **credentials}
 
 
 def test_what_each_channel_answered_is_a_line(aws: Aws) -> None:
@@ -114,8 +105,14 @@ def test_what_each_channel_answered_is_a_line(aws: Aws) -> None:
 
     run = notify_test(aws)
 
-    assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout == "slack: delivered\ne-mail and SNS: delivered\n"
+    assert (run.status, run.errors) == (0, "")
+    assert run.document == {
+        "stack": "Guard",
+        "channels": [
+            {"channel": "slack", "answer": "delivered", "is_failure": False},
+            {"channel": "e-mail and SNS", "answer": "delivered", "is_failure": False},
+        ],
+    }
     assert aws.invocations == [
         ("/2015-03-31/functions/the-reporter/invocations", {"notify_test": True})
     ]
@@ -129,10 +126,10 @@ def test_a_channel_that_fails_is_status_1_and_hides_no_other(aws: Aws) -> None:
         ]
     }
 
-    run = notify_test(aws)
+    run = at_a_terminal("notify-test", "--stack", "Guard", environment=environment_of(aws))
 
-    assert (run.returncode, run.stderr) == (1, "")
-    assert run.stdout.splitlines() == [
+    assert run.status == 1
+    assert run.output.splitlines() == [
         "pagerduty: failed: PagerDuty refused: �[31minvalid key",
         "slack: delivered",
     ]
@@ -148,17 +145,20 @@ def test_a_reporter_that_does_not_answer_is_status_1_and_its_log_is_named(
 
     run = notify_test(aws)
 
-    assert (run.returncode, run.stderr) == (1, "")
-    assert run.stdout == (
-        f"reporter: failed: {json.dumps(answer)}; see the log /aws/lambda/the-reporter\n"
-    )
+    assert (run.status, run.errors) == (1, "")
+    [channel] = run.document["channels"]
+    assert channel == {
+        "channel": "reporter",
+        "answer": f"{json.dumps(answer)}; see the log /aws/lambda/the-reporter",
+        "is_failure": True,
+    }
 
 
 def test_a_stack_that_does_not_exist_is_a_line_and_status_2(aws: Aws) -> None:
     run = notify_test(aws, stack="Other")
 
-    assert (run.returncode, run.stdout) == (2, "")
-    [line] = run.stderr.splitlines()
+    assert (run.status, run.output) == (2, "")
+    [line] = run.errors.splitlines()
     assert line.startswith("connection-guard: ")
     assert "Stack with id Other does not exist" in line
     assert aws.invocations == []
@@ -169,8 +169,8 @@ def test_a_stack_of_an_older_version_is_a_line_and_status_2(aws: Aws) -> None:
 
     run = notify_test(aws)
 
-    assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr == (
+    assert (run.status, run.output) == (2, "")
+    assert run.errors == (
         "connection-guard: stack Guard has no output ReporterName: it is another stack than the "
         "guard's, or of an older version; name the guard's, or run `make deploy`\n"
     )
@@ -200,31 +200,23 @@ def test_a_mistake_of_the_user_is_a_line_and_status_2(
 ) -> None:
     run = notify_test(aws, *arguments, credentials=credentials)
 
-    assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr == f"connection-guard: {problem}\n"
+    assert (run.status, run.output) == (2, "")
+    assert run.errors == f"connection-guard: {problem}\n"
 
 
-def test_the_options_of_a_guard_file_name_its_stack() -> None:
-    run = stack_options(EXAMPLE_FILE)
+def test_a_guard_file_names_its_stack(aws: Aws) -> None:
+    """The example's is ConnectionGuard, which is not here."""
+    arguments = ("notify-test", "--guard", EXAMPLE_FILE)
+    run = in_a_pipe(*arguments, environment=environment_of(aws))
 
-    assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout == "--stack ConnectionGuard --region eu-central-1\n"
+    assert run.status == 2
+    assert "stack ConnectionGuard: " in run.errors
+    assert "Stack with id ConnectionGuard does not exist" in run.errors
 
 
-def test_the_options_of_a_file_that_is_not_there_are_a_line(tmp_path: Path) -> None:
-    run = stack_options(tmp_path / "guard.toml")
+def test_a_guard_file_that_is_not_there_is_a_line(tmp_path: Path) -> None:
+    run = in_a_pipe("notify-test", folder=tmp_path)
 
-    assert (run.returncode, run.stdout) == (1, "")
-    [line] = run.stderr.splitlines()
+    assert (run.status, run.output) == (2, "")
+    [line] = run.errors.splitlines()
     assert line.endswith("cp examples/guard.toml guard.toml")
-
-
-def stack_options(guard_file: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "connection_guard.cli.stack_options", str(guard_file)],
-        cwd=ROOT,
-        env={"PATH": os.defpath, "PYTHONPATH": "lambdas"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
