@@ -45,6 +45,9 @@ class Status(StrEnum):
     FOLLOWED = "followed by another incident"
 
 
+ENDED = frozenset({Status.RESOLVED, Status.FOLLOWED})
+
+
 def status_of(incident: Incident) -> Status:
     """Return the incident's status."""
     match incident.progress:
