@@ -14,6 +14,7 @@ from typing import Any
 
 from connection_guard.adapters.channels.slack_secret import parse_slack_secret
 from connection_guard.core.deployment.reporter_settings import (
+    Owner,
     ReporterSettings,
     Watched,
     WatchedDatabase,
@@ -96,7 +97,7 @@ class LocalReporter:
                     database,
                     is_cluster=False,
                     function_name=RESPONDER,
-                    owner="team-shop",
+                    owner=Owner("team-shop"),
                     runbook="https://wiki.example/runbooks/connections",
                     environment="production",
                 ),
