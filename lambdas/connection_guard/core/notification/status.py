@@ -144,6 +144,11 @@ def in_use(usage: Usage, noun: str = " connections") -> str:
     return words.connections_in_use(usage.used, usage.usable, noun)
 
 
+def percent_in_use(usage: Usage) -> str:
+    """Return the percentage in brackets, nothing where more than all are in use."""
+    return "" if usage.used > usage.usable else f" ({usage.percent:.0f} %)"
+
+
 def reopened_of(reopened: int, terminated: int) -> str:
     """Return what a pool did about the sessions that it lost."""
     return f"reopened {reopened} of {counted(terminated, 'terminated session')}"
