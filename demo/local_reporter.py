@@ -36,7 +36,7 @@ SETTINGS = ReporterSettings(
     table="connection-guard-incidents",
     bucket="connection-guard-evidence",
     incidents_topic=f"arn:aws:sns:{REGION}:{ACCOUNT}:connection-guard-incidents",
-    unreadable_queue="https://sqs.eu-central-1.amazonaws.com/123456789012/unreadable",
+    unreadable_queue=f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/unreadable",
     slack_secret="connection-guard/slack",  # noqa: S106 the name of the secret
     dashboard="ConnectionGuard",
 )
