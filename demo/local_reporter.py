@@ -14,6 +14,7 @@ from typing import Any
 
 from connection_guard.adapters.channels.slack_secret import parse_slack_secret
 from connection_guard.core.deployment.reporter_settings import (
+    Owner,
     ReporterSettings,
     Watched,
     WatchedDatabase,
@@ -35,7 +36,7 @@ SETTINGS = ReporterSettings(
     table="connection-guard-incidents",
     bucket="connection-guard-evidence",
     incidents_topic=f"arn:aws:sns:{REGION}:{ACCOUNT}:connection-guard-incidents",
-    unreadable_queue="https://sqs.eu-central-1.amazonaws.com/123456789012/unreadable",
+    unreadable_queue=f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/unreadable",
     slack_secret="connection-guard/slack",  # noqa: S106 the name of the secret
     dashboard="ConnectionGuard",
 )
@@ -96,7 +97,7 @@ class LocalReporter:
                     database,
                     is_cluster=False,
                     function_name=RESPONDER,
-                    owner="team-shop",
+                    owner=Owner("team-shop"),
                     runbook="https://wiki.example/runbooks/connections",
                     environment="production",
                 ),

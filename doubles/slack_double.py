@@ -195,7 +195,7 @@ def error_in(content: dict[str, Any]) -> str | None:
     if len(blocks) > MOST_BLOCKS or not all(map(_is_valid, blocks)):
         return "invalid_blocks"
     if (
-        sum(_length(text["text"]) for block in blocks for text in _texts(block))
+        sum(_length(text["text"]) for block in blocks for text in texts_of_block(block))
         > MOST_OF_ALL_BLOCKS
     ):
         return "msg_blocks_too_long"
@@ -251,7 +251,8 @@ def _is_text(text: dict[str, Any], most: int) -> bool:
     return rest.keys() <= knows and 0 < _length(words) <= most
 
 
-def _texts(block: dict[str, Any]) -> list[dict[str, Any]]:
+def texts_of_block(block: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the texts that readers see, each with its type."""
     elements = block.get("elements", [])
     return [
         *([block["text"]] if "text" in block else []),

@@ -120,7 +120,7 @@ class Notifier:
 
         def answer_of(channel: Channel) -> str | None:
             try:
-                answer_within(CALL_SECONDS, channel.name, lambda: channel.announce(view))
+                _announce_in_time(channel, view)
             except NotificationError as error:
                 return str(error)
             return None
@@ -178,7 +178,7 @@ class Notifier:
         """
         while True:
             try:
-                answer_within(CALL_SECONDS, channel.name, lambda: channel.announce(view))
+                _announce_in_time(channel, view)
                 return
             except NotificationError as error:
                 wait = error.retry_after
@@ -215,3 +215,7 @@ class Notifier:
         database = database or self.database(incident.database)
         links = links_of(incident, database, self._settings, self._region)
         return View(incident, database, links, now, self._watched.application_owners, self._region)
+
+
+def _announce_in_time(channel: Channel, view: View) -> None:
+    answer_within(CALL_SECONDS, channel.name, lambda: channel.announce(view))

@@ -7,7 +7,6 @@ from connection_guard.adapters.channels.slack_bot import edit, post
 from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret, SlackWebhook
 from connection_guard.adapters.channels.slack_webhook import post_to_webhook
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
-from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.channel.news import state_name
 from connection_guard.core.notification.channel.next_call import (
     Alert,
@@ -210,5 +209,4 @@ def _member_of(view: View) -> StormMember:
         view.database.identifier,
         status_of(view.incident).value,
         situation_of(view.incident),
-        has_ended=view.incident.progress is Progress.CLOSED,
     )

@@ -8,7 +8,7 @@ from connection_guard.configuration.guard.guard_configuration import (
     Configuration,
     ProxyAuthentication,
 )
-from connection_guard.core.deployment.reporter_settings import ApplicationOwner
+from connection_guard.core.deployment.reporter_settings import ApplicationOwner, Owner
 from tests.cdk.template import Template, referred, synthesize, synthesized
 from tests.support.configurations import (
     a_cluster,
@@ -33,7 +33,7 @@ def configuration() -> Configuration:
         ),
         a_database(
             identifier="ledger",
-            owner="team-ledger <S0123ABCD>",
+            owner=Owner("team-ledger", "S0123ABCD"),
             runbook="https://wiki.example.com/ledger",
             environment="production",
             slack_channel="#ledger",
@@ -44,7 +44,7 @@ def configuration() -> Configuration:
             teams_secret="guard/teams",
             event_bus="default",
         ),
-        application_owners=(ApplicationOwner("checkout*", "team-checkout"),),
+        application_owners=(ApplicationOwner("checkout*", Owner("team-checkout")),),
     )
 
 

@@ -10,6 +10,7 @@ from connection_guard.configuration.guard.guard_configuration import (
 )
 from connection_guard.core.deployment.reporter_settings import (
     WATCHED_FILE,
+    Owner,
     ReporterSettings,
     WatchedDatabase,
     read_watched,
@@ -171,7 +172,7 @@ def test_the_reporter_knows_every_database_the_function_that_guards_it_and_who_o
         "ledger",
         is_cluster=False,
         function_name=guards["ledger"],
-        owner="team-ledger <S0123ABCD>",
+        owner=Owner("team-ledger", "S0123ABCD"),
         runbook="https://wiki.example.com/ledger",
         environment="production",
         slack_channel="#ledger",

@@ -8,13 +8,13 @@ from typing import Any
 import boto3
 import pytest
 from jsonschema import Draft202012Validator
-from moto import mock_aws
 from referencing import Registry, Resource
 
 from connection_guard.adapters.channels.event_bus import events_client, send_to_event_bus
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.document import document_of
 from connection_guard.errors import NotificationError
+from tests.support.emulated_account import REGION, emulated_account
 from tests.support.reporter.incident_stories import (
     CHECKOUT,
     a_large_incident,
@@ -23,7 +23,6 @@ from tests.support.reporter.incident_stories import (
 )
 from tests.support.reporter.views import a_view
 
-REGION = "eu-central-1"
 DOCS = Path(__file__).parents[3] / "docs"
 EVENT_SCHEMA, INCIDENT_SCHEMA = (
     json.loads((DOCS / name).read_text())
@@ -59,9 +58,7 @@ class Bus:
 
 @pytest.fixture
 def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bus]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
+    with emulated_account(monkeypatch):
         yield Bus()
 
 

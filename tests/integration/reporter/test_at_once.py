@@ -95,14 +95,10 @@ def a_story(database: WatchedDatabase, now: datetime) -> Sequence[Mapping[str, A
         for n in range(ATTEMPTS)
     }
     end = a_report("observation", now - timedelta(seconds=1), alarm="OK", used=40)
-    records = []
-    for run, report in {**reports, f"{database.identifier}-end": end}.items():
-        record = a_success({**report, "database": database.identifier}, run)
-        record["requestContext"]["functionArn"] = (
-            f"arn:aws:lambda:{REGION}:123456789012:function:{database.function_name}:$LATEST"
-        )
-        records.append(record)
-    return records
+    return [
+        a_success({**report, "database": database.identifier}, run, database.function_name)
+        for run, report in {**reports, f"{database.identifier}-end": end}.items()
+    ]
 
 
 @pytest.mark.usefixtures("atomic")

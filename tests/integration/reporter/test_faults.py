@@ -67,10 +67,8 @@ def of_kind(kind: str, minute: int, database: WatchedDatabase) -> Mapping[str, A
             report = a_recovery(minute)
         case _:
             report = a_report("observation", at(minute), alarm="OK", used=40)
-    record = a_success({**report, "database": database.identifier}, f"{kind}-{minute}")
-    arn = f"arn:aws:lambda:eu-central-1:123456789012:function:{database.function_name}:$LATEST"
-    record["requestContext"]["functionArn"] = arn
-    return record
+    report = {**report, "database": database.identifier}
+    return a_success(report, f"{kind}-{minute}", database.function_name)
 
 
 deliveries = st.builds(

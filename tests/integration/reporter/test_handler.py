@@ -12,7 +12,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from connection_guard.core.deployment.reporter_settings import (
     WATCHED_FILE,
@@ -21,7 +20,13 @@ from connection_guard.core.deployment.reporter_settings import (
     write_watched,
 )
 from doubles.slack_double import SlackDouble
-from tests.support.incidents_table import create_incidents_table
+from tests.support.emulated_account import (
+    BUCKET,
+    TABLE,
+    create_evidence_bucket,
+    create_incidents_table,
+    emulated_account,
+)
 from tests.support.reporter.deliveries import REGION, a_report, a_success
 from tests.support.reporter.outside import ORDERS, in_queue
 from tests.support.reporter.played_time import LAMBDA_TIMEOUT, Invocation, PlayedTime
@@ -56,27 +61,20 @@ class Deployed:
 def deployed(
     slack: SlackDouble, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Deployed]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "reporter")
     monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
     (tmp_path / WATCHED_FILE).write_text(write_watched(Watched((ORDERS,))))
-    with mock_aws():
-        boto3.client("s3").create_bucket(
-            Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
-        create_incidents_table(REGION)
+    with emulated_account(monkeypatch):
+        create_evidence_bucket()
+        create_incidents_table()
         topic = boto3.client("sns").create_topic(Name="incidents")["TopicArn"]
         queue = boto3.client("sqs").create_queue(QueueName="unreadable")["QueueUrl"]
         bot = {"token": slack.token, "channel": slack.channel, "base_url": slack.base_url}
         # Each test has a name of its own: a process remembers secrets.
         secret = f"slack-{tmp_path.name}"
         boto3.client("secretsmanager").create_secret(Name=secret, SecretString=json.dumps(bot))
-        settings = ReporterSettings(
-            "incidents", "evidence", topic, queue, "guard", slack_secret=secret
-        )
+        settings = ReporterSettings(TABLE, BUCKET, topic, queue, "guard", slack_secret=secret)
         for name, value in settings.to_environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.delitem(sys.modules, MODULE, raising=False)

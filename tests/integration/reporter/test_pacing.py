@@ -55,9 +55,7 @@ def test_what_fails_long_after_a_storm_is_a_message_of_its_own(slack: SlackDoubl
 
     def fails(name: str) -> None:
         report = a_report("observation", outside.now, alarm="ALARM", used=97, database=name)
-        record = a_success(report, f"run of {name}")
-        record["requestContext"]["functionArn"] = f"arn:aws:lambda:eu-central-1:1:function:{name}"
-        outside.deliver(record)
+        outside.deliver(a_success(report, f"run of {name}", name))
 
     for name in names[:10]:
         fails(name)

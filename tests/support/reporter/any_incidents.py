@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
+from connection_guard.core.deployment.reporter_settings import Owner
 from connection_guard.core.incident.circumstances import (
     Circumstances,
     Deployment,
@@ -123,7 +124,7 @@ any_incidents = st.builds(
 any_links = st.builds(Links, st.none() | pages, pages, st.none() | pages, pages)
 
 
-any_owners = st.none() | lines | st.just("team-checkout <S0123ABCD>")
+any_owners = st.none() | st.builds(Owner, lines, st.none() | st.just("S0123ABCD"))
 
 
 def fullest(text: str) -> Incident:

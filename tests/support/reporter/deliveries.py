@@ -10,7 +10,6 @@ from tests.support.builders import CRITICAL_ALARM, WARNING_ALARM, an_alarm_event
 
 REGION = "eu-central-1"
 FUNCTION_NAME = "responder"
-FUNCTION = f"arn:aws:lambda:{REGION}:123456789012:function:{FUNCTION_NAME}:$LATEST"
 REQUEST = "6fb81a4e-90f1-4e34-8c0c-1a5d8f6a1f1e"
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
@@ -53,14 +52,16 @@ def a_report(
     return {**report, **changes}
 
 
-def a_record(condition: str, request_id: str = REQUEST, **more: object) -> dict[str, Any]:
-    """Lambda's record of an asynchronous invocation."""
+def a_record(
+    condition: str, request_id: str = REQUEST, function: str = FUNCTION_NAME, **more: object
+) -> dict[str, Any]:
+    """Lambda's record of an asynchronous invocation of the function with that name."""
     return {
         "version": "1.0",
         "timestamp": "2026-11-20T15:27:38.500Z",
         "requestContext": {
             "requestId": request_id,
-            "functionArn": FUNCTION,
+            "functionArn": f"arn:aws:lambda:{REGION}:123456789012:function:{function}:$LATEST",
             "condition": condition,
             "approximateInvokeCount": 1,
         },
@@ -69,10 +70,12 @@ def a_record(condition: str, request_id: str = REQUEST, **more: object) -> dict[
     }
 
 
-def a_success(report: object, request_id: str = REQUEST) -> dict[str, Any]:
-    """Return Lambda's record of a responder that returned a Report."""
+def a_success(
+    report: object, request_id: str = REQUEST, function: str = FUNCTION_NAME
+) -> dict[str, Any]:
+    """Return Lambda's record of a responder with that name, which returned a Report."""
     answer = {"statusCode": 200, "executedVersion": "$LATEST"}
-    return a_record("Success", request_id, responseContext=answer, responsePayload=report)
+    return a_record("Success", request_id, function, responseContext=answer, responsePayload=report)
 
 
 def a_crash(

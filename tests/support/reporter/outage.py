@@ -109,11 +109,10 @@ class Outage:
                 else a_report("remediation", at, alarm="ALARM", attempt=number + 1)
             )
             run = f"{database.identifier}-run-{number}"
-            record = a_success({**report, "database": database.identifier}, run)
-            self._runs_of_all.append(run)
-            record["requestContext"]["functionArn"] = (
-                f"arn:aws:lambda:{REGION}:123456789012:function:{database.function_name}:$LATEST"
+            record = a_success(
+                {**report, "database": database.identifier}, run, database.function_name
             )
+            self._runs_of_all.append(run)
             self.time.later(at, partial(self._deliver, record))
 
     def _deliver(self, record: Mapping[str, Any]) -> None:

@@ -30,7 +30,12 @@ from reporter.notifier import Notifier
 from reporter.reporter import Reporter
 from reporter.slack_channel import SlackChannel
 from reporter.world import World
-from tests.support.incidents_table import create_incidents_table
+from tests.support.emulated_account import (
+    BUCKET,
+    TABLE,
+    create_evidence_bucket,
+    create_incidents_table,
+)
 from tests.support.reporter.deliveries import FUNCTION_NAME, REGION, a_report
 from tests.support.reporter.faults import Breakable, Faults
 from tests.support.reporter.incidents import a_context
@@ -60,12 +65,10 @@ def stores_in_memory() -> Stores:
 
 def stores_of_aws() -> Stores:
     """Return a bucket and a table of moto's."""
-    boto3.client("s3", region_name=REGION).create_bucket(
-        Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": REGION}
-    )
-    create_incidents_table(REGION)
-    table = Table("incidents")
-    return Stores(EvidenceBucket("evidence"), IncidentTable(table), LaneTable(table))
+    create_evidence_bucket()
+    create_incidents_table()
+    table = Table(TABLE)
+    return Stores(EvidenceBucket(BUCKET), IncidentTable(table), LaneTable(table))
 
 
 class Outside:
@@ -182,9 +185,9 @@ class Outside:
         if isinstance(bucket, MemoryBucket):
             return bucket.objects
         s3 = boto3.client("s3", region_name=REGION)
-        listed = s3.list_objects_v2(Bucket="evidence").get("Contents", [])
+        listed = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
         return {
-            each["Key"]: s3.get_object(Bucket="evidence", Key=each["Key"])["Body"].read()
+            each["Key"]: s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read()
             for each in listed
         }
 

@@ -3,12 +3,11 @@
 import re
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 
 from slack_sdk.models.blocks import Block
 
 from connection_guard.core.notification.slack.slack_blocks import Message
-from doubles.slack_double import error_in
+from doubles.slack_double import error_in, texts_of_block
 from tests.support.reporter.incidents import OPENED
 
 LATER = OPENED + timedelta(minutes=12)
@@ -18,16 +17,7 @@ HOSTILE = "<!channel> *b* _i_ ~s~ `c` @here :fire: a|b & &lt; \n\x1b[2J \u202edl
 
 
 def shown(message: Message) -> str:
-    return "\n".join(part["text"] for block in message.blocks for part in texts(block))
-
-
-def texts(block: dict[str, Any]) -> list[dict[str, Any]]:
-    elements = block.get("elements", [])
-    return [
-        *([block["text"]] if "text" in block else []),
-        *block.get("fields", []),
-        *(each["text"] if each["type"] == "button" else each for each in elements),
-    ]
+    return "\n".join(part["text"] for block in message.blocks for part in texts_of_block(block))
 
 
 def assert_slack_takes(message: Message) -> None:
@@ -57,4 +47,4 @@ def assert_nothing_is_formatted(text: str) -> None:
 def formatted(message: Message) -> Iterable[str]:
     yield message.text
     for block in message.blocks:
-        yield from (text["text"] for text in texts(block) if text["type"] == "mrkdwn")
+        yield from (text["text"] for text in texts_of_block(block) if text["type"] == "mrkdwn")

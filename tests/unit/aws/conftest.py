@@ -3,35 +3,34 @@
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from connection_guard.adapters.aws.evidence_bucket import EvidenceBucket
 from connection_guard.adapters.aws.incident_table import IncidentTable
 from connection_guard.adapters.aws.lane_table import LaneTable
 from connection_guard.adapters.aws.table import Table
 from doubles.aws.memory_store import MemoryBucket, MemoryIncidents, MemoryLanes
-from tests.support.incidents_table import TABLE, create_incidents_table
-from tests.support.reporter.deliveries import REGION
+from tests.support.emulated_account import (
+    BUCKET,
+    TABLE,
+    create_evidence_bucket,
+    create_incidents_table,
+    emulated_account,
+)
 
-BUCKET = "evidence"
 IMPLEMENTATIONS = ["AWS", "in memory"]
 
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
+    with emulated_account(monkeypatch):
         yield
 
 
 @pytest.fixture
 def dynamodb(account: None) -> Any:  # noqa: ARG001
     """Create the table; return it as boto3 shows it."""
-    return create_incidents_table(REGION)
+    return create_incidents_table()
 
 
 @pytest.fixture
@@ -41,10 +40,7 @@ def table(dynamodb: Any) -> Table:  # noqa: ARG001
 
 @pytest.fixture
 def s3(account: None) -> Any:  # noqa: ARG001
-    """Create the bucket; return S3 as boto3 shows it."""
-    client = boto3.client("s3")
-    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-    return client
+    return create_evidence_bucket()
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)

@@ -12,7 +12,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from connection_guard.adapters.aws import gather_circumstances, gather_deployments
 from connection_guard.adapters.aws.gather_circumstances import look
@@ -29,10 +28,10 @@ from connection_guard.core.incident.circumstances import (
     deployment_before,
     renewed,
 )
+from tests.support.emulated_account import REGION, emulated_account
 
 NOW = datetime(2026, 3, 1, 3, 0, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-REGION = "eu-central-1"
 ORDERS = WatchedDatabase("orders", False, "guard-orders")
 PAYMENTS = WatchedDatabase("payments", True, "guard-payments")
 
@@ -154,9 +153,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     """Return the other clients of the account, by service."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
+    with emulated_account(monkeypatch):
         rds = boto3.client("rds", region_name=REGION)
         cloudwatch = boto3.client("cloudwatch", region_name=REGION)
         with Stubber(rds) as stub:

@@ -12,7 +12,7 @@ from connection_guard.adapters.aws.evidence_bucket import EvidenceBucket
 from connection_guard.adapters.aws.unreadable_queue import put_unreadable
 from connection_guard.errors import StoreError
 from doubles.aws.memory_store import MemoryBucket
-from tests.unit.aws.conftest import BUCKET
+from tests.support.emulated_account import BUCKET
 from tests.unit.aws.refusals import Refusals
 
 

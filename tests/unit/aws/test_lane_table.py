@@ -18,7 +18,7 @@ STORM = Storm(
     "C123",
     (Opening("orders", NOW),),
     PostedMessage("C123", "1.5"),
-    (StormMember("orders", "critical", "97 of 97"), StormMember("users", "resolved", "", True)),
+    (StormMember("orders", "critical", "97 of 97"), StormMember("users", "resolved", "")),
     is_shown=False,
     edited_at=NOW,
 )

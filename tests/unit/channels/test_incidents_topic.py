@@ -9,7 +9,6 @@ from typing import Any
 import boto3
 import pytest
 from jsonschema import Draft202012Validator
-from moto import mock_aws
 from moto.sns.models import sns_backends
 
 from connection_guard.adapters.channels.incidents_topic import send_to_topic, sns_client
@@ -17,6 +16,7 @@ from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.document import document_of
 from connection_guard.core.notification.email import subject_of, text_of
 from connection_guard.errors import NotificationError
+from tests.support.emulated_account import REGION, emulated_account
 from tests.support.reporter.incident_stories import (
     CHECKOUT,
     LINKS,
@@ -28,7 +28,6 @@ from tests.support.reporter.incident_stories import (
 )
 from tests.support.reporter.views import a_view
 
-REGION = "eu-central-1"
 LATER = START + timedelta(minutes=12)
 
 
@@ -67,9 +66,7 @@ class Topic:
 
 @pytest.fixture
 def topic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Topic]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
+    with emulated_account(monkeypatch):
         yield Topic()
 
 

@@ -10,7 +10,7 @@ from connection_guard.core.notification.slack.slack_details import details_of
 from connection_guard.core.notification.slack.slack_message import message_of
 from connection_guard.core.notification.slack.slack_thread import thread_of
 from demo.show.slack_page import conversation_page
-from doubles.slack_double import Posted
+from doubles.slack_double import Posted, texts_of_block
 from tests.support.reporter.incidents import (
     LINKS,
     OPENED,
@@ -20,7 +20,6 @@ from tests.support.reporter.incidents import (
     an_entry,
     an_incident,
 )
-from tests.support.reporter.slack import texts
 from tests.support.reporter.views import a_view
 
 HOSTILE = (
@@ -100,7 +99,7 @@ def test_everything_that_the_messages_say_is_on_the_page() -> None:
 
     for said in (opened, over, details, thread_of(attempt, LINKS)):
         for block in said.blocks:
-            for text in texts(block):
+            for text in texts_of_block(block):
                 assert said_by(text["text"]) in page.text
     assert "# database-incidents" in page.text
     assert "03:00 UTC" in page.text

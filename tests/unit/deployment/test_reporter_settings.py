@@ -8,6 +8,7 @@ import pytest
 from connection_guard.core.deployment.reporter_settings import (
     ENVIRONMENT_VARIABLE,
     ApplicationOwner,
+    Owner,
     ReporterSettings,
     Watched,
     WatchedDatabase,
@@ -58,10 +59,12 @@ def test_what_is_missing_or_malformed_is_one_clear_line(written: str | None, wro
 
 WATCHED = Watched(
     (
-        WatchedDatabase("orders", False, "guard-orders", "team-orders", environment="production"),
+        WatchedDatabase(
+            "orders", False, "guard-orders", Owner("team-orders"), environment="production"
+        ),
         WatchedDatabase("payments", True, "guard-payments"),
     ),
-    (ApplicationOwner("checkout*", "team-checkout <S0123ABCD>"),),
+    (ApplicationOwner("checkout*", Owner("team-checkout", "S0123ABCD")),),
 )
 
 

@@ -14,16 +14,15 @@ from botocore.config import Config
 from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from connection_guard.adapters.aws.gather_circumstances import look
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.core.incident.circumstances import RdsEvent, sparkline, trend_of
+from tests.support.emulated_account import REGION, emulated_account
 
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 NEWEST = NOW.replace(second=0)
 MINUTE = timedelta(minutes=1)
-REGION = "eu-central-1"
 ORDERS = WatchedDatabase("orders", False, "guard-orders")
 PAYMENTS = WatchedDatabase("payments", True, "guard-payments")
 
@@ -249,9 +248,7 @@ def test_a_sentence_contains_only_the_figures_that_were_measured(usage: Usage) -
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     """An account's clients, by service."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
+    with emulated_account(monkeypatch):
         clients = {
             service: boto3.client(service, region_name=REGION) for service in ("rds", "cloudwatch")
         }

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connection_guard.core.deployment.reporter_settings import Owner
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.notification.pagerduty_event import events_of
 from connection_guard.core.policy import Tier
@@ -53,7 +54,7 @@ def test_it_says_where_and_when_and_leads_on() -> None:
     incident = an_incident(START)
     view = a_view(
         incident,
-        owner="team-checkout <S0123ABCD>",
+        owner=Owner("team-checkout", "S0123ABCD"),
         environment="production",
         runbook="https://wiki/full",
     )

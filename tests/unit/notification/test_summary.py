@@ -8,13 +8,13 @@ import pytest
 from connection_guard.core.decision.reason import ReasonCode
 from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.deployment.events import AlarmState
-from connection_guard.core.deployment.reporter_settings import ApplicationOwner
+from connection_guard.core.deployment.reporter_settings import ApplicationOwner, Owner
 from connection_guard.core.incident.circumstances import Deployment, DeploymentKind, RdsEvent
 from connection_guard.core.incident.delivery import GuardAlarmDelivery
 from connection_guard.core.incident.entry import DiagnosedCause, Entry, Usage
 from connection_guard.core.incident.report_entry import entry_of
 from connection_guard.core.notification.email import subject_of
-from connection_guard.core.notification.owner import Owner, owner_of
+from connection_guard.core.notification.owner import owner_of
 from connection_guard.core.notification.summary import Summary, summary_of
 from connection_guard.core.policy import Tier
 from tests.support.reporter.incidents import (
@@ -36,7 +36,7 @@ from tests.support.reporter.views import a_view
 FULL = Usage(97, 97)
 SLACK_ID = "S0123ABCD"
 OK = "OK"
-CHECKOUTS = ApplicationOwner("check*", f"team-checkout <{SLACK_ID}>")
+CHECKOUTS = ApplicationOwner("check*", Owner("team-checkout", SLACK_ID))
 MASTER = "no door opened: log in as the master user and end idle sessions by hand"
 GRANT = "run, as the master user: GRANT pg_signal_backend TO connection_guard;"
 
@@ -518,11 +518,11 @@ def test_the_owner_of_the_application_to_restart_wins_over_the_database_s(
     application: str, owner: Owner
 ) -> None:
     cause = replace(a_pool_that_reopens(), application=application)
-    others = ApplicationOwner("*checkout*", "somebody else")
+    others = ApplicationOwner("*checkout*", Owner("somebody else"))
     view = a_view(
         an_incident(an_escalation(0, causes=(cause,))),
         application_owners=(CHECKOUTS, others),
-        owner="team-orders",
+        owner=Owner("team-orders"),
     )
 
     assert owner_of(view) == owner
@@ -533,7 +533,7 @@ def test_where_the_guard_itself_is_in_trouble_the_database_s_owner_is_to_act() -
     reopens = an_attempt_that_is_undone(0)
     locked_out = an_entry(1, "locked_out", before=None, escalation=MASTER)
     view = a_view(
-        an_incident(reopens, locked_out), application_owners=(CHECKOUTS,), owner="dba <U42>"
+        an_incident(reopens, locked_out), application_owners=(CHECKOUTS,), owner=Owner("dba", "U42")
     )
 
     assert owner_of(view) == Owner("dba", "U42")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connection_guard.core.deployment.reporter_settings import Owner
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.notification.summary import summary_of
 from connection_guard.core.notification.teams_card import card_of
@@ -42,7 +43,7 @@ def message(card: dict[str, object]) -> dict[str, object]:
     ],
 )
 def test_the_summary_is_the_card(entries: tuple[Entry, ...], color: str | None) -> None:
-    view = a_view(an_incident(*entries), owner="team-checkout")
+    view = a_view(an_incident(*entries), owner=Owner("team-checkout"))
     summary = summary_of(view)
 
     card = card_of(view)
@@ -83,7 +84,7 @@ def test_names_are_shown_as_they_are_where_nothing_formats() -> None:
 
 @pytest.mark.parametrize("name", ["service", "\\" * 63, "日" * 21, "😀" * 15])
 def test_an_incident_of_any_size_fits(name: str) -> None:
-    view = a_view(a_large_incident(name), owner=name, environment=name * 50)
+    view = a_view(a_large_incident(name), owner=Owner(name), environment=name * 50)
 
     body = json.dumps(message(card_of(view)), ensure_ascii=False).encode()
 
@@ -94,7 +95,7 @@ def test_an_incident_of_any_size_fits(name: str) -> None:
 def test_no_name_makes_teams_refuse(name: str) -> None:
     entry = an_entry(0, alarm=an_alarm(), escalation=name)
 
-    card = card_of(a_view(an_incident(entry), owner=name, environment=name))
+    card = card_of(a_view(an_incident(entry), owner=Owner(name), environment=name))
 
     assert list(errors_in_card(message(card))) == []
     json.dumps(card, ensure_ascii=False).encode()

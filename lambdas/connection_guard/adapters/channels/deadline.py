@@ -5,7 +5,14 @@ from concurrent.futures import Future
 from threading import Thread
 from typing import TypeVar
 
+from botocore.config import Config
+
 from connection_guard.errors import NotificationError
+
+# An AWS client gives up before any deadline for the whole, and leaves trying again to the caller.
+ONE_ATTEMPT = Config(
+    connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1}
+)
 
 T = TypeVar("T")
 

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from connection_guard.adapters.channels.deadline import ONE_ATTEMPT
 from connection_guard.core.notification.document import cut_to_bytes, document_of
 from connection_guard.core.notification.view import View
 from connection_guard.errors import NotificationError
@@ -25,10 +25,7 @@ _OF_MESSAGE = frozenset({"InvalidArgument", "MalformedDetail", "ValidationExcept
 
 def events_client(region: str | None = None) -> Any:
     """Return a client that makes one attempt. One per process: it takes long to make."""
-    config = Config(
-        connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1}
-    )
-    return boto3.client("events", region_name=region, config=config)
+    return boto3.client("events", region_name=region, config=ONE_ATTEMPT)
 
 
 def send_to_event_bus(client: Any, bus: str, view: View) -> None:

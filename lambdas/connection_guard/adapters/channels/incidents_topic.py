@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from connection_guard.adapters.channels.deadline import ONE_ATTEMPT
 from connection_guard.core.notification.document import JsonObject, cut_to_bytes, document_of
 from connection_guard.core.notification.email import subject_of, text_of
 from connection_guard.core.notification.view import View
@@ -16,14 +16,10 @@ from connection_guard.errors import NotificationError
 # that takes as many.
 MOST_BYTES = 250_000
 
-FEW_SECONDS = Config(
-    connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1}
-)
-
 
 def sns_client(region: str | None = None, endpoint_url: str | None = None) -> Any:
     """Return a client that makes one attempt. One per process: it takes long to make."""
-    return boto3.client("sns", region_name=region, endpoint_url=endpoint_url, config=FEW_SECONDS)
+    return boto3.client("sns", region_name=region, endpoint_url=endpoint_url, config=ONE_ATTEMPT)
 
 
 def send_to_topic(client: Any, topic_arn: str, view: View) -> None:

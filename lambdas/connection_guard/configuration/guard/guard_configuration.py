@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from connection_guard.configuration.max_connections.estimate import Estimate
-from connection_guard.core.deployment.reporter_settings import ApplicationOwner
+from connection_guard.core.deployment.reporter_settings import ApplicationOwner, Owner
 from connection_guard.core.policy import Policy
 
 
@@ -137,7 +137,7 @@ class Database:
     warning_percent: float
     critical_percent: float
     reserve_concurrency: bool
-    owner: str | None
+    owner: Owner | None
     runbook: str | None
     environment: str | None
     slack_channel: str | None

@@ -19,7 +19,7 @@ from connection_guard.configuration.toml.readers import (
     unique,
 )
 from connection_guard.configuration.toml.tables import Key, read_fields, read_whole
-from connection_guard.core.deployment.reporter_settings import ApplicationOwner
+from connection_guard.core.deployment.reporter_settings import ApplicationOwner, Owner
 
 _SECRETS = {
     "Slack's token or webhook": re.compile(
@@ -150,7 +150,7 @@ slack_channel = matching(
 )
 
 
-def owner(value: object) -> str:
+def owner(value: object) -> Owner:
     """Read an owner: a name, and the ID of a Slack user or user group that is to be mentioned."""
     match = re.fullmatch(r"([^<>]*[^<>\s])(?: <(.*)>)?", value) if isinstance(value, str) else None
     if match is None or not match[1].isprintable() or len(match[1]) > 80:
@@ -163,7 +163,7 @@ def owner(value: object) -> str:
             f"{given(value)}: {given(match[2])} is not the ID of a Slack user or user group; write "
             'one such as "S0123ABCD" or "U0123ABCD", which Slack shows in the profile'
         )
-    return match[0]
+    return Owner(match[1], match[2])
 
 
 _APPLICATION = {

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from connection_guard.errors import ConfigurationError
 
@@ -59,18 +60,27 @@ class ReporterSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Who is to act. `slack_id` is that of the user (U, W) or user group (S) whom Slack is to
+    mention, None where nobody is to be mentioned.
+    """
+
+    name: str
+    slack_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WatchedDatabase:
     """A guarded database, as the reporter knows it. `function_name` is its responder's.
 
-    `owner` is a name, with the ID of a Slack user or user group in angle brackets where one is to
-    be mentioned: "team-checkout <S0123ABCD>". `runbook` is an address, `environment` a word such as
-    production. `slack_channel` is where its incidents are posted, None for the secret's.
+    `runbook` is an address, `environment` a word such as production. `slack_channel` is where its
+    incidents are posted, None for the secret's.
     """
 
     identifier: str
     is_cluster: bool
     function_name: str
-    owner: str | None = None
+    owner: Owner | None = None
     runbook: str | None = None
     environment: str | None = None
     slack_channel: str | None = None
@@ -84,11 +94,11 @@ class WatchedDatabase:
 @dataclass(frozen=True, slots=True)
 class ApplicationOwner:
     """Who owns the applications whose application_name matches `pattern`, a glob; the first match
-    counts. `owner` is as a database's.
+    counts.
     """
 
     pattern: str
-    owner: str
+    owner: Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +119,18 @@ def read_watched(written: str) -> Watched:
     try:
         fields = json.loads(written)
         return Watched(
-            tuple(WatchedDatabase(**each) for each in fields["databases"]),
-            tuple(ApplicationOwner(**each) for each in fields["application_owners"]),
+            tuple(_database(**each) for each in fields["databases"]),
+            tuple(_application_owner(**each) for each in fields["application_owners"]),
         )
     except (KeyError, ValueError, TypeError) as wrong:
         raise ConfigurationError(
             f"{WATCHED_FILE}: not what write_watched writes ({wrong})"
         ) from wrong
+
+
+def _database(*, owner: Mapping[str, str] | None = None, **fields: Any) -> WatchedDatabase:
+    return WatchedDatabase(**fields, owner=Owner(**owner) if owner else None)
+
+
+def _application_owner(*, pattern: str, owner: Mapping[str, str]) -> ApplicationOwner:
+    return ApplicationOwner(pattern, Owner(**owner))

@@ -13,6 +13,7 @@ from connection_guard.core.notification.status import (
     escalating,
     in_use,
     of,
+    percent_in_use,
     reopened_of,
     situation_of,
     status_of,
@@ -117,8 +118,7 @@ def _overview(view: View) -> Iterator[str]:
         ("Latest", incident.latest),
     ):
         if usage is not None:
-            percent = "" if usage.used > usage.usable else f" ({usage.percent:.0f} %)"
-            yield from _fact(name, f"{in_use(usage)}{percent}")
+            yield from _fact(name, f"{in_use(usage)}{percent_in_use(usage)}")
     if incident.alarm is not None:
         yield from _fact("Alarm", f"{incident.alarm.name}: {incident.alarm.state}")
 

@@ -45,6 +45,9 @@ class Status(StrEnum):
     FOLLOWED = "followed by another incident"
 
 
+ENDED = frozenset({Status.RESOLVED, Status.FOLLOWED})
+
+
 def status_of(incident: Incident) -> Status:
     """Return the incident's status."""
     match incident.progress:
@@ -139,6 +142,11 @@ def of(usage: Usage) -> str:
 def in_use(usage: Usage, noun: str = " connections") -> str:
     """Return the same with its noun."""
     return words.connections_in_use(usage.used, usage.usable, noun)
+
+
+def percent_in_use(usage: Usage) -> str:
+    """Return the percentage in brackets, nothing where more than all are in use."""
+    return "" if usage.used > usage.usable else f" ({usage.percent:.0f} %)"
 
 
 def reopened_of(reopened: int, terminated: int) -> str:

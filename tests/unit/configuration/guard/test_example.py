@@ -10,7 +10,7 @@ from connection_guard.configuration.guard.guard_configuration import (
 )
 from connection_guard.configuration.guard.guard_file import read_configuration
 from connection_guard.configuration.policy.policy_file import parse_policy
-from connection_guard.core.deployment.reporter_settings import ApplicationOwner
+from connection_guard.core.deployment.reporter_settings import ApplicationOwner, Owner
 from tests.support.configurations import EXAMPLE_FILE, notifications
 from tests.unit.configuration.guard.conftest import Write
 from tests.unit.configuration.guard.guard_files import (
@@ -113,12 +113,12 @@ def test_the_other_ways_that_the_example_shows_work_as_they_are_written(write: W
         event_bus="default",
     )
     assert configuration.application_owners == (
-        ApplicationOwner("checkout*", "team-checkout <S0123ABCD>"),
+        ApplicationOwner("checkout*", Owner("team-checkout", "S0123ABCD")),
     )
     assert configuration.target.tags == {"team": "platform", "cost-center": "1234"}
     assert configuration.target.kms_key == SECRET_KEY
     instance, cluster = configuration.databases
-    assert instance.owner == "team-orders <S0123ABCD>"
+    assert instance.owner == Owner("team-orders", "S0123ABCD")
     assert instance.runbook == "https://wiki.example.com/orders"
     assert (instance.environment, instance.slack_channel) == ("production", "C0123ABCD")
     assert instance.max_connections.max_connections == 500

@@ -18,7 +18,7 @@ from connection_guard.configuration.guard.guard_configuration import (
 from connection_guard.configuration.guard.guard_file import read_configuration
 from connection_guard.configuration.max_connections.estimate import estimate, estimate_serverless
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
-from connection_guard.core.deployment.reporter_settings import ApplicationOwner
+from connection_guard.core.deployment.reporter_settings import ApplicationOwner, Owner
 from tests.support.configurations import notifications
 from tests.unit.configuration.guard.conftest import Write
 from tests.unit.configuration.guard.guard_files import (
@@ -126,15 +126,15 @@ def test_a_file_may_have_every_key(write: Write) -> None:
                 warning_percent=80,
                 critical_percent=95.5,
                 reserve_concurrency=True,
-                owner="team-checkout <S0123ABCD>",
+                owner=Owner("team-checkout", "S0123ABCD"),
                 runbook="https://wiki.example.com/payments?view=full#connections",
                 environment="production",
                 slack_channel="C0123ABCD",
             ),
         ),
         (
-            ApplicationOwner("checkout*", "Team Checkout <S0123ABCD>"),
-            ApplicationOwner("billing", "Kim <U0123ABCD>"),
+            ApplicationOwner("checkout*", Owner("Team Checkout", "S0123ABCD")),
+            ApplicationOwner("billing", Owner("Kim", "U0123ABCD")),
         ),
     )
 
@@ -258,9 +258,16 @@ def test_a_channel_of_slack_has_an_id_or_a_name(channel: str, write: Write) -> N
     assert the_database(written).slack_channel == channel
 
 
-@pytest.mark.parametrize("owner", ["team-checkout", "Team Checkout & Söhne", "Kim <W0123ABCD>"])
-def test_an_owner_may_be_anybody(owner: str, write: Write) -> None:
-    assert the_database(write(guard(orders(owner=owner)))).owner == owner
+@pytest.mark.parametrize(
+    ("owner", "read"),
+    [
+        ("team-checkout", Owner("team-checkout")),
+        ("Team Checkout & Söhne", Owner("Team Checkout & Söhne")),
+        ("Kim <W0123ABCD>", Owner("Kim", "W0123ABCD")),
+    ],
+)
+def test_an_owner_may_be_anybody(owner: str, read: Owner, write: Write) -> None:
+    assert the_database(write(guard(orders(owner=owner)))).owner == read
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "ap-southeast-7", "mx-central-1", "il-central-1"])

@@ -127,8 +127,8 @@ def test_a_summary_that_shows_what_its_members_do_is_not_edited(storm: Storm) ->
 
 def test_a_storm_is_over_once_its_summary_shows_that_all_have_ended() -> None:
     storm = replace(summarized(), openings=opened(2).openings)
-    half = storm.with_member(a_member("orders", has_ended=True)).with_summary(SUMMARY, NOW)
-    last = half.with_member(a_member("users", has_ended=True))
+    half = storm.with_member(a_member("orders", status="resolved")).with_summary(SUMMARY, NOW)
+    last = half.with_member(a_member("users", status="resolved"))
 
     assert half.message == SUMMARY
     assert last.message == SUMMARY, "the summary does not show it yet"
@@ -139,7 +139,7 @@ def test_a_storm_is_over_once_its_summary_shows_that_all_have_ended() -> None:
 
 def test_a_storm_comes_back_from_the_table_as_it_was() -> None:
     storms = (
-        replace(opened(3), message=SUMMARY, members=(a_member(has_ended=True),), edited_at=NOW),
+        replace(opened(3), message=SUMMARY, members=(a_member(status="resolved"),), edited_at=NOW),
         summarized().with_member(a_member("next")),
         Storm("C456"),
     )
@@ -167,7 +167,7 @@ def test_a_storm_of_a_thousand_databases_fits_into_the_table() -> None:
 
 
 def test_those_that_have_ended_make_room_first() -> None:
-    ended = [a_member(f"ended {n}", has_ended=True) for n in range(10)]
+    ended = [a_member(f"ended {n}", status="resolved") for n in range(10)]
     failing = [a_member(f"failing {n}") for n in range(MOST_MEMBERS)]
 
     storm = summarized(*failing[:100], *ended, *failing[100:])
@@ -194,7 +194,7 @@ def test_an_older_storm_is_kept_up_to_date_beside_a_new_one() -> None:
 
     assert storm_of(storms, reply) == old
     assert storm_of(storms, replace(reply, thread=None)) is None
-    later = old.with_member(a_member("orders", has_ended=True))
+    later = old.with_member(a_member("orders", status="resolved"))
     assert set(with_storm(storms, old, later)) == {later, new}
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
+from connection_guard.core.deployment.reporter_settings import Owner
 from connection_guard.core.incident.circumstances import RdsEvent
 from connection_guard.core.incident.entry import (
     Alarm,
@@ -127,7 +128,7 @@ def test_no_name_formats_mentions_or_breaks_anything(name: str) -> None:
     context = a_context(events=(RdsEvent(OPENED, name, name),), trend=name, problems=(name,))
     incident = replace(an_incident(entry, circumstances=context), database=name or "-")
 
-    view = a_view(incident, LINKS, LATER, owner=name, environment=name)
+    view = a_view(incident, LINKS, LATER, owner=Owner(name), environment=name)
     for message in (message_of(view), alert_of(view), details_of(view), thread_of(entry, LINKS)):
         assert_slack_takes(message)
         for part in formatted(message):
@@ -136,9 +137,11 @@ def test_no_name_formats_mentions_or_breaks_anything(name: str) -> None:
 
 @given(any_incidents, any_links, any_owners)
 def test_slack_takes_everything_of_any_incident(
-    incident: Incident, links: Links, owner: str | None
+    incident: Incident, links: Links, owner: Owner | None
 ) -> None:
-    view = a_view(incident, links, owner=owner, runbook=links.alarm, environment=owner)
+    view = a_view(
+        incident, links, owner=owner, runbook=links.alarm, environment=owner and owner.name
+    )
 
     for message in (message_of(view), details_of(view), alert_of(view)):
         assert_slack_takes(message)
@@ -151,7 +154,7 @@ def test_the_fullest_messages_are_within_the_limits(text: str) -> None:
     page = "https://x/" + "y" * 489
     links = Links(page, page, page, page)
     incident = fullest(text)
-    view = a_view(incident, links, owner=text, runbook=page, environment=text)
+    view = a_view(incident, links, owner=Owner(text), runbook=page, environment=text)
 
     for message in (message_of(view), details_of(view), alert_of(view)):
         assert_slack_takes(message)

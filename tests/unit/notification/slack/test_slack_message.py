@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from connection_guard.core.deployment.reporter_settings import Owner
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.slack.slack_blocks import Message
@@ -116,15 +117,15 @@ def test_a_resolved_incident_is_a_line_and_what_to_change() -> None:
 @pytest.mark.parametrize(
     ("owner", "shown_as"),
     [
-        ("team-checkout <S0123ABCD>", "<!subteam^S0123ABCD>"),
-        ("Ada <U0123ABCD>", "<@U0123ABCD>"),
-        ("Ada <W0123ABCD>", "<@W0123ABCD>"),
-        ("team-checkout", "team-checkout"),
-        ("<!channel>", "&lt;!channel&gt;"),
-        ("a <S1|x>", "a &lt;S1|x&gt;"),
+        (Owner("team-checkout", "S0123ABCD"), "<!subteam^S0123ABCD>"),
+        (Owner("Ada", "U0123ABCD"), "<@U0123ABCD>"),
+        (Owner("Ada", "W0123ABCD"), "<@W0123ABCD>"),
+        (Owner("team-checkout"), "team-checkout"),
+        (Owner("<!channel>"), "&lt;!channel&gt;"),
+        (Owner("a <S1|x>"), "a &lt;S1|x&gt;"),
     ],
 )
-def test_who_owns_it_is_mentioned_where_action_is_needed(owner: str, shown_as: str) -> None:
+def test_who_owns_it_is_mentioned_where_action_is_needed(owner: Owner, shown_as: str) -> None:
     opened, escalated = an_entry(alarm=an_alarm()), an_escalation(1)
 
     def text(*entries: Entry) -> str:
@@ -143,7 +144,7 @@ def test_what_goes_to_the_thread_is_not_in_the_message() -> None:
 
 
 @given(any_incidents, any_owners)
-def test_any_message_fits_on_a_phone(incident: Incident, owner: str | None) -> None:
+def test_any_message_fits_on_a_phone(incident: Incident, owner: Owner | None) -> None:
     view = a_view(incident, owner=owner, environment="production")
 
     assert lines_on_a_phone(message_of(view)) <= MOST_LINES
@@ -151,6 +152,6 @@ def test_any_message_fits_on_a_phone(incident: Incident, owner: str | None) -> N
 
 @pytest.mark.parametrize("text", ["<" * 2000, "words " * 400, HOSTILE * 40, "W" * 2000])
 def test_the_fullest_message_fits_on_a_phone(text: str) -> None:
-    view = a_view(fullest(text), owner=text, environment=text, now=OPENED)
+    view = a_view(fullest(text), owner=Owner(text), environment=text, now=OPENED)
 
     assert lines_on_a_phone(message_of(view)) <= MOST_LINES

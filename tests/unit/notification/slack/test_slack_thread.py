@@ -2,6 +2,7 @@
 
 import pytest
 
+from connection_guard.core.deployment.reporter_settings import Owner
 from connection_guard.core.incident.entry import GUARD_ALARM, Entry
 from connection_guard.core.notification.channel.news import thread_entries
 from connection_guard.core.notification.slack.slack_message import alert_of
@@ -98,7 +99,7 @@ def test_a_higher_alarm_gets_a_reply_though_the_guard_only_observes_again() -> N
 def test_who_has_to_act_is_alerted_with_what_to_do() -> None:
     incident = an_incident(*given_up(attempts=10))
 
-    message = alert_of(a_view(incident, owner="team-checkout <S0123ABCD>"))
+    message = alert_of(a_view(incident, owner=Owner("team-checkout", "S0123ABCD")))
 
     assert message.text.startswith("🔴 orders-prod is out of connections: 97 of 97 in use. ")
     assert message.text.endswith(" Action needed. <!subteam^S0123ABCD>")

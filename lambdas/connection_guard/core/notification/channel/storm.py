@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from connection_guard.core.incident.item import read_value
 from connection_guard.core.notification.channel.notified import PostedMessage
+from connection_guard.core.notification.status import ENDED
 
 # A tenth database within this time makes it a storm.
 MOST_APART = 9
@@ -33,7 +34,11 @@ class StormMember:
     database: str
     status: str
     line: str
-    has_ended: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether its incident is closed."""
+        return self.status in ENDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from connection_guard.core.notification.slack.slack_blocks import (
     terminated,
     would_terminate,
 )
-from connection_guard.core.notification.status import Status, of, reopened_of
+from connection_guard.core.notification.status import Status, of, percent_in_use, reopened_of
 from connection_guard.core.notification.timeline import timeline_of
 from connection_guard.core.notification.view import View
 from connection_guard.core.words import counted, spelled
@@ -91,10 +91,7 @@ def _fields(view: View) -> Iterator[str]:
 
 
 def _usage(usage: Usage | None) -> str:
-    if usage is None:
-        return "not known"
-    percent = "" if usage.used > usage.usable else f" ({usage.percent:.0f} %)"
-    return f"{of(usage)}{percent}"
+    return "not known" if usage is None else f"{of(usage)}{percent_in_use(usage)}"
 
 
 def _causes(incident: Incident) -> str | None:

@@ -15,7 +15,6 @@ LINE_MOST = 120
 
 # What requires action comes first, what has ended last.
 _ORDER = {status.value: number for number, status in enumerate(Status)}
-_ENDED = frozenset({Status.RESOLVED.value, Status.FOLLOWED.value})
 
 
 def storm_message_of(members: Sequence[StormMember]) -> Message:
@@ -31,7 +30,7 @@ def storm_message_of(members: Sequence[StormMember]) -> Message:
 
 
 def _first_line(members: Sequence[StormMember]) -> str:
-    ended = sum(each.status in _ENDED for each in members)
+    ended = sum(each.has_ended for each in members)
     to_act = sum(each.status == Status.ACTION_REQUIRED for each in members)
     failing = len(members) - ended
     if not failing:

@@ -1,8 +1,12 @@
-"""The table of incidents, with its index of what is pending, in an emulated account."""
+"""An emulated account, and in it what the reporter stores things in."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
+import pytest
+from moto import mock_aws
 
 from connection_guard.core.incident.item import (
     DUE_AT,
@@ -15,13 +19,31 @@ from connection_guard.core.incident.item import (
 
 REGION = "eu-central-1"
 TABLE = "incidents"
+BUCKET = "evidence"
 
 
-def create_incidents_table(region: str) -> Any:
+@contextmanager
+def emulated_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give every client of AWS an empty account, as a function's environment names it."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        yield
+
+
+def create_evidence_bucket() -> Any:
+    """Create the bucket; return S3 as boto3 shows it."""
+    client = boto3.client("s3", region_name=REGION)
+    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return client
+
+
+def create_incidents_table() -> Any:
     """Create the table as the stack does; return boto3's resource."""
     keys = [(PARTITION_KEY, "HASH"), (SORT_KEY, "RANGE")]
     index = [(PENDING, "HASH"), (DUE_AT, "RANGE")]
-    return boto3.resource("dynamodb", region_name=region).create_table(
+    return boto3.resource("dynamodb", region_name=REGION).create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
         KeySchema=_schema(keys),
