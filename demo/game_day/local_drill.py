@@ -16,7 +16,13 @@ from connection_guard.core.database.door import Door, DoorName
 from demo.applications import Application, next_message, start
 from demo.database import SERVER_SETTINGS
 from demo.demo_error import DemoError
-from demo.game_day.played_guard import CRITICAL_PERCENT, ROLE, WARNING_PERCENT, PlayedGuard
+from demo.game_day.played_guard import (
+    CRITICAL_PERCENT,
+    ROLE,
+    WARNING_PERCENT,
+    PlayedGuard,
+    observer_of_drill,
+)
 from demo.quick import quick_policy
 from demo.show.terminal import captured_output
 from doubles.local_process import DoubleError
@@ -54,8 +60,9 @@ def _started(stack: ExitStack) -> tuple[DatabaseAccess, PlayedGuard]:
     stack.enter_context(captured_output())
     postgres = stack.enter_context(EmbeddedPostgres(packaged_postgres(), SERVER_SETTINGS))
     policy = quick_policy(parse_policy(SHIPPED_POLICY.read_text()))
-    guard = PlayedGuard(postgres, policy)
-    stack.callback(guard.observer.close)
+    observer = observer_of_drill(postgres)
+    stack.callback(observer.close)
+    guard = PlayedGuard(postgres, observer, policy)
     stack.enter_context(guard.reporter.slack)
     next_message(WEB, start(stack, WEB, postgres))
     guard.start()

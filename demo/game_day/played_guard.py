@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from connection_guard.adapters.aws.incident_table import IncidentTable
 from connection_guard.cli.drill.phases import AlarmSeen, Sighting, usage_alarm_names
@@ -32,6 +33,13 @@ SECONDS_PER_MINUTE = 1.0
 CRITICAL_ALARM = database_alarm_name(DATABASE, "critical")
 
 
+def observer_of_drill(postgres: EmbeddedPostgres) -> Connection:
+    """Return the demo's observer of a database that also has the drill's role."""
+    observer = connect_observer(postgres)
+    observer.cursor().execute(f"CREATE ROLE {ROLE} LOGIN IN ROLE pg_monitor")
+    return observer
+
+
 class PlayedGuard(threading.Thread):
     """What AWS does around a responder and a reporter: a look at usage per played minute, the
     critical alarm, the heartbeat, and the delivery of reports. It is also what shows a drill the
@@ -42,7 +50,11 @@ class PlayedGuard(threading.Thread):
     seconds_between_looks = 0.2
 
     def __init__(
-        self, postgres: EmbeddedPostgres, policy: Policy, incidents: IncidentTable | None = None
+        self,
+        postgres: EmbeddedPostgres,
+        observer: Connection,
+        policy: Policy,
+        incidents: IncidentTable | None = None,
     ) -> None:
         super().__init__(daemon=True)
         self.reporter = LocalReporter(DATABASE, incidents)
@@ -51,8 +63,7 @@ class PlayedGuard(threading.Thread):
             for name in usage_alarm_names(DATABASE)
         }
         self.problem: Exception | None = None
-        self.observer = connect_observer(postgres)
-        self.observer.cursor().execute(f"CREATE ROLE {ROLE} LOGIN IN ROLE pg_monitor")
+        self._observer = observer
         _event, alarm = alarm_event(AlarmState.ALARM)
         self._responder = local_responder(DATABASE, postgres, policy, alarm["AlarmArn"])
         self._stopped = threading.Event()
@@ -85,7 +96,7 @@ class PlayedGuard(threading.Thread):
         self.alarms[name] = AlarmSeen(state, datetime.now(UTC))
 
     def _minute(self) -> None:
-        percent = 100 * len(sessions_seen_by(self.observer)) / USABLE
+        percent = 100 * len(sessions_seen_by(self._observer)) / USABLE
         limits = (WARNING_PERCENT, CRITICAL_PERCENT, CRITICAL_PERCENT)
         states = {
             name: AlarmState.ALARM if percent >= limit else AlarmState.OK

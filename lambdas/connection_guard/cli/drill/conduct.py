@@ -23,6 +23,7 @@ from connection_guard.cli.drill.phases import (
     seconds_of,
 )
 from connection_guard.core.database.snapshot import Measurement
+from connection_guard.core.decision.decide import most_sessions_below_target
 from connection_guard.core.words import connections_in_use, counted, quoted, spelled
 from connection_guard.errors import DoorShutError, Refusal
 
@@ -150,6 +151,13 @@ class Conductor:
                 f"{counted(self._sessions.ended, 'session')} of the drill ended before the "
                 "critical line was crossed: the guard already acts at the warning tier, or "
                 "somebody else ended them"
+            )
+        limits, usable = self._drill.access.policy.limits, measurement.capacity.usable
+        of_others = measurement.used - self._sessions.held
+        if of_others + limits.keep_per_pool > most_sessions_below_target(usable, limits):
+            raise _StoppedError(
+                f"applications use {of_others} of {usable} connections by now: the guard would "
+                "have to end theirs, so the drill let go"
             )
         if datetime.now(UTC) - self._began_at > self._drill.limit:
             raise _StoppedError("the time limit has passed before the critical line was crossed")

@@ -18,7 +18,7 @@ def refuse_production(access: DatabaseAccess, target: Target, host: str | None) 
     texts = {
         "its name": access.name,
         "its environment": database.environment if database else None,
-        "its owner": database.owner if database else None,
+        "its owner": str(database.owner.name) if database and database.owner else None,
         "its endpoint": access.door.host,
         "its PostgreSQL database": database.database_name if database else None,
         "the address": host,
