@@ -1,6 +1,8 @@
 """`connection-guard drill`: a game day on this machine, and on a guard that is deployed."""
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -130,18 +132,22 @@ def test_a_drill_lets_go_where_applications_need_the_connections(drilled: Drille
     assert len(clients) == 22
 
 
-def test_a_drill_lets_go_where_the_guard_would_have_to_end_sessions_of_applications(
-    drilled: Drilled,
-) -> None:
-    drilled.describe(policy=SHIPPED)
-    with drilled.start(*ANYWAY) as process:
-        wait_until(lambda: drilled.sessions() > 5 or process.poll() is not None)
+def test_it_asks_first_and_looks_again_after_the_answer(drilled: Drilled) -> None:
+    ours, theirs = pty.openpty()
+    with drilled.start("--yes-production", answers=theirs) as process:
+        assert process.stderr is not None
+        assert any("Then the guard is to end" in line for line in process.stderr)
+        assert drilled.sessions() == 0
         clients = [drilled.server.connect("shop") for _ in range(66)]
+        os.write(ours, b"y\n")
         output, errors = process.communicate(timeout=30)
+    os.close(ours)
+    os.close(theirs)
 
     assert process.returncode == 1, errors
-    assert "the guard would have to end theirs" in json.loads(output)["finding"]
-    wait_until(lambda: drilled.sessions() == 0)
+    document = json.loads(output)
+    assert "the guard would have to end theirs" in document["finding"]
+    assert document["sessions"]["opened"] == 0
     assert len(clients) == 66
 
 

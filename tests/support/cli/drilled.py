@@ -53,8 +53,8 @@ class Drilled:
     authority: Path
     endpoint: str
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Start a drill under the drill's role."""
+    def start(self, *arguments: str, answers: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
+        """Start a drill under the drill's role; `answers` is the descriptor of its terminal."""
         address = f"{self.server.host}:{self.server.port}"
         command = ["drill", DATABASE, "--host", address, "--user", ROLE, *arguments]
         return subprocess.Popen(
@@ -67,7 +67,7 @@ class Drilled:
                     "XDG_STATE_HOME": str(self.folder / "state"),
                 }
             ),
-            stdin=subprocess.DEVNULL,
+            stdin=answers,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
