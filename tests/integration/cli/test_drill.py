@@ -20,8 +20,7 @@ from demo.database import SERVER_SETTINGS
 from demo.game_day.played_guard import DATABASE, observer_of_drill
 from doubles.certificates import self_signed
 from doubles.waiting import wait_until
-from tests.integration.conftest import OwnPostgres
-from tests.support.cli.drilled import (
+from tests.integration.cli.drilled import (
     CREDENTIALS,
     HOST,
     QUICK,
@@ -30,6 +29,7 @@ from tests.support.cli.drilled import (
     deploy,
     set_alarm,
 )
+from tests.integration.conftest import OwnPostgres
 from tests.support.cli.running import COMMAND, ROOT, at_a_terminal, environment_of, in_a_pipe
 
 ANYWAY = ("--yes", "--yes-production")

@@ -224,9 +224,13 @@ def _credentials(profile: str | None, region: str) -> dict[str, str]:
     credentials = aws_session(profile, region).get_credentials()
     if credentials is None:
         raise UserMistakeError(MISSING)
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     frozen = credentials.get_frozen_credentials()
-    return {name: value for name, value in zip(names, frozen, strict=True) if value}
+    known = {
+        "AWS_ACCESS_KEY_ID": frozen.access_key,
+        "AWS_SECRET_ACCESS_KEY": frozen.secret_key,
+        "AWS_SESSION_TOKEN": frozen.token,
+    }
+    return {name: value for name, value in known.items() if value}
 
 
 def _is_local(host: str) -> bool:

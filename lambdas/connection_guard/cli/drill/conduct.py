@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from connection_guard.adapters.postgresql.guard_session import GuardSession
 from connection_guard.adapters.postgresql.observe import measure
 from connection_guard.cli.access.database_access import DatabaseAccess
@@ -25,10 +27,11 @@ from connection_guard.cli.drill.phases import (
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.decision.decide import most_sessions_below_target
 from connection_guard.core.words import connections_in_use, counted, quoted, spelled
-from connection_guard.errors import DoorShutError, Refusal
+from connection_guard.errors import DoorShutError, Refusal, StoreError
 
 # So many sessions are opened between two looks at usage.
 AT_ONCE = 5
+MOST_FAILED_LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Conductor:
         self._began_at = datetime.now(UTC)
         self._known: dict[str, datetime] = {}
         self._seen = Sighting({})
+        self._failed_looks = 0
 
     def conduct(self) -> DrillResult:
         """Return how it went. However it ends, the drill's sessions are closed.
@@ -169,7 +173,7 @@ class Conductor:
             self._sessions.wait(drill.watch.seconds_between_looks)
             waiting = next(each.name for each in drill.phases if each.name not in self._known)
             measurement = self._measure(f"waiting for: {waiting}")
-            self._seen = drill.watch.look()
+            self._look_outside()
             now = datetime.now(UTC)
             self._sessions.wait(0)
             target = drill.access.policy.limits.target_percent
@@ -180,6 +184,17 @@ class Conductor:
             self._let_go_in_time(now)
             self._check_patience(now)
         self._view.show("done", measurement.used, measurement.capacity.usable, self._seconds, now)
+
+    def _look_outside(self) -> None:
+        """Look at AWS; a few looks in a row may fail, since a drill is long."""
+        try:
+            self._seen = self._drill.watch.look()
+        except (StoreError, BotoCoreError, ClientError):
+            self._failed_looks += 1
+            if self._failed_looks > MOST_FAILED_LOOKS:
+                raise
+        else:
+            self._failed_looks = 0
 
     def _let_go_in_time(self, now: datetime) -> None:
         is_held = PhaseName.LET_GO not in self._known

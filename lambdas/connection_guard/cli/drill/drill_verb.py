@@ -111,7 +111,7 @@ def drill(*, exhaust: bool, limit: timedelta, **given: Any) -> None:
     end with it, however it ends.
 
     Without a DATABASE, a PostgreSQL of its own on this machine is filled, with the real responder
-    and reporter; it takes about half a minute and needs a copy of the source. With one, the
+    and reporter; it takes ten seconds and needs a copy of the source. With one, the
     deployed guard of that database is tested, under a role of yours that the guard does not spare.
     You are asked first, and what looks like production is refused.
 
