@@ -21,6 +21,7 @@ from connection_guard.cli.drill.phases import (
     Sighting,
     happened,
     may_let_go,
+    new_entries,
     overdue,
     seconds_of,
 )
@@ -85,7 +86,7 @@ class Conductor:
         self._sessions = MarkedSessions(drill.access, drill.limit)
         self._began_at = datetime.now(UTC)
         self._known: dict[str, datetime] = {}
-        self._seen = Sighting({})
+        self._before = self._seen = Sighting({})
         self._failed_looks = 0
 
     def conduct(self) -> DrillResult:
@@ -101,9 +102,10 @@ class Conductor:
             finding, late = str(stopped), stopped.late
         finally:
             self._sessions.close()
-        incident = self._seen.incident if self._known else None
-        if finding is None and self._drill.acts and incident and incident.escalations:
-            finding = f"the guard required action: {incident.escalations[0]}"
+        entries = new_entries(self._before, self._seen)
+        escalations = [entry.escalation for entry in entries if entry.escalation]
+        if finding is None and self._drill.acts and escalations:
+            finding = f"the guard required action: {escalations[0]}"
         return DrillResult(
             began_at=self._began_at,
             seconds=seconds_of(self._known, self._began_at),
@@ -111,7 +113,8 @@ class Conductor:
             ended=self._sessions.ended,
             reported=sum(
                 group.sessions
-                for group in (incident.terminated if incident else ())
+                for entry in entries
+                for group in entry.terminated
                 if group.application == APPLICATION
             ),
             finding=finding,
@@ -125,7 +128,7 @@ class Conductor:
         while (left := aged_at - time.monotonic()) > 0:
             self._sessions.wait(min(1.0, left))
             self._look(f"waiting until they are {spelled(self._drill.expected.wait)} old")
-        self._before = self._drill.watch.look()
+        self._before = self._seen = self._drill.watch.look()
         self._fill_up_to(filling.peak)
         self._known[PhaseName.FILLED] = datetime.now(UTC)
 

@@ -1,12 +1,13 @@
 """The phases of a drill: what has happened by now, what is late, and how that compares."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from connection_guard.core.deployment.alarm_names import database_alarm_name
 from connection_guard.core.deployment.events import AlarmState
+from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.channel.notified import Notified
@@ -131,21 +132,34 @@ def happened(
     nothing is taken to have happened before what it follows from.
     """
     crossed_at = known[PhaseName.FILLED]
+    looks = [entry.at for entry in new_entries(before, seen) if entry.tier is Tier.CRITICAL]
     found = dict(
-        (*_alarm(seen, known), *_inside(inside, now, acts=acts), *_outside(before, seen, acts=acts))
+        (
+            *_alarm(seen),
+            *_inside(inside, now, acts=acts),
+            *_outside(before, seen, looks, acts=acts),
+        )
     )
     if PhaseName.ALARM in known:
-        found |= _end(seen, known, now)
+        found |= _end(seen, known, now, is_reported=bool(looks))
     return {**{name: max(at, crossed_at) for name, at in found.items()}, **known}
 
 
-def _alarm(seen: Sighting, known: Mapping[str, datetime]) -> Iterator[tuple[str, datetime]]:
+def new_entries(before: Sighting, seen: Sighting) -> tuple[Entry, ...]:
+    """Return what has come to the database's incident, or with a new one, since the first look."""
+    if seen.incident is None:
+        return ()
+    old = {entry.request_id for entry in before.incident.entries} if before.incident else set()
+    return tuple(entry for entry in seen.incident.entries if entry.request_id not in old)
+
+
+def _alarm(seen: Sighting) -> Iterator[tuple[str, datetime]]:
     changes = [
         alarm.changed_at
         for name, alarm in seen.alarms.items()
         if alarm.state == AlarmState.ALARM and name.endswith(CRITICAL_ALARMS)
     ]
-    if changes and PhaseName.ALARM not in known:
+    if changes:
         yield PhaseName.ALARM, min(changes)
 
 
@@ -156,42 +170,37 @@ def _inside(inside: Inside, now: datetime, *, acts: bool) -> Iterator[tuple[str,
         yield PhaseName.RELIEF, now
 
 
-def _outside(before: Sighting, seen: Sighting, *, acts: bool) -> Iterator[tuple[str, datetime]]:
-    if seen.incident is None:
+def _outside(
+    before: Sighting, seen: Sighting, looks: Sequence[datetime], *, acts: bool
+) -> Iterator[tuple[str, datetime]]:
+    if not looks:
         return
-    old = {entry.request_id for entry in before.incident.entries} if before.incident else set()
-    looks = [
-        entry.at
-        for entry in seen.incident.entries
-        if entry.request_id not in old and entry.tier is Tier.CRITICAL
-    ]
-    if not acts and looks:
+    if not acts:
         yield PhaseName.RESPONDER, min(looks)
-    is_same = before.incident is not None and before.incident.id == seen.incident.id
     for channel, notified in (seen.notified or {}).items():
-        known = (before.notified or {}).get(channel) if is_same else None
-        is_news = known is None or known.news != notified.news
-        if looks and is_news and notified.news_at is not None:
+        known = (before.notified or {}).get(channel)
+        is_news = known is None or known.news_at != notified.news_at
+        if is_news and notified.news_at is not None:
             yield f"{NOTIFIED}{channel}", notified.news_at
 
 
 def _end(
-    seen: Sighting, known: Mapping[str, datetime], now: datetime
+    seen: Sighting, known: Mapping[str, datetime], now: datetime, *, is_reported: bool
 ) -> Iterator[tuple[str, datetime]]:
     if PhaseName.LET_GO in known and not seen.alarms_on:
         changed_at = max((alarm.changed_at for alarm in seen.alarms.values()), default=now)
         yield PhaseName.CLEARED, max(changed_at, known[PhaseName.ALARM])
-    incident = seen.incident
+    incident = seen.incident if is_reported else None
     if incident is not None and incident.progress is Progress.CLOSED and incident.closed_at:
         yield PhaseName.RESOLVED, max(incident.closed_at, known[PhaseName.ALARM])
 
 
-def may_let_go(phases: Collection[Phase], known: Mapping[str, datetime], *, acts: bool) -> bool:
+def may_let_go(phases: Iterable[Phase], known: Mapping[str, datetime], *, acts: bool) -> bool:
     """Return whether the drill's sessions have done what they were opened for."""
     if acts:
         return PhaseName.RELIEF in known
-    awaited = [phase.name for phase in phases if phase.after != PhaseName.LET_GO]
-    return all(name in known for name in awaited if name != PhaseName.RESOLVED)
+    at_the_end = (PhaseName.CLEARED, PhaseName.RESOLVED)
+    return all(phase.name in known for phase in phases if phase.name not in at_the_end)
 
 
 def overdue(phases: Iterable[Phase], known: Mapping[str, datetime], now: datetime) -> Phase | None:

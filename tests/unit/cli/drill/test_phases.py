@@ -11,6 +11,7 @@ from connection_guard.cli.drill.phases import (
     expected_phases,
     happened,
     may_let_go,
+    new_entries,
     overdue,
     seconds_of,
     usage_alarm_names,
@@ -122,6 +123,18 @@ def test_the_end_is_every_alarm_cleared_and_the_incident_closed() -> None:
     assert after(sighting(since=3), known=known) == {"alarm cleared": minute(3)}
     ended = after(sighting(since=3, incident=closed), known=known)
     assert ended == {"alarm cleared": minute(3), "resolved": minute(4)}
+
+
+def test_the_end_of_an_incident_before_the_drill_is_not_its_own() -> None:
+    known = FILLED | {"alarm": minute(0), "let go": minute(2)}
+    news = Notified(news=("resolved",), news_at=minute(-40))
+    old = an_incident(an_entry(-60, alarm=an_alarm()), a_recovery(-50))
+    before = sighting(since=-60, incident=old, notified={"slack": news})
+
+    seen = sighting(since=3, incident=old, notified={"slack": news})
+
+    assert after(seen, known=known, before=before) == {"alarm cleared": minute(3)}
+    assert new_entries(before, seen) == ()
 
 
 def test_an_alarm_that_was_not_on_yet_has_not_cleared() -> None:
