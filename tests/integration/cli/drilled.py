@@ -2,7 +2,6 @@
 TLS, and the real responder and reporter.
 """
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,7 +39,7 @@ from connection_guard.cli.command_line import main
 main()
 """
 
-SECONDS_UNTIL_KILLED = 40
+SECONDS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +52,14 @@ class Drilled:
     authority: Path
     endpoint: str
 
-    def start(self, *arguments: str, answers: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
+    @contextmanager
+    def started(
+        self, *arguments: str, answers: int = subprocess.DEVNULL
+    ) -> Iterator["subprocess.Popen[str]"]:
         """Start a drill under the drill's role; `answers` is the descriptor of its terminal."""
         address = f"{self.server.host}:{self.server.port}"
         command = ["drill", DATABASE, "--host", address, "--user", ROLE, *arguments]
-        return subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-c", COMMAND, str(self.authority), *command],
             cwd=self.folder,
             env=environment_of(
@@ -72,16 +74,16 @@ class Drilled:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """Run a drill to its end; return its status, and what it wrote."""
-        with self.start(*arguments) as process:
-            try:
-                output, errors = process.communicate(timeout=SECONDS_UNTIL_KILLED)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                raise
+        with self.started(*arguments) as process:
+            output, errors = process.communicate(timeout=SECONDS)
             return process.returncode, output, errors
 
     def sessions(self) -> int:

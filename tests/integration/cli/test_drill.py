@@ -106,10 +106,10 @@ def test_no_session_is_left_where_a_drill_is_stopped(
     drilled: Drilled, number: signal.Signals
 ) -> None:
     drilled.describe(policy=SHIPPED)
-    with drilled.start(*ANYWAY) as process:
+    with drilled.started(*ANYWAY) as process:
         wait_until(lambda: drilled.sessions() > 60 or process.poll() is not None)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=20)
 
     wait_until(lambda: drilled.sessions() == 0, seconds=5)
     assert "Traceback" not in errors
@@ -120,11 +120,11 @@ def test_no_session_is_left_where_a_drill_is_stopped(
 
 def test_a_drill_lets_go_where_applications_need_the_connections(drilled: Drilled) -> None:
     drilled.describe(policy=SHIPPED)
-    with drilled.start(*ANYWAY) as process:
+    with drilled.started(*ANYWAY) as process:
         assert process.stderr is not None
         assert any("waiting until they are 10 min old" in line for line in process.stderr)
         clients = [drilled.server.connect("shop") for _ in range(22)]
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=20)
 
     assert process.returncode == 1, errors
     assert "applications need more of them, so the drill let go" in json.loads(output)["finding"]
@@ -134,13 +134,13 @@ def test_a_drill_lets_go_where_applications_need_the_connections(drilled: Drille
 
 def test_it_asks_first_and_looks_again_after_the_answer(drilled: Drilled) -> None:
     ours, theirs = pty.openpty()
-    with drilled.start("--yes-production", answers=theirs) as process:
+    with drilled.started("--yes-production", answers=theirs) as process:
         assert process.stderr is not None
         assert any("Then the guard is to end" in line for line in process.stderr)
         assert drilled.sessions() == 0
         clients = [drilled.server.connect("shop") for _ in range(66)]
         os.write(ours, b"y\n")
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=20)
     os.close(ours)
     os.close(theirs)
 
