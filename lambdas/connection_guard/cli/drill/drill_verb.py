@@ -121,7 +121,7 @@ def drill(*, exhaust: bool, limit: timedelta, **given: Any) -> None:
     Examples:
       connection-guard drill
       connection-guard drill orders-staging --user drill
-      connection-guard drill orders-staging --user drill --iam --limit 20m --yes --json
+      connection-guard drill orders-staging --user drill --iam --limit 20m
     """
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
