@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from connection_guard.adapters.aws.incident_table import IncidentTable
 from connection_guard.adapters.channels.slack_secret import parse_slack_secret
 from connection_guard.core.deployment.reporter_settings import (
     Owner,
@@ -76,10 +77,11 @@ class Outbox:
 
 class LocalReporter:
     """The reporter of one database, and everything that it notifies. The caller enters and leaves
-    `slack`.
+    `slack`. Incidents are kept in memory where no table is given.
     """
 
-    def __init__(self, database: str) -> None:
+    def __init__(self, database: str, incidents_table: IncidentTable | None = None) -> None:
+        self.incidents_table = incidents_table or MemoryIncidents()
         self.token = f"xoxb-{secrets.token_hex(16)}"
         self.slack = SlackDouble(token=self.token)
         self.bucket = MemoryBucket()
@@ -106,7 +108,7 @@ class LocalReporter:
         world = World(
             function_name="connection-guard-reporter",
             bucket=self.bucket,
-            incidents=MemoryIncidents(),
+            incidents=self.incidents_table,
             lanes=MemoryLanes(),
             channels=(
                 incidents_channel(self.outbox, SETTINGS.incidents_topic),

@@ -43,7 +43,7 @@ def in_a_pipe(
     """Run a verb whose output a program reads; `given` is its standard input."""
     ran = subprocess.run(
         [*COMMAND, *map(str, arguments)],
-        env=_environment(environment),
+        env=environment_of(environment),
         cwd=folder,
         input=given,
         capture_output=True,
@@ -94,7 +94,7 @@ def raw_terminal(
     ioctl(theirs, TIOCSWINSZ, pack("HHHH", lines, columns, 0, 0))
     process = subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
-        env=_environment({"TERM": "xterm-256color", **(environment or {})}),
+        env=environment_of({"TERM": "xterm-256color", **(environment or {})}),
         cwd=folder,
         stdin=theirs,
         stdout=theirs,
@@ -123,7 +123,7 @@ def raw_terminal(
         os.close(ours)
 
 
-def _environment(changes: Mapping[str, str] | None) -> dict[str, str]:
+def environment_of(changes: Mapping[str, str] | None) -> dict[str, str]:
     """Return an environment without the developer's own credentials and settings of PostgreSQL."""
     kept = {
         name: value

@@ -40,9 +40,10 @@ class Table:
     does not do it.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, session: boto3.Session | None = None) -> None:
+        """Use the credentials of that session, and of the environment where it is None."""
         self.name = name
-        self._dynamodb: Any = boto3.client("dynamodb", config=CONFIG)
+        self._dynamodb: Any = (session or boto3).client("dynamodb", config=CONFIG)
 
     def item(self, key: Values, attributes: str) -> Item | None:
         """Return the item as it was last written, None where there is none."""

@@ -78,6 +78,7 @@ def database_access_options(verb: Callable[..., None]) -> Callable[..., None]:
         help="Log in as this role, with PGPASSWORD or ~/.pgpass, and not as the guard's role with "
         "an IAM token.",
     )
+    @click.option("--iam", is_flag=True, help="Log in as --user with an IAM token.")
     @click.option("--dbname", help="The PostgreSQL database to log in to.")
     @aws_options
     @functools.wraps(verb)
@@ -87,6 +88,7 @@ def database_access_options(verb: Callable[..., None]) -> Callable[..., None]:
         guard_file: Path,
         host: str | None,
         user: str | None,
+        iam: bool,
         dbname: str | None,
         profile: str | None,
         region: str | None,
@@ -97,7 +99,7 @@ def database_access_options(verb: Callable[..., None]) -> Callable[..., None]:
             access = _access_by_address(database, host, user, dbname)
         else:
             access = _access_by_guard_file(
-                database, guard_file, host, user, dbname, profile, region
+                database, guard_file, host, user, dbname, profile, region, with_token=iam
             )
         verb(access=access, **others)
 
@@ -141,12 +143,14 @@ def _access_by_guard_file(
     dbname: str | None,
     profile: str | None,
     region: str | None,
+    *,
+    with_token: bool,
 ) -> DatabaseAccess:
     configuration = read_configuration(file)
     database = chosen_database(configuration, name, file)
     door = Door(DoorName.DIRECT, database.host, database.port, user or database.role)
     tunnel = _tunnel(host, door.port) if host else None
-    with_token = user is None and "PGPASSWORD" not in os.environ
+    with_token = with_token or (user is None and "PGPASSWORD" not in os.environ)
     region = region or configuration.target.region
 
     def connect(door: Door) -> connection:
@@ -220,9 +224,13 @@ def _credentials(profile: str | None, region: str) -> dict[str, str]:
     credentials = aws_session(profile, region).get_credentials()
     if credentials is None:
         raise UserMistakeError(MISSING)
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     frozen = credentials.get_frozen_credentials()
-    return {name: value for name, value in zip(names, frozen, strict=True) if value}
+    known = {
+        "AWS_ACCESS_KEY_ID": frozen.access_key,
+        "AWS_SECRET_ACCESS_KEY": frozen.secret_key,
+        "AWS_SESSION_TOKEN": frozen.token,
+    }
+    return {name: value for name, value in known.items() if value}
 
 
 def _is_local(host: str) -> bool:

@@ -98,14 +98,15 @@ def stack_options(verb: Callable[..., None]) -> Callable[..., None]:
             )
         assert stack_name is not None
         session = aws_session(profile, region)
-        verb(stack=_deployed(session, stack_name, configuration), **others)
+        verb(stack=deployed_stack(session, stack_name, configuration), **others)
 
     return with_stack
 
 
-def _deployed(
+def deployed_stack(
     session: boto3.Session, name: str, configuration: Configuration | None
 ) -> DeployedStack:
+    """Return the stack of that name. Raise UserMistakeError where it cannot be described."""
     try:
         client = session.client("cloudformation")
         [described] = client.describe_stacks(StackName=name)["Stacks"]

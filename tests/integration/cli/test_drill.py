@@ -1,0 +1,253 @@
+"""`connection-guard drill`: a game day on this machine, and on a guard that is deployed."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from connection_guard.core.deployment.alarm_names import database_alarm_name
+from connection_guard.core.deployment.events import AlarmState
+from demo.database import SERVER_SETTINGS
+from demo.game_day.played_guard import DATABASE, observer_of_drill
+from doubles.certificates import self_signed
+from doubles.waiting import wait_until
+from tests.integration.cli.drilled import (
+    CREDENTIALS,
+    HOST,
+    QUICK,
+    SHIPPED,
+    Drilled,
+    deploy,
+    set_alarm,
+)
+from tests.integration.conftest import OwnPostgres
+from tests.support.cli.running import COMMAND, ROOT, at_a_terminal, environment_of, in_a_pipe
+
+ANYWAY = ("--yes", "--yes-production")
+
+
+@pytest.fixture
+def drilled(
+    own_postgres: OwnPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Drilled]:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    tls = self_signed(tmp_path, f"DNS:{HOST}")
+    server = own_postgres(settings=SERVER_SETTINGS, tls=tls)
+    observer = observer_of_drill(server.postgres)
+    aws = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    aws.start()
+    host, port = aws.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    deploy()
+    drilled = Drilled(server, observer, tmp_path, tls.certificate, endpoint)
+    drilled.describe(policy=QUICK)
+    yield drilled
+    observer.close()
+    # The emulated account is the process's: the next test begins with an empty one.
+    urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")).close()  # noqa: S310
+    aws.stop()
+
+
+def test_a_deployed_guard_frees_what_a_drill_fills_and_each_step_is_timed(
+    drilled: Drilled,
+) -> None:
+    with drilled.guard(QUICK):
+        status, output, errors = drilled.run(*ANYWAY)
+
+    assert status == 0, output + errors
+    document = json.loads(output)
+    assert document["finding"] is None
+    took = {each["phase"]: each["seconds"] for each in document["phases"]}
+    assert list(took) == [
+        "filled",
+        "alarm",
+        "responder",
+        "relief",
+        "let go",
+        "notified: incidents",
+        "alarm cleared",
+        "resolved",
+    ]
+    assert 0 <= took["alarm"] <= took["responder"] <= took["relief"] <= took["let go"]
+    assert took["relief"] < took["resolved"]
+    assert took["filled"] >= 2, "the sessions were to be two seconds old"
+    counts = document["sessions"]
+    assert counts["ended"] == counts["ended_as_the_incident_says"] > 15
+    assert drilled.sessions() == 0
+    assert "This drill opens 8" in errors
+    assert "9 remain for applications" in errors
+    assert next(line.split()[-1] for line in errors.splitlines() if " s  " in line) == "filled"
+
+
+def test_a_guard_that_does_nothing_is_a_finding_that_names_the_phase(drilled: Drilled) -> None:
+    status, output, errors = drilled.run(*ANYWAY, "--limit", "7s")
+
+    assert status == 1, output + errors
+    document = json.loads(output)
+    assert document["finding"].startswith('no "alarm", "responder", "relief"')
+    assert document["next"] == f"connection-guard doctor {DATABASE}"
+    wait_until(lambda: drilled.sessions() == 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_session_is_left_where_a_drill_is_stopped(
+    drilled: Drilled, number: signal.Signals
+) -> None:
+    drilled.describe(policy=SHIPPED)
+    with drilled.started(*ANYWAY) as process:
+        wait_until(lambda: drilled.sessions() > 60 or process.poll() is not None)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+
+    wait_until(lambda: drilled.sessions() == 0, seconds=5)
+    assert "Traceback" not in errors
+    if number is not signal.SIGKILL:
+        assert process.returncode == 130
+        assert errors.splitlines()[-1] == "connection-guard: interrupted"
+
+
+def test_a_drill_lets_go_where_applications_need_the_connections(drilled: Drilled) -> None:
+    drilled.describe(policy=SHIPPED)
+    with drilled.started(*ANYWAY) as process:
+        assert process.stderr is not None
+        assert any("waiting until they are 10 min old" in line for line in process.stderr)
+        clients = [drilled.server.connect("shop") for _ in range(22)]
+        output, errors = process.communicate(timeout=20)
+
+    assert process.returncode == 1, errors
+    assert "applications need more of them, so the drill let go" in json.loads(output)["finding"]
+    wait_until(lambda: drilled.sessions() == 0)
+    assert len(clients) == 22
+
+
+def test_it_asks_first_and_looks_again_after_the_answer(drilled: Drilled) -> None:
+    ours, theirs = pty.openpty()
+    with drilled.started("--yes-production", answers=theirs) as process:
+        assert process.stderr is not None
+        assert any("Then the guard is to end" in line for line in process.stderr)
+        assert drilled.sessions() == 0
+        clients = [drilled.server.connect("shop") for _ in range(66)]
+        os.write(ours, b"y\n")
+        output, errors = process.communicate(timeout=20)
+    os.close(ours)
+    os.close(theirs)
+
+    assert process.returncode == 1, errors
+    document = json.loads(output)
+    assert "the guard would have to end theirs" in document["finding"]
+    assert document["sessions"]["opened"] == 0
+    assert len(clients) == 66
+
+
+def test_a_policy_that_only_observes_is_announced_and_no_finding(drilled: Drilled) -> None:
+    observing = QUICK.replace('critical = "enforce"', 'critical = "observe"')
+    drilled.describe(policy=observing)
+    with drilled.guard(observing):
+        status, output, errors = drilled.run(*ANYWAY)
+
+    assert status == 0, errors
+    assert "The guard will not bring relief: the policy only observes at the critical" in errors
+    document = json.loads(output)
+    assert document["sessions"]["ended"] == 0
+    assert "relief" not in [each["phase"] for each in document["phases"]]
+    assert drilled.sessions() == 0
+
+
+def test_it_is_refused_before_anything_is_opened(drilled: Drilled) -> None:
+    status, _, errors = drilled.run("--yes")
+    assert (status, "this looks like production (its name" in errors) == (2, True)
+
+    status, _, errors = drilled.run("--yes-production")
+    assert (status, errors.splitlines()[-1]) == (
+        2,
+        "connection-guard: nobody can be asked whether to begin: add --yes",
+    )
+
+    status, _, errors = drilled.run(*ANYWAY, "--user", "connection_guard")
+    assert (status, "the guard spares its own role" in errors) == (2, True)
+
+    status, _, errors = drilled.run(*ANYWAY, "--limit", "soon")
+    assert (status, "is not a duration" in errors) == (2, True)
+
+    set_alarm(database_alarm_name(DATABASE, "warning"), AlarmState.ALARM)
+    status, _, errors = drilled.run(*ANYWAY)
+    assert (status, f"{DATABASE}-warning is on" in errors) == (2, True)
+
+    assert drilled.sessions() == 0
+
+
+def test_a_local_drill_shows_live_what_happens_and_compares_it_with_the_last(
+    tmp_path: Path,
+) -> None:
+    drills = tmp_path / "connection-guard" / "drills.json"
+    drills.parent.mkdir()
+    drills.write_text("no drills")
+
+    ran = in_a_pipe("drill", environment={"XDG_STATE_HOME": str(tmp_path)})
+    assert ran.status == 0, ran.errors
+    assert f"{drills} cannot be read and is replaced" in ran.errors
+    assert {each["last_seconds"] for each in ran.document["phases"]} == {None}
+
+    ran = at_a_terminal("drill", environment={"XDG_STATE_HOME": str(tmp_path)})
+    assert ran.status == 0, ran.output
+    assert "Then the guard is to end 21 sessions of the drill." in ran.output
+    rows = {line.rsplit("  ")[0].strip(): line for line in ran.output.splitlines()}
+    assert "last drill" in next(line for line in rows.values() if line.startswith("phase"))
+    relief = next(line for line in rows.values() if line.startswith("relief"))
+    assert relief.split()[-1] == "s"
+    assert relief.split()[-2][0] in "+-"
+    assert "All of it happened in time." in ran.output
+
+
+def test_a_local_drill_that_is_killed_leaves_nothing_behind() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # the server runs as another user where this runs as root
+        process = subprocess.Popen(
+            [*COMMAND, "drill"],
+            env=environment_of({"TMPDIR": folder, "XDG_STATE_HOME": folder}),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        assert any("filled" in line for line in process.stderr)
+        process.kill()
+        process.communicate()
+
+        wait_until(lambda: not list(Path(folder).glob("connection-guard-postgres-*")))
+
+
+def test_a_local_drill_without_a_copy_of_the_source_is_a_line(tmp_path: Path) -> None:
+    environment = environment_of({"PYTHONPATH": str(_package_only(tmp_path))})
+    ran = subprocess.run(
+        [sys.executable, *COMMAND[1:], "drill"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("connection-guard: a local drill needs a copy of the source")
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def _package_only(folder: Path) -> Path:
+    """Return a folder in which Python finds the package, and none of the functions or doubles."""
+    installed = folder / "installed"
+    installed.mkdir()
+    (installed / "connection_guard").symlink_to(ROOT / "lambdas" / "connection_guard")
+    return installed

@@ -1,0 +1,215 @@
+"""What has happened of a drill by now, what is late, and when its sessions may go."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from connection_guard.cli.drill.phases import (
+    AlarmSeen,
+    Inside,
+    Sighting,
+    expected_phases,
+    happened,
+    may_let_go,
+    new_entries,
+    overdue,
+    seconds_of,
+    usage_alarm_names,
+)
+from connection_guard.cli.drill.preconditions import refuse_unrest, where_to_look
+from connection_guard.cli.terminal.mistakes import UserMistakeError
+from connection_guard.core.deployment.events import AlarmState
+from connection_guard.core.incident.incident import Incident
+from connection_guard.core.notification.channel.notified import Notified
+from tests.support.reporter.incidents import OPENED, a_recovery, an_alarm, an_entry, an_incident
+
+DATABASE = "orders-prod"
+WARNING, CRITICAL, MEASURED = usage_alarm_names(DATABASE)
+CROSSED = OPENED - timedelta(minutes=1)
+FILLED = {"filled": CROSSED}
+QUIET = Inside(None, is_below_target=False)
+
+
+def minute(number: float) -> datetime:
+    return OPENED + timedelta(minutes=number)
+
+
+def sighting(
+    *on: str,
+    since: float = 0,
+    incident: Incident | None = None,
+    notified: dict[str, Notified] | None = None,
+) -> Sighting:
+    """Return a look at AWS with these alarms on."""
+    alarms = {
+        name: AlarmSeen(AlarmState.ALARM if name in on else AlarmState.OK, minute(since))
+        for name in (WARNING, CRITICAL, MEASURED)
+    }
+    return Sighting(alarms, incident, notified)
+
+
+CALM = sighting(since=-60)
+
+
+def after(
+    seen: Sighting,
+    inside: Inside = QUIET,
+    known: dict[str, datetime] = FILLED,
+    *,
+    before: Sighting = CALM,
+    acts: bool = True,
+    now: float = 5,
+) -> dict[str, datetime]:
+    """Return what is new at a look."""
+    found = happened(before, seen, inside, known, minute(now), acts=acts)
+    assert {name: found[name] for name in known} == known, "what is known does not change"
+    return {name: at for name, at in found.items() if name not in known}
+
+
+@pytest.mark.parametrize("name", [CRITICAL, MEASURED])
+def test_the_first_critical_alarm_counts_by_cloudwatchs_time(name: str) -> None:
+    assert after(sighting(name, since=1)) == {"alarm": minute(1)}
+
+
+def test_the_warning_alarm_is_not_the_critical_one() -> None:
+    assert after(sighting(WARNING)) == {}
+
+
+def test_nothing_happens_before_the_line_is_crossed_however_clocks_differ() -> None:
+    assert after(sighting(CRITICAL, since=-30)) == {"alarm": CROSSED}
+
+
+def test_the_responder_acts_with_the_first_session_that_ends_and_relief_is_below_the_target() -> (
+    None
+):
+    inside = Inside(minute(2), is_below_target=True)
+
+    assert after(sighting(), inside) == {"responder": minute(2), "relief": minute(5)}
+
+
+def test_a_responder_that_only_observes_is_seen_by_its_report() -> None:
+    observed = an_incident(an_entry(1, "observation", alarm=an_alarm()))
+
+    assert after(sighting(incident=observed), acts=False) == {"responder": minute(1)}
+    assert after(sighting(incident=observed), acts=True) == {}
+
+
+def test_a_channel_is_notified_once_it_has_news_of_this_incident() -> None:
+    incident = an_incident()
+    news = Notified(news=("critical",), news_at=minute(1))
+    none = Notified(version=1)
+    seen = sighting(incident=incident, notified={"slack": news, "teams": none})
+
+    assert after(seen) == {"notified: slack": minute(1)}
+
+
+def test_what_a_channel_was_notified_of_before_is_no_news() -> None:
+    news = Notified(news=("not critical",), news_at=minute(-5))
+    old = an_incident(an_entry(-6, "observation"))
+    before = sighting(incident=old, notified={"slack": news})
+    now = an_incident(*old.entries, an_entry(1, alarm=an_alarm()))
+
+    assert after(sighting(incident=now, notified={"slack": news}), before=before) == {}
+    more = Notified(news=("not critical", "critical"), news_at=minute(1))
+    seen = sighting(incident=now, notified={"slack": more})
+    assert after(seen, before=before) == {"notified: slack": minute(1)}
+
+
+def test_the_end_is_every_alarm_cleared_and_the_incident_closed() -> None:
+    known = FILLED | {"alarm": minute(0), "let go": minute(2)}
+    closed = an_incident(an_entry(alarm=an_alarm()), a_recovery(4))
+
+    assert after(sighting(WARNING, since=3), known=known) == {}
+    assert after(sighting(since=3), known=known) == {"alarm cleared": minute(3)}
+    ended = after(sighting(since=3, incident=closed), known=known)
+    assert ended == {"alarm cleared": minute(3), "resolved": minute(4)}
+
+
+def test_the_end_of_an_incident_before_the_drill_is_not_its_own() -> None:
+    known = FILLED | {"alarm": minute(0), "let go": minute(2)}
+    news = Notified(news=("resolved",), news_at=minute(-40))
+    old = an_incident(an_entry(-60, alarm=an_alarm()), a_recovery(-50))
+    before = sighting(since=-60, incident=old, notified={"slack": news})
+
+    seen = sighting(since=3, incident=old, notified={"slack": news})
+
+    assert after(seen, known=known, before=before) == {"alarm cleared": minute(3)}
+    assert new_entries(before, seen) == ()
+
+
+def test_an_alarm_that_was_not_on_yet_has_not_cleared() -> None:
+    assert after(sighting(), known=FILLED | {"let go": minute(2)}) == {}
+
+
+def test_the_sessions_go_with_relief_or_once_everybody_knows() -> None:
+    acting = expected_phases(["slack"], acts=True)
+    observing = expected_phases(["slack"], acts=False)
+    known = dict.fromkeys(("filled", "alarm", "responder"), minute(0))
+
+    assert not may_let_go(acting, known, acts=True)
+    assert may_let_go(acting, known | {"relief": minute(1)}, acts=True)
+    assert not may_let_go(observing, known, acts=False)
+    assert may_let_go(observing, known | {"notified: slack": minute(1)}, acts=False)
+
+
+def test_a_phase_is_late_once_its_patience_has_passed_since_what_it_follows() -> None:
+    phases = expected_phases(["slack"], acts=True)
+
+    assert overdue(phases, FILLED, CROSSED + timedelta(minutes=5)) is None
+    late = overdue(phases, FILLED, CROSSED + timedelta(minutes=5, seconds=1))
+    assert late is not None
+    assert late.name == "alarm"
+    known = FILLED | {"alarm": minute(0), "responder": minute(1), "relief": minute(1)}
+    late = overdue(phases, known, minute(6))
+    assert late is not None
+    assert late.name == "notified: slack"
+
+
+def test_filling_is_timed_from_the_beginning_and_all_else_from_the_line() -> None:
+    known = FILLED | {"alarm": minute(0), "relief": minute(0.5)}
+
+    seconds = seconds_of(known, CROSSED - timedelta(minutes=10))
+
+    assert seconds == {"filled": 600.0, "alarm": 60.0, "relief": 90.0}
+
+
+# Before it begins
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (Sighting({}), f"there is no alarm {WARNING}"),
+        (sighting(MEASURED), f"alarm {MEASURED} is on"),
+        (sighting(incident=an_incident()), "is not resolved"),
+        (
+            sighting(incident=an_incident(an_entry(alarm=an_alarm()), a_recovery(4))),
+            "was resolved 6 min ago: .* drill in 9 min",
+        ),
+    ],
+)
+def test_a_drill_does_not_begin_where_the_guard_is_at_work(seen: Sighting, said: str) -> None:
+    with pytest.raises(UserMistakeError, match=said):
+        refuse_unrest(DATABASE, seen, minute(10))
+
+
+def test_a_drill_begins_where_all_is_quiet() -> None:
+    refuse_unrest(DATABASE, CALM, minute(10))
+    resolved = an_incident(an_entry(alarm=an_alarm()), a_recovery(4))
+    refuse_unrest(DATABASE, sighting(incident=resolved), minute(19))
+
+
+@pytest.mark.parametrize(
+    ("late", "command"),
+    [
+        ("alarm", "connection-guard doctor orders"),
+        ("responder", "connection-guard doctor orders"),
+        ("relief", "connection-guard plan orders"),
+        ("notified: slack", "connection-guard notify-test --stack Guard"),
+        ("resolved", "connection-guard incidents"),
+        (None, "connection-guard doctor orders"),
+    ],
+)
+def test_each_phase_has_a_command_that_says_more(late: str | None, command: str) -> None:
+    assert where_to_look(late, "orders", "Guard") == command
+    assert where_to_look(late, "local", None) is None
