@@ -68,18 +68,7 @@ def database_access_options(verb: Callable[..., None]) -> Callable[..., None]:
 
     @database_argument
     @guard_file_option
-    @click.option(
-        "--host",
-        help="Connect to this address in place of the endpoint: a bastion's, a tunnel's end, or "
-        "that of a server that is in no guard.toml. HOST or HOST:PORT.",
-    )
-    @click.option(
-        "--user",
-        help="Log in as this role, with PGPASSWORD or ~/.pgpass, and not as the guard's role with "
-        "an IAM token.",
-    )
-    @click.option("--dbname", help="The PostgreSQL database to log in to.")
-    @aws_options
+    @login_options
     @functools.wraps(verb)
     def with_access(
         *,
@@ -92,16 +81,45 @@ def database_access_options(verb: Callable[..., None]) -> Callable[..., None]:
         region: str | None,
         **others: Any,
     ) -> None:
-        described = guard_file.exists() or str(guard_file) != DEFAULT_FILE
-        if host is not None and (database is None or not described):
-            access = _access_by_address(database, host, user, dbname)
-        else:
-            access = _access_by_guard_file(
-                database, guard_file, host, user, dbname, profile, region
-            )
+        access = database_access(database, guard_file, host, user, dbname, profile, region)
         verb(access=access, **others)
 
     return with_access
+
+
+def login_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add `--host`, `--user`, `--dbname`, `--profile` and `--region`."""
+    host = click.option(
+        "--host",
+        help="Connect to this address in place of the endpoint: a bastion's, a tunnel's end, or "
+        "that of a server that is in no guard.toml. HOST or HOST:PORT.",
+    )
+    user = click.option(
+        "--user",
+        help="Log in as this role, with PGPASSWORD or ~/.pgpass, and not as the guard's role with "
+        "an IAM token.",
+    )
+    dbname = click.option("--dbname", help="The PostgreSQL database to log in to.")
+    return host(user(dbname(aws_options(verb))))
+
+
+def database_access(
+    database: str | None,
+    guard_file: Path,
+    host: str | None,
+    user: str | None,
+    dbname: str | None,
+    profile: str | None,
+    region: str | None,
+) -> DatabaseAccess:
+    """Return the access to a database of guard.toml, or to a server at `host` that is in none.
+
+    Raise UserMistakeError or ConfigurationError where the arguments name no database.
+    """
+    described = guard_file.exists() or str(guard_file) != DEFAULT_FILE
+    if host is not None and (database is None or not described):
+        return _access_by_address(database, host, user, dbname)
+    return _access_by_guard_file(database, guard_file, host, user, dbname, profile, region)
 
 
 def enter(
