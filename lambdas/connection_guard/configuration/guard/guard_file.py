@@ -23,7 +23,7 @@ from connection_guard.configuration.guard.recipients import (
     read_notifications,
     without_secrets,
 )
-from connection_guard.configuration.guard.service_tables import read_services
+from connection_guard.configuration.services.service_tables import read_services
 from connection_guard.configuration.toml.readers import MistakeError, given
 from connection_guard.configuration.toml.tables import parse_document, unknown
 from connection_guard.configuration.toml.text_file import read_text

@@ -25,7 +25,7 @@ def fair_pools(services: Sequence[Service], budget: int) -> list[int] | None:
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if opened(middle) <= budget else (low, middle - 1)
-    fair = [min(pool, low) for pool in pools]
+    fair = [min(pool, low) if count else pool for count, pool in zip(processes, pools, strict=True)]
     left = budget - opened(low)
     for place, (count, pool) in enumerate(zip(processes, pools, strict=True)):
         if fair[place] < pool and count <= left:

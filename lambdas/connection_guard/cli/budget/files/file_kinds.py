@@ -12,7 +12,7 @@ from connection_guard.cli.budget.files.workload import Reader, as_map
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FileKind:
     """A kind of document: its name, the keys by which it is recognized, and what reads it."""
 
     name: str
@@ -21,30 +21,30 @@ class Kind:
     read: Reader
 
 
-KINDS: Sequence[Kind] = (
-    Kind(
+KINDS: Sequence[FileKind] = (
+    FileKind(
         "Kubernetes manifest",
         "apiVersion and kind",
         lambda content: "kind" in content and "apiVersion" in content,
         read_manifests,
     ),
-    Kind(
+    FileKind(
         "docker-compose file",
         "services",
         lambda content: isinstance(content.get("services"), dict),
         read_compose,
     ),
-    Kind(
+    FileKind(
         "ECS definition",
         "containerDefinitions, desiredCount or ScalableTargets",
         is_ecs,
         read_definitions,
     ),
-    Kind("Helm values", LOOKED_FOR, are_values, read_values),
+    FileKind("Helm values", LOOKED_FOR, are_values, read_values),
 )
 
 
-def kind_of(content: object) -> Kind | None:
+def kind_of(content: object) -> FileKind | None:
     """Return the kind of a document, None where it is not known."""
     table = as_map(content)
     if isinstance(content, list):  # as `aws ecs describe-services --query services` writes

@@ -1,4 +1,4 @@
-"""What readers of files return: workloads with their settings, whatever kind of file they are from.
+"""What readers of files return: workloads with their settings, the same of each kind of file.
 
 A reader takes all documents of its kind, because a deployment, its autoscaler and its settings may
 be in different files.

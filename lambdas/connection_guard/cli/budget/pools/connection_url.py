@@ -35,7 +35,7 @@ def connection_url(value: str) -> ConnectionUrl | None:
     is_torn = "@" in parts.path + parts.fragment
     authority = "" if is_torn else parts.netloc.rpartition("@")[2]
     host = authority.partition(",")[0]
-    host = host if host.startswith("[") else host.partition(":")[0]
+    host = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
     parameters = dict(parse_qsl(parts.query))
     host = host or parameters.get("host", "")
     return ConnectionUrl(
