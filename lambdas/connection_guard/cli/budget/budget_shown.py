@@ -138,6 +138,7 @@ def _database_document(gate: DatabaseGate) -> Mapping[str, Any]:
     return {
         "name": budget.database,
         "fits": gate.fits,
+        "summary": budget.in_words(),
         "usable": budget.usable,
         "usable_from": gate.usable_from,
         "share": budget.share,

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from connection_guard.adapters.postgresql.observe import take_snapshot
@@ -29,7 +29,9 @@ class Observation:
     applications: Mapping[str, Seen]
 
 
-def observe(access: DatabaseAccess, seconds: float) -> Observation:
+def observe(
+    access: DatabaseAccess, seconds: float, pause: Callable[[float], None] = time.sleep
+) -> Observation:
     """Return what the database shows within that many seconds, by at least one look.
 
     Raise DatabaseError where it cannot be reached.
@@ -44,7 +46,7 @@ def observe(access: DatabaseAccess, seconds: float) -> Observation:
             most |= now
             if time.monotonic() + SECONDS_BETWEEN_LOOKS > deadline:
                 break
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            pause(SECONDS_BETWEEN_LOOKS)
     finally:
         session.close()
     seen = {name: Seen(now[name], most[name]) for name in most}
