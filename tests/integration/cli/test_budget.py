@@ -74,8 +74,11 @@ def test_people_see_each_service_with_where_it_was_read(folder: Path) -> None:
     assert lines[0] == (
         "orders: services may open 48 connections; 80 % of 50 usable are 40: over by 8"
     )
-    assert lines[3].split() == "api chart/values.yaml:5 (3 + 1) x 1 x 10 40".split()
-    assert lines[4].split() == "worker chart/values.yaml:11 2 x 1 x 4 8".split()
+    rows = [" ".join(line.split()) for line in lines]
+    assert rows[3:5] == [
+        "api chart/values.yaml:5 (3 + 1) x 1 x 10 40",
+        "worker chart/values.yaml:11 2 x 1 x 4 8",
+    ]
     assert lines[-1] == "  api: 8 in place of 10, 32 connections in all"
 
 
@@ -147,6 +150,7 @@ def test_no_password_is_in_any_output() -> None:
             'no service uses a database of guard.toml, but "pgbouncer": add --database NAME',
         ),
         ((CHARTS / "spring_boot", "--share", "0"), "Invalid value for '--share'"),
+        ((CHARTS / "spring_boot", "--for", "9"), "--for is how long to look at a live database"),
     ],
 )
 def test_a_mistake_is_one_line(folder: Path, arguments: tuple[str | Path, ...], line: str) -> None:
@@ -174,7 +178,7 @@ def test_a_live_database_is_measured_and_compared(database: PostgresServer) -> N
 
     ran = in_a_pipe(
         "budget", "-", "--live", "--host", f"{database.host}:{database.port}", "--user",
-        "connection_guard", given=rendered,
+        "app", given=rendered,
     )  # fmt: skip
 
     assert ran.status == 1
@@ -184,7 +188,9 @@ def test_a_live_database_is_measured_and_compared(database: PostgresServer) -> N
     services = {each["name"]: each for each in found["services"]}
     assert (services["mailer"]["now"], services["mailer"]["most_seen"]) == (2, 2)
     assert (services["importer"]["now"], services["importer"]["most_seen"]) == (0, 0)
+    names = [each["application"] for each in found["undeclared"]]
     assert {"application": "psql", "now": 1, "most_seen": 1} in found["undeclared"]
+    assert set(names) <= {"psql", "test observer"}, "the command itself is not counted"
 
 
 @NEWEST

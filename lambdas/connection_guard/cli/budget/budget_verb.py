@@ -111,8 +111,14 @@ def budget(
             f"no service uses a database of {guard_file}, but {quoted(elsewhere[0].host or '')}: "
             "add --database NAME to count them all at that database"
         )
-    if usable is not None and len(used) > 1:
-        raise UserMistakeError("--usable is for one database: add --database NAME")
+    for option, value in (("--usable", usable), ("--host", login["host"])):
+        if value is not None and len(used) > 1:
+            raise UserMistakeError(
+                f"{option} is for one database, but services use {', '.join(used)}: name the files "
+                "of one"
+            )
+    if seconds and not live:
+        raise UserMistakeError("--for is how long to look at a live database: add --live")
     by_name = {each.identifier: each for each in databases}
     gates = []
     for name in used:

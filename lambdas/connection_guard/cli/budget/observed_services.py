@@ -37,12 +37,13 @@ def observe(
     Raise DatabaseError where it cannot be reached.
     """
     session, measurement = enter(access)
+    own = session.connection.info.backend_pid
     most: Counter[str] = Counter()
     deadline = time.monotonic() + seconds
     try:
         while True:
             sessions = take_snapshot(session, measurement).sessions
-            now = Counter(_name(each) for each in sessions if _is_clients(each, access.guard_roles))
+            now = Counter(_name(each) for each in sessions if _is_service(each, access, own))
             most |= now
             if time.monotonic() + SECONDS_BETWEEN_LOOKS > deadline:
                 break
@@ -87,5 +88,6 @@ def _name(session: Session) -> str:
     return session.application_name or f"(no application_name) {session.role}"
 
 
-def _is_clients(session: Session, guard_roles: Sequence[str]) -> bool:
-    return session.role not in guard_roles and not session.is_owned_by_amazon
+def _is_service(session: Session, access: DatabaseAccess, own: int) -> bool:
+    is_guard = session.role in access.guard_roles or session.pid == own
+    return not is_guard and not session.is_owned_by_amazon
