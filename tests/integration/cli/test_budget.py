@@ -122,6 +122,22 @@ def test_declarations_complete_what_is_read_and_add_to_it(folder: Path) -> None:
     }
 
 
+def test_a_service_whose_database_is_not_known_is_a_finding(folder: Path) -> None:
+    (folder / "compose.yaml").write_text(
+        "services: {api: {environment: [DATABASE_URL, DB_POOL_SIZE=5]}}"
+    )
+
+    ran = in_a_pipe("budget", "compose.yaml", folder=folder)
+    placed = in_a_pipe("budget", "compose.yaml", "--database", "orders", folder=folder)
+
+    assert ran.status == 1
+    assert ran.document["unplaced"] == [
+        {"name": "api", "read_from": "compose.yaml:1", "host": None}
+    ]
+    assert placed.status == 0
+    assert only(placed)["connections"] == 5
+
+
 def test_no_password_is_in_any_output() -> None:
     charts = [path for path in CHARTS.iterdir() if path.name != "umbrella_chart"]
 
@@ -149,6 +165,7 @@ def test_no_password_is_in_any_output() -> None:
             (CHARTS / "compose_stack",),
             'no service uses a database of guard.toml, but "pgbouncer": add --database NAME',
         ),
+        (("x" * 300,), "cannot be read: File name too long; correct its path"),
         ((CHARTS / "spring_boot", "--share", "0"), "Invalid value for '--share'"),
         ((CHARTS / "spring_boot", "--for", "9"), "--for is how long to look at a live database"),
     ],

@@ -24,6 +24,7 @@ from connection_guard.cli.budget.pools.service_pools import services_of
 from connection_guard.cli.terminal.mistakes import UserMistakeError
 from connection_guard.configuration.toml.readers import MistakeError
 from connection_guard.configuration.toml.text_file import read_text
+from connection_guard.core.words import printable
 
 STANDARD_INPUT = "-"
 _INI = re.compile(r"^\[(?:databases|pgbouncer)\]\s*$", re.MULTILINE)
@@ -44,12 +45,12 @@ def gather_workloads(paths: Sequence[str]) -> list[Workload]:
     found = _Found()
     for path in paths:
         if path == STANDARD_INPUT:
-            _read(sys.stdin.read(), "standard input", Path(), found, is_named=True)
-        elif Path(path).is_dir():
+            _read(_standard_input(), "standard input", Path(), found, is_named=True)
+        elif _is_folder(Path(path)):
             for file in _files(Path(path)):
-                _read(_text(file), str(file), file.parent, found, is_named=False)
+                _read(_text(file), printable(str(file)), file.parent, found, is_named=False)
         else:
-            _read(_text(Path(path)), path, Path(path).parent, found, is_named=True)
+            _read(_text(Path(path)), printable(path), Path(path).parent, found, is_named=True)
     workloads = [
         workload
         for kind in KINDS
@@ -61,6 +62,13 @@ def gather_workloads(paths: Sequence[str]) -> list[Workload]:
     for folder, settings in found.settings.items():
         workloads = _with_settings(workloads, folder, settings)
     return workloads
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # of a name that is too long
+        return False
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -77,11 +85,18 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise UserMistakeError(f"standard input is not UTF-8 text (byte {error.start})") from error
+
+
 def _text(path: Path) -> str:
     try:
         return read_text(path)
     except (MistakeError, ValueError) as error:
-        raise UserMistakeError(str(error)) from error
+        raise UserMistakeError(printable(str(error))) from error
 
 
 def _read(text: str, source: str, folder: Path, found: _Found, *, is_named: bool) -> None:

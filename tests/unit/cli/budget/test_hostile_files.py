@@ -50,7 +50,7 @@ def test_aliases_that_multiply_are_refused_at_once(text: str) -> None:
         ("? {a: b}\n: c\n", "a.yaml:1: not valid YAML: a key is not text"),
         ("[" * 50_000, "a.yaml: is nested too deeply to be read"),
         ("a: \x00", "a.yaml: not valid YAML: unacceptable character"),
-        ("a: " + "9" * 5_000, "a.yaml: not valid YAML: Exceeds the limit"),
+        ("a: " + "9" * 5_000, "a.yaml: not valid YAML: a value is not of the kind"),
         ("a: " + "x" * MOST_CHARACTERS, "a.yaml: is larger than 4 MB"),
         (
             "replicas: {{ .Values.replicaCount }}\n",
@@ -64,6 +64,43 @@ def test_what_cannot_be_read_is_one_line_with_its_place(text: str, line: str) ->
 
     assert refused.startswith(line)
     assert len(refused.splitlines()) == 1
+
+
+@pytest.mark.parametrize("tag", ["int", "float", "bool", "map", "timestamp", "binary", "set"])
+def test_a_value_with_a_wrong_tag_is_not_shown(tag: str) -> None:
+    text = f"a: !!{tag} 'hunter2 @'\nb: !!{tag} [hunter2]\n"
+
+    try:
+        load_documents(text, "a.yaml")
+    except UserMistakeError as mistake:
+        refused = mistake.message
+    else:
+        refused = ""
+    assert "hunter2" not in refused
+    assert "\n" not in refused
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [*"abc01:-?&*!|>%@`'\"[]{}#,~ \n\t", ": ", "\n- ", "\n  ", "<<: ", "&a ", "*a", "---\n"]
+            + [
+                f"!!{tag} "
+                for tag in ("int", "float", "bool", "map", "seq", "set", "omap", "pairs")
+            ]
+            + ["0x", "1_", "..", ".inf", "1:", "2024-01-01", "!!null ", "!!str ", "!!binary "]
+        ),
+        max_size=30,
+    )
+)
+def test_any_text_is_yaml_or_refused_in_a_line(parts: list[str]) -> None:
+    try:
+        load_documents("".join(parts), "a.yaml")
+    except UserMistakeError as mistake:
+        lines = mistake.message.splitlines()
+    else:
+        lines = ["read"]
+    assert len(lines) == 1
 
 
 def test_tags_build_nothing() -> None:

@@ -54,8 +54,13 @@ def load_documents(text: str, source: str) -> list[Any]:
         mark = error.problem_mark or error.context_mark
         place = f"{source}:{mark.line + 1}" if mark else source
         raise UserMistakeError(f"{place}: {_not_yaml(text, error.problem)}") from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
+    except yaml.YAMLError as error:
         raise UserMistakeError(f"{source}: {_not_yaml(text, str(error))}") from error
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
+        # What PyYAML raises where a value is not of its tag's kind; the text shows the value, which
+        # can be a secret.
+        problem = "a value is not of the kind that it is marked as"
+        raise UserMistakeError(f"{source}: {_not_yaml(text, problem)}") from None
     except RecursionError as error:
         raise UserMistakeError(f"{source}: is nested too deeply to be read") from error
     finally:
