@@ -82,3 +82,9 @@ def test_the_largest_gives_first(budget: int, fair: list[int]) -> None:
 
 def test_where_not_even_one_each_fits_there_is_no_proposal() -> None:
     assert fair_pools([a_service(replicas=5, processes=4)], 19) is None
+
+
+def test_a_service_without_replicas_has_nothing_to_give() -> None:
+    everyone = [a_service("off", replicas=0, pool_size=90), a_service(pool_size=50)]
+
+    assert fair_pools(everyone, 20) == [90, 20]
