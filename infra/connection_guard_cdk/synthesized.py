@@ -5,9 +5,17 @@ ends with it.
 import json
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
 
+from connection_guard.configuration.guard.guard_configuration import Configuration
 from connection_guard.configuration.guard.guard_file import read_configuration
+from connection_guard.core.budget.pool_budget import (
+    DEFAULT_SHARE,
+    PoolBudget,
+    assigned,
+    with_declarations,
+)
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.cost import SMALLEST_PROXY, dollars_per_month, proxies
 
@@ -46,6 +54,27 @@ def main() -> None:
     )
     print(f'  {price}: see "Cost" in docs/deploying.md')
     print(f"  template: {template}")
+    for line in budget_lines(configuration):
+        print(f"  {line}")
+
+
+def budget_lines(configuration: Configuration) -> Iterator[str]:
+    """Yield a line for each database whose services guard.toml declares: whether their pools fit.
+
+    They are a warning: `connection-guard budget` is the gate, and knows more than is declared.
+    """
+    services = assigned(with_declarations((), configuration.services), {}, {})
+    for database in configuration.databases:
+        own = tuple(each for each in services if each.database == database.identifier)
+        if own:
+            budget = PoolBudget(
+                database.identifier, database.max_connections.usable, DEFAULT_SHARE, own
+            )
+            is_warning = budget.over or budget.unknown
+            yield (
+                f"{'warning: ' if is_warning else ''}{database.identifier}: {budget.in_words()}"
+                f"{'; see `connection-guard budget`' if is_warning else ''}"
+            )
 
 
 if __name__ == "__main__":

@@ -116,15 +116,16 @@ def test_the_example_synthesizes_as_it_is_and_asks_aws_for_nothing(example: Path
     assert stack["properties"]["tags"] == {"application": "connection-guard"}
 
 
-def test_what_a_person_wants_to_know_of_it_is_four_lines(project: Path, example: Path) -> None:
+def the_last_lines(guard_file: Path, assembly: Path) -> list[str]:
+    """Return what `make synth` ends with."""
     run = subprocess.run(
         [
             sys.executable,
             "-m",
             "connection_guard_cdk.synthesized",
-            str(project / "guard.toml"),
+            str(guard_file),
             "--output",
-            str(example),
+            str(assembly),
             "--strict",
         ],
         cwd=ROOT,
@@ -133,14 +134,50 @@ def test_what_a_person_wants_to_know_of_it_is_four_lines(project: Path, example:
         text=True,
         check=True,
     )
+    return run.stdout.strip().splitlines()
 
+
+def test_what_a_person_wants_to_know_of_it_is_four_lines(project: Path, example: Path) -> None:
     template = example / "ConnectionGuard.template.json"
     resources = len(json.loads(template.read_text())["Resources"])
-    headline, counted, price, place = run.stdout.strip().splitlines()
+    headline, counted, price, place = the_last_lines(project / "guard.toml", example)
     assert headline == "ConnectionGuard guards 1 database in eu-central-1: orders"
     assert counted == f"  {resources} of the 500 resources that CloudFormation allows in one stack"
     assert re.match(r"  about \d+ dollars per month", price)
     assert place == f"  template: {template}"
+
+
+@pytest.mark.parametrize(
+    ("pool_size", "line"),
+    [
+        (
+            "pool_size = 100",
+            (
+                "  warning: orders: services may open 700 connections; 80 % of 773 usable are 618: "
+                "over by 82; see `connection-guard budget`"
+            ),
+        ),
+        (
+            "",
+            (
+                "  warning: orders: services may open 0 connections; 80 % of 773 usable are 618, "
+                "without 1 pool of unknown size; see `connection-guard budget`"
+            ),
+        ),
+        (
+            "pool_size = 10",
+            "  orders: services may open 70 connections; 80 % of 773 usable are 618: 548 to spare",
+        ),
+    ],
+)
+def test_pools_that_are_declared_are_added_up(
+    example: Path, tmp_path: Path, pool_size: str, line: str
+) -> None:
+    guard_file = tmp_path / "guard.toml"
+    declared = f'[[services]]\nname = "api"\nreplicas = 5\n{pool_size}\n'
+    guard_file.write_text(f"{EXAMPLE_FILE.read_text()}\n{declared}")
+
+    assert the_last_lines(guard_file, example)[4:] == [line]
 
 
 def test_the_same_file_gives_the_same_template_and_packages(

@@ -132,5 +132,6 @@ def a_configuration(*databases: Database, **changes: Any) -> Configuration:
         "notifications": notifications(),
         "databases": databases or (a_database(),),
         "application_owners": (),
+        "services": (),
     }
     return Configuration(**(facts | changes))

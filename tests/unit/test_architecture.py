@@ -24,7 +24,7 @@ LAYERS = (
         "connection_guard.errors",
     ),
     ("connection_guard.core.database*",),
-    ("connection_guard.core.policy",),
+    ("connection_guard.core.budget*", "connection_guard.core.policy"),
     ("connection_guard.core.deployment*",),
     ("connection_guard.core.decision*",),
     ("connection_guard.core.diagnosis*",),

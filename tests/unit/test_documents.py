@@ -25,6 +25,13 @@ ELSEWHERE = {
     "alarms/",
     "announced/",
     "failures/",
+    # Of those whose services are added up.
+    "application.yaml",
+    "charts/orders",
+    "charts/orders/values.yaml",
+    "compose.yaml",
+    "deploy/",
+    "values.yaml",
 }
 
 FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)

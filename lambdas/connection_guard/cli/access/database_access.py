@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import psycopg2
@@ -63,11 +63,33 @@ class DatabaseAccess:
     configured: Database | None
 
 
+class Login(NamedTuple):
+    """How a person wants to log in; what is None is as guard.toml has it."""
+
+    host: str | None = None
+    user: str | None = None
+    iam: bool = False
+    dbname: str | None = None
+    profile: str | None = None
+    region: str | None = None
+
+
 def database_access_options(verb: Callable[..., None]) -> Callable[..., None]:
     """Add what names a database and says how to log in; the verb gets one argument, `access`."""
 
     @database_argument
     @guard_file_option
+    @login_options
+    @functools.wraps(verb)
+    def with_access(*, database: str | None, guard_file: Path, login: Login, **others: Any) -> None:
+        verb(access=database_access(database, guard_file, login), **others)
+
+    return with_access
+
+
+def login_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Add what says how to log in; the verb gets one argument, `login`."""
+
     @click.option(
         "--host",
         help="Connect to this address in place of the endpoint: a bastion's, a tunnel's end, or "
@@ -82,10 +104,8 @@ def database_access_options(verb: Callable[..., None]) -> Callable[..., None]:
     @click.option("--dbname", help="The PostgreSQL database to log in to.")
     @aws_options
     @functools.wraps(verb)
-    def with_access(
+    def with_login(
         *,
-        database: str | None,
-        guard_file: Path,
         host: str | None,
         user: str | None,
         iam: bool,
@@ -94,16 +114,21 @@ def database_access_options(verb: Callable[..., None]) -> Callable[..., None]:
         region: str | None,
         **others: Any,
     ) -> None:
-        described = guard_file.exists() or str(guard_file) != DEFAULT_FILE
-        if host is not None and (database is None or not described):
-            access = _access_by_address(database, host, user, dbname)
-        else:
-            access = _access_by_guard_file(
-                database, guard_file, host, user, dbname, profile, region, with_token=iam
-            )
-        verb(access=access, **others)
+        verb(login=Login(host, user, iam, dbname, profile, region), **others)
 
-    return with_access
+    return with_login
+
+
+def database_access(database: str | None, guard_file: Path, login: Login) -> DatabaseAccess:
+    """Return the access to a database of guard.toml, or to a server at `login.host` that is in
+    none.
+
+    Raise UserMistakeError or ConfigurationError where the arguments name no database.
+    """
+    described = guard_file.exists() or str(guard_file) != DEFAULT_FILE
+    if login.host is not None and (database is None or not described):
+        return _access_by_address(database, login.host, login)
+    return _access_by_guard_file(database, guard_file, login)
 
 
 def enter(
@@ -135,27 +160,19 @@ def enter(
     return session, measurement
 
 
-def _access_by_guard_file(
-    name: str | None,
-    file: Path,
-    host: str | None,
-    user: str | None,
-    dbname: str | None,
-    profile: str | None,
-    region: str | None,
-    *,
-    with_token: bool,
-) -> DatabaseAccess:
+def _access_by_guard_file(name: str | None, file: Path, login: Login) -> DatabaseAccess:
     configuration = read_configuration(file)
     database = chosen_database(configuration, name, file)
-    door = Door(DoorName.DIRECT, database.host, database.port, user or database.role)
-    tunnel = _tunnel(host, door.port) if host else None
-    with_token = with_token or (user is None and "PGPASSWORD" not in os.environ)
-    region = region or configuration.target.region
+    door = Door(DoorName.DIRECT, database.host, database.port, login.user or database.role)
+    tunnel = _tunnel(login.host, door.port) if login.host else None
+    with_token = login.iam or (login.user is None and "PGPASSWORD" not in os.environ)
+    region = login.region or configuration.target.region
+    database_name = login.dbname or database.database_name
 
     def connect(door: Door) -> connection:
-        password = sign_token(door, region, _credentials(profile, region)) if with_token else None
-        database_name = dbname or database.database_name
+        password = None
+        if with_token:
+            password = sign_token(door, region, _credentials(login.profile, region))
         return start_login(door, database_name, root_certificates(door), password, tunnel)
 
     roles = [database.role, *([database.proxy.role] if database.proxy else [])]
@@ -171,16 +188,16 @@ def _access_by_guard_file(
     )
 
 
-def _access_by_address(
-    name: str | None, host: str, user: str | None, dbname: str | None
-) -> DatabaseAccess:
+def _access_by_address(name: str | None, host: str, login: Login) -> DatabaseAccess:
     """Return the access to a server that is in no guard.toml, as psql would reach it.
 
     TLS is what PGSSLMODE says, else everything is verified, but on this machine, where a tunnel or
     a developer's server ends.
     """
     address, port = _host_and_port(host, int(os.environ.get("PGPORT", "5432")))
-    door = Door(DoorName.DIRECT, address, port, user or os.environ.get("PGUSER", DEFAULT_ROLE))
+    door = Door(
+        DoorName.DIRECT, address, port, login.user or os.environ.get("PGUSER", DEFAULT_ROLE)
+    )
     sslmode = os.environ.get("PGSSLMODE") or ("prefer" if _is_local(address) else "verify-full")
     roots = os.environ.get("PGSSLROOTCERT") or str(root_certificates(door))
 
@@ -189,7 +206,7 @@ def _access_by_address(
             host=door.host,
             port=door.port,
             user=door.role,
-            dbname=dbname or os.environ.get("PGDATABASE", "postgres"),
+            dbname=login.dbname or os.environ.get("PGDATABASE", "postgres"),
             sslmode=sslmode,
             sslrootcert=roots if sslmode.startswith("verify") else None,
             async_=True,

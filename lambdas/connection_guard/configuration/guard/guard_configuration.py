@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from connection_guard.configuration.max_connections.estimate import Estimate
+from connection_guard.core.budget.service import DeclaredService
 from connection_guard.core.deployment.reporter_settings import ApplicationOwner, Owner
 from connection_guard.core.policy import Policy
 
@@ -151,3 +152,4 @@ class Configuration:
     notifications: Notifications
     databases: tuple[Database, ...]
     application_owners: tuple[ApplicationOwner, ...]
+    services: tuple[DeclaredService, ...]

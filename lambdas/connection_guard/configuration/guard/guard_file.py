@@ -23,6 +23,7 @@ from connection_guard.configuration.guard.recipients import (
     read_notifications,
     without_secrets,
 )
+from connection_guard.configuration.services.service_tables import read_services
 from connection_guard.configuration.toml.readers import MistakeError, given
 from connection_guard.configuration.toml.tables import parse_document, unknown
 from connection_guard.configuration.toml.text_file import read_text
@@ -65,6 +66,14 @@ def read_configuration(path: Path, first: Path | None = None) -> Configuration:
     }
     readable = {place: database for place, database in databases.items() if database}
     mistakes += [f"{source}: {mistake}" for mistake in _used_twice(readable)]
+    names = [database.identifier for database in readable.values()]
+    services = read_services(
+        document.get("services", []),
+        source,
+        names if len(readable) == len(tables) else None,
+        mistakes,
+        _HOMES,
+    )
     if notifications.get("slack_secret", "") is None:
         mistakes += [
             f"{source}: {place}: slack_channel: Slack is not notified; write slack_secret under "
@@ -76,11 +85,11 @@ def read_configuration(path: Path, first: Path | None = None) -> Configuration:
         # Databases that share a policy share its mistakes.
         raise ConfigurationError(*map(without_secrets, dict.fromkeys(mistakes)))
     return Configuration(
-        Target(**deploy), Notifications(**notifications), tuple(readable.values()), owners
+        Target(**deploy), Notifications(**notifications), tuple(readable.values()), owners, services
     )
 
 
-_TABLES = ("deploy", "notifications", "databases", "applications")
+_TABLES = ("deploy", "notifications", "databases", "applications", "services")
 
 # Where a key belongs that is written elsewhere: in TOML every key belongs to the header above it.
 _HOMES = {

@@ -60,8 +60,12 @@ DATABASES = st.builds(
     PROXIES | st.just(LEFT_OUT),
 )
 DOCUMENTS = st.builds(
-    lambda databases, deploy, notifications, applications: guard(
-        deploy=deploy, notifications=notifications, databases=databases, applications=applications
+    lambda databases, deploy, notifications, applications, services: guard(
+        deploy=deploy,
+        notifications=notifications,
+        databases=databases,
+        applications=applications,
+        services=services,
     ),
     st.lists(DATABASES, max_size=3) | ANYTHING,
     changed(DEPLOY | {"stack_name": "Guard-2", "tags": {"team": "platform"}, "kms_key": SECRET_KEY})
@@ -77,6 +81,14 @@ DOCUMENTS = st.builds(
     )
     | ANYTHING,
     st.lists(changed({"name": "checkout*", "owner": "team <S0123ABCD>"}), max_size=3) | ANYTHING,
+    st.lists(
+        changed(
+            {"name": "api", "database": "orders", "replicas": 2, "maximum_replicas": 3}
+            | {"surge": "25%", "processes": 2, "pool_size": 5, "overflow": 1, "proxy": False}
+        ),
+        max_size=3,
+    )
+    | ANYTHING,
 )
 
 

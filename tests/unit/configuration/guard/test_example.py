@@ -36,6 +36,7 @@ def test_the_example_guards_one_database_and_creates_no_proxy() -> None:
     )
     assert example.notifications == notifications(emails=("platform@example.com",))
     assert example.application_owners == ()
+    assert example.services == ()
     (database,) = example.databases
     assert (database.identifier, database.is_cluster) == ("orders", False)
     assert database.proxy is None
@@ -79,6 +80,9 @@ def test_the_other_ways_that_the_example_shows_work_as_they_are_written(write: W
         "The secret with",
         "An Aurora cluster",
         "cluster that could",
+        "What opens connections",
+        "this from manifests",
+        "The database's RDS Proxy as",
         "Who owns an",
         "first match counts",
     ):
@@ -115,6 +119,12 @@ def test_the_other_ways_that_the_example_shows_work_as_they_are_written(write: W
     assert configuration.application_owners == (
         ApplicationOwner("checkout*", Owner("team-checkout", "S0123ABCD")),
     )
+    checkout, proxy = configuration.services
+    assert (checkout.name, checkout.database, checkout.surge) == ("checkout", "orders", "25%")
+    assert (checkout.replicas, checkout.maximum_replicas, checkout.processes) == (4, 8, 2)
+    assert (checkout.pool_size, checkout.overflow, checkout.is_proxy) == (5, 10, False)
+    assert checkout.application == "checkout-api"
+    assert (proxy.name, proxy.pool_size, proxy.is_proxy) == ("orders-proxy", 60, True)
     assert configuration.target.tags == {"team": "platform", "cost-center": "1234"}
     assert configuration.target.kms_key == SECRET_KEY
     instance, cluster = configuration.databases

@@ -18,6 +18,7 @@ from connection_guard.configuration.guard.guard_configuration import (
 from connection_guard.configuration.guard.guard_file import read_configuration
 from connection_guard.configuration.max_connections.estimate import estimate, estimate_serverless
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
+from connection_guard.core.budget.service import DeclaredService
 from connection_guard.core.deployment.reporter_settings import ApplicationOwner, Owner
 from tests.support.configurations import notifications
 from tests.unit.configuration.guard.conftest import Write
@@ -72,6 +73,20 @@ def test_a_file_may_have_every_key(write: Write) -> None:
             applications=[
                 {"name": "checkout*", "owner": "Team Checkout <S0123ABCD>"},
                 {"name": "billing", "owner": "Kim <U0123ABCD>"},
+            ],
+            services=[
+                {
+                    "name": "checkout",
+                    "database": "Payments",
+                    "replicas": 4,
+                    "maximum_replicas": 8,
+                    "surge": 1,
+                    "processes": 2,
+                    "pool_size": 5,
+                    "overflow": 10,
+                    "application": "checkout-api",
+                },
+                {"name": "proxy", "proxy": True, "pool_size": 60},
             ],
         )
     )
@@ -135,6 +150,34 @@ def test_a_file_may_have_every_key(write: Write) -> None:
         (
             ApplicationOwner("checkout*", Owner("Team Checkout", "S0123ABCD")),
             ApplicationOwner("billing", Owner("Kim", "U0123ABCD")),
+        ),
+        (
+            DeclaredService(
+                name="checkout",
+                place='guard.toml: services[0] "checkout"',
+                database="payments",
+                replicas=4,
+                maximum_replicas=8,
+                surge=1,
+                processes=2,
+                pool_size=5,
+                overflow=10,
+                is_proxy=False,
+                application="checkout-api",
+            ),
+            DeclaredService(
+                name="proxy",
+                place='guard.toml: services[1] "proxy"',
+                database="payments",
+                replicas=None,
+                maximum_replicas=None,
+                surge=None,
+                processes=None,
+                pool_size=60,
+                overflow=None,
+                is_proxy=True,
+                application=None,
+            ),
         ),
     )
 
