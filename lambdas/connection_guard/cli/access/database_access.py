@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, pa
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.policy import Policy
-from connection_guard.errors import DoorShutError, Refusal
+from connection_guard.errors import DatabaseError, DoorShutError, Refusal
 
 DEFAULT_ROLE = "connection_guard"
 LOGIN_SECONDS = 8.0
@@ -113,6 +113,7 @@ def enter(
     opens, and DatabaseError where the server cannot be measured.
     """
     deadline = time.monotonic() + seconds
+    was_refused = False
     while True:
         try:
             session = open_session(access.connect, access.door, deadline)
@@ -121,8 +122,13 @@ def enter(
             is_late = time.monotonic() + SECONDS_BETWEEN_TRIES >= deadline
             if error.refusal is not Refusal.FULL or is_late:
                 raise
+            was_refused = True
             time.sleep(SECONDS_BETWEEN_TRIES)
-    measurement = measure(session, access.guard_roles, deadline)
+    try:
+        measurement = measure(session, access.guard_roles, deadline)
+    except DatabaseError:
+        session.close()
+        raise
     if measurement.server.is_in_recovery:
         session.close()
         raise DoorShutError(
@@ -130,7 +136,7 @@ def enter(
             Refusal.NOT_THE_WRITER,
             door=access.door.name,
         )
-    return session, measurement
+    return session, replace(measurement, refused_a_login=was_refused)
 
 
 def _access_by_guard_file(

@@ -1,0 +1,81 @@
+"""What became of sessions that were terminated by hand, as JSON and for a person."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from connection_guard.cli.live.by_hand.pid_choice import Refused
+from connection_guard.cli.live.live_table import cell, table, who
+from connection_guard.cli.live.plan_document import Document
+from connection_guard.core.decision.outcome import Outcome, Result
+from connection_guard.core.decision.reason import Reason, ReasonCode
+from connection_guard.core.decision.round import Round
+from connection_guard.core.report.fitting import sentence
+from connection_guard.core.report.rows import reconnection_rows, session_row, usage_row
+from connection_guard.core.report.wording import worded
+from connection_guard.core.words import connections_in_use, counted
+
+
+def outcome_document(looked: Round, problems: Iterable[Reason] = ()) -> Document:
+    """Return what was done, JSON-ready; without outcomes, that nothing was."""
+    results = [outcome.result for outcome in looked.outcomes]
+    return {
+        "outcomes": {result: results.count(result) for result in Result},
+        "terminated": [
+            session_row(each.verdict, looked)
+            for each in looked.outcomes
+            if each.result is Result.TERMINATED
+        ],
+        "other_outcomes": [
+            {"result": each.result, **session_row(each.verdict, looked)}
+            for each in looked.outcomes
+            if each.result is not Result.TERMINATED
+        ],
+        "after": looked.after and usage_row(looked.after),
+        "reconnections": reconnection_rows(looked),
+        "problems": [sentence(worded(problem)) for problem in problems],
+    }
+
+
+def refused_rows(refused: Iterable[Refused]) -> list[Document]:
+    """Return who was asked for and is refused, JSON-ready."""
+    return [{"pid": each.pid, "reason": sentence(each.reason)} for each in refused]
+
+
+def counts_of(results: Iterable[Result]) -> str:
+    """Return how many had each result: "12 terminated, 1 moved on"."""
+    counts = Counter(results)
+    return ", ".join(f"{counts[result]} {result}" for result in Result if counts[result])
+
+
+def are_all_done(outcomes: Sequence[Outcome], problems: Iterable[Reason]) -> bool:
+    """Return whether each session is gone, or need not go any more."""
+    codes = {problem.code for problem in problems}
+    fine = {Result.TERMINATED, *([Result.LEFT] if ReasonCode.ENOUGH_FREED in codes else [])}
+    return all(outcome.result in fine for outcome in outcomes)
+
+
+def outcome_lines(document: Document) -> Iterator[RenderableType]:
+    """Yield what was done, for a terminal."""
+    if others := document["other_outcomes"]:
+        yield Text("These were not terminated:", "bold")
+        yield table(
+            [("pid", "right"), ("result", "left"), ("application (role)", "left")],
+            (
+                [Text(str(row["pid"])), Text(row["result"], "yellow"), cell(who(row))]
+                for row in others
+            ),
+        )
+    for row in document["reconnections"]:
+        if row["reopened"]:
+            what = f": reopened {row['reopened']} of {counted(row['terminated'], 'session')}"
+            more = "; terminating more would free next to nothing" if row["reopens"] else ""
+            yield Text.assemble(cell(who(row)), f"{what}{more}")
+    yield from (Text.assemble(("note: ", "yellow"), cell(each)) for each in document["problems"])
+    if after := document["after"]:
+        in_use = connections_in_use(after["used"], after["usable"])
+        yield Text(f"now: {in_use}, {after['utilisation']:.0f} %", "bold")
+    else:
+        yield Text("usage was not measured since", "bold")
