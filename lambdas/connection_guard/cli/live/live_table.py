@@ -69,10 +69,10 @@ def _widths(
 
 def who(row: Row) -> str:
     """Return the application of a session or a pool, and its role where that has another name."""
-    role, application = row["role"] or "(role dropped)", row["application"]
-    if not application or application == role:
-        return str(role)
-    return f"{application} ({role})"
+    role, application = row["role"], row["application"]
+    if not role:
+        return f"{application} (role dropped)".lstrip()
+    return role if application in ("", role) else f"{application} ({role})"
 
 
 def lasting(seconds: float | None) -> str:

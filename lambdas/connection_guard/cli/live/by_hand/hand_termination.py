@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from math import ceil
+from typing import NamedTuple
 
 from connection_guard.adapters.postgresql.guard_session import GuardSession
 from connection_guard.adapters.postgresql.names import identifier
@@ -37,6 +38,17 @@ SECONDS_TO_SIGNAL = 10.0
 SECONDS_TO_VERIFY = 10.0
 
 
+class CarriedOut(NamedTuple):
+    """The round with its outcomes, the problems that were met, and whether what was terminated
+    counts against the guard's share of the hour: only the guard's own role can write what the guard
+    remembers.
+    """
+
+    round: Round
+    problems: tuple[Reason, ...]
+    is_counted: bool
+
+
 def carry_out(
     access: DatabaseAccess,
     session: GuardSession,
@@ -44,9 +56,8 @@ def carry_out(
     *,
     is_bounded: bool,
     on_batch: Callable[[Results], None],
-) -> tuple[Round, tuple[Reason, ...]]:
-    """Terminate what the look's plan chose, and return the round with its outcomes and the problems
-    that were met. The session is closed.
+) -> CarriedOut:
+    """Terminate what the look's plan chose. The session is closed.
 
     Where it `is_bounded`, the limits of the policy hold anew: the plan may be minutes old. Raise
     UserMistakeError where another run has the turn, and DatabaseError where the database is lost
@@ -61,7 +72,8 @@ def carry_out(
         if is_bounded:
             allowed = still_allowed(allowed, now, engagement, look.judgement.policy.limits)
         engagement = begun_by_hand(engagement, now, len(allowed))
-        if is_counted(access, now):
+        is_counted = now.role in access.guard_roles
+        if is_counted:
             engagement, problem = _remembered(session, engagement, now)
             problems.append(problem)
         acted, stopped = _act(access, session, look, now, allowed, is_bounded, on_batch)
@@ -72,17 +84,10 @@ def carry_out(
             look.judgement.policy.limits.watch_for_reconnects.total_seconds(),
         )
         problems += [stopped, problem]
-        if is_counted(access, now):
+        if is_counted:
             ended = with_outcomes(engagement, now.taken_at, looked.outcomes, looked.reconnections)
             problems.append(_remembered(session, ended, now)[1])
-    return looked, tuple(each for each in problems if each is not None)
-
-
-def is_counted(access: DatabaseAccess, measurement: Measurement) -> bool:
-    """Return whether what is terminated counts against the guard's share of the hour: only the
-    guard's own role can write what the guard remembers.
-    """
-    return measurement.role in access.guard_roles
+    return CarriedOut(looked, tuple(each for each in problems if each is not None), is_counted)
 
 
 def _present(access: DatabaseAccess, session: GuardSession) -> tuple[GuardSession, Measurement]:

@@ -18,7 +18,9 @@ from connection_guard.core.report.wording import worded
 from connection_guard.core.words import connections_in_use, counted
 
 
-def outcome_document(looked: Round, problems: Iterable[Reason] = ()) -> Document:
+def outcome_document(
+    looked: Round, problems: Iterable[Reason] = (), *, is_counted: bool = True
+) -> Document:
     """Return what was done, JSON-ready; without outcomes, that nothing was."""
     results = [outcome.result for outcome in looked.outcomes]
     return {
@@ -35,6 +37,7 @@ def outcome_document(looked: Round, problems: Iterable[Reason] = ()) -> Document
         ],
         "after": looked.after and usage_row(looked.after),
         "reconnections": reconnection_rows(looked),
+        "counted_by_guard": is_counted,
         "problems": [sentence(worded(problem)) for problem in problems],
     }
 
@@ -74,6 +77,11 @@ def outcome_lines(document: Document) -> Iterator[RenderableType]:
             more = "; terminating more would free next to nothing" if row["reopens"] else ""
             yield Text.assemble(cell(who(row)), f"{what}{more}")
     yield from (Text.assemble(("note: ", "yellow"), cell(each)) for each in document["problems"])
+    if not document["counted_by_guard"]:
+        yield Text(
+            "note: not counted in the guard's share of the hour, which needs the guard's own role",
+            "yellow",
+        )
     if after := document["after"]:
         in_use = connections_in_use(after["used"], after["usable"])
         yield Text(f"now: {in_use}, {after['utilisation']:.0f} %", "bold")

@@ -119,14 +119,12 @@ def terminate_by_hand(
             _end(look, document, NOTHING)
         if not yes and not _is_confirmed(access, len(look.plan.chosen)):
             _end(look, document, NOTHING)
-        looked, problems = carry_out(
-            access, session, look, is_bounded=is_plan, on_batch=_show_batch
-        )
-    results = outcome_document(looked, problems)
+        done = carry_out(access, session, look, is_bounded=is_plan, on_batch=_show_batch)
+    results = outcome_document(done.round, done.problems, is_counted=done.is_counted)
     if is_json():
         write(document | results)
     _show(outcome_lines(results))
-    is_done = are_all_done(looked.outcomes, problems) and not refused
+    is_done = are_all_done(done.round.outcomes, done.problems) and not refused
     sys.exit(0 if is_done else FINDING_STATUS)
 
 
