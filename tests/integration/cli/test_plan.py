@@ -1,6 +1,7 @@
 """`connection-guard plan` on real servers: what it shows, and that the responder then does it."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ from psycopg2.extensions import connection
 from connection_guard.adapters.postgresql.turn import MEMORY
 from connection_guard.cli.access.database_access import enter
 from connection_guard.cli.live.live_look import Judgement, judged
-from connection_guard.cli.live.live_session import look_around
+from connection_guard.cli.live.live_session import judgement_of, look_around
 from connection_guard.cli.live.plan_document import Document, plan_document
+from connection_guard.configuration.guard.guard_configuration import (
+    ExistingProxy,
+    ProxyAuthentication,
+)
 from connection_guard.core.database.session import Pool, SessionState
 from connection_guard.core.policy import Mode, Policy, Tier
 from doubles.postgresql.postgres_server import PostgresServer
@@ -32,7 +37,7 @@ from tests.support.cli.live_database import (
     wait_until_gone,
 )
 from tests.support.cli.running import at_a_terminal, in_a_pipe, raw_terminal
-from tests.support.configurations import EXAMPLE_FILE
+from tests.support.configurations import EXAMPLE_FILE, a_database
 from tests.support.guarded import GUARD, Guarded, create_guard_role, fill
 
 
@@ -282,6 +287,25 @@ def test_a_person_without_the_guards_role_gets_the_same_plan(
     for same in ("restraint", "usage_after", "explanation"):
         assert as_person[same] == as_guard[same]
     assert decided(as_person["would_terminate"]) == decided(as_guard["would_terminate"])
+
+
+@NEWEST
+def test_sessions_of_the_proxy_in_guard_toml_are_spared(database: PostgresServer) -> None:
+    fill(database, role="app")
+    for host, address_is_proxys in (("127.0.0.1", True), ("127.0.0.9", False)):
+        proxy = ExistingProxy(host, 5432, "prx-1", (), ProxyAuthentication.IAM, GUARD)
+        access = replace(
+            an_access(database, a_policy()), configured=a_database(proxy=proxy), name="orders"
+        )
+        session, measurement = enter(access)
+        snapshot = look_around(access, session, measurement)
+        session.close()
+        document = plan_document(
+            judged("orders", snapshot, judgement_of(access, None, Tier.CRITICAL))
+        )
+
+        assert bool(document["spared_of_proxy"]) is address_is_proxys
+        assert bool(document["would_terminate"]) is not address_is_proxys
 
 
 # What can go wrong
