@@ -90,7 +90,7 @@ def decided(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 def grouped(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    """Return the groups but the guard's own: its session works for whoever looks."""
+    """Return the groups but the guard's own: its session works while it looks."""
     keys = ("rule", "reason_code", "role", "application", "state", "sessions")
     return sorted(tuple(str(row[key]) for key in keys) for row in rows if row["role"] != GUARD)
 

@@ -46,9 +46,9 @@ class LiveTerminal:
         """Whether the terminal echoes keys, as a shell needs it."""
         return bool(tcgetattr(self._theirs)[3] & ECHO)
 
-    def wait_for(self, text: str) -> str:
+    def wait_for(self, text: str, *, seconds: float = SECONDS) -> str:
         """Return the screen once it shows the text."""
-        return wait_until(lambda: text in self.text and self.text, seconds=SECONDS) or ""
+        return wait_until(lambda: text in self.text and self.text, seconds=seconds) or ""
 
     def type(self, keys: str) -> None:
         os.write(self._ours, keys.encode())

@@ -40,7 +40,7 @@ def plan(access: DatabaseAccess, policy_file: Path | None, tier: Tier) -> None:
     Examples:
       connection-guard plan
       connection-guard plan orders-prod --tier warning
-      connection-guard plan orders-prod --policy new-policy.toml
+      connection-guard plan orders-prod --policy policy.toml
       connection-guard plan orders-prod --json | jq '.would_terminate[].pid'
       connection-guard plan --host localhost:5432 --user postgres
     """

@@ -41,7 +41,9 @@ def top_document(look: LiveLook) -> Document:
 
 def top_screen(look: LiveLook, document: Document, width: int, height: int) -> RenderableType:
     """Return a screen of at most that many lines; `document` is that of the look."""
-    above = _one_line_each(_head(document, width), width)
+    above = _head(document, width)
+    for line in above:
+        line.no_wrap, line.overflow = True, "ellipsis"
     sections = [
         _Section(document["blockers"], 4, lambda rows: _blockers(rows, width)),
         _Section(document["pools"], 3, lambda rows: _pools(rows, width)),
@@ -77,13 +79,6 @@ def _head(document: Document, width: int) -> list[Text]:
     for diagnosis in document["diagnoses"][:MOST_DIAGNOSES]:
         lines.append(Text.assemble((f"{diagnosis['cause']}: ", "bold"), cell(diagnosis["summary"])))
     return lines
-
-
-def _one_line_each(lines: Sequence[Text], width: int) -> list[Text]:
-    for line in lines:
-        line.truncate(width, overflow="ellipsis")
-        line.no_wrap = True
-    return list(lines)
 
 
 def _blockers(rows: Sequence[Row], width: int) -> RenderableType:

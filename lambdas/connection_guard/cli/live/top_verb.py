@@ -58,7 +58,7 @@ def top(access: DatabaseAccess, policy_file: Path | None, tier: Tier, every: flo
     Examples:
       connection-guard top
       connection-guard top orders-prod --every 5
-      connection-guard top orders-prod --policy new-policy.toml --tier warning
+      connection-guard top orders-prod --policy policy.toml --tier warning
       connection-guard top orders-prod --json | jq '.pools[0]'
     """
     watch = Watch(access, judgement_of(access, policy_file, tier))

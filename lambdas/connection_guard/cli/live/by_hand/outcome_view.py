@@ -62,15 +62,18 @@ def are_all_done(outcomes: Sequence[Outcome], problems: Iterable[Reason]) -> boo
 
 def outcome_lines(document: Document) -> Iterator[RenderableType]:
     """Yield what was done, for a terminal."""
-    if others := document["other_outcomes"]:
-        yield Text("These were not terminated:", "bold")
-        yield table(
-            [("pid", "right"), ("result", "left"), ("application (role)", "left")],
-            (
-                [Text(str(row["pid"])), Text(row["result"], "yellow"), cell(who(row))]
-                for row in others
-            ),
-        )
+    done = [{"result": Result.TERMINATED, **row} for row in document["terminated"]]
+    yield table(
+        [("pid", "right"), ("result", "left"), ("application (role)", "left")],
+        (
+            [
+                Text(str(row["pid"])),
+                Text(row["result"], "" if row["result"] is Result.TERMINATED else "yellow"),
+                cell(who(row)),
+            ]
+            for row in [*done, *document["other_outcomes"]]
+        ),
+    )
     for row in document["reconnections"]:
         if row["reopened"]:
             what = f": reopened {row['reopened']} of {counted(row['terminated'], 'session')}"
