@@ -18,6 +18,7 @@ from connection_guard.configuration.guard.guard_configuration import (
     ExistingProxy,
     ProxyAuthentication,
 )
+from connection_guard.core.database.door import Door
 from connection_guard.core.database.session import Pool, SessionState
 from connection_guard.core.policy import Mode, Policy, Tier
 from doubles.postgresql.postgres_server import PostgresServer
@@ -186,6 +187,26 @@ def test_a_full_server_without_a_reserve_is_a_mistake_in_one_line(database: Post
     assert ran.status == 2
     assert "too many clients" in ran.errors or "remaining connection slots" in ran.errors
     assert len(ran.errors.splitlines()) == 1
+
+
+@OLDEST
+def test_a_server_that_refused_the_login_counts_as_full(database: PostgresServer) -> None:
+    clients = fill(database, role="app")
+    access = an_access(database, a_policy())
+
+    def connect_as_soon_as_others_leave(door: Door) -> connection:
+        if logins:
+            clients.pop().close()
+        logins.append(door)
+        return access.connect(door)
+
+    logins: list[Door] = []
+    session, measurement = enter(replace(access, connect=connect_as_soon_as_others_leave))
+    session.close()
+
+    assert len(logins) > 1
+    assert measurement.refused_a_login
+    assert measurement.utilisation >= 100
 
 
 def test_a_person_sees_who_goes_and_who_stays_and_why_at_any_width(

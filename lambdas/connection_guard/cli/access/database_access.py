@@ -109,8 +109,9 @@ def enter(
 ) -> tuple[GuardSession, Measurement]:
     """Return a session on the writer and what it measures.
 
-    On a full server a login is tried again for that many seconds. Raise DoorShutError where none
-    opens, and DatabaseError where the server cannot be measured.
+    On a full server a login is tried again for that many seconds, and the measurement has that it
+    was refused, as the responder's has. Raise DoorShutError where none opens, and DatabaseError
+    where the server cannot be measured.
     """
     deadline = time.monotonic() + seconds
     was_refused = False
