@@ -23,12 +23,12 @@ Column = tuple[str, str]
 """A title, and "left" or "right"."""
 
 
-def cell(text: str, style: str = "") -> Text:
+def safe_text(text: str) -> Text:
     """Return a text that clients or servers chose so that no terminal obeys it."""
-    return Text(shown(text, LONGEST_CELL), style)
+    return Text(shown(text, LONGEST_CELL))
 
 
-def table(
+def fitted_table(
     columns: Sequence[Column], rows: Iterable[Sequence[Text]], *, cut_to: int | None = None
 ) -> Table:
     """Return a table without lines between its cells.
@@ -115,7 +115,7 @@ def reservations(document: Document) -> Text:
 def verdict_lines(document: Document) -> list[Text]:
     """Return what would happen, what holds it back, and what usage would be after."""
     count, restraint = len(document["would_terminate"]), document["restraint"]
-    explanation = cell(document["explanation"])
+    explanation = safe_text(document["explanation"])
     if restraint is None:
         lines = [Text.assemble((f"{document['tier']}: ", "bold"), explanation)]
     else:
@@ -123,7 +123,7 @@ def verdict_lines(document: Document) -> list[Text]:
         lines = [Text.assemble((held, "bold"), explanation)]
     if document["action_required"]:
         lines.append(
-            Text.assemble(("action required: ", "bold red"), cell(document["action_required"]))
+            Text.assemble(("action required: ", "bold red"), safe_text(document["action_required"]))
         )
     if count:
         after = document["usage_after"]

@@ -9,10 +9,10 @@ from connection_guard.cli.live.live_table import (
     WIDE,
     Column,
     Row,
-    cell,
+    fitted_table,
     lasting,
     reservations,
-    table,
+    safe_text,
     usage_lines,
     verdict_lines,
     who,
@@ -45,8 +45,8 @@ def plan_tables(document: Document, width: int) -> Iterator[RenderableType]:
             yield from _spared(document[name], width)
     for diagnosis in document["diagnoses"]:
         yield ""
-        yield Text.assemble((f"{diagnosis['cause']}: ", "bold"), cell(diagnosis["summary"]))
-        yield Text.assemble("  advice: ", cell(diagnosis["advice"]))
+        yield Text.assemble((f"{diagnosis['cause']}: ", "bold"), safe_text(diagnosis["summary"]))
+        yield Text.assemble("  advice: ", safe_text(diagnosis["advice"]))
 
 
 def chosen_table(rows: list[Row], width: int) -> RenderableType:
@@ -55,15 +55,15 @@ def chosen_table(rows: list[Row], width: int) -> RenderableType:
     columns: list[Column] = [("", "right"), ("pid", "right"), ("application (role)", "left")]
     columns += [("client", "left"), ("rule", "left")] if is_wide else []
     columns += [("why", "left")]
-    return table(
+    return fitted_table(
         columns,
         (
             [
                 Text(str(place), "dim"),
                 Text(str(row["pid"])),
-                cell(who(row)),
-                *([cell(row["client"]), cell(row["rule"])] if is_wide else []),
-                cell(row["reason"] if is_wide else f"{row['rule']}: {row['reason']}"),
+                safe_text(who(row)),
+                *([safe_text(row["client"]), safe_text(row["rule"])] if is_wide else []),
+                safe_text(row["reason"] if is_wide else f"{row['rule']}: {row['reason']}"),
             ]
             for place, row in enumerate(rows, start=1)
         ),
@@ -75,22 +75,22 @@ def _spared(groups: list[Row], width: int) -> Iterator[RenderableType]:
     columns: list[Column] = [("sessions", "right"), ("application (role)", "left")]
     columns += [("state", "left"), ("for", "right"), ("rule", "left")] if is_wide else []
     columns += [("why", "left")]
-    yield table(
+    yield fitted_table(
         columns,
         (
             [
                 Text(str(row["sessions"])),
-                cell(who(row)),
+                safe_text(who(row)),
                 *(
                     [
-                        cell(row["state"] or "hidden"),
+                        safe_text(row["state"] or "hidden"),
                         Text(lasting(row["oldest_seconds_in_state"])),
-                        cell(row["rule"]),
+                        safe_text(row["rule"]),
                     ]
                     if is_wide
                     else []
                 ),
-                cell(row["reason"] if is_wide else f"{row['rule']}: {row['reason']}"),
+                safe_text(row["reason"] if is_wide else f"{row['rule']}: {row['reason']}"),
             ]
             for row in groups[:MOST_GROUPS]
         ),

@@ -11,9 +11,9 @@ from connection_guard.cli.live.live_table import (
     WIDE,
     Column,
     Row,
-    cell,
+    fitted_table,
     lasting,
-    table,
+    safe_text,
     usage_lines,
     verdict_lines,
     who,
@@ -74,10 +74,12 @@ def _head(document: Document, width: int) -> list[Text]:
         lines[0].append(f", full in about {forecast:.0f} min at this rate", "bold")
     states = document["usage"]["sessions_by_state"].items()
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states))
-    lines.append(cell(counts))
+    lines.append(safe_text(counts))
     lines += verdict_lines(document)
     for diagnosis in document["diagnoses"][:MOST_DIAGNOSES]:
-        lines.append(Text.assemble((f"{diagnosis['cause']}: ", "bold"), cell(diagnosis["summary"])))
+        lines.append(
+            Text.assemble((f"{diagnosis['cause']}: ", "bold"), safe_text(diagnosis["summary"]))
+        )
     return lines
 
 
@@ -88,14 +90,14 @@ def _blockers(rows: Sequence[Row], width: int) -> RenderableType:
         ("blocked by", "left"),
         ("doing", "left"),
     ]
-    return table(
+    return fitted_table(
         columns,
         (
             [
                 Text(str(row["waiting"]), "bold"),
                 Text(lasting(row["longest_wait_seconds"])),
                 Text("  " * min(row["depth"], DEEPEST_SHOWN)).append_text(_blocker(row)),
-                cell(_doing(row)),
+                safe_text(_doing(row)),
             ]
             for row in rows
         ),
@@ -106,7 +108,7 @@ def _blockers(rows: Sequence[Row], width: int) -> RenderableType:
 def _blocker(row: Row) -> Text:
     if row["state"] is None and not row["role"]:
         return Text("a prepared transaction" if row["pid"] == 0 else f"{row['pid']} (no client)")
-    return Text(f"{row['pid']} ").append_text(cell(who(row)))
+    return Text(f"{row['pid']} ").append_text(safe_text(who(row)))
 
 
 def _doing(row: Row) -> str:
@@ -119,19 +121,19 @@ def _pools(rows: Sequence[Row], width: int) -> RenderableType:
     columns: list[Column] = [("pool", "right"), ("go", "right"), ("application (role)", "left")]
     columns += [("client", "left"), ("oldest", "right")] if is_wide else []
     columns += [("states, each with its longest", "left")]
-    return table(
+    return fitted_table(
         columns,
         (
             [
                 Text(str(row["sessions"])),
                 Text(str(row["would_terminate"] or ""), "red"),
-                cell(who(row)),
+                safe_text(who(row)),
                 *(
-                    [cell(row["client"]), Text(lasting(row["oldest_seconds_connected"]))]
+                    [safe_text(row["client"]), Text(lasting(row["oldest_seconds_connected"]))]
                     if is_wide
                     else []
                 ),
-                cell(
+                safe_text(
                     ", ".join(
                         f"{each['sessions']} {each['state']} {lasting(each['longest_seconds'])}"
                         for each in row["states"]
@@ -157,17 +159,17 @@ def _sessions(verdicts: Sequence[Verdict], look: LiveLook, width: int) -> Render
         return [
             Text(str(row["pid"])),
             Text("go", "red") if goes else Text("stay", "dim"),
-            cell(who(row)),
+            safe_text(who(row)),
             *(
                 [
-                    cell(row["client"]),
-                    cell(row["state"] or "hidden"),
+                    safe_text(row["client"]),
+                    safe_text(row["state"] or "hidden"),
                     Text(lasting(row["seconds_in_state"])),
                 ]
                 if is_wide
                 else []
             ),
-            cell(f"{row['rule']}: {row['reason']}"),
+            safe_text(f"{row['rule']}: {row['reason']}"),
         ]
 
-    return table(columns, map(cells, verdicts), cut_to=width)
+    return fitted_table(columns, map(cells, verdicts), cut_to=width)

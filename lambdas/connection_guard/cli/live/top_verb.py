@@ -15,11 +15,11 @@ from connection_guard.cli.access.database_access import DatabaseAccess, database
 from connection_guard.cli.access.policy_option import policy_options
 from connection_guard.cli.live.live_look import LiveLook
 from connection_guard.cli.live.live_session import judgement_of
-from connection_guard.cli.live.live_table import cell
+from connection_guard.cli.live.live_table import safe_text
 from connection_guard.cli.live.plan_document import Document
 from connection_guard.cli.live.quit_key import quit_key
 from connection_guard.cli.live.top_screen import top_screen
-from connection_guard.cli.live.watch import Watch
+from connection_guard.cli.live.watch import LiveWatch
 from connection_guard.cli.terminal.output import is_json, json_option, terminal_console, write
 from connection_guard.core.policy import Tier
 from connection_guard.errors import DatabaseError
@@ -61,7 +61,7 @@ def top(access: DatabaseAccess, policy_file: Path | None, tier: Tier, every: flo
       connection-guard top orders-prod --policy policy.toml --tier warning
       connection-guard top orders-prod --json | jq '.pools[0]'
     """
-    watch = Watch(access, judgement_of(access, policy_file, tier))
+    watch = LiveWatch(access, judgement_of(access, policy_file, tier))
     with closing(watch):
         look, document = watch.look()
         if is_json():
@@ -71,7 +71,7 @@ def top(access: DatabaseAccess, policy_file: Path | None, tier: Tier, every: flo
             _show(watch, look, document, every)
 
 
-def _show(watch: Watch, look: LiveLook, document: Document, every: float) -> None:
+def _show(watch: LiveWatch, look: LiveLook, document: Document, every: float) -> None:
     """Refresh the screen until somebody leaves it."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
@@ -100,6 +100,6 @@ def _screen(
 ) -> RenderableType:
     status = Text(f"{look.round.before.taken_at:%H:%M:%S} UTC, every {every:g} s; q leaves", "dim")
     if problem:
-        status = Text.assemble(("connection lost, trying again: ", "bold red"), cell(problem))
+        status = Text.assemble(("connection lost, trying again: ", "bold red"), safe_text(problem))
     status.truncate(size.width, overflow="ellipsis")
     return Group(status, top_screen(look, document, size.width, size.height - 1))

@@ -14,7 +14,7 @@ from connection_guard.core.database.trend import with_look
 
 
 @dataclass(slots=True)
-class Watch:
+class LiveWatch:
     """A session that looks again and again, and the looks that show how usage changes."""
 
     access: DatabaseAccess

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from connection_guard.cli.live.by_hand.pid_choice import Refused
-from connection_guard.cli.live.live_table import cell, table, who
+from connection_guard.cli.live.live_table import fitted_table, safe_text, who
 from connection_guard.cli.live.plan_document import Document
 from connection_guard.core.decision.outcome import Outcome, Result
 from connection_guard.core.decision.reason import Reason, ReasonCode
@@ -63,13 +63,13 @@ def are_all_done(outcomes: Sequence[Outcome], problems: Iterable[Reason]) -> boo
 def outcome_lines(document: Document) -> Iterator[RenderableType]:
     """Yield what was done, for a terminal."""
     done = [{"result": Result.TERMINATED, **row} for row in document["terminated"]]
-    yield table(
+    yield fitted_table(
         [("pid", "right"), ("result", "left"), ("application (role)", "left")],
         (
             [
                 Text(str(row["pid"])),
                 Text(row["result"], "" if row["result"] is Result.TERMINATED else "yellow"),
-                cell(who(row)),
+                safe_text(who(row)),
             ]
             for row in [*done, *document["other_outcomes"]]
         ),
@@ -78,8 +78,10 @@ def outcome_lines(document: Document) -> Iterator[RenderableType]:
         if row["reopened"]:
             what = f": reopened {row['reopened']} of {counted(row['terminated'], 'session')}"
             more = "; terminating more would free next to nothing" if row["reopens"] else ""
-            yield Text.assemble(cell(who(row)), f"{what}{more}")
-    yield from (Text.assemble(("note: ", "yellow"), cell(each)) for each in document["problems"])
+            yield Text.assemble(safe_text(who(row)), f"{what}{more}")
+    yield from (
+        Text.assemble(("note: ", "yellow"), safe_text(each)) for each in document["problems"]
+    )
     if not document["counted_by_guard"]:
         yield Text(
             "note: not counted in the guard's share of the hour, which needs the guard's own role",

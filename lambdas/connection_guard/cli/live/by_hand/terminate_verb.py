@@ -27,7 +27,7 @@ from connection_guard.cli.live.by_hand.outcome_view import (
 from connection_guard.cli.live.by_hand.pid_choice import Refused, by_pids
 from connection_guard.cli.live.live_look import Judgement, LiveLook, enforced, judged, unpaused
 from connection_guard.cli.live.live_session import judgement_of, look_around
-from connection_guard.cli.live.live_table import cell, table, usage_lines
+from connection_guard.cli.live.live_table import fitted_table, safe_text, usage_lines
 from connection_guard.cli.live.plan_document import Document, plan_document
 from connection_guard.cli.live.plan_tables import chosen_table, plan_tables
 from connection_guard.cli.terminal.mistakes import FINDING_STATUS, UserMistakeError
@@ -149,13 +149,13 @@ def _proposed(document: Document, is_plan: bool) -> Iterator[RenderableType]:
             yield chosen_table(chosen, width)
     if refused := document["refused"]:
         yield Text("These are refused:", "bold")
-        yield table(
+        yield fitted_table(
             [("pid", "right"), ("why", "left")],
-            ([Text(str(row["pid"])), cell(row["reason"])] for row in refused),
+            ([Text(str(row["pid"])), safe_text(row["reason"])] for row in refused),
         )
     if document["overridden"]:
         yield Text.assemble(
-            ("The guard would not do this: ", "bold yellow"), cell(document["overridden"])
+            ("The guard would not do this: ", "bold yellow"), safe_text(document["overridden"])
         )
 
 
