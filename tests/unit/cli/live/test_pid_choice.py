@@ -60,10 +60,18 @@ def test_the_limits_hold_anew_once_the_question_was_answered() -> None:
     full = a_measurement(used=97)
     earlier = Engagement(terminations=((NOW - timedelta(minutes=5), 15),))
 
-    assert still_allowed(chosen, full, Engagement(), limits) == chosen[:20]
-    assert still_allowed(chosen, full, earlier, limits) == chosen[:5]
-    assert still_allowed(chosen, replace(full, used=70), Engagement(), limits) == chosen[:3]
-    assert still_allowed(chosen, replace(full, used=40), Engagement(), limits) == ()
+    def allowed(used: int, engagement: Engagement) -> tuple[int, ReasonCode | None]:
+        now = replace(full, used=used)
+        some, reason = still_allowed(chosen, now, engagement, limits)
+        assert some == chosen[: len(some)]
+        return len(some), None if reason is None else reason.code
+
+    assert allowed(97, Engagement()) == (20, ReasonCode.HOURLY_CAP)
+    assert allowed(97, earlier) == (5, ReasonCode.HOURLY_CAP)
+    assert allowed(70, Engagement()) == (3, ReasonCode.ENOUGH_FREED)
+    assert allowed(40, Engagement()) == (0, ReasonCode.ENOUGH_FREED)
+    few = replace(limits, most_per_hour=100)
+    assert still_allowed(chosen, full, Engagement(), few) == (chosen, None)
 
 
 def test_it_counts_for_the_hour_and_is_no_attempt_of_the_responder() -> None:

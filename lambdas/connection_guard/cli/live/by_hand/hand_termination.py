@@ -67,22 +67,22 @@ def carry_out(
     with closing(session):
         _check_database(access, now)
         problems = [_take_turn(access, session)]
+        # What the run that had the turn before has done counts, too.
+        now = measure(session, access.guard_roles)
         engagement = at_present(recalled(now.memories, now.taken_at), now.taken_at)
         allowed = look.plan.chosen
+        limits = look.judgement.policy.limits
         if is_bounded:
-            allowed = still_allowed(allowed, now, engagement, look.judgement.policy.limits)
+            allowed, problem = still_allowed(allowed, now, engagement, limits)
+            problems.append(problem)
         engagement = begun_by_hand(engagement, now, len(allowed))
         is_counted = now.role in access.guard_roles
         if is_counted:
             engagement, problem = _remembered(session, engagement, now)
             problems.append(problem)
         acted, stopped = _act(access, session, look, now, allowed, is_bounded, on_batch)
-        looked, problem = _verify(
-            access,
-            session,
-            acted,
-            look.judgement.policy.limits.watch_for_reconnects.total_seconds(),
-        )
+        watch = limits.watch_for_reconnects.total_seconds()
+        looked, problem = _verify(access, session, acted, watch)
         problems += [stopped, problem]
         if is_counted:
             ended = with_outcomes(engagement, now.taken_at, looked.outcomes, looked.reconnections)
@@ -158,8 +158,6 @@ def _act(
         on_batch=on_batch,
     )
     left = look.plan.chosen[len(allowed) :]
-    if left and stopped is None:
-        stopped = Reason(ReasonCode.ENOUGH_FREED, {"used": now.used})
     outcomes = (*outcomes, *(Outcome(verdict, Result.LEFT) for verdict in left))
     return replace(look.round, outcomes=outcomes), stopped
 

@@ -9,6 +9,7 @@ from connection_guard.core.decision.decide import most_sessions_below_target
 from connection_guard.core.decision.engagement import Engagement, with_attempt
 from connection_guard.core.decision.judge import BUILT_IN
 from connection_guard.core.decision.plan import PROTECTED, Plan, Verdict
+from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.policy import Action, Limits
 from connection_guard.core.report.wording import worded
 
@@ -45,13 +46,18 @@ def by_pids(look: LiveLook, pids: Iterable[int]) -> tuple[LiveLook, tuple[Refuse
 
 def still_allowed(
     chosen: Sequence[Verdict], now: Measurement, engagement: Engagement, limits: Limits
-) -> tuple[Verdict, ...]:
-    """Return as many of the plan's sessions as the limits allow now: since the look, usage may have
-    fallen, or the guard may have used up the hour's share.
+) -> tuple[tuple[Verdict, ...], Reason | None]:
+    """Return as many of the plan's sessions as the limits allow now, and why not all: since the
+    look, usage may have fallen, or the guard may have used up the hour's share.
     """
     above_target = now.used - most_sessions_below_target(now.capacity.usable, limits)
     left_this_hour = limits.most_per_hour - engagement.terminated_within_the_hour(now.taken_at)
-    return tuple(chosen[: max(min(above_target, left_this_hour), 0)])
+    allowed = tuple(chosen[: max(min(above_target, left_this_hour), 0)])
+    if len(allowed) == len(chosen):
+        return allowed, None
+    if above_target <= left_this_hour:
+        return allowed, Reason(ReasonCode.ENOUGH_FREED, {"used": now.used - len(allowed)})
+    return allowed, Reason(ReasonCode.HOURLY_CAP, {"most": limits.most_per_hour})
 
 
 def begun_by_hand(engagement: Engagement, now: Measurement, chosen: int) -> Engagement:
