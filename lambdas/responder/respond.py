@@ -8,7 +8,7 @@ from aws_lambda_powertools.logging import Logger
 
 from connection_guard.adapters.aws.metric_log import write_metrics
 from connection_guard.adapters.postgresql.doors import Doors
-from connection_guard.adapters.postgresql.grants import missing_grants, shortcomings
+from connection_guard.adapters.postgresql.grants import lacking, missing_grants, shortcomings
 from connection_guard.adapters.postgresql.guard_session import Connect, GuardSession
 from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.configuration.policy.consistency import target_not_below_warning
@@ -16,7 +16,6 @@ from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.database.trend import logins_lately, minutes_to_full, with_look
 from connection_guard.core.decision.course import NextStep, begun, concluded, course_of, planned
 from connection_guard.core.decision.engagement import with_events
-from connection_guard.core.decision.plan import PROTECTED
 from connection_guard.core.decision.reason import Reason, ReasonCode
 from connection_guard.core.decision.round import Round
 from connection_guard.core.deployment.events import (
@@ -28,16 +27,16 @@ from connection_guard.core.deployment.events import (
     to_be_served,
 )
 from connection_guard.core.deployment.responder_settings import ResponderSettings
-from connection_guard.core.diagnosis.case import DIAGNOSIS_TIMES, Diagnosis, DiagnosisTimes
+from connection_guard.core.diagnosis.case import DIAGNOSIS_TIMES, DiagnosisTimes
 from connection_guard.core.diagnosis.cause import Cause
-from connection_guard.core.diagnosis.diagnose import diagnose
+from connection_guard.core.diagnosis.diagnose import diagnose_round
 from connection_guard.core.policy import Policy
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.report import write_report
 from connection_guard.core.report.run import Run
 from connection_guard.errors import ConfigurationError, DatabaseError, Refusal
 from responder.entrance import Entrance
-from responder.rounds import Rounds, lacking
+from responder.rounds import Rounds
 from responder.timer import Invocation, Timer
 
 # Heartbeats at these minutes of the hour open the second door, so that it is not first tried in the
@@ -231,7 +230,13 @@ class Responder:
             looked, met = self._rounds.carry_out(looked, session, timer)
             problems += met
         with timer.phase("decide"):
-            diagnoses = self._diagnose(looked)
+            diagnoses = diagnose_round(
+                looked,
+                entrance.engagement,
+                self._diagnosis_times,
+                guard_roles=self._settings.roles,
+                logins=logins_lately(self._looks),
+            )
         conclusion = concluded(
             looked,
             entrance.engagement,
@@ -249,24 +254,6 @@ class Responder:
             problems=tuple(filter(None, problems)),
             escalation=conclusion.escalation,
             recovered=run.recovered or conclusion.has_recovered,
-        )
-
-    def _diagnose(self, looked: Round) -> tuple[Diagnosis, ...]:
-        engagement, taken_at = self._entrance.engagement, looked.before.taken_at
-        return diagnose(
-            looked.before,
-            looked.reconnections,
-            self._diagnosis_times,
-            guard_roles=self._settings.roles,
-            protected_roles={
-                verdict.session.role
-                for verdict in looked.plan.verdicts
-                if verdict.rule == PROTECTED
-            },
-            reopening_pools=engagement.reopening_pools(taken_at),
-            terminated_since=min((at for at, _ in engagement.terminations), default=None),
-            vanished=looked.vanished,
-            logins=logins_lately(self._looks),
         )
 
 

@@ -7,16 +7,15 @@ from datetime import timedelta
 
 from aws_lambda_powertools.logging import Logger
 
-from connection_guard.adapters.postgresql.grants import missing_grants
+from connection_guard.adapters.postgresql.grants import lacking, missing_grants
 from connection_guard.adapters.postgresql.guard_session import GuardSession
 from connection_guard.adapters.postgresql.observe import addresses_of, take_snapshot
 from connection_guard.adapters.postgresql.terminate import Results, terminate
 from connection_guard.core.database.door import Door
 from connection_guard.core.database.snapshot import Measurement, Snapshot
-from connection_guard.core.decision.decide import most_sessions_below_target
-from connection_guard.core.decision.outcome import reconnections, settled, vanished
+from connection_guard.core.decision.decide import enough_in_use
 from connection_guard.core.decision.reason import Reason, ReasonCode
-from connection_guard.core.decision.round import Round
+from connection_guard.core.decision.round import Round, verified
 from connection_guard.core.policy import Limits
 from connection_guard.core.report.wording import worded
 from connection_guard.errors import DatabaseError, DoorShutError
@@ -71,7 +70,6 @@ class Rounds:
         """Return the round with the outcomes of its plan, and the problems that were met."""
         watch = self._limits.watch_for_reconnects.total_seconds()
         before = planned.before.measurement
-        most = most_sessions_below_target(before.capacity.usable, self._limits)
         with timer.phase("act"):
             outcomes, stopped = terminate(
                 session,
@@ -79,35 +77,24 @@ class Rounds:
                 before.server,
                 self._limits,
                 guard_roles=self._guard_roles,
-                enough=max(most - before.logins_in_progress, 0),
+                enough=enough_in_use(before, self._limits),
                 deadline=timer.deadline - SECONDS_TO_VERIFY - watch,
                 on_batch=_log_batch,
             )
         acted = replace(planned, outcomes=outcomes)
         with timer.phase("verify"):
-            verified, problem = self._verify(acted, watch, timer)
-        return verified, tuple(filter(None, (stopped, problem)))
+            looked, problem = self._verify(acted, watch, timer)
+        return looked, tuple(filter(None, (stopped, problem)))
 
     def _verify(self, acted: Round, watch: float, timer: Timer) -> tuple[Round, Reason | None]:
-        """Look again once pools have had time to reopen: killed is not gone, gone is not cured."""
+        """Look again once pools have had time to reopen."""
         time.sleep(max(min(watch, timer.deadline - SECONDS_TO_VERIFY - time.monotonic()), 0))
         try:
             session, measurement = self._entrance.look_again(timer)
             after = self._checked_snapshot(session, measurement, timer)
         except DatabaseError as error:
             return acted, Reason(ReasonCode.NOT_VERIFIED, {"error": str(error)})
-        seen = replace(acted, after=after.measurement)
-        before = acted.before
-        if after.measurement.server.started_at != before.measurement.server.started_at:
-            return seen, Reason(ReasonCode.SERVER_CHANGED)
-        outcomes = settled(acted.outcomes, after)
-        compared = replace(
-            seen,
-            outcomes=outcomes,
-            reconnections=reconnections(outcomes, before, after),
-            vanished=vanished(outcomes, before, after, settled_after=self._settled_after),
-        )
-        return compared, None
+        return verified(acted, after, settled_after=self._settled_after)
 
     def _checked_snapshot(
         self, session: GuardSession, measurement: Measurement, timer: Timer
@@ -122,11 +109,6 @@ class Rounds:
 
     def _snapshot(self, session: GuardSession, measurement: Measurement, timer: Timer) -> Snapshot:
         return take_snapshot(session, measurement, self._proxy_addresses, timer.deadline)
-
-
-def lacking(grants: tuple[str, ...]) -> Reason:
-    """Return why the guard cannot act without these grants."""
-    return Reason(ReasonCode.MISSING_PRIVILEGE, {"statements": " ".join(grants)})
 
 
 def _log_batch(results: Results) -> None:

@@ -3,6 +3,7 @@
 from connection_guard.adapters.postgresql.names import identifier
 from connection_guard.adapters.postgresql.rows.reservations import RESERVED_CONNECTIONS
 from connection_guard.core.database.snapshot import Measurement
+from connection_guard.core.decision.reason import Reason, ReasonCode
 
 
 def missing_grants(measurement: Measurement) -> tuple[str, ...]:
@@ -20,6 +21,11 @@ def missing_grants(measurement: Measurement) -> tuple[str, ...]:
         )
         if not is_held
     )
+
+
+def lacking(grants: tuple[str, ...]) -> Reason:
+    """Return why the guard cannot act without these grants."""
+    return Reason(ReasonCode.MISSING_PRIVILEGE, {"statements": " ".join(grants)})
 
 
 def shortcomings(measurement: Measurement) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +38,7 @@ from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, pa
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.policy import Policy
-from connection_guard.errors import DoorShutError, Refusal
+from connection_guard.errors import DatabaseError, DoorShutError, Refusal
 
 DEFAULT_ROLE = "connection_guard"
 LOGIN_SECONDS = 8.0
@@ -136,10 +136,12 @@ def enter(
 ) -> tuple[GuardSession, Measurement]:
     """Return a session on the writer and what it measures.
 
-    On a full server a login is tried again for that many seconds. Raise DoorShutError where none
-    opens, and DatabaseError where the server cannot be measured.
+    On a full server a login is tried again for that many seconds, and the measurement has that it
+    was refused, as the responder's has. Raise DoorShutError where none opens, and DatabaseError
+    where the server cannot be measured.
     """
     deadline = time.monotonic() + seconds
+    was_refused = False
     while True:
         try:
             session = open_session(access.connect, access.door, deadline)
@@ -148,8 +150,13 @@ def enter(
             is_late = time.monotonic() + SECONDS_BETWEEN_TRIES >= deadline
             if error.refusal is not Refusal.FULL or is_late:
                 raise
+            was_refused = True
             time.sleep(SECONDS_BETWEEN_TRIES)
-    measurement = measure(session, access.guard_roles, deadline)
+    try:
+        measurement = measure(session, access.guard_roles, deadline)
+    except DatabaseError:
+        session.close()
+        raise
     if measurement.server.is_in_recovery:
         session.close()
         raise DoorShutError(
@@ -157,7 +164,7 @@ def enter(
             Refusal.NOT_THE_WRITER,
             door=access.door.name,
         )
-    return session, measurement
+    return session, replace(measurement, refused_a_login=was_refused)
 
 
 def _access_by_guard_file(name: str | None, file: Path, login: Login) -> DatabaseAccess:

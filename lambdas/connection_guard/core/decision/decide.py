@@ -6,7 +6,7 @@ from heapq import nlargest
 from math import ceil
 
 from connection_guard.core.database.session import Identity, Pool, Session, SessionState
-from connection_guard.core.database.snapshot import Snapshot
+from connection_guard.core.database.snapshot import Measurement, Snapshot
 from connection_guard.core.decision.choose import choose
 from connection_guard.core.decision.judge import judge, spared
 from connection_guard.core.decision.plan import Plan, Verdict
@@ -74,6 +74,12 @@ def sessions_above_target(snapshot: Snapshot, limits: Limits) -> int:
 def most_sessions_below_target(usable: int, limits: Limits) -> int:
     """Return the highest number of sessions that is still below the target."""
     return max(ceil(usable * limits.target_percent / 100) - 1, 0)
+
+
+def enough_in_use(measurement: Measurement, limits: Limits) -> int:
+    """Return the number of sessions at which enough were terminated: usage is below the target."""
+    most = most_sessions_below_target(measurement.capacity.usable, limits)
+    return max(most - measurement.logins_in_progress, 0)
 
 
 def _spare_reopening_pools(verdicts: list[Verdict], reopening: Collection[Pool]) -> list[Verdict]:

@@ -6,7 +6,10 @@ from datetime import datetime
 from connection_guard.core.database.session import Pool
 from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.database.trend import Logins
+from connection_guard.core.decision.engagement import Engagement
 from connection_guard.core.decision.outcome import Reconnection, Vanished
+from connection_guard.core.decision.plan import PROTECTED
+from connection_guard.core.decision.round import Round
 from connection_guard.core.diagnosis.arrivals import churn, storm
 from connection_guard.core.diagnosis.case import (
     COMFORTABLE_PERCENT,
@@ -89,6 +92,30 @@ def diagnose(
 
     facts = nearest_fact(case) if is_short and not _is_explained(case, found) else ()
     return (*sorted(found, key=importance, reverse=True), *facts, *ended_by_themselves(case))
+
+
+def diagnose_round(
+    looked: Round,
+    engagement: Engagement,
+    times: DiagnosisTimes = DIAGNOSIS_TIMES,
+    *,
+    guard_roles: Collection[str],
+    logins: Logins | None,
+) -> tuple[Diagnosis, ...]:
+    """Return what `diagnose` does of a round and of what earlier ones left."""
+    return diagnose(
+        looked.before,
+        looked.reconnections,
+        times,
+        guard_roles=guard_roles,
+        protected_roles={
+            verdict.session.role for verdict in looked.plan.verdicts if verdict.rule == PROTECTED
+        },
+        reopening_pools=engagement.reopening_pools(looked.before.taken_at),
+        terminated_since=min((at for at, _ in engagement.terminations), default=None),
+        vanished=looked.vanished,
+        logins=logins,
+    )
 
 
 def _is_explained(case: Case, found: Iterable[Diagnosis]) -> bool:

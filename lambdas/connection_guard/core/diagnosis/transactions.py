@@ -20,7 +20,7 @@ def blocking_chain(case: Case) -> Iterator[Diagnosis]:
     """Yield a diagnosis where a considerable part of the sessions waits, directly or behind others,
     for locks that a few roots hold.
     """
-    root_of = _root_of_each_waiter(case.sessions)
+    root_of = root_of_each_waiter(case.sessions)
     if len(root_of) < case.considerable:
         return
     waiting = [session for session in case.sessions if session.pid in root_of]
@@ -48,7 +48,7 @@ def forgotten_transactions(case: Case) -> Iterator[Diagnosis]:
     """Yield a diagnosis for each role whose open transactions, with the sessions that wait for
     them, are a considerable part.
     """
-    held_up_by = Counter(_root_of_each_waiter(case.sessions).values())
+    held_up_by = Counter(root_of_each_waiter(case.sessions).values())
     roles: dict[str, list[Session]] = {}
     for session in case.sessions:
         if is_forgotten(case, session):
@@ -92,7 +92,7 @@ def waits_for_lock(session: Session) -> bool:
     return bool(session.blocked_by) or session.wait_event_type == "Lock"
 
 
-def _root_of_each_waiter(sessions: Iterable[Session]) -> dict[int, int]:
+def root_of_each_waiter(sessions: Iterable[Session]) -> dict[int, int]:
     """Return the pid at the head of the queue that each waiting session is in.
 
     Of several blockers the first is followed, so that each session is in one queue and is counted
