@@ -18,6 +18,8 @@ NAME = "connection-guard"
 INTERRUPTED_STATUS = 130
 
 VERBS: Mapping[str, str] = {
+    "pause": "connection_guard.cli.pause.pause_verb:pause",
+    "resume": "connection_guard.cli.pause.resume_verb:resume",
     "notify-test": "connection_guard.cli.incidents.notify_test_verb:notify_test",
     "completion": "connection_guard.cli.completion.completion_verb:completion",
 }
