@@ -18,6 +18,7 @@ NAME = "connection-guard"
 INTERRUPTED_STATUS = 130
 
 VERBS: Mapping[str, str] = {
+    "audit": "connection_guard.cli.audit.audit_verb:audit",
     "pause": "connection_guard.cli.pause.pause_verb:pause",
     "resume": "connection_guard.cli.pause.resume_verb:resume",
     "notify-test": "connection_guard.cli.incidents.notify_test_verb:notify_test",

@@ -6,8 +6,8 @@ from datetime import timedelta
 import click
 from rich.text import Text
 
+from connection_guard.adapters.postgresql.administration.pausing import pause_guard, paused_roles
 from connection_guard.adapters.postgresql.observe import measure
-from connection_guard.adapters.postgresql.pausing import pause_guard, paused_roles
 from connection_guard.cli.access.database_access import (
     DatabaseAccess,
     database_access_options,

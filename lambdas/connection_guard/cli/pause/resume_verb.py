@@ -3,8 +3,8 @@
 import click
 from rich.text import Text
 
+from connection_guard.adapters.postgresql.administration.pausing import paused_roles, resume_guard
 from connection_guard.adapters.postgresql.observe import measure
-from connection_guard.adapters.postgresql.pausing import paused_roles, resume_guard
 from connection_guard.cli.access.database_access import (
     DatabaseAccess,
     database_access_options,

@@ -6,9 +6,13 @@ from time import monotonic
 
 import pytest
 
+from connection_guard.adapters.postgresql.administration.pausing import (
+    pause_guard,
+    paused_roles,
+    resume_guard,
+)
 from connection_guard.adapters.postgresql.guard_session import GuardSession, open_session
 from connection_guard.adapters.postgresql.observe import measure
-from connection_guard.adapters.postgresql.pausing import pause_guard, paused_roles, resume_guard
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.database.pause import Pause
 from connection_guard.errors import StatementError
