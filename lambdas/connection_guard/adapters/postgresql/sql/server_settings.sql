@@ -1,5 +1,5 @@
 -- What the whole server has set. reset_val is what a session begins with. Where this session's own
--- role or database has a value of its own, the server's is not known.
+-- role or database, or all of them, have a value of their own, the server's is not known.
 --   \set names '{idle_session_timeout}'
 
 WITH timeouts AS MATERIALIZED (
@@ -7,7 +7,6 @@ WITH timeouts AS MATERIALIZED (
            CASE WHEN EXISTS (
                     SELECT FROM pg_db_role_setting CROSS JOIN unnest(setconfig) AS setting
                     WHERE split_part(setting, '=', 1) = name
-                      AND (setrole <> 0 OR setdatabase <> 0)
                       AND setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
                       AND setdatabase IN (0, (SELECT oid FROM pg_database
                                               WHERE datname = current_database())))
