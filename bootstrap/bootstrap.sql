@@ -31,7 +31,8 @@ WHERE role <> ''
   AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role)
 \gexec
 
--- While this role is granted to either of them, every run only observes:
+-- While this role is granted to either of them, every run only observes. `connection-guard pause`
+-- grants it, with an end (VALID UNTIL) and a note (its comment); so does
 -- GRANT connection_guard_paused TO connection_guard;
 SELECT 'CREATE ROLE connection_guard_paused NOLOGIN'
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'connection_guard_paused')

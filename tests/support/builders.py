@@ -113,7 +113,7 @@ def a_measurement(
         taken_at=NOW,
         server=server or a_server(),
         role="connection_guard",
-        privileges=privileges or Privileges(True, True, True, False),
+        privileges=privileges or Privileges(True, True, True),
         capacity=capacity or a_capacity(),
         used=used,
         sessions_by_state=states if states is not None else {"idle": used},

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import DoorAttempt, DoorName
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.database.session import Pool, Session, SessionState
 from connection_guard.core.database.snapshot import Measurement, Privileges, Server, Snapshot
 from connection_guard.core.decision.outcome import Outcome, Reconnection, Result
@@ -64,8 +65,9 @@ def a_plan(snapshot: Snapshot, *, terminate: int, restraint: Restraint | None = 
         for place, session in enumerate(snapshot.sessions)
     )
     is_cleared = restraint is Restraint.NOT_AN_ALARM
-    code = ReasonCode.ALARM_CLEARED if is_cleared else ReasonCode.PAUSED
-    return Plan(verdicts, restraint, Reason(code))
+    paused = Reason(ReasonCode.PAUSED, {"pause": Pause()})
+    reason = Reason(ReasonCode.ALARM_CLEARED) if is_cleared else paused
+    return Plan(verdicts, restraint, reason)
 
 
 def idle_for(time: timedelta) -> Reason:
@@ -185,6 +187,7 @@ _SESSIONS = st.builds(
     is_owned_by_proxy=st.booleans(),
     blocked_by=st.lists(st.integers(0, 4_194_304), max_size=10).map(tuple),
 )
+_PAUSES = st.builds(Pause, st.none() | _TIMES, _TEXTS)
 # Every figure that any sentence has.
 _REASONS = st.builds(
     Reason,
@@ -194,7 +197,7 @@ _REASONS = st.builds(
         | {name: st.floats(0, 200) for name in ("target", "limit", "share", "percent")}
         | dict.fromkeys(("used", "usable", "chosen", "candidates", "sessions", "most"), _COUNTS)
         | dict.fromkeys(("pid", "attempts"), _COUNTS)
-        | {"time": st.timedeltas(timedelta(), timedelta(days=900))}
+        | {"time": st.timedeltas(timedelta(), timedelta(days=900)), "pause": _PAUSES}
     ),
 )
 _VERDICTS = st.builds(Verdict, _SESSIONS, st.sampled_from(Action), _TEXTS, _REASONS)
@@ -224,6 +227,7 @@ _MEASUREMENTS = st.builds(
     sessions_by_state=st.dictionaries(st.sampled_from([*SessionState, "hidden"]), _COUNTS),
     oldest_idle_in_transaction=st.timedeltas(timedelta(), timedelta(days=900)),
     limits=_many(st.builds(ConnectionLimit, st.sampled_from(LimitOwner), _NAMES, _COUNTS, _COUNTS)),
+    pause=st.none() | _PAUSES,
     other_backends=st.dictionaries(_NAMES, _COUNTS, max_size=5),
 )
 

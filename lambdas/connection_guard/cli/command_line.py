@@ -18,14 +18,14 @@ NAME = "connection-guard"
 INTERRUPTED_STATUS = 130
 
 VERBS: Mapping[str, str] = {
-<<<<<<< HEAD
-    "budget": "connection_guard.cli.budget.budget_verb:budget",
-    "drill": "connection_guard.cli.drill.drill_verb:drill",
-=======
     "top": "connection_guard.cli.live.top_verb:top",
     "plan": "connection_guard.cli.live.plan_verb:plan",
-    "terminate": "connection_guard.cli.live.by_hand.terminate_verb:terminate_by_hand",
->>>>>>> cli-live
+    "terminate": "connection_guard.cli.live.by_hand.terminate_verb:terminate",
+    "budget": "connection_guard.cli.budget.budget_verb:budget",
+    "audit": "connection_guard.cli.audit.audit_verb:audit",
+    "drill": "connection_guard.cli.drill.drill_verb:drill",
+    "pause": "connection_guard.cli.pause.pause_verb:pause",
+    "resume": "connection_guard.cli.pause.resume_verb:resume",
     "notify-test": "connection_guard.cli.incidents.notify_test_verb:notify_test",
     "completion": "connection_guard.cli.completion.completion_verb:completion",
 }

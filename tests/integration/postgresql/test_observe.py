@@ -10,6 +10,7 @@ from connection_guard.adapters.postgresql.guard_session import GuardSession, ope
 from connection_guard.adapters.postgresql.observe import addresses_of, measure
 from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import Door, DoorName
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.database.session import SessionState
 from doubles.aws.rds_proxy_double import RdsProxyDouble
 from doubles.postgresql.postgres_server import PostgresServer
@@ -192,9 +193,9 @@ def test_pausing_one_of_the_guards_roles_pauses_it(
 ) -> None:
     server.execute("CREATE ROLE connection_guard_proxy LOGIN; CREATE ROLE connection_guard_paused")
     roles = [GUARD, "connection_guard_proxy"]
-    assert not measure(guard, roles).privileges.is_paused
+    assert measure(guard, roles).pause is None
     server.execute("GRANT connection_guard_paused TO connection_guard_proxy")
-    assert measure(guard, roles).privileges.is_paused
+    assert measure(guard, roles).pause == Pause()
 
 
 @NEWEST

@@ -131,6 +131,27 @@ def test_a_target_that_would_never_end_the_warning_is_refused_before_the_first_e
         Guarded(server, a_policy(target_percent=75))
 
 
+def test_every_report_shows_a_pause_while_it_lasts(guarded: Guarded) -> None:
+    fill(guarded.server, role="app")
+    paused(guarded)
+    guarded.server.execute(
+        "ALTER ROLE connection_guard_paused VALID UNTIL '2099-01-01 05:00 UTC'; "
+        "COMMENT ON ROLE connection_guard_paused IS 'alice: load test'"
+    )
+    words = "paused until 2099-01-01 05:00 UTC (alice: load test)"
+
+    reports = [guarded.deliver(), guarded.deliver(a_heartbeat_at(1))]
+
+    for report in reports:
+        assert report["pause"] == {"until": "2099-01-01T05:00:00+00:00", "note": "alice: load test"}
+        assert f"; {words}; nothing terminated (" in report["headline"]
+        assert report["explanation"].startswith(f"{words}: role connection_guard_paused")
+
+    guarded.server.execute("ALTER ROLE connection_guard_paused VALID UNTIL '2020-01-01'")
+    report = guarded.deliver(a_heartbeat_at(2))
+    assert (report["kind"], report["pause"]) == ("remediation", None)
+
+
 @NEWEST
 def test_a_pause_costs_no_attempts(guarded: Guarded) -> None:
     guard = with_policy(guarded, a_policy(attempts=2))

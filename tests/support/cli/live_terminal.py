@@ -15,7 +15,7 @@ from termios import ECHO, TIOCSCTTY, TIOCSWINSZ, tcgetattr
 import pyte
 
 from doubles.waiting import wait_until
-from tests.support.cli.running import COMMAND, SECONDS, _environment
+from tests.support.cli.running import COMMAND, SECONDS, environment_of
 
 ALTERNATE_SCREEN, ORDINARY_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 
@@ -76,7 +76,7 @@ def running_at_terminal(
     ioctl(theirs, TIOCSWINSZ, pack("HHHH", lines, columns, 0, 0))
     process = subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
-        env=_environment({"TERM": "xterm-256color", **(environment or {})}),
+        env=environment_of({"TERM": "xterm-256color", **(environment or {})}),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.deployment.reporter_settings import Owner
 from connection_guard.core.incident.circumstances import (
     Circumstances,
@@ -89,6 +90,7 @@ entries = st.builds(
     escalation_code=st.none() | st.sampled_from(["attempts used", "pools reopen", "too many"]),
     is_engaged=st.booleans(),
     restraint=st.none() | st.sampled_from(["observing", "paused", "refused"]),
+    pause=st.none() | st.builds(Pause, st.none() | st.just(OPENED), lines),
 )
 
 

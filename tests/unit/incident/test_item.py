@@ -10,6 +10,7 @@ from random import Random
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.incident.circumstances import (
     Circumstances,
     Deployment,
@@ -72,6 +73,7 @@ def a_full_incident() -> Incident:
         restraint="pools reopen",
         refused_a_login=True,
         had_no_data=True,
+        pause=Pause(NOW, "alice: load test"),
     )
     context = Circumstances(
         events=(RdsEvent(NOW, "orders-prod", "Multi-AZ failover completed"),),

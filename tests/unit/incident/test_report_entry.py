@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from connection_guard.adapters.postgresql.remedies import statement
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.database.session import Pool
 from connection_guard.core.decision.outcome import Reconnection, Result
 from connection_guard.core.decision.reason import Reason, ReasonCode
@@ -32,6 +33,16 @@ from tests.support.runs import a_remediation, any_runs
 
 def entry_from(report: dict[str, Any], evidence: str | None = "the key") -> Entry:
     return entry_of(delivered("Success", responsePayload=report), evidence=evidence)
+
+
+def test_a_pause_is_kept_typed() -> None:
+    pause = {"until": "2026-11-20T05:00:00+00:00", "note": "alice: load test"}
+    report = a_report("observation")
+
+    assert entry_from(report).pause is None
+    assert entry_from(report | {"pause": pause}).pause == Pause(
+        datetime(2026, 11, 20, 5, tzinfo=UTC), "alice: load test"
+    )
 
 
 def test_a_remediation_s_entry_says_who_was_terminated_by_which_rule_and_that_it_helped() -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.decision.reason import ReasonCode
 from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.deployment.events import AlarmState
@@ -17,6 +18,7 @@ from connection_guard.core.notification.email import subject_of
 from connection_guard.core.notification.owner import owner_of
 from connection_guard.core.notification.summary import Summary, summary_of
 from connection_guard.core.policy import Tier
+from tests.support.builders import NOW
 from tests.support.reporter.incidents import (
     LEAK,
     OPENED,
@@ -488,6 +490,18 @@ def test_a_paused_guard_says_so_in_the_first_line() -> None:
 
     assert summary(paused).first_line.endswith(
         "Connection Guard would have freed 8. It is paused: decide whether to act."
+    )
+
+
+def test_a_pause_with_an_end_says_until_when_and_who_paused() -> None:
+    pause = Pause(NOW + timedelta(hours=2), "alice: load test")
+    paused = an_entry(0, "observation", alarm=an_alarm(), restraint=Restraint.PAUSED, pause=pause)
+
+    assert summary(paused).first_line.endswith(
+        "It is paused until 2026-11-20 05:00 UTC: decide whether to act."
+    )
+    assert str(summary(paused).guard).startswith(
+        "It is paused until 2026-11-20 05:00 UTC (alice: load test), and only observes."
     )
 
 

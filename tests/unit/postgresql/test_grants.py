@@ -10,7 +10,7 @@ from tests.support.builders import a_capacity, a_measurement
 def privileges(
     *, reads: bool = True, signals: bool = True, reserve: bool | None = True
 ) -> Privileges:
-    return Privileges(reads, signals, reserve, is_paused=False)
+    return Privileges(reads, signals, reserve)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_locked_out_nothing_is_known_but_that() -> None:
 
 def test_states_that_may_not_be_read_are_not_told_as_none() -> None:
     blind = a_measurement(
-        used=97, states={"hidden": 96, "active": 1}, privileges=Privileges(False, True, True, False)
+        used=97, states={"hidden": 96, "active": 1}, privileges=Privileges(False, True, True)
     )
     values = metrics_of(a_run(Kind.PREFLIGHT_FAILED, measurement=blind))
     assert (

@@ -1,12 +1,13 @@
 """Every reason has its words, and they hold its figures."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from string import Formatter
 
 import pytest
 
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.decision.reason import Figure, Reason, ReasonCode
-from connection_guard.core.report.wording import _SENTENCES, worded
+from connection_guard.core.report.wording import _SENTENCES, pause_in_words, worded
 
 
 @pytest.mark.parametrize("code", ReasonCode)
@@ -42,3 +43,28 @@ def test_more_than_all_connections_are_all() -> None:
 def test_braces_in_a_name_stay_what_they_are() -> None:
     reason = Reason(ReasonCode.NOT_VERIFIED, {"error": "{error} {0} {x!r}"})
     assert worded(reason) == "the result could not be verified: {error} {0} {x!r}"
+
+
+UNTIL = datetime(2026, 11, 20, 5, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("pause", "words"),
+    [
+        (Pause(), "paused"),
+        (Pause(UNTIL), "paused until 2026-11-20 05:00 UTC"),
+        (Pause(note="alice"), "paused (alice)"),
+        (
+            Pause(UNTIL, "alice: load test"),
+            "paused until 2026-11-20 05:00 UTC (alice: load test)",
+        ),
+        (Pause(note="\x1b[2J\n x"), "paused (\ufffd[2J x)"),
+    ],
+)
+def test_a_pause_says_until_when_and_why(pause: Pause, words: str) -> None:
+    assert pause_in_words(pause) == words
+    assert worded(Reason(ReasonCode.PAUSED, {"pause": pause})).startswith(f"{words}: role ")
+
+
+def test_a_long_note_is_cut() -> None:
+    assert len(pause_in_words(Pause(note="x" * 1000))) < 150

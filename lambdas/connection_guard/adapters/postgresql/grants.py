@@ -14,7 +14,7 @@ def missing_grants(measurement: Measurement) -> tuple[str, ...]:
     """
     privileges = measurement.privileges
     return tuple(
-        _grant(privilege, measurement.role)
+        grant_statement(privilege, measurement.role)
         for privilege, is_held in (
             ("pg_read_all_stats", privileges.reads_all_stats),
             ("pg_signal_backend", privileges.signals_sessions),
@@ -40,11 +40,12 @@ def shortcomings(measurement: Measurement) -> tuple[str, ...]:
         return ()
     mends = []
     if not may_use_reserve:
-        mends.append(_grant("pg_use_reserved_connections", measurement.role))
+        mends.append(grant_statement("pg_use_reserved_connections", measurement.role))
     if measurement.capacity.reservations[RESERVED_CONNECTIONS] == 0:
         mends.append(f"set {RESERVED_CONNECTIONS} to 2 or more in the parameter group, and reboot.")
     return tuple(mends)
 
 
-def _grant(privilege: str, role: str) -> str:
+def grant_statement(privilege: str, role: str) -> str:
+    """Return the statement that gives a role a privilege, which in PostgreSQL is a role, too."""
     return f"GRANT {privilege} TO {identifier(role)};"

@@ -16,6 +16,7 @@ from connection_guard.adapters.postgresql.rows.states import STATES
 from connection_guard.adapters.postgresql.turn import MEMORY
 from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import Door
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.database.session import Session
 from connection_guard.core.database.snapshot import (
     LoginStatistics,
@@ -51,7 +52,6 @@ def measure(
             reads_all_stats=row.reads_all_stats,
             signals_sessions=row.signals_sessions,
             uses_reserved_connections=row.uses_reserved_connections,
-            is_paused=row.is_paused,
         ),
         capacity=capacity_of(row),
         used=row.sessions + row.logins_in_progress,
@@ -78,6 +78,7 @@ def measure(
             fatal=row.fatal_sessions,
             by_database=dict(zip(row.login_databases, row.logins_by_database, strict=True)),
         ),
+        pause=Pause(row.paused_until, row.pause_note or "") if row.is_paused else None,
     )
 
 

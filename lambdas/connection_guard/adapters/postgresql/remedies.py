@@ -10,6 +10,7 @@ _WORDS: Mapping[RemedyKind, str] = {
         "ALTER ROLE {name} SET idle_in_transaction_session_timeout = '1min'"
     ),
     RemedyKind.END_IDLE_SESSIONS: "ALTER ROLE {name} SET idle_session_timeout = '15min'",
+    RemedyKind.END_LONG_TRANSACTIONS: "ALTER ROLE {name} SET transaction_timeout = '1h'",
     RemedyKind.LIMIT_ROLE: "ALTER ROLE {name} CONNECTION LIMIT {number}",
     RemedyKind.LIMIT_DATABASE: "ALTER DATABASE {name} CONNECTION LIMIT {number}",
     # -1 is no limit (PostgreSQL manual, ALTER ROLE).

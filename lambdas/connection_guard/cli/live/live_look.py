@@ -118,8 +118,7 @@ def enforced(judgement: Judgement) -> Judgement:
 
 def unpaused(snapshot: Snapshot) -> Snapshot:
     """Return the snapshot as of a guard that is not paused."""
-    privileges = replace(snapshot.measurement.privileges, is_paused=False)
-    return replace(snapshot, measurement=replace(snapshot.measurement, privileges=privileges))
+    return replace(snapshot, measurement=replace(snapshot.measurement, pause=None))
 
 
 def _is_seat(session: Session, guard_roles: Collection[str]) -> bool:

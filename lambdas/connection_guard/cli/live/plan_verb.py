@@ -21,7 +21,7 @@ from connection_guard.cli.terminal.output import json_option, terminal_console, 
 from connection_guard.core.policy import Tier
 
 
-@click.command()
+@click.command("plan")
 @database_access_options
 @policy_options
 @json_option

@@ -31,7 +31,7 @@ SECONDS_BETWEEN_SIZES = 0.2
 SECONDS_TO_RECONNECT = 3.0
 
 
-@click.command()
+@click.command("top")
 @database_access_options
 @policy_options
 @click.option(

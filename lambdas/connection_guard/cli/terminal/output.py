@@ -41,11 +41,16 @@ def write(document: Mapping[str, Any], *shown: RenderableType) -> None:
     printable (core/words.py), and not be read as rich's markup (rich.text.Text).
     """
     if is_json():
-        print(json.dumps(document, indent=2, ensure_ascii=False, default=_json_value))
+        print(json_text(document))
         return
     console = terminal_console()
     for each in shown:
         console.print(each)
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """Return the document as JSON: times in ISO 8601, durations in seconds."""
+    return json.dumps(document, indent=2, ensure_ascii=False, default=_json_value)
 
 
 def terminal_console() -> Console:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connection_guard.core.database.capacity import Capacity, ConnectionLimit
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.database.session import Session
 
 
@@ -33,7 +34,6 @@ class Privileges:
     reads_all_stats: bool
     signals_sessions: bool
     uses_reserved_connections: bool | None
-    is_paused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Measurement:
     know it; `other_backends` counts all other processes by their type. `memories` are the
     engagements that earlier runs kept in the database; `has_stale_seats` says that their execution
     environments left sessions behind. `logins` is None where the server does not count them.
+    `pause` is None where the guard is not paused, or no longer.
     """
 
     taken_at: datetime
@@ -78,6 +79,7 @@ class Measurement:
     logins_in_progress: int = 0
     refused_a_login: bool = False
     logins: LoginStatistics | None = None
+    pause: Pause | None = None
 
     @property
     def utilisation(self) -> float:

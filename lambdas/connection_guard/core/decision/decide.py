@@ -146,8 +146,8 @@ def _restraint(
         return Restraint.BELOW_TARGET, Reason(ReasonCode.BELOW_TARGET, usage | target)
     if policy.modes[tier] is Mode.OBSERVE:
         return Restraint.OBSERVING, Reason(ReasonCode.ONLY_OBSERVES, {"tier": tier})
-    if snapshot.measurement.privileges.is_paused:
-        return Restraint.PAUSED, Reason(ReasonCode.PAUSED)
+    if (pause := snapshot.measurement.pause) is not None:
+        return Restraint.PAUSED, Reason(ReasonCode.PAUSED, {"pause": pause})
     if is_below_target:
         return Restraint.NOTHING_MATCHES, Reason(ReasonCode.LOGIN_REFUSED, usage)
     if candidates == 0 and reopening:

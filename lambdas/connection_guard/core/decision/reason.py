@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from connection_guard.core.database.pause import Pause
+
 
 class ReasonCode(StrEnum):
     """Names a reason for code that compares reasons; words may change, these do not."""
@@ -64,7 +66,7 @@ class ReasonCode(StrEnum):
     NOT_REMEMBERED = "not remembered"
 
 
-Figure = str | int | float | timedelta
+Figure = str | int | float | timedelta | Pause
 
 
 @dataclass(frozen=True, slots=True)

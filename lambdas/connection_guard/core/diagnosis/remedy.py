@@ -10,6 +10,7 @@ class RemedyKind(StrEnum):
 
     END_IDLE_TRANSACTIONS = "end idle transactions"
     END_IDLE_SESSIONS = "end idle sessions"
+    END_LONG_TRANSACTIONS = "end long transactions"
     LIMIT_ROLE = "limit role"
     LIMIT_DATABASE = "limit database"
     UNLIMIT_ROLE = "unlimit role"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.policy import NO_RULE, Tier
 from connection_guard.core.report.kind import Kind
@@ -115,7 +116,7 @@ class Entry:
     says that the next heartbeats continue its work, `restraint` what kept its plan from being
     carried out, None where nothing did; `refused_a_login` that the server refused the guard a
     login for lack of a slot. `had_no_data` says that an alarm about the guard itself changed from
-    INSUFFICIENT_DATA.
+    INSUFFICIENT_DATA. `pause` is None where the guard was not paused.
     """
 
     request_id: str
@@ -146,6 +147,7 @@ class Entry:
     restraint: str | None = None
     refused_a_login: bool = False
     had_no_data: bool = False
+    pause: Pause | None = None
 
     @property
     def change(self) -> Alarm | None:

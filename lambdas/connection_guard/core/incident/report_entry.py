@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.incident.delivery import (
     Delivery,
@@ -115,7 +116,12 @@ def _run(delivery: ReportDelivery, evidence: str | None) -> Entry:
         is_engaged=report.get("engaged", False),
         restraint=report.get("restraint"),
         refused_a_login=bool(report["before"] and report["before"].get("refused_a_login")),
+        pause=_pause(report.get("pause")),
     )
+
+
+def _pause(row: Row | None) -> Pause | None:
+    return Pause(moment(row["until"]), _line(row["note"])) if row else None
 
 
 def _cause(row: Row) -> DiagnosedCause:

@@ -11,6 +11,7 @@ from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.policy import Tier
 from connection_guard.core.report.kind import Kind
+from connection_guard.core.report.wording import pause_until
 from connection_guard.core.words import counted, ordinal, shown, spelled
 
 GUARD = "Connection Guard"
@@ -27,10 +28,7 @@ _TROUBLES: Mapping[str, str] = {
     Kind.PREFLIGHT_FAILED: "lacks a privilege",
 }
 
-_RESTRAINED: Mapping[str | None, str] = {
-    Restraint.OBSERVING: "only observes",
-    Restraint.PAUSED: "is paused",
-}
+_RESTRAINED = (Restraint.OBSERVING, Restraint.PAUSED)
 
 
 class Status(StrEnum):
@@ -226,5 +224,11 @@ def _to_do(incident: Incident) -> str:
     if latest.restraint in _RESTRAINED:
         is_warning = incident.tier is Tier.WARNING
         to_do = "no action needed yet" if is_warning else "decide whether to act"
-        return f"It {_RESTRAINED[latest.restraint]}: {to_do}"
+        return f"It {_restrained(latest)}: {to_do}"
     return "No action needed yet"
+
+
+def _restrained(entry: Entry) -> str:
+    if entry.restraint != Restraint.PAUSED:
+        return "only observes"
+    return f"is {pause_until(entry.pause)}" if entry.pause else "is paused"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.decision.reason import ReasonCode
 from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.diagnosis.cause import Cause
@@ -32,6 +33,7 @@ from connection_guard.core.notification.status import (
 )
 from connection_guard.core.notification.view import View
 from connection_guard.core.report.kind import Kind
+from connection_guard.core.report.wording import pause_in_words
 from connection_guard.core.words import counted, hours_and_minutes, shown, spelled
 
 # A phone shows 22 lines of 60 characters at most: this is each part's share of them.
@@ -61,10 +63,6 @@ _BECAUSE = {
     ReasonCode.NO_CANDIDATE: "the policy allows no other session to be ended",
     ReasonCode.ATTEMPTS_USED: "usage stayed above the target",
     ReasonCode.HOURLY_CAP: "it may end no more sessions this hour (limits.most_per_hour)",
-}
-_RESTRAINED = {
-    Restraint.OBSERVING: "It only observes, as the policy says.",
-    Restraint.PAUSED: "It is paused by role connection_guard_paused, and only observes.",
 }
 
 
@@ -209,8 +207,11 @@ def _attempts(incident: Incident, latest: Entry, escalated: Entry | None) -> Ite
         of = f" of {escalated.attempt}" if is_last and attempts else ""
         but = "but" if goes_on else "stopped because"
         yield f"{tried}{of}, {but} {_reason(incident, escalated)}."
-    elif latest.restraint in _RESTRAINED:
-        yield _RESTRAINED[Restraint(latest.restraint)]
+    elif latest.restraint == Restraint.OBSERVING:
+        yield "It only observes, as the policy says."
+        return
+    elif latest.restraint == Restraint.PAUSED:
+        yield f"It is {_paused(latest)}, and only observes."
         return
     elif attempts:
         yield f"{tried}."
@@ -218,6 +219,12 @@ def _attempts(incident: Incident, latest: Entry, escalated: Entry | None) -> Ite
         yield "It tries again every minute until usage is below the target."
     else:
         yield "It starts again with the next alarm."
+
+
+def _paused(entry: Entry) -> str:
+    if entry.pause is None or entry.pause == Pause():
+        return "paused by role connection_guard_paused"
+    return shown(pause_in_words(entry.pause), REASON_MOST)
 
 
 def _reason(incident: Incident, escalated: Entry) -> str:

@@ -9,7 +9,7 @@ from connection_guard.core.decision.round import Round
 from connection_guard.core.report.fitting import NAME_BYTES, fitted, sentence
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.run import Run
-from connection_guard.core.report.wording import worded
+from connection_guard.core.report.wording import pause_in_words, worded
 from connection_guard.core.words import connections_in_use, of_usable
 
 HEADLINE_BYTES = 500
@@ -17,7 +17,7 @@ HEADLINE_BYTES = 500
 
 def headline_of_run(run: Run) -> str:
     """Return what the run saw, what it did, and whether people have to act."""
-    parts = [_in_use(run) + _forecast(run)]
+    parts = [_in_use(run) + _forecast(run), _pause(run)]
     match run.kind:
         case Kind.REMEDIATION if run.round:
             parts.append(_remedied(run.round))
@@ -48,6 +48,10 @@ def _in_use(run: Run) -> str:
     return f"{connections_in_use(used, first.capacity.usable)}{by_logins}{refused}"
 
 
+def _pause(run: Run) -> str:
+    return pause_in_words(run.first.pause) if run.first and run.first.pause else ""
+
+
 def _forecast(run: Run) -> str:
     """Return when the server will be full, unless sessions were terminated: that changes the
     forecast.
@@ -73,5 +77,9 @@ def _remedied(done: Round) -> str:
 def _restrained(done: Round) -> str:
     if done.plan.restraint is Restraint.NOT_AN_ALARM:
         return worded(done.plan.reason)
-    would = f": {len(done.plan.chosen)} would have been" if done.plan.chosen else ""
-    return f"nothing terminated ({done.plan.restraint}{would})"
+    chosen = len(done.plan.chosen)
+    would = f"{chosen} would have been" if chosen else ""
+    # The pause itself is said before.
+    why = "" if done.plan.restraint is Restraint.PAUSED else str(done.plan.restraint)
+    said = ": ".join(filter(None, (why, would)))
+    return f"nothing terminated ({said})" if said else "nothing terminated"

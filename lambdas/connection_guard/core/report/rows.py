@@ -7,6 +7,7 @@ from typing import Any
 
 from connection_guard.core.database.capacity import ConnectionLimit
 from connection_guard.core.database.door import DoorAttempt
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.database.session import Session
 from connection_guard.core.database.snapshot import Measurement, Server, Snapshot
 from connection_guard.core.decision.outcome import Reconnection, reopening_applications
@@ -51,6 +52,14 @@ def _alarm(alarm: AlarmNotification) -> Row:
         "tier": alarm.tier,
         "state": alarm.state,
         "reason": fitted(alarm.reason),
+    }
+
+
+def pause_row(pause: Pause) -> Row:
+    """Return until when the guard is paused, and what is noted about it."""
+    return {
+        "until": pause.until and pause.until.isoformat(),
+        "note": sentence(pause.note),
     }
 
 

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from connection_guard.core.decision.reason import Reason, ReasonCode
-from connection_guard.core.words import connections_in_use, spelled
+from connection_guard.core.database.pause import Pause
+from connection_guard.core.decision.reason import Figure, Reason, ReasonCode
+from connection_guard.core.words import connections_in_use, shown, spelled
+
+NOTE_MOST = 120
 
 _SENTENCES: Mapping[ReasonCode, str] = {
     ReasonCode.GUARDS_OWN: "the guard's own session",
@@ -38,7 +41,7 @@ _SENTENCES: Mapping[ReasonCode, str] = {
     ReasonCode.ALARM_WITHOUT_DATA: "the alarm has no data; no action needed",
     ReasonCode.BELOW_TARGET: "{in_use}, already below the target of {target:g} %",
     ReasonCode.ONLY_OBSERVES: "the policy only observes at {tier}",
-    ReasonCode.PAUSED: "paused: role connection_guard_paused is granted to the guard's role",
+    ReasonCode.PAUSED: "{pause}: role connection_guard_paused is granted to the guard's role",
     ReasonCode.LOGIN_REFUSED: (
         "{in_use}, but a login was refused: terminating sessions would not help"
     ),
@@ -105,5 +108,21 @@ def worded(reason: Reason) -> str:
     return _SENTENCES[reason.code].format_map(figures)
 
 
-def _shown(figure: str | int | float | timedelta) -> str | int | float:
-    return spelled(figure) if isinstance(figure, timedelta) else figure
+def pause_in_words(pause: Pause) -> str:
+    """Return that the guard is paused, until when, by whom and why, on one line."""
+    note = shown(pause.note, NOTE_MOST)
+    return f"{pause_until(pause)} ({note})" if note else pause_until(pause)
+
+
+def pause_until(pause: Pause) -> str:
+    """Return that the guard is paused, and until when."""
+    return "paused" if pause.until is None else f"paused until {pause.until:%Y-%m-%d %H:%M} UTC"
+
+
+def _shown(figure: Figure) -> str | int | float:
+    match figure:
+        case timedelta():
+            return spelled(figure)
+        case Pause():
+            return pause_in_words(figure)
+    return figure

@@ -1,5 +1,6 @@
 """How many sessions a drill opens, and what it expects of the guard by the policy."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,8 +15,8 @@ from connection_guard.cli.drill.filling import (
     filling_of,
 )
 from connection_guard.cli.terminal.mistakes import UserMistakeError
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.database.session import Session
-from connection_guard.core.database.snapshot import Privileges
 from connection_guard.core.policy import Mode, Policy, Tier
 from tests.support.builders import (
     a_capacity,
@@ -93,7 +94,9 @@ def expected(
     policy: Policy, *others: Session, own: Session | None = None, paused: bool = False
 ) -> Expectation:
     own = own or a_session(application="connection-guard drill watch", role="drill")
-    snapshot = a_snapshot(own, *others, privileges=Privileges(True, True, True, is_paused=paused))
+    snapshot = a_snapshot(own, *others)
+    measurement = replace(snapshot.measurement, pause=Pause() if paused else None)
+    snapshot = replace(snapshot, measurement=measurement)
     opened = filling_of(
         snapshot.measurement,
         policy.limits,

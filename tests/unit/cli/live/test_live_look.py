@@ -14,8 +14,9 @@ from connection_guard.cli.live.live_look import (
     unpaused,
 )
 from connection_guard.core.database.door import Door, DoorName
+from connection_guard.core.database.pause import Pause
 from connection_guard.core.database.session import Session
-from connection_guard.core.database.snapshot import Privileges, Snapshot
+from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.core.decision.engagement import Engagement, ready_to_save, to_text
 from connection_guard.core.decision.restraint import Restraint
 from connection_guard.core.policy import Mode, Policy, Tier
@@ -90,9 +91,8 @@ def test_whoever_enforces_by_hand_overrides_mode_and_pause_only() -> None:
     observing = a_policy(
         modes={Tier.WARNING: Mode.OBSERVE, Tier.CRITICAL: Mode.OBSERVE}, refuse_above_percent=10
     )
-    paused = a_snapshot(
-        *(a_session() for _ in range(97)), privileges=Privileges(True, True, True, True)
-    )
+    crowded = a_snapshot(*(a_session() for _ in range(97)))
+    paused = replace(crowded, measurement=replace(crowded.measurement, pause=Pause()))
 
     assert look_at(paused, observing).plan.restraint is Restraint.OBSERVING
     assert judged("", paused, enforced(judgement(observing))).plan.restraint is Restraint.PAUSED

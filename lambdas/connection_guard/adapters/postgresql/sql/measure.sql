@@ -37,6 +37,18 @@ logins AS MATERIALIZED (
 ),
 busiest AS MATERIALIZED (
     SELECT name, logins FROM logins ORDER BY logins DESC LIMIT 10
+),
+pause AS MATERIALIZED (
+    -- Any time after the year 9998 counts as never: a client's own dates end there.
+    SELECT CASE WHEN rolvaliduntil < '9999-01-01' THEN rolvaliduntil END AS ends_at,
+           -- As bytes: it is in the encoding of the database that it was written in.
+           substr(textsend(shobj_description(oid, 'pg_authid')), 1, 1000) AS note
+    FROM pg_roles
+    WHERE rolname = 'connection_guard_paused'
+      AND coalesce(rolvaliduntil > clock_timestamp(), true)
+      AND EXISTS (SELECT FROM pg_roles AS guard
+                  WHERE guard.rolname = ANY (:'guard_roles'::text[])
+                    AND pg_has_role(guard.oid, pg_roles.oid, 'MEMBER'))
 )
 SELECT clock_timestamp() AS taken_at,
        coalesce(host(inet_server_addr()), '') AS server_address,
@@ -51,10 +63,9 @@ SELECT clock_timestamp() AS taken_at,
        (SELECT pg_has_role(oid, 'USAGE')
         FROM pg_roles
         WHERE rolname = 'pg_use_reserved_connections') AS uses_reserved_connections,
-       EXISTS (SELECT FROM pg_roles AS paused, pg_roles AS guard
-               WHERE paused.rolname = 'connection_guard_paused'
-                 AND guard.rolname = ANY (:'guard_roles'::text[])
-                 AND pg_has_role(guard.oid, paused.oid, 'MEMBER')) AS is_paused,
+       EXISTS (SELECT FROM pause) AS is_paused,
+       (SELECT ends_at FROM pause) AS paused_until,
+       (SELECT note FROM pause) AS pause_note,
        (SELECT coalesce(array_agg(setting), '{}')
         FROM pg_roles CROSS JOIN unnest(rolconfig) AS setting
         WHERE rolname = ANY (:'guard_roles'::text[])

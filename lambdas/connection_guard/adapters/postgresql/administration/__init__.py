@@ -1,0 +1,1 @@
+"""What only people do or ask on a server, by the command line; no function imports it."""
