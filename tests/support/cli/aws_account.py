@@ -49,7 +49,11 @@ class AwsAccount:
 
     def client(self, service: str) -> Any:
         """Return a client of a service."""
-        session: Any = boto3.Session(*KEYS.values(), region_name=REGION)
+        session: Any = boto3.Session(
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+        )
         return session.client(service, endpoint_url=self.url)
 
     def subnet(self, number: int, zone: str) -> str:
