@@ -93,7 +93,11 @@ def discover(
     account = _account(chosen, deploy, guard_file)
     surroundings = gather_surroundings(session, chosen)
     wanted = [wanted_table(each, surroundings) for each in chosen]
-    merged = merge_tables(before, guard_file.name, wanted, account, session.region_name)
+    existing = {
+        *((each.kind, each.identifier) for each in found),
+        *((each.kind, each.identifier) for each in left_out),
+    }
+    merged = merge_tables(before, guard_file.name, wanted, existing, account, session.region_name)
     added = [change for change in merged.changes if change.key is None]
     discovery = Discovery(
         region=session.region_name,

@@ -5,20 +5,29 @@ the guard runs as long as the VPC is the same, nor which of the database's own s
 uses, nor through which proxy it comes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import tomlkit
 
 from connection_guard.cli.discover.new_tables import head_of_file, new_table
-from connection_guard.cli.discover.toml_chunks import chunks_of, tables_named, written_value
+from connection_guard.cli.discover.toml_chunks import (
+    chunks_of,
+    is_valid,
+    tables_named,
+    written_value,
+)
 from connection_guard.cli.discover.wanted_tables import DEFAULT_PORT, Fact, ProxyTable, WantedTable
 from connection_guard.cli.terminal.mistakes import UserMistakeError
 from connection_guard.configuration.toml.tables import parse_document
 
 _KINDS = ("instance", "cluster")
 _PLACES = ("subnets", "availability_zones")
+
+
+Names = tuple[str, str]
+"""The kind of a database, and its identifier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,7 @@ class TableOfFile:
     places: list[int]
 
     @property
-    def names(self) -> tuple[str, str]:
+    def names(self) -> Names:
         """Its kind and its identifier, as RDS stores it."""
         for kind in _KINDS:
             if isinstance(name := self.says.get(kind), str):
@@ -58,9 +67,17 @@ class Merged:
 
 
 def merge_tables(
-    text: str, name: str, wanted: Sequence[WantedTable], account: str, region: str
+    text: str,
+    name: str,
+    wanted: Sequence[WantedTable],
+    existing: Collection[Names],
+    account: str,
+    region: str,
 ) -> Merged:
     """Return the text of the file `name` with these databases. Merging again changes nothing.
+
+    `existing` are the kinds and names of all databases in AWS: a table of one that is no longer
+    among them may be that of a database that was renamed.
 
     Raise ConfigurationError where the text is not TOML, and UserMistakeError where its databases
     are not tables of their own.
@@ -73,24 +90,23 @@ def merge_tables(
     notes: list[tuple[str, str]] = []
     added: list[str] = []
     for table in wanted:
-        if (known := _known(table, tables)) is None:
+        if (known := _known(table, tables, existing)) is None:
             added.append(new_table(table))
             changes.append(Change(table.identifier, None, new=_as_toml(table.facts)))
         else:
             changes += _update(table, known, chunks, newline)
             notes += [(table.identifier, note) for note in _notes(table, known)]
     new = [*head_of_file(document, name, account, region, is_new=not text.strip()), *added]
-    return Merged(
-        "".join(chunks) + _appended("".join(chunks), new, newline),
-        tuple(changes),
-        tuple(notes),
-        tuple(tables),
-    )
+    result = "".join(chunks)
+    result += _appended(result, new, newline)
+    if not is_valid(result):
+        raise _not_tables(name)
+    return Merged(result, tuple(changes), tuple(notes), tuple(tables))
 
 
 def _tables(chunks: Sequence[str], written: object, name: str) -> list[TableOfFile]:
     tables: list[TableOfFile] = []
-    says = written if isinstance(written, list) else []
+    says: list[Any] = written if isinstance(written, list) else [written]
     for place, chunk in enumerate(chunks):
         match tables_named(chunk, "databases"):
             case [_] if place:
@@ -99,21 +115,27 @@ def _tables(chunks: Sequence[str], written: object, name: str) -> list[TableOfFi
             case dict() if tables:
                 tables[-1].places.append(place)
     if len(tables) != len(says):
-        raise UserMistakeError(
-            f"{name}: databases: only tables of their own can be merged into; write "
-            "[[databases]], in double brackets, above each database"
-        )
+        raise _not_tables(name)
     return tables
 
 
-def _known(wanted: WantedTable, tables: Sequence[TableOfFile]) -> TableOfFile | None:
+def _not_tables(name: str) -> UserMistakeError:
+    return UserMistakeError(
+        f"{name}: databases: only tables of their own can be merged into; write "
+        "[[databases]], in double brackets, above each database"
+    )
+
+
+def _known(
+    wanted: WantedTable, tables: Sequence[TableOfFile], existing: Collection[Names]
+) -> TableOfFile | None:
     """Return the table of the database, by its name or, where it was renamed, its resource ID."""
     for table in tables:
         if table.names == (wanted.kind, wanted.identifier):
             return table
     for table in tables:
         is_same = table.says.get("resource_id") == wanted.facts["resource_id"]
-        if is_same and table.names[0] == wanted.kind:
+        if is_same and table.names[0] == wanted.kind and table.names not in existing:
             return table
     return None
 
@@ -140,7 +162,8 @@ def _update(
             yield Change(wanted.identifier, key, None, _toml_of(fact))
             line = f"{key} = {written_value(fact, newline).as_string()}{newline}"
             trivia = container.value.item(anchor).trivia
-            trivia.trail = (trivia.trail or newline) + line
+            end = "" if trivia.trail.endswith("\n") else newline
+            trivia.trail += end + line
         if key in table.says:
             anchor = key
     chunks[place] = document.as_string()

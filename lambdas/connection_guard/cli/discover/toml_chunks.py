@@ -22,7 +22,7 @@ def chunks_of(text: str) -> list[str]:
     for header in _HEADER.finditer(text):
         part = text[start : header.start()]
         # Within a list or a text over several lines, a bracket is no header, and this is cut off.
-        if _is_valid(part):
+        if is_valid(part):
             chunks.append(part)
             start = header.start()
     return [*chunks, text[start:]]
@@ -43,14 +43,14 @@ def written_value(value: object, newline: str = "\n", before: Any = None) -> Ite
     return tomlkit.value(newline.join(lines))
 
 
-def _comments(array: str) -> Iterator[str]:
-    """Yield the comments in a list of texts and numbers."""
-    for match in re.finditer(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|(#[^\r\n]*)", array):
-        if match[1]:
-            yield match[1].rstrip()
+def tables_named(chunk: str, name: str) -> Mapping[str, Any] | list[Any] | None:
+    """Return what a chunk has under a name, None where it has nothing."""
+    value: Mapping[str, Any] | list[Any] | None = tomllib.loads(chunk).get(name)
+    return value
 
 
-def _is_valid(text: str) -> bool:
+def is_valid(text: str) -> bool:
+    """Return whether the text is a TOML document."""
     try:
         tomllib.loads(text)
     except ValueError:
@@ -58,7 +58,8 @@ def _is_valid(text: str) -> bool:
     return True
 
 
-def tables_named(chunk: str, name: str) -> Mapping[str, Any] | list[Any] | None:
-    """Return what a chunk has under a name, None where it has nothing."""
-    value: Mapping[str, Any] | list[Any] | None = tomllib.loads(chunk).get(name)
-    return value
+def _comments(array: str) -> Iterator[str]:
+    """Yield the comments in a list of texts and numbers."""
+    for match in re.finditer(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|(#[^\r\n]*)", array):
+        if match[1]:
+            yield match[1].rstrip()
