@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import tomlkit
+from tomlkit.exceptions import TOMLKitError
 
 from connection_guard.cli.discover.new_tables import head_of_file, new_table
 from connection_guard.cli.discover.toml_chunks import (
@@ -94,7 +94,13 @@ def merge_tables(
             added.append(new_table(table))
             changes.append(Change(table.identifier, None, new=_as_toml(table.facts)))
         else:
-            changes += _update(table, known, chunks, newline)
+            try:
+                changes += _update(table, known, chunks, newline)
+            except (ValueError, TOMLKitError) as error:
+                raise UserMistakeError(
+                    f"{name}: the table of {table.identifier} cannot be edited ({error}); write "
+                    "it in a simpler way"
+                ) from error
             notes += [(table.identifier, note) for note in _notes(table, known)]
     new = [*head_of_file(document, name, account, region, is_new=not text.strip()), *added]
     result = "".join(chunks)
@@ -145,7 +151,7 @@ def _update(
 ) -> Iterator[Change]:
     """Write what differs into the chunks of a table, and yield it."""
     place = table.places[0]
-    document = tomlkit.parse(chunks[place])
+    document = editable(chunks[place])
     [tables] = [document["databases"]]
     container: Any = tables[0]
     anchor = wanted.kind
@@ -176,7 +182,7 @@ def _update_proxy(
 ) -> Iterator[Change]:
     says = table.says["proxy"]
     for place in table.places:
-        document = tomlkit.parse(chunks[place])
+        document = editable(chunks[place])
         databases: Any = document["databases"]
         container = (databases[0] if isinstance(databases, list) else databases).get("proxy", {})
         for key, fact in wanted.facts.items():

@@ -28,6 +28,14 @@ def chunks_of(text: str) -> list[str]:
     return [*chunks, text[start:]]
 
 
+def editable(chunk: str) -> tomlkit.TOMLDocument:
+    """Return a chunk to edit; raise ValueError where it would not come out as it went in."""
+    document = tomlkit.parse(chunk)
+    if document.as_string() != chunk:
+        raise ValueError("tomlkit does not keep it as it is")
+    return document
+
+
 def written_value(value: object, newline: str = "\n", before: Any = None) -> Item:
     """Return a value as TOML. A list is on several lines where it was, and keeps the comments that
     were in it.
