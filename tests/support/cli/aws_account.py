@@ -6,11 +6,19 @@ What moto does not know is set in its own state.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
+from threading import Thread
 from typing import Any
+from urllib.parse import parse_qs
 
 import boto3
 from moto.backends import get_backend
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
 
 from tests.support.configurations import ACCOUNT, REGION
 
@@ -18,11 +26,42 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "o
 ENGINE = {"Engine": "postgres", "EngineVersion": "16.4"}
 
 
+DENIED = """<ErrorResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><Error><Type>Sender</Type>
+<Code>{code}</Code><Message>{message}</Message></Error><RequestId>1</RequestId></ErrorResponse>"""
+DENIED_BY_EC2 = """<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error>
+</Errors><RequestID>1</RequestID></Response>"""
+
+
+class Gate:
+    """It is before moto, notes what is `asked`, and refuses actions with a code of AWS's.
+
+    moto itself raises where a code, such as that of a missing permission, is in no service model.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.refused: dict[str, str] = {}
+        self._moto: Any = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = BytesIO(body)
+        target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        [action] = parse_qs(body.decode()).get("Action", [target])
+        self.asked.append(action)
+        if (code := self.refused.get(action)) is None:
+            return self._moto(environ, start_response)
+        shape = DENIED_BY_EC2 if "/ec2/" in environ["HTTP_AUTHORIZATION"] else DENIED
+        start_response("403 Forbidden", [("Content-Type", "text/xml")])
+        return [shape.format(code=code, message=f"not authorized to {action}").encode()]
+
+
 class AwsAccount:
     """An account with a VPC that has two private subnets and a public one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, gate: Gate) -> None:
         self.url = url
+        self.gate = gate
         self.environment = {**KEYS, "AWS_ENDPOINT_URL": url, "AWS_REGION": REGION}
         self.rds: Any = self.client("rds")
         self.ec2: Any = self.client("ec2")
@@ -97,12 +136,15 @@ class AwsAccount:
 def aws_account() -> Iterator[AwsAccount]:
     """Yield an account of its own, as long as it is needed."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
+    gate = Gate()
+    server = make_server("127.0.0.1", 0, gate, True, request_handler=MotoRequestHandler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
     try:
-        host, port = server.get_host_and_port()
-        yield AwsAccount(f"http://{host}:{port}")
+        yield AwsAccount(f"http://127.0.0.1:{server.server_port}", gate)
     finally:
-        server.stop()
-        for service in ("rds", "ec2", "secretsmanager", "sts"):
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        for service in ("rds", "ec2", "secretsmanager"):
             get_backend(service).reset()

@@ -14,6 +14,7 @@ from tomlkit.exceptions import TOMLKitError
 from connection_guard.cli.discover.new_tables import head_of_file, new_table
 from connection_guard.cli.discover.toml_chunks import (
     chunks_of,
+    editable,
     is_valid,
     tables_named,
     written_value,
