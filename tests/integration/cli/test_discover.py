@@ -91,6 +91,7 @@ def test_a_cluster_a_proxy_and_a_parameter_group_are_described(
     assert ran.document["findings"] == []
     assert (ran.status, ran.errors) == (0, "")
     orders, payments = read_configuration(tmp_path / "guard.toml").databases
+    assert orders.proxy is not None
     assert (orders.max_connections.max_connections, orders.proxy.role) == (500, "connection_guard")
     assert (payments.is_cluster, payments.max_connections.max_connections) == (True, 2000)
     table = tomllib.loads((tmp_path / "guard.toml").read_text())["databases"][1]

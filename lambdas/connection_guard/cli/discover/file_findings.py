@@ -51,6 +51,8 @@ def estimates_of(wanted: Sequence[WantedTable]) -> Mapping[str, int]:
     """
     found = {}
     for table in wanted:
+        if "max_connections" not in table.facts:
+            continue
         fields: dict[str, Fact] = dict.fromkeys(size_keys({}))
         fields["max_connections"] = DEFAULT_EXPRESSION
         fields |= {key: fact for key, fact in table.facts.items() if fact is not None}

@@ -117,7 +117,7 @@ def _login(database: FoundDatabase) -> Iterator[tuple[str, str]]:
     if not major or not OLDEST_VERSION <= int(major[0]) <= NEWEST_VERSION:
         yield (
             f"the guard is not tested with PostgreSQL {printable(database.version)}",
-            f"it is with {OLDEST_VERSION} to {NEWEST_VERSION}: try it on a copy first",
+            f"it is with {OLDEST_VERSION} to {NEWEST_VERSION}; try it on a copy first",
         )
     if database.is_multi_az_cluster:
         yield (

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -158,11 +159,11 @@ def _class(database: FoundDatabase) -> str:
     return f"{name}, {database.minimum_acu:g} to {database.maximum_acu:g} ACUs"
 
 
-def _section(title: str, lines: Iterator[Text]) -> Iterator[Text]:
+def _section(title: str, lines: Iterator[Text]) -> Iterator[RenderableType]:
     for number, line in enumerate(lines):
         if number == 0:
             yield Text(f"\n{title}", style="bold")
-        yield Text("  ").append(line)
+        yield Padding(line, (0, 0, 0, 2))
 
 
 def _changes(changes: Sequence[Change]) -> Iterator[Text]:
@@ -183,14 +184,18 @@ def _value(value: object) -> str:
 
 
 def _left_out(left_out: Sequence[LeftOut]) -> Iterator[Text]:
+    names: dict[str, list[str]] = {}
     for each in left_out:
-        yield Text(f"{printable(each.identifier)}: {each.why}")
+        names.setdefault(each.why, []).append(printable(each.identifier))
+    for why, those in names.items():
+        yield Text(f"{', '.join(those)}: {why}")
 
 
 def _remarks(discovery: Discovery) -> Iterator[Text]:
     for each in discovery.findings:
         whose = f"{printable(each.database)}: " if each.database else ""
-        yield Text(whose, style="bold").append(Text(f"{each.problem}: {each.remedy}", style=""))
+        yield Text(whose, style="bold").append(Text(each.problem, style="not bold"))
+        yield Text(f"  {each.remedy}")
     for missing in discovery.missing:
         yield Text(
             f"not known for want of the permission {missing.action}: {printable(missing.fact)}"
