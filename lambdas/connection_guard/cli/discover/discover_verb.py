@@ -18,14 +18,14 @@ from connection_guard.cli.discover.account.gather_databases import (
     gather_surroundings,
 )
 from connection_guard.cli.discover.account.read_answers import read_databases
+from connection_guard.cli.discover.database_findings import findings_of_database, findings_of_stack
 from connection_guard.cli.discover.file_findings import estimates_of, findings_of_file
-from connection_guard.cli.discover.findings import findings_of, findings_of_stack
 from connection_guard.cli.discover.merge_tables import merge_tables
 from connection_guard.cli.discover.show_discovery import (
     Discovery,
-    document_of,
-    last_line,
-    shown_to_people,
+    discovery_document,
+    last_line_of_discovery,
+    shown_discovery,
 )
 from connection_guard.cli.discover.wanted_tables import proxies_of, wanted_table
 from connection_guard.cli.discover.write_guard_file import read_guard_file, write_guard_file
@@ -111,7 +111,7 @@ def discover(
             if (proxies := proxies_of(each, surroundings))
         },
         findings=[
-            *(finding for each in chosen for finding in findings_of(each, surroundings)),
+            *(finding for each in chosen for finding in findings_of_database(each, surroundings)),
             *findings_of_file(merged.tables, found, left_out),
             *findings_of_stack(len(merged.tables) + len(added)),
         ],
@@ -131,13 +131,13 @@ def _show_and_write(discovery: Discovery, save: Callable[[], None]) -> None:
     """Write the file when a person has seen what changes, and for a program before it reads so."""
     is_for_people = not is_json()
     if is_for_people:
-        _print(shown_to_people(discovery))
+        _print(shown_discovery(discovery))
     if discovery.is_written:
         save()
     if is_for_people:
-        _print([Text(f"\n{last_line(discovery)}")])
+        _print([Text(f"\n{last_line_of_discovery(discovery)}")])
     else:
-        write(document_of(discovery))
+        write(discovery_document(discovery))
 
 
 def _print(shown: Iterable[RenderableType]) -> None:

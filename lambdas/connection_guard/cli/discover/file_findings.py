@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from connection_guard.cli.discover.account.discovered import FoundDatabase, LeftOut
-from connection_guard.cli.discover.findings import Finding
+from connection_guard.cli.discover.database_findings import DatabaseFinding
 from connection_guard.cli.discover.merge_tables import TableOfFile
 from connection_guard.cli.discover.wanted_tables import Fact, WantedTable
 from connection_guard.configuration.guard.database_size import estimate_max_connections, size_keys
@@ -12,7 +12,7 @@ from connection_guard.configuration.max_connections.estimate import DEFAULT_EXPR
 
 def findings_of_file(
     tables: Sequence[TableOfFile], found: Sequence[FoundDatabase], left_out: Sequence[LeftOut]
-) -> list[Finding]:
+) -> list[DatabaseFinding]:
     """Return a finding for each database of the file that is not, or no longer, one to guard.
 
     `tables` are those of the file before anything is merged.
@@ -28,7 +28,7 @@ def findings_of_file(
             continue
         if other is None:
             findings.append(
-                Finding(
+                DatabaseFinding(
                     name,
                     "it is in the file, but no longer in AWS; its table is kept",
                     "remove the table, or correct its name",
@@ -36,7 +36,7 @@ def findings_of_file(
             )
         elif not other.is_of_cluster:
             findings.append(
-                Finding(
+                DatabaseFinding(
                     name,
                     f"it is in the file, but cannot be guarded ({other.why}); its table is kept",
                     "remove the table",

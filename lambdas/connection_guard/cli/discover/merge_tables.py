@@ -15,7 +15,7 @@ from connection_guard.cli.discover.new_tables import head_of_file, new_table
 from connection_guard.cli.discover.toml_chunks import (
     chunks_of,
     editable,
-    is_valid,
+    is_toml,
     tables_named,
     written_value,
 )
@@ -32,7 +32,7 @@ Names = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TableChange:
     """A key that changes. `key` is None where the database is new; None as a value is no key."""
 
     database: str
@@ -62,7 +62,7 @@ class Merged:
     """The new text, what changes, and what is worth a look: (database, note)."""
 
     text: str
-    changes: tuple[Change, ...]
+    changes: tuple[TableChange, ...]
     notes: tuple[tuple[str, str], ...] = ()
     tables: tuple[TableOfFile, ...] = field(default=())
 
@@ -87,13 +87,13 @@ def merge_tables(
     chunks = chunks_of(text)
     tables = _tables(chunks, document.get("databases", []), name)
     newline = "\r\n" if "\r\n" in text else "\n"
-    changes: list[Change] = []
+    changes: list[TableChange] = []
     notes: list[tuple[str, str]] = []
     added: list[str] = []
     for table in wanted:
         if (known := _known(table, tables, existing)) is None:
             added.append(new_table(table))
-            changes.append(Change(table.identifier, None, new=_as_toml(table.facts)))
+            changes.append(TableChange(table.identifier, None, new=_as_toml(table.facts)))
         else:
             try:
                 changes += _update(table, known, chunks, newline)
@@ -106,7 +106,7 @@ def merge_tables(
     new = [*head_of_file(document, name, account, region, is_new=not text.strip()), *added]
     result = "".join(chunks)
     result += _appended(result, new, newline)
-    if not is_valid(result):
+    if not is_toml(result):
         raise _not_tables(name)
     return Merged(result, tuple(changes), tuple(notes), tuple(tables))
 
@@ -149,7 +149,7 @@ def _known(
 
 def _update(
     wanted: WantedTable, table: TableOfFile, chunks: list[str], newline: str
-) -> Iterator[Change]:
+) -> Iterator[TableChange]:
     """Write what differs into the chunks of a table, and yield it."""
     place = table.places[0]
     document = editable(chunks[place])
@@ -159,14 +159,14 @@ def _update(
     for key, fact in wanted.facts.items():
         old = table.says.get(key)
         if key in table.says and not _is_same(key, old, fact, wanted, table.says):
-            yield Change(wanted.identifier, key, old, _toml_of(fact))
+            yield TableChange(wanted.identifier, key, old, _toml_of(fact))
             if fact is None:
                 # The line stays as a comment: a person may have written one behind it.
                 container.value.item(key).trivia.indent += "# "
             else:
                 container[key] = written_value(fact, newline, container.value.item(key))
         elif key not in table.says and fact is not None:
-            yield Change(wanted.identifier, key, None, _toml_of(fact))
+            yield TableChange(wanted.identifier, key, None, _toml_of(fact))
             line = f"{key} = {written_value(fact, newline).as_string()}{newline}"
             trivia = container.value.item(anchor).trivia
             end = "" if trivia.trail.endswith("\n") else newline
@@ -180,7 +180,7 @@ def _update(
 
 def _update_proxy(
     database: str, wanted: ProxyTable, table: TableOfFile, chunks: list[str], newline: str
-) -> Iterator[Change]:
+) -> Iterator[TableChange]:
     says = table.says["proxy"]
     for place in table.places:
         document = editable(chunks[place])
@@ -190,7 +190,7 @@ def _update_proxy(
             # An endpoint of the proxy that a person made has security groups of its own.
             is_custom = ".endpoint." in str(says.get("endpoint")) and key != "authentication"
             if key in container and not is_custom and not _is_same(key, says[key], fact):
-                yield Change(database, f"proxy.{key}", says[key], _toml_of(fact))
+                yield TableChange(database, f"proxy.{key}", says[key], _toml_of(fact))
                 container[key] = written_value(fact, newline, container[key])
         chunks[place] = document.as_string()
 

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from connection_guard.cli.discover.account.discovered import FoundDatabase, LeftOut, MissingFact
-from connection_guard.cli.discover.findings import Finding
-from connection_guard.cli.discover.merge_tables import Change
+from connection_guard.cli.discover.database_findings import DatabaseFinding
+from connection_guard.cli.discover.merge_tables import TableChange
 from connection_guard.configuration.toml.readers import given
 from connection_guard.core.words import counted, printable, shown
 
@@ -27,8 +27,8 @@ class Discovery:
     is_list: bool = False
     usable: Mapping[str, int] = field(default_factory=dict)
     proxies: Mapping[str, str] = field(default_factory=dict)
-    findings: Sequence[Finding] = ()
-    changes: Sequence[Change] = ()
+    findings: Sequence[DatabaseFinding] = ()
+    changes: Sequence[TableChange] = ()
     notes: Sequence[tuple[str, str]] = ()
     missing: Sequence[MissingFact] = ()
     mistakes: Sequence[str] = ()
@@ -41,7 +41,7 @@ class Discovery:
         return not (self.findings or self.missing or self.mistakes)
 
 
-def document_of(discovery: Discovery) -> dict[str, Any]:
+def discovery_document(discovery: Discovery) -> dict[str, Any]:
     """Return it for a program."""
     return {
         "region": discovery.region,
@@ -85,7 +85,7 @@ def document_of(discovery: Discovery) -> dict[str, Any]:
     }
 
 
-def shown_to_people(discovery: Discovery) -> Iterator[RenderableType]:
+def shown_discovery(discovery: Discovery) -> Iterator[RenderableType]:
     """Yield the same for a terminal."""
     if discovery.databases:
         yield _table(discovery)
@@ -103,7 +103,7 @@ def shown_to_people(discovery: Discovery) -> Iterator[RenderableType]:
         )
 
 
-def last_line(discovery: Discovery) -> str:
+def last_line_of_discovery(discovery: Discovery) -> str:
     """Return what follows from all of it."""
     if discovery.is_list:
         return _how_to_choose(discovery)
@@ -166,7 +166,7 @@ def _section(title: str, lines: Iterator[Text]) -> Iterator[RenderableType]:
         yield Padding(line, (0, 0, 0, 2))
 
 
-def _changes(changes: Sequence[Change]) -> Iterator[Text]:
+def _changes(changes: Sequence[TableChange]) -> Iterator[Text]:
     for change in changes:
         line = Text(f"{printable(change.database)}: ")
         if change.key is None:

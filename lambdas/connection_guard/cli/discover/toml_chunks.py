@@ -22,7 +22,7 @@ def chunks_of(text: str) -> list[str]:
     for header in _HEADER.finditer(text):
         part = text[start : header.start()]
         # Within a list or a text over several lines, a bracket is no header, and this is cut off.
-        if is_valid(part):
+        if is_toml(part):
             chunks.append(part)
             start = header.start()
     return [*chunks, text[start:]]
@@ -57,7 +57,7 @@ def tables_named(chunk: str, name: str) -> Mapping[str, Any] | list[Any] | None:
     return value
 
 
-def is_valid(text: str) -> bool:
+def is_toml(text: str) -> bool:
     """Return whether the text is a TOML document."""
     try:
         tomllib.loads(text)

@@ -10,7 +10,11 @@ from connection_guard.cli.discover.account.discovered import (
     ParameterGroup,
     Surroundings,
 )
-from connection_guard.cli.discover.findings import Finding, findings_of, findings_of_stack
+from connection_guard.cli.discover.database_findings import (
+    DatabaseFinding,
+    findings_of_database,
+    findings_of_stack,
+)
 from tests.unit.cli.discover.rds_answers import (
     SUBNETS,
     a_found_cluster,
@@ -25,15 +29,15 @@ from tests.unit.cli.discover.rds_answers import (
 PRIVATE = Surroundings(public_subnets=frozenset())
 
 
-def only(database: FoundDatabase, surroundings: Surroundings = PRIVATE) -> Finding:
-    [finding] = findings_of(database, surroundings)
+def only(database: FoundDatabase, surroundings: Surroundings = PRIVATE) -> DatabaseFinding:
+    [finding] = findings_of_database(database, surroundings)
     assert finding.database == database.identifier
     return finding
 
 
 def test_there_is_none_about_a_database_that_is_ready() -> None:
-    assert not findings_of(a_found_instance(), PRIVATE)
-    assert not findings_of(a_found_cluster(), PRIVATE)
+    assert not findings_of_database(a_found_instance(), PRIVATE)
+    assert not findings_of_database(a_found_cluster(), PRIVATE)
 
 
 def test_iam_authentication_is_turned_on_by_a_command() -> None:
@@ -63,7 +67,7 @@ def test_iam_authentication_that_waits_for_a_maintenance_window_is_not_on() -> N
     "status", ["available", "backing-up", "modifying", "configuring-log-exports"]
 )
 def test_a_database_that_serves_is_available(status: str) -> None:
-    assert not findings_of(a_found_instance(DBInstanceStatus=status), PRIVATE)
+    assert not findings_of_database(a_found_instance(DBInstanceStatus=status), PRIVATE)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,7 @@ def test_an_untested_version_is_a_finding(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["14.0", "18.1", "16.4-R2", "17"])
 def test_a_tested_version_is_none(version: str) -> None:
-    assert not findings_of(a_found_instance(EngineVersion=version), PRIVATE)
+    assert not findings_of_database(a_found_instance(EngineVersion=version), PRIVATE)
 
 
 def test_a_multi_az_cluster_is_a_finding() -> None:
@@ -100,7 +104,7 @@ def test_subnets_that_are_all_public_are_a_finding() -> None:
 def test_one_private_subnet_is_enough() -> None:
     surroundings = Surroundings(public_subnets=frozenset([*SUBNETS][1:]))
 
-    assert not findings_of(a_found_instance(), surroundings)
+    assert not findings_of_database(a_found_instance(), surroundings)
 
 
 def test_a_subnet_group_without_a_place_for_lambda_is_a_finding() -> None:
@@ -124,7 +128,7 @@ def test_a_class_that_nobody_knows_is_a_finding() -> None:
 
     assert "the memory of db.z9.large is known neither" in only(database).problem
     known = Surroundings(public_subnets=frozenset(), memory_gib={"db.z9.large": 8.0})
-    assert not findings_of(database, known)
+    assert not findings_of_database(database, known)
 
 
 def serverless(minimum: float) -> FoundDatabase:
@@ -136,12 +140,12 @@ def serverless(minimum: float) -> FoundDatabase:
 
 def test_a_cluster_that_could_pause_is_a_finding() -> None:
     assert "minimum is 0 ACUs" in only(serverless(0.0)).problem
-    assert not findings_of(serverless(0.5), PRIVATE)
+    assert not findings_of_database(serverless(0.5), PRIVATE)
 
 
-def waiting(*parameters: Parameter, status: str = "pending-reboot") -> list[Finding]:
+def waiting(*parameters: Parameter, status: str = "pending-reboot") -> list[DatabaseFinding]:
     group = {"DBParameterGroupName": "mine", "ParameterApplyStatus": status}
-    return findings_of(
+    return findings_of_database(
         a_found_instance(DBParameterGroups=[group]),
         Surroundings(
             parameters={ParameterGroup("mine", is_of_cluster=False): parameters},
@@ -168,9 +172,9 @@ def test_other_parameters_that_wait_for_a_reboot_are_none() -> None:
     assert not waiting(Parameter("max_connections", "500", takes_reboot=False))
 
 
-def with_proxy(answer: dict[str, Any], seconds: int = 120) -> list[Finding]:
+def with_proxy(answer: dict[str, Any], seconds: int = 120) -> list[DatabaseFinding]:
     proxies = (a_found_proxy(answer, seconds),)
-    return findings_of(
+    return findings_of_database(
         a_found_instance(), Surroundings(public_subnets=frozenset(), proxies=proxies)
     )
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connection_guard.cli.discover.account.discovered import Surroundings
-from connection_guard.cli.discover.merge_tables import Change, Merged, merge_tables
+from connection_guard.cli.discover.merge_tables import Merged, TableChange, merge_tables
 from connection_guard.cli.discover.wanted_tables import WantedTable, wanted_table
 from connection_guard.cli.terminal.mistakes import UserMistakeError
 from connection_guard.configuration.guard.guard_file import parse_configuration
@@ -137,7 +137,9 @@ def test_only_what_differs_is_written(newline: str) -> None:
     result = merged(text, orders(DBInstanceClass="db.m7g.xlarge"))
 
     assert result.text == text.replace("db.m7g.large", "db.m7g.xlarge")
-    assert result.changes == (Change("orders", "instance_class", "db.m7g.large", "db.m7g.xlarge"),)
+    assert result.changes == (
+        TableChange("orders", "instance_class", "db.m7g.large", "db.m7g.xlarge"),
+    )
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
@@ -149,7 +151,7 @@ def test_a_new_key_follows_those_that_it_belongs_to(newline: str) -> None:
 
     lines = f'instance_class = "db.z9.large" # big{newline}memory_gib = 8{newline}vpc'
     assert lines in result.text
-    assert result.changes[1] == Change("orders", "memory_gib", None, 8)
+    assert result.changes[1] == TableChange("orders", "memory_gib", None, 8)
 
 
 def test_a_key_that_no_longer_applies_stays_as_a_comment() -> None:
@@ -157,7 +159,7 @@ def test_a_key_that_no_longer_applies_stays_as_a_comment() -> None:
     result = merged(text, orders())
 
     assert "# memory_gib = 8  # measured\nvpc" in result.text
-    assert result.changes == (Change("orders", "memory_gib", 8, None),)
+    assert result.changes == (TableChange("orders", "memory_gib", 8, None),)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_a_renamed_database_is_known_by_its_resource_id() -> None:
     result = merged(HEAD + TABLE, orders(DBInstanceIdentifier="shop", DbiResourceId="db-ORDERS"))
 
     assert 'instance = "shop" # since 2019' in result.text
-    assert result.changes[0] == Change("shop", "instance", "orders", "shop")
+    assert result.changes[0] == TableChange("shop", "instance", "orders", "shop")
 
 
 def test_a_restored_database_is_known_by_its_name() -> None:

@@ -46,7 +46,7 @@ _LIMITS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DatabaseFinding:
     """What is wrong, with which database (None for the file as a whole), and what to do."""
 
     database: str | None
@@ -54,10 +54,12 @@ class Finding:
     remedy: str
 
 
-def findings_of(database: FoundDatabase, surroundings: Surroundings) -> list[Finding]:
+def findings_of_database(
+    database: FoundDatabase, surroundings: Surroundings
+) -> list[DatabaseFinding]:
     """Return the findings about one database, the gravest first."""
     return [
-        Finding(database.identifier, problem, remedy)
+        DatabaseFinding(database.identifier, problem, remedy)
         for problems in (
             _login(database),
             _reach(database, surroundings),
@@ -68,12 +70,12 @@ def findings_of(database: FoundDatabase, surroundings: Surroundings) -> list[Fin
     ]
 
 
-def findings_of_stack(databases: int) -> list[Finding]:
+def findings_of_stack(databases: int) -> list[DatabaseFinding]:
     """Return the finding that one stack cannot hold that many databases."""
     if databases <= STACK_HOLDS:
         return []
     return [
-        Finding(
+        DatabaseFinding(
             None,
             f"{databases} databases are more than one stack holds, which is about {STACK_HOLDS}",
             "move some into a second file: `connection-guard discover NAME... --guard second.toml`"
