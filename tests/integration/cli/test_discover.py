@@ -1,10 +1,14 @@
 """`connection-guard discover` against an AWS account that moto plays."""
 
+import os
+import signal
+import subprocess
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from time import monotonic
 from typing import Any
 
@@ -12,7 +16,7 @@ import pytest
 
 from connection_guard.configuration.guard.guard_file import read_configuration
 from tests.support.cli.aws_account import AwsAccount, aws_account
-from tests.support.cli.running import Ran, at_a_terminal, in_a_pipe
+from tests.support.cli.running import COMMAND, ROOT, Ran, at_a_terminal, in_a_pipe
 from tests.support.configurations import ACCOUNT, REGION
 
 CHANNEL = '[notifications]\nemails = ["platform@example.com"]\n'
@@ -262,9 +266,8 @@ def test_a_dry_run_shows_the_tables_that_it_would_add(account: AwsAccount, tmp_p
 
     assert ran.status == 1
     assert '[[databases]]\ninstance = "orders"' in ran.output
-    assert (
-        "orders: IAM authentication is off, so that the guard cannot log in: aws rds" in ran.output
-    )
+    assert "orders: IAM authentication is off, so that the guard cannot log in\n" in ran.output
+    assert "    aws rds modify-db-instance --db-instance-identifier orders --enable" in ran.output
     assert "nobody would be notified" in ran.output
     assert not (tmp_path / "guard.toml").exists()
 
@@ -416,3 +419,28 @@ def test_where_nobody_answers(tmp_path: Path) -> None:
     ran = in_a_pipe("discover", environment=environment, folder=tmp_path)
 
     assert line_of(ran).startswith("AWS could not be asked: Could not connect")
+
+
+def test_ctrl_c_is_a_line_and_leaves_nothing(account: AwsAccount, tmp_path: Path) -> None:
+    account.instance("orders")
+    asked = Event()
+
+    def interrupt() -> None:
+        asked.set()
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+    account.gate.before["DescribeDBProxies"] = interrupt
+    process = subprocess.Popen(
+        [*COMMAND, "discover", "--all"],
+        env={**os.environ, **account.environment, "PYTHONPATH": str(ROOT / "lambdas")},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _output, errors = process.communicate(timeout=30)
+
+    assert asked.is_set()
+    assert (process.returncode, errors.strip()) == (130, "connection-guard: interrupted")
+    assert [*tmp_path.iterdir()] == []

@@ -4,7 +4,7 @@ What moto does not know is set in its own state.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from threading import Thread
@@ -33,7 +33,8 @@ DENIED_BY_EC2 = """<Response><Errors><Error><Code>{code}</Code><Message>{message
 
 
 class Gate:
-    """It is before moto, notes what is `asked`, and refuses actions with a code of AWS's.
+    """It is before moto, notes what is `asked`, and refuses actions with a code of AWS's. `before`
+    has what happens before an action is answered.
 
     moto itself raises where a code, such as that of a missing permission, is in no service model.
     """
@@ -41,6 +42,7 @@ class Gate:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.refused: dict[str, str] = {}
+        self.before: dict[str, Callable[[], None]] = {}
         self._moto: Any = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -49,6 +51,7 @@ class Gate:
         target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         [action] = parse_qs(body.decode()).get("Action", [target])
         self.asked.append(action)
+        self.before.get(action, lambda: None)()
         if (code := self.refused.get(action)) is None:
             return self._moto(environ, start_response)
         shape = DENIED_BY_EC2 if "/ec2/" in environ["HTTP_AUTHORIZATION"] else DENIED

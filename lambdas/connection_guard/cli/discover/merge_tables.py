@@ -198,7 +198,7 @@ def _update_proxy(
 def _same_proxy(wanted: WantedTable, table: TableOfFile) -> ProxyTable | None:
     """Return what AWS knows of the proxy that the table names, None where it names none of them."""
     says = table.says.get("proxy")
-    if not isinstance(says, dict) or says.get("create") is True:
+    if not isinstance(says, dict):
         return None
     for key in ("resource_id", "endpoint"):
         for proxy in wanted.proxies or ():
