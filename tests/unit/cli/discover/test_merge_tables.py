@@ -256,6 +256,10 @@ authentication = "iam"
         IAM_PROXY,
         f'proxy = {{ resource_id = "{PROXY.resource_id}", security_groups = ["sg-0000000f"] }}\n',
         f'proxy.resource_id = "{PROXY.resource_id}"\nproxy.security_groups = ["sg-0000000f"] # x\n',
+        (
+            f'proxy.resource_id = "{PROXY.resource_id}"\nrunbook = "https://wiki"\n'
+            'proxy.security_groups = ["sg-0000000f"] # far from the rest\n'
+        ),
     ],
 )
 def test_a_proxy_is_updated_however_it_is_written(proxy: str) -> None:
