@@ -1,5 +1,6 @@
 """The operator's own access to AWS, with the profile and the region as the AWS CLI takes them."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -46,6 +47,8 @@ def aws_session(profile: str | None, region: str | None) -> boto3.Session:
     Raise UserMistakeError where there is no such profile, or there are no credentials.
     """
     try:
+        # AWS's command line takes it from here, too; boto3 knows only AWS_DEFAULT_REGION.
+        region = region or os.environ.get("AWS_REGION")
         session = boto3.Session(profile_name=profile, region_name=region)
         if session.get_credentials() is None:
             raise UserMistakeError(MISSING)
@@ -69,11 +72,19 @@ def aws_problem(error: BotoCoreError | ClientError) -> str:
     code = error.response.get("Error", {}).get("Code", "")
     if code in _EXPIRED:
         return f"your AWS credentials have expired: log in again ({said})"
-    if code in _DENIED:
-        metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
-        action = f"{metadata.get('Service', 'the service')}:{error.operation_name}"
+    if action := missing_permission(error):
         return f"your AWS credentials lack the permission {action} ({said})"
     return f"AWS answered: {said}"
+
+
+def missing_permission(error: ClientError) -> str | None:
+    """Return the action, such as "rds:DescribeDBProxies", that AWS refused for want of a
+    permission; None where it refused it for another reason.
+    """
+    if error.response.get("Error", {}).get("Code", "") not in _DENIED:
+        return None
+    metadata: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
+    return f"{metadata.get('Service', 'the service')}:{error.operation_name}"
 
 
 def _note_service(parsed: dict[str, Any], model: Any, **_: object) -> None:

@@ -132,11 +132,11 @@ def _id(prefix: str, what: str) -> Reader[str]:
 
 
 vpc = _id("vpc", "a VPC")
-# AWS Lambda API Reference, VpcConfig.
+MOST_SUBNETS = 16  # AWS Lambda API Reference, VpcConfig
 subnets = one_to(
-    16,
+    MOST_SUBNETS,
     _id("subnet", "a subnet"),
-    "and Lambda takes at most 16; list only the two or three that the guard may use",
+    f"and Lambda takes at most {MOST_SUBNETS}; list only the two or three that the guard may use",
 )
 # Amazon RDS User Guide, "Quotas and constraints for Amazon RDS".
 security_groups = one_to(

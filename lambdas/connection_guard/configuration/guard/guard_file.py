@@ -46,11 +46,21 @@ def read_configuration(path: Path, first: Path | None = None) -> Configuration:
         text = read_text(path, copy_it) if is_first else read_text(path)
     except MistakeError as mistake:
         raise ConfigurationError(f"{source}: {mistake}") from mistake
+    return parse_configuration(text, path, None if is_first else first)
+
+
+def parse_configuration(text: str, path: Path, first: Path | None) -> Configuration:
+    """Return what the text says, as that of the file at `path`, which need not exist.
+
+    `first` is the file whose stack this one must not replace, None where this is that file. Raise
+    ConfigurationError with one line for every mistake.
+    """
+    source = path.name
     document = parse_document(text, source, "[[databases]] above each database")
     mistakes = [
         f"{source}: {unknown(table, _TABLES, _HOMES)}" for table in document if table not in _TABLES
     ]
-    deploy = read_deploy(document, source, mistakes, _HOMES, None if is_first else first)
+    deploy = read_deploy(document, source, mistakes, _HOMES, first)
     notifications = read_notifications(
         document.get("notifications", {}),
         f"{source}: notifications",
