@@ -18,6 +18,7 @@ NAME = "connection-guard"
 INTERRUPTED_STATUS = 130
 
 VERBS: Mapping[str, str] = {
+    "doctor": "connection_guard.cli.doctor.doctor_verb:doctor",
     "drill": "connection_guard.cli.drill.drill_verb:drill",
     "notify-test": "connection_guard.cli.incidents.notify_test_verb:notify_test",
     "completion": "connection_guard.cli.completion.completion_verb:completion",
