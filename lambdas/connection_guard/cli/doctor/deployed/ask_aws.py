@@ -5,7 +5,7 @@ Each question has its own answer: what one permission hides, the others still sh
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import Any, TypeVar, cast
 
@@ -57,7 +57,7 @@ def ask(
     """Fill in the facts, one after the other. The region is that of the session."""
 
     # The stubs know each service only by a literal of its name.
-    client: Callable[[str], Any] = partial(cast("Any", session).client, config=QUICKLY)
+    client: Callable[[str], Any] = cache(partial(cast("Any", session).client, config=QUICKLY))
 
     def known(question: Callable[[], T]) -> T | Unknown:
         try:

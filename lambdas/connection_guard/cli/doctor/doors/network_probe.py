@@ -22,9 +22,9 @@ STEP_SECONDS = 3.0
 # PostgreSQL manual, "Message Formats", SSLRequest: its length, and its code in place of a version.
 _SSL_REQUEST = pack("!ii", 8, 80877103)
 
-# OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED and X509_V_ERR_HOSTNAME_MISMATCH.
+# OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED, and X509_V_ERR_HOSTNAME_MISMATCH or _IP_ADDRESS_MISMATCH.
 _EXPIRED = 10
-_OTHER_NAME = 62
+_OTHER_NAME = (62, 64)
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ def _begin_tls(
         problem = error.verify_message.rstrip(".")
         if error.verify_code == _EXPIRED:
             return TlsFacts(is_verified, problem=problem, has_expired=True)
-        if error.verify_code == _OTHER_NAME and (names := _names(door.host, address, roots)):
+        if error.verify_code in _OTHER_NAME and (names := _names(door.host, address, roots)):
             problem += f": it is for {', '.join(names)}"
     except ssl.SSLError as error:
         problem = f"TLS failed: {error.reason or error}"
