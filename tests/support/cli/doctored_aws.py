@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from typing import Any
-from urllib.request import Request, urlopen
 
 import boto3
 from moto.server import ThreadedMotoServer
@@ -47,7 +47,10 @@ class DoctoredAws:
 
     def forget(self) -> None:
         """Be as at the start again."""
-        urlopen(Request(f"{self.url}/moto-api/reset", method="POST")).close()
+        connection = HTTPConnection(self.url.removeprefix("http://"))
+        connection.request("POST", "/moto-api/reset")
+        connection.getresponse().read()
+        connection.close()
 
     def create_instance(self, *, with_iam: bool = True) -> str:
         """Create the DB instance, and return its resource ID."""
@@ -82,10 +85,10 @@ class DoctoredAws:
         )
         return str(proxy["Endpoint"])
 
-    def deploy(self, settings: ResponderSettings, **secrets: str) -> None:
+    def deploy(self, settings: ResponderSettings) -> None:
         """Deploy a guard with these settings, whose alarms exist and whose heart beats."""
         sqs = f"https://sqs.{REGION}.amazonaws.com/123456789012"
-        reporter = ReporterSettings("t", "b", "a", f"{sqs}/Unreadable", "d", **secrets)
+        reporter = ReporterSettings("t", "b", "a", f"{sqs}/Unreadable", "d")
         self.client("cloudformation").create_stack(
             StackName=STACK, TemplateBody=json.dumps(_template(settings, reporter))
         )

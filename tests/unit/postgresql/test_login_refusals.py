@@ -18,25 +18,21 @@ PREFIX = 'connection to server at "db" (10.0.0.5), port 5432 failed: FATAL:  '
         ('too many connections for database "postgres"', LoginRefusal.DATABASE_LIMIT),
         ('PAM authentication failed for user "connection_guard"', LoginRefusal.TOKEN),
         (
-            "IAM authentication failed for the role guard. Check the IAM token for this role and "
-            "try again.",
+            "IAM authentication failed for the role guard. Check the IAM token for this role",
             LoginRefusal.TOKEN,
         ),
         (
-            "This RDS proxy has no credentials for the role guard. Check the credentials for this "
-            "role and try again.",
+            "This RDS proxy has no credentials for the role guard. Check the credentials",
             LoginRefusal.NO_SECRET,
         ),
         ('password authentication failed for user "guard"', LoginRefusal.PASSWORD),
         ("fe_sendauth: no password supplied", LoginRefusal.NO_PASSWORD),
         (
-            'no pg_hba.conf entry for host "10.0.0.9", user "guard", database "postgres", no '
-            "encryption",
+            'no pg_hba.conf entry for host "10.0.0.9", user "guard", no encryption',
             LoginRefusal.NOT_ADMITTED,
         ),
         (
-            'pg_hba.conf rejects connection for host "10.0.0.9", user "guard", database '
-            '"postgres", SSL encryption',
+            'pg_hba.conf rejects connection for host "10.0.0.9", SSL encryption',
             LoginRefusal.NOT_ADMITTED,
         ),
         ('role "connection_guard" does not exist', LoginRefusal.NO_ROLE),

@@ -61,7 +61,8 @@ def _lines(check: Check, longest: int, width: int) -> list[Text]:
         indent = 2 + _MARK_WIDTH + 2
     head = f"{mark:<{_MARK_WIDTH}}"
     name = printable(check.check)
-    details = wrap(printable(check.detail), max(width - indent, _NARROWEST)) or [""]
+    room = max(width - indent, _NARROWEST)
+    details = wrap(printable(check.detail), room, break_on_hyphens=False) or [""]
     first = Text.assemble("  ", (head, style), f"  {name}".ljust(longest + 4))
     if indent > 2 + _MARK_WIDTH + 2:
         lines = [first.append(details[0]), *(Text(" " * indent + each) for each in details[1:])]

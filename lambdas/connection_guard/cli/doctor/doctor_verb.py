@@ -143,7 +143,7 @@ def _proxy(access: DatabaseAccess, facts: AwsFacts) -> tuple[Door | None, str | 
 
 def _aws_checks(access: DatabaseAccess, doors: list[DoorFacts], facts: AwsFacts) -> Iterator[Check]:
     if access.configuration is None or access.configured is None:
-        why = "there is no guard.toml, which names the stack"
+        why = "no database of a guard.toml was named: its stack is not known"
         yield unchecked(CheckGroup.DEPLOYMENT, "AWS", why)
         return
     measurement = login_to_look_from(doors).measurement

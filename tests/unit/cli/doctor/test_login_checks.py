@@ -36,6 +36,7 @@ from tests.support.configurations import ACCOUNT, REGION, a_database, an_existin
 ACCESS = an_access()
 BY_PASSWORD = an_access(with_token=False)
 PROXY_ROLE = "connection_guard_proxy"
+USER = f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:db-ORDERS/connection_guard"
 
 
 def refused(refusal: LoginRefusal | None) -> LoginFacts:
@@ -76,8 +77,7 @@ def test_a_guard_with_all_that_it_needs_has_no_finding() -> None:
         ),
         (
             LoginRefusal.TOKEN,
-            "aws sts get-caller-identity  # it needs rds-db:connect on "
-            f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:db-ORDERS/connection_guard",
+            f"aws sts get-caller-identity  # it needs rds-db:connect on {USER}",
         ),
         (LoginRefusal.CANCELLED, "ALTER ROLE \"connection_guard\" SET statement_timeout = '5s';"),
     ],
@@ -134,7 +134,7 @@ def test_two_doors_to_two_servers_are_a_finding() -> None:
     assert is_unchecked(check_same_server(refused(None), direct))
 
 
-def test_whoever_else_logs_in_is_named() -> None:
+def test_another_role_that_logs_in_is_named() -> None:
     login = a_login(measurement=replace(a_measurement(), role="master"))
 
     assert is_ok(check_identity(a_login(), ACCESS))

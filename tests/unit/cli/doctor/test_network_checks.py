@@ -41,10 +41,8 @@ def test_a_name_without_address_leaves_the_rest_unchecked() -> None:
 
     assert is_finding(name)
     assert name.detail == f"{DATABASE.host} has no address: Name or service not known"
-    assert name.remedy == (
-        "aws rds describe-db-instances --db-instance-identifier orders "
-        "--query 'DBInstances[].Endpoint'",
-    )
+    [remedy] = name.remedy
+    assert remedy.startswith("aws rds describe-db-instances --db-instance-identifier orders ")
     assert is_unchecked(port)
     assert is_unchecked(tls)
 

@@ -12,7 +12,7 @@ from connection_guard.adapters.postgresql.names import identifier
 
 @dataclass(frozen=True, slots=True)
 class GuardRole:
-    """One of the guard's roles on a server, whoever asked.
+    """One of the guard's roles on a server: the same for every role that asks.
 
     `connection_limit` is -1 without one. `uses_reserved_connections` is None where the server has
     no such privilege, `has_rds_iam` where it is not Amazon RDS.

@@ -1,5 +1,5 @@
--- What each of the guard's roles may do on this server, whoever asks: a row for each, also for one
--- that does not exist. `uses_reserved_connections` is NULL where the server has no such privilege,
+-- What each of the guard's roles may do on this server, the same for every role that asks: a row for
+-- each, also for one that does not exist. `uses_reserved_connections` is NULL where the server has no such privilege,
 -- `has_rds_iam` where it is not Amazon RDS. A member of rds_iam logs in with a token, and no longer
 -- with a password (Amazon RDS User Guide, "Creating a database account using IAM authentication").
 --   \set guard_roles '{connection_guard}'

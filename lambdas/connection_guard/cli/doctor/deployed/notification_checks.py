@@ -19,7 +19,7 @@ from connection_guard.cli.doctor.facts.check import (
 )
 from connection_guard.configuration.guard.guard_configuration import Configuration, Notifications
 from connection_guard.core.deployment.stack_output import StackOutput
-from connection_guard.core.words import shown
+from connection_guard.core.words import counted, shown
 
 NOTIFICATION = CheckGroup.NOTIFICATION
 
@@ -70,7 +70,7 @@ def check_topics(
         yield finding(NOTIFICATION, "guard's own topics", detail, "make deploy")
     else:
         own = len(topics) - len(of_people)
-        yield ok(NOTIFICATION, "guard's own topics", f"each of {own} has a confirmed subscription")
+        yield ok(NOTIFICATION, "guard's own topics", f"{counted(own, 'topic')} with subscriptions")
 
 
 def check_topic_of_people(topic: DeployedTopic, what: str, notifications: Notifications) -> Check:

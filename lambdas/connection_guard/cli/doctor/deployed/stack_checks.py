@@ -199,7 +199,9 @@ def check_queues(
         return unchecked(DEPLOYMENT, "dead-letter queues", queues.why)
     waiting = [queue for queue in queues if queue.messages]
     if not waiting:
-        return ok(DEPLOYMENT, "dead-letter queues", f"all {len(queues)} are empty")
+        return ok(
+            DEPLOYMENT, "dead-letter queues", f"nothing waits in {counted(len(queues), 'queue')}"
+        )
     settings = reporter.settings if isinstance(reporter, DeployedFunction) else None
     unreadable = settings.unreadable_queue if isinstance(settings, ReporterSettings) else None
     what = ", ".join(

@@ -97,7 +97,7 @@ def check_connections(measurement: Measurement) -> Check:
 def check_estimate(measurement: Measurement, access: DatabaseAccess) -> Check:
     """Check that the alarms fire in time until the first heartbeat."""
     if access.configured is None:
-        return unchecked(DATABASE, "estimate", "there is no guard.toml to estimate from")
+        return unchecked(DATABASE, "estimate", "no database of a guard.toml was named")
     estimate, capacity = access.configured.max_connections, measurement.capacity
     compared = (
         f"guard.toml leads to max_connections {estimate.max_connections} and {estimate.usable} "

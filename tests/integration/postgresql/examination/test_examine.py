@@ -28,7 +28,9 @@ def look(database: PostgresServer, *roles: str, role: str = GUARD) -> Examinatio
 
 
 @pytest.mark.parametrize("asked_by", [GUARD, "postgres", "app"])
-def test_a_role_is_seen_alike_whoever_asks(database: PostgresServer, asked_by: str) -> None:
+def test_a_role_is_the_same_for_every_role_that_asks(
+    database: PostgresServer, asked_by: str
+) -> None:
     has_reserve = database.execute(
         "SELECT true FROM pg_roles WHERE rolname = 'pg_use_reserved_connections'"
     )
