@@ -9,7 +9,7 @@ import pytest
 
 from connection_guard.cli.access.aws_session import aws_session
 from connection_guard.cli.doctor.deployed.ask_aws import ask
-from connection_guard.cli.doctor.facts.aws_facts import AwsFacts, DeployedStack
+from connection_guard.cli.doctor.facts.aws_facts import AwsFacts, DescribedStack
 from connection_guard.cli.doctor.facts.check import Unknown
 from connection_guard.configuration.guard.guard_configuration import Configuration, Database
 from connection_guard.core.database.door import Door, DoorName
@@ -108,7 +108,7 @@ def test_of_a_deployed_guard_everything_is_known(aws: DoctoredAws) -> None:
 
     facts = learned()
 
-    assert isinstance(facts.stack, DeployedStack)
+    assert isinstance(facts.stack, DescribedStack)
     assert facts.stack.status == "CREATE_COMPLETE"
     assert StackOutput.REPORTER in facts.stack.outputs
     for function, name in ((facts.responder, "guard-orders"), (facts.reporter, "guard-reporter")):

@@ -12,8 +12,8 @@ from connection_guard.cli.doctor.facts.aws_facts import (
     DeadLetterQueue,
     DeployedAlarm,
     DeployedFunction,
-    DeployedStack,
     DeployedTopic,
+    DescribedStack,
     ProxyInRds,
     ServerInRds,
 )
@@ -178,14 +178,14 @@ def a_function(**changes: Any) -> DeployedFunction:
     return DeployedFunction(**(facts | changes))
 
 
-def a_stack(**changes: Any) -> DeployedStack:
+def a_stack(**changes: Any) -> DescribedStack:
     """Return a stack with the people's topics."""
     facts: dict[str, Any] = {
         "status": "UPDATE_COMPLETE",
         "outputs": {StackOutput.INCIDENTS_TOPIC: TOPIC, StackOutput.REPORTER: "guard-reporter"},
         "resources": {},
     }
-    return DeployedStack(**(facts | changes))
+    return DescribedStack(**(facts | changes))
 
 
 def an_alarm(name: str, **changes: Any) -> DeployedAlarm:

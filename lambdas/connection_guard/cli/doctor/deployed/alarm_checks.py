@@ -9,7 +9,7 @@ from connection_guard.cli.doctor.facts.aws_facts import (
     AwsFacts,
     DeployedAlarm,
     DeployedFunction,
-    DeployedStack,
+    DescribedStack,
 )
 from connection_guard.cli.doctor.facts.check import (
     Check,
@@ -35,7 +35,7 @@ DEPLOYMENT = CheckGroup.DEPLOYMENT
 
 
 def expected_alarms(
-    stack: DeployedStack,
+    stack: DescribedStack,
     responder: DeployedFunction | Unknown | None,
     database: str,
     databases: Iterable[str],
@@ -73,7 +73,7 @@ def _database_of(alarm: str, databases: list[str]) -> str | None:
 
 
 def check_alarms(
-    facts: AwsFacts, stack: DeployedStack, configuration: Configuration, database: Database
+    facts: AwsFacts, stack: DescribedStack, configuration: Configuration, database: Database
 ) -> list[Check]:
     """Return the checks of the alarms."""
     alarms = facts.alarms

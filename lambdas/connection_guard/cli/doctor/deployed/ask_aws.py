@@ -25,8 +25,8 @@ from connection_guard.cli.doctor.facts.aws_facts import (
     DeadLetterQueue,
     DeployedAlarm,
     DeployedFunction,
-    DeployedStack,
     DeployedTopic,
+    DescribedStack,
     ProxyInRds,
     ServerInRds,
 )
@@ -72,7 +72,7 @@ def ask(
     facts.stack = stack = known(
         lambda: _stack(client("cloudformation"), configuration.target.stack_name)
     )
-    deployed = stack if isinstance(stack, DeployedStack) else None
+    deployed = stack if isinstance(stack, DescribedStack) else None
     if deployed is not None:
         facts.responder = known(lambda: _responder(client("lambda"), deployed, database))
         facts.reporter = known(lambda: _reporter(client("lambda"), deployed))
@@ -149,7 +149,7 @@ def proxy_endpoint(database: Database, responder: DeployedFunction | Unknown | N
     return None
 
 
-def _stack(cloudformation: Any, name: str) -> DeployedStack | None:
+def _stack(cloudformation: Any, name: str) -> DescribedStack | None:
     try:
         [described] = cloudformation.describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:
@@ -161,14 +161,14 @@ def _stack(cloudformation: Any, name: str) -> DeployedStack | None:
         for each in page["StackResourceSummaries"]:
             if each.get("PhysicalResourceId", "").strip():
                 resources.setdefault(each["ResourceType"], []).append(each["PhysicalResourceId"])
-    return DeployedStack(
+    return DescribedStack(
         described["StackStatus"],
         {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])},
         {kind: tuple(ids) for kind, ids in resources.items()},
     )
 
 
-def _responder(lambda_: Any, stack: DeployedStack, database: Database) -> DeployedFunction | None:
+def _responder(lambda_: Any, stack: DescribedStack, database: Database) -> DeployedFunction | None:
     """Return the function whose settings name the database: its own name is cut where it is
     long.
     """
@@ -181,7 +181,7 @@ def _responder(lambda_: Any, stack: DeployedStack, database: Database) -> Deploy
     return None
 
 
-def _reporter(lambda_: Any, stack: DeployedStack) -> DeployedFunction | None:
+def _reporter(lambda_: Any, stack: DescribedStack) -> DeployedFunction | None:
     name = stack.outputs.get(StackOutput.REPORTER)
     return None if name is None else _function(lambda_, name, ReporterSettings.from_environment)
 
@@ -229,7 +229,7 @@ def _alarms(cloudwatch: Any, names: Iterator[str]) -> Iterator[DeployedAlarm]:
             )
 
 
-def _topics(sns: Any, stack: DeployedStack) -> tuple[DeployedTopic, ...]:
+def _topics(sns: Any, stack: DescribedStack) -> tuple[DeployedTopic, ...]:
     topics = []
     for arn in stack.resources.get("AWS::SNS::Topic", ()):
         confirmed: list[str] = []
@@ -244,7 +244,7 @@ def _topics(sns: Any, stack: DeployedStack) -> tuple[DeployedTopic, ...]:
     return tuple(topics)
 
 
-def _dead_letter_queues(sqs: Any, stack: DeployedStack) -> tuple[DeadLetterQueue, ...]:
+def _dead_letter_queues(sqs: Any, stack: DescribedStack) -> tuple[DeadLetterQueue, ...]:
     """Return the queues that send nothing on to another."""
     queues = []
     for url in stack.resources.get("AWS::SQS::Queue", ()):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from connection_guard.cli.doctor.facts.aws_facts import (
     AwsFacts,
     ChannelAnswer,
-    DeployedStack,
     DeployedTopic,
+    DescribedStack,
 )
 from connection_guard.cli.doctor.facts.check import (
     Check,
@@ -34,7 +34,7 @@ def check_notifications(facts: AwsFacts, configuration: Configuration) -> list[C
     notifications, target = configuration.notifications, configuration.target
     test = f"connection-guard notify-test --stack {target.stack_name} --region {target.region}"
     checks: list[Check] = []
-    if isinstance(facts.stack, DeployedStack):
+    if isinstance(facts.stack, DescribedStack):
         checks += check_topics(facts.topics, facts.stack, notifications)
     if isinstance(facts.channels, Unknown):
         checks.append(unchecked(NOTIFICATION, "channels", facts.channels.why))
@@ -48,7 +48,7 @@ def check_notifications(facts: AwsFacts, configuration: Configuration) -> list[C
 
 def check_topics(
     topics: tuple[DeployedTopic, ...] | Unknown,
-    stack: DeployedStack,
+    stack: DescribedStack,
     notifications: Notifications,
 ) -> Iterator[Check]:
     """Yield the checks of the topics: those of people one by one, the guard's own together."""

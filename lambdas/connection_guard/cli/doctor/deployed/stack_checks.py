@@ -10,7 +10,7 @@ from connection_guard.cli.doctor.facts.aws_facts import (
     AwsFacts,
     DeadLetterQueue,
     DeployedFunction,
-    DeployedStack,
+    DescribedStack,
 )
 from connection_guard.cli.doctor.facts.check import (
     Check,
@@ -89,7 +89,7 @@ def check_deployment(
     return checks
 
 
-def check_stack(stack: DeployedStack, name: str) -> Check:
+def check_stack(stack: DescribedStack, name: str) -> Check:
     """Check that the last deployment ended well."""
     status = shown(stack.status)
     if stack.status.endswith("_IN_PROGRESS"):

@@ -33,7 +33,7 @@ class ProxyInRds:
 
 
 @dataclass(frozen=True, slots=True)
-class DeployedStack:
+class DescribedStack:
     """A stack of the guard; `resources` are the physical IDs by CloudFormation's type."""
 
     status: str
@@ -115,7 +115,7 @@ class AwsFacts:
     account: str | Unknown = _LATE
     server: ServerInRds | Unknown | None = _LATE
     proxy: ProxyInRds | Unknown | None = _LATE
-    stack: DeployedStack | Unknown | None = _LATE
+    stack: DescribedStack | Unknown | None = _LATE
     responder: DeployedFunction | Unknown | None = _LATE
     reporter: DeployedFunction | Unknown | None = _LATE
     heartbeat: datetime | Unknown | None = _LATE
