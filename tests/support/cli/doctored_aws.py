@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from connection_guard.core.deployment.reporter_settings import ReporterSettings
 from connection_guard.core.deployment.responder_settings import ResponderSettings
-from connection_guard.core.deployment.stack_output import StackOutput
+from connection_guard.core.deployment.stack_output import StackOutput, responder_description
 from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE, Metric
 
 CREDENTIALS = {
@@ -176,5 +176,9 @@ def _template(settings: ResponderSettings, reporter: ReporterSettings) -> dict[s
             StackOutput.REPORTER_ALARMS_TOPIC: {"Value": {"Ref": "ReporterAlarms"}},
             "ReportsTopic": {"Value": {"Ref": "Reports"}},
             StackOutput.REPORTER: {"Value": {"Ref": "Reporter"}},
+            "ResponderName": {
+                "Value": {"Ref": "Responder"},
+                "Description": responder_description(settings.database),
+            },
         },
     }

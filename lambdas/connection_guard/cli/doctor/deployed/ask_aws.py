@@ -39,7 +39,7 @@ from connection_guard.configuration.guard.guard_configuration import (
 )
 from connection_guard.core.deployment.reporter_settings import ReporterSettings
 from connection_guard.core.deployment.responder_settings import ResponderSettings
-from connection_guard.core.deployment.stack_output import StackOutput
+from connection_guard.core.deployment.stack_output import StackOutput, guarded_by
 from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE, Metric
 from connection_guard.errors import ConfigurationError, NotificationError
 
@@ -156,6 +156,7 @@ def _stack(cloudformation: Any, name: str) -> DescribedStack | None:
         if error.response.get("Error", {}).get("Code") == "ValidationError":
             return None  # CloudFormation's word for a stack that does not exist
         raise
+    outputs = described.get("Outputs", [])
     resources: dict[str, list[str]] = {}
     for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=name):
         for each in page["StackResourceSummaries"]:
@@ -163,22 +164,19 @@ def _stack(cloudformation: Any, name: str) -> DescribedStack | None:
                 resources.setdefault(each["ResourceType"], []).append(each["PhysicalResourceId"])
     return DescribedStack(
         described["StackStatus"],
-        {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])},
+        {each["OutputKey"]: each["OutputValue"] for each in outputs},
         {kind: tuple(ids) for kind, ids in resources.items()},
+        {
+            database: each["OutputValue"]
+            for each in outputs
+            if (database := guarded_by(each.get("Description", ""))) is not None
+        },
     )
 
 
 def _responder(lambda_: Any, stack: DescribedStack, database: Database) -> DeployedFunction | None:
-    """Return the function whose settings name the database: its own name is cut where it is
-    long.
-    """
-    names = stack.resources.get("AWS::Lambda::Function", ())
-    for name in sorted(names, key=lambda name: database.identifier not in name):
-        function = _function(lambda_, name, ResponderSettings.from_environment)
-        settings = function.settings
-        if isinstance(settings, ResponderSettings) and settings.database == database.identifier:
-            return function
-    return None
+    name = stack.responders.get(database.identifier)
+    return None if name is None else _function(lambda_, name, ResponderSettings.from_environment)
 
 
 def _reporter(lambda_: Any, stack: DescribedStack) -> DeployedFunction | None:

@@ -34,11 +34,14 @@ class ProxyInRds:
 
 @dataclass(frozen=True, slots=True)
 class DescribedStack:
-    """A stack of the guard; `resources` are the physical IDs by CloudFormation's type."""
+    """A stack of the guard; `resources` are the physical IDs by CloudFormation's type, `responders`
+    the functions by the databases that they guard.
+    """
 
     status: str
     outputs: Mapping[str, str]
     resources: Mapping[str, tuple[str, ...]]
+    responders: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
