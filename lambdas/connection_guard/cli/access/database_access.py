@@ -63,8 +63,8 @@ class DatabaseAccess:
     critical_percent: float
     policy: Policy
     configured: Database | None
-    database_name: str
-    roots: Path | None
+    database_name: str = "postgres"
+    roots: Path | None = None
     configuration: Configuration | None = None
     tunnel: tuple[str, int] | None = None
     with_token: bool = False
