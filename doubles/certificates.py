@@ -1,4 +1,4 @@
-"""TLS certificates of servers on this machine, and authorities that sign them, for one day."""
+"""TLS certificates of servers on this machine, and authorities that sign them."""
 
 import shutil
 import subprocess
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from doubles.local_process import DoubleError
-
-VALIDITY = ("-days", "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +24,12 @@ class Authority:
     server: TlsFiles
 
 
-def self_signed(folder: Path, *names: str) -> TlsFiles:
-    """Return a certificate in the folder, for names such as "DNS:localhost" and "IP:127.0.0.1".
-    Raise DoubleError.
+def self_signed(folder: Path, *names: str, days: int = 1) -> TlsFiles:
+    """Return a certificate in the folder, for names such as "DNS:localhost" and "IP:127.0.0.1", and
+    for so many days. Raise DoubleError.
     """
     files = TlsFiles(folder / "server.crt", folder / "server.key")
-    _certify(files, "/CN=localhost", f"subjectAltName={','.join(names)}")
+    _certify(files, "/CN=localhost", f"subjectAltName={','.join(names)}", days=days)
     return files
 
 
@@ -50,13 +48,30 @@ def create_authority(folder: Path, name: str) -> Authority:
     return Authority(root.certificate, server)
 
 
-def _certify(files: TlsFiles, subject: str, *extensions: str, signer: tuple[str, ...] = ()) -> None:
+def _certify(
+    files: TlsFiles,
+    subject: str,
+    *extensions: str,
+    signer: tuple[str, ...] = (),
+    days: int = 1,
+) -> None:
     openssl = shutil.which("openssl")
     if openssl is None:
         raise DoubleError("openssl, which creates certificates, is missing: install it")
     key = ["-newkey", "rsa:2048", "-nodes", "-keyout", str(files.key)]
     additions = [word for extension in extensions for word in ("-addext", extension)]
-    command = [openssl, "req", "-x509", *key, *VALIDITY, "-subj", subject, *signer, *additions]
+    command = [
+        openssl,
+        "req",
+        "-x509",
+        *key,
+        "-days",
+        str(days),
+        "-subj",
+        subject,
+        *signer,
+        *additions,
+    ]
     result = subprocess.run(
         [*command, "-out", str(files.certificate)], capture_output=True, text=True, check=False
     )

@@ -113,7 +113,7 @@ class SlackDouble(HttpDouble):
         return Answer(429, _json(ok=False, error="ratelimited"), retry_after)
 
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        content = json.loads(body)
+        content = json.loads(body or "{}")  # slack_sdk sends no empty object
         place = content.get("channel") or self.channel
         if (seconds := self.wait_at(place)) is not None:
             return self.limited(seconds)
@@ -136,6 +136,8 @@ class SlackDouble(HttpDouble):
         if authorization != f"Bearer {self.token}":
             is_revoked = authorization.removeprefix("Bearer ") in self._revoked
             return _json(ok=False, error="token_revoked" if is_revoked else "invalid_auth")
+        if method == "auth.test":
+            return _json(ok=True, team="Example", user="connection-guard", bot_id="B0123ABCD")
         channel = content.pop("channel", None)
         error = self._channels.get(channel, "channel_not_found") or self._error_in(content)
         if error:

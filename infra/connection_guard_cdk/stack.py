@@ -14,12 +14,8 @@ from aws_cdk import (
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from connection_guard.configuration.guard.guard_configuration import (
-    Configuration,
-    Database,
-    ProxyAuthentication,
-    Synthesizer,
-)
+from connection_guard.configuration.bootstrap_command import bootstrap_command
+from connection_guard.configuration.guard.guard_configuration import Configuration, Synthesizer
 from connection_guard.core.deployment.stack_output import StackOutput, responder_description
 from connection_guard_cdk.database.guarded_database import GuardedDatabase
 from connection_guard_cdk.shared.dashboard import Dashboard
@@ -49,13 +45,13 @@ class ConnectionGuardStack(Stack):
         dashboard = Dashboard(self, "Dashboard", configuration.databases)
         CfnOutput(
             self,
-            "IncidentsTopic",
+            StackOutput.INCIDENTS_TOPIC,
             value=messaging.incidents.topic_arn,
             description="Subscribe the people who are on duty, and machines",
         )
         CfnOutput(
             self,
-            "ReporterAlarmsTopic",
+            StackOutput.REPORTER_ALARMS_TOPIC,
             value=messaging.reporter_alarms.topic_arn,
             description="Subscribe the people who are on duty: the reporter itself fails",
         )
@@ -139,16 +135,3 @@ def _output_next_steps(guarded: GuardedDatabase) -> None:
     )
     for output, description, value in outputs:
         CfnOutput(guarded, output, value=value, description=description)
-
-
-def bootstrap_command(database: Database) -> str:
-    """Return the command that creates the guard's roles on the server; a person writes the master
-    user for <master>.
-    """
-    roles = f"-v guard_role={database.role}"
-    if database.proxy is not None and database.proxy.authentication is ProxyAuthentication.SECRETS:
-        roles += f" -v proxy_role={database.proxy.role}"
-    server = (
-        f"host={database.host} port={database.port} dbname={database.database_name} user=<master>"
-    )
-    return f'psql "{server}" {roles} -f bootstrap/bootstrap.sql'

@@ -18,15 +18,13 @@ NAME = "connection-guard"
 INTERRUPTED_STATUS = 130
 
 VERBS: Mapping[str, str] = {
-<<<<<<< HEAD
+    "discover": "connection_guard.cli.discover.discover_verb:discover",
+    "doctor": "connection_guard.cli.doctor.doctor_verb:doctor",
     "top": "connection_guard.cli.live.top_verb:top",
     "plan": "connection_guard.cli.live.plan_verb:plan",
     "terminate": "connection_guard.cli.live.by_hand.terminate_verb:terminate",
     "budget": "connection_guard.cli.budget.budget_verb:budget",
     "audit": "connection_guard.cli.audit.audit_verb:audit",
-=======
-    "discover": "connection_guard.cli.discover.discover_verb:discover",
->>>>>>> cli-discover
     "drill": "connection_guard.cli.drill.drill_verb:drill",
     "pause": "connection_guard.cli.pause.pause_verb:pause",
     "resume": "connection_guard.cli.pause.resume_verb:resume",

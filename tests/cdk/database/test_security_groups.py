@@ -7,6 +7,7 @@ from aws_cdk import CfnOutput, Stack, Token
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_rds as rds
 
+from connection_guard.configuration.bootstrap_command import bootstrap_command
 from connection_guard.configuration.guard.guard_configuration import (
     Database,
 )
@@ -18,7 +19,6 @@ from connection_guard_cdk.database.closed_security_group import ClosedSecurityGr
 from connection_guard_cdk.database.responder_function import ResponderFunction
 from connection_guard_cdk.database.self_watch import SelfWatch
 from connection_guard_cdk.shared.messaging import Messaging
-from connection_guard_cdk.stack import bootstrap_command
 from tests.cdk.database.stacks_of_one import (
     DATABASES,
     Way,

@@ -115,6 +115,17 @@ def edit(bot: SlackBot, posted: PostedMessage, message: Message) -> PostedMessag
     return posted
 
 
+def bot_identity(bot: SlackBot) -> str:
+    """Return who Slack says that the token's owner is: a bot, and its workspace.
+
+    https://docs.slack.dev/reference/methods/auth.test. Raises NotificationError.
+    """
+    answer = _answer(bot, "auth.test", {})
+    if answer.get("error"):
+        raise _refusal(str(answer["error"]))
+    return f"{answer.get('user', 'a bot')} of {answer.get('team', 'a workspace')}"
+
+
 def _call(bot: SlackBot, method: str, target: dict[str, Any], message: Message) -> dict[str, Any]:
     """Return Slack's answer: its `error` where it refused. Raises NotificationError where there is
     no answer of Slack's.

@@ -32,7 +32,7 @@ from connection_guard.cli.access.guard_file_option import (
     guard_file_option,
 )
 from connection_guard.cli.terminal.mistakes import UserMistakeError
-from connection_guard.configuration.guard.guard_configuration import Database
+from connection_guard.configuration.guard.guard_configuration import Configuration, Database
 from connection_guard.configuration.guard.guard_file import read_configuration
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
 from connection_guard.core.database.door import Door, DoorName
@@ -49,8 +49,10 @@ SECONDS_BETWEEN_TRIES = 0.1
 class DatabaseAccess:
     """One database, and how to log in to it.
 
-    `configured` is its table of guard.toml, None where only an address was given. `guard_roles` are
-    those of the guard itself, of which `door.role` need not be one.
+    `configured` is its table of guard.toml, and `configuration` the whole file, None where only an
+    address was given. `guard_roles` are those of the guard itself, of which `door.role` need not be
+    one. `tunnel` is the address and the port in place of the door's own. `roots` are the
+    authorities by which the server has to prove who it is, None where it has not to.
     """
 
     name: str
@@ -61,6 +63,13 @@ class DatabaseAccess:
     critical_percent: float
     policy: Policy
     configured: Database | None
+    database_name: str = "postgres"
+    roots: Path | None = None
+    configuration: Configuration | None = None
+    tunnel: tuple[str, int] | None = None
+    with_token: bool = False
+    profile: str | None = None
+    region: str | None = None
 
 
 class Login(NamedTuple):
@@ -192,6 +201,13 @@ def _access_by_guard_file(name: str | None, file: Path, login: Login) -> Databas
         database.critical_percent,
         database.policy,
         database,
+        database_name,
+        root_certificates(door),
+        configuration,
+        tunnel,
+        with_token,
+        login.profile,
+        region,
     )
 
 
@@ -206,21 +222,34 @@ def _access_by_address(name: str | None, host: str, login: Login) -> DatabaseAcc
         DoorName.DIRECT, address, port, login.user or os.environ.get("PGUSER", DEFAULT_ROLE)
     )
     sslmode = os.environ.get("PGSSLMODE") or ("prefer" if _is_local(address) else "verify-full")
-    roots = os.environ.get("PGSSLROOTCERT") or str(root_certificates(door))
+    verified = sslmode.startswith("verify")
+    roots = Path(os.environ.get("PGSSLROOTCERT") or root_certificates(door)) if verified else None
+    database_name = login.dbname or os.environ.get("PGDATABASE", "postgres")
 
     def connect(door: Door) -> connection:
         return psycopg2.connect(
             host=door.host,
             port=door.port,
             user=door.role,
-            dbname=login.dbname or os.environ.get("PGDATABASE", "postgres"),
+            dbname=database_name,
             sslmode=sslmode,
-            sslrootcert=roots if sslmode.startswith("verify") else None,
+            sslrootcert=None if roots is None else str(roots),
             async_=True,
         )
 
     policy = parse_policy(SHIPPED_POLICY.read_text())
-    return DatabaseAccess(name or address, door, connect, (DEFAULT_ROLE,), 75.0, 90.0, policy, None)
+    return DatabaseAccess(
+        name or address,
+        door,
+        connect,
+        (DEFAULT_ROLE,),
+        75.0,
+        90.0,
+        policy,
+        None,
+        database_name,
+        roots,
+    )
 
 
 def _host_and_port(host: str, port: int) -> tuple[str, int]:

@@ -11,6 +11,8 @@ class StackOutput(StrEnum):
     REPORTER = "ReporterName"
     INCIDENTS_TABLE = "IncidentsTable"
     EVIDENCE_BUCKET = "EvidenceBucket"
+    INCIDENTS_TOPIC = "IncidentsTopic"
+    REPORTER_ALARMS_TOPIC = "ReporterAlarmsTopic"
 
 
 def responder_description(database: str) -> str:
