@@ -30,7 +30,7 @@ LAYERS = (
     ("connection_guard.core.diagnosis*",),
     ("connection_guard.core.report*",),
     ("connection_guard.core.incident*",),
-    ("connection_guard.core.notification*",),
+    ("connection_guard.core.notification*", "connection_guard.core.replay*"),
     (
         "connection_guard.adapters.postgresql*",
         "connection_guard.adapters.aws*",

@@ -20,6 +20,8 @@ SUFFIXES = {".html", ".json", ".md", ".pem", ".png", ".py", ".sql", ".toml", ".t
 ELSEWHERE = {
     "guard.toml",
     "policy.toml",
+    "old.toml",
+    "expect.toml",
     ".cache/demo/conversation.html",
     ".venv",
     "alarms/",

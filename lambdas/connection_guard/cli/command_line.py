@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -10,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from connection_guard import __version__
 from connection_guard.cli.access.aws_session import aws_problem
 from connection_guard.cli.terminal.mistakes import MISTAKE_STATUS
+from connection_guard.core.words import shown
 from connection_guard.errors import ConnectionGuardError
 
 NAME = "connection-guard"
@@ -22,7 +24,8 @@ VERBS: Mapping[str, str] = {
     "doctor": "connection_guard.cli.doctor.doctor_verb:doctor",
     "top": "connection_guard.cli.live.top_verb:top",
     "plan": "connection_guard.cli.live.plan_verb:plan",
-    "terminate": "connection_guard.cli.live.by_hand.terminate_verb:terminate",
+    "terminate": "connection_guard.cli.live.by_hand.terminate_verb:terminate_by_hand",
+    "replay": "connection_guard.cli.replay.replay_verb:replay",
     "budget": "connection_guard.cli.budget.budget_verb:budget",
     "audit": "connection_guard.cli.audit.audit_verb:audit",
     "drill": "connection_guard.cli.drill.drill_verb:drill",
@@ -66,6 +69,9 @@ def main() -> None:
     Exit with status 2 and a line for each mistake where it is called in another way than its help
     describes, or cannot do what it is asked for.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # it is another in a test
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(_command.main(prog_name=NAME, standalone_mode=False))
     except click.ClickException as error:
@@ -83,6 +89,14 @@ def main() -> None:
         # The reader, such as `head`, has seen enough. Python would write a traceback at its end.
         sys.stdout = None
         sys.exit(0)
+    except Exception as error:  # noqa: BLE001 - a traceback helps nobody at 3 a.m.
+        place = extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        _end(
+            f"a defect of this command, at {where}: {type(error).__name__}: {shown(str(error))}; "
+            "please report it with what you called",
+            MISTAKE_STATUS,
+        )
 
 
 def _end(problem: str, status: int) -> None:

@@ -90,17 +90,25 @@ def stack_options(verb: Callable[..., None]) -> Callable[..., None]:
         region: str | None,
         **others: Any,
     ) -> None:
-        configuration = None if stack_name else read_configuration(guard_file)
-        if configuration is not None:
-            stack_name, region = (
-                configuration.target.stack_name,
-                region or configuration.target.region,
-            )
-        assert stack_name is not None
-        session = aws_session(profile, region)
-        verb(stack=deployed_stack(session, stack_name, configuration), **others)
+        verb(stack=named_stack(guard_file, stack_name, profile, region), **others)
 
     return with_stack
+
+
+def named_stack(
+    guard_file: Path, stack_name: str | None, profile: str | None, region: str | None
+) -> DeployedStack:
+    """Return the stack of that name, or that of a guard.toml. Raise UserMistakeError or
+    ConfigurationError where there is none.
+    """
+    configuration = None if stack_name else read_configuration(guard_file)
+    if configuration is not None:
+        stack_name, region = (
+            configuration.target.stack_name,
+            region or configuration.target.region,
+        )
+    assert stack_name is not None
+    return deployed_stack(aws_session(profile, region), stack_name, configuration)
 
 
 def deployed_stack(

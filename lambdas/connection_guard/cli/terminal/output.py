@@ -49,8 +49,11 @@ def write(document: Mapping[str, Any], *shown: RenderableType) -> None:
 
 
 def json_text(document: Mapping[str, Any]) -> str:
-    """Return the document as JSON: times in ISO 8601, durations in seconds."""
-    return json.dumps(document, indent=2, ensure_ascii=False, default=_json_value)
+    """Return the document as JSON: times in ISO 8601, durations in seconds.
+
+    It is ASCII, so that every terminal and every pipe takes it, also a name with half a character.
+    """
+    return json.dumps(document, indent=2, default=_json_value)
 
 
 def terminal_console() -> Console:
