@@ -4,6 +4,8 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
+from traceback import extract_tb
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
