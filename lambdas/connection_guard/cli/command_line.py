@@ -18,14 +18,13 @@ NAME = "connection-guard"
 INTERRUPTED_STATUS = 130
 
 VERBS: Mapping[str, str] = {
-<<<<<<< HEAD
-    "budget": "connection_guard.cli.budget.budget_verb:budget",
-    "drill": "connection_guard.cli.drill.drill_verb:drill",
-=======
     "top": "connection_guard.cli.live.top_verb:top",
     "plan": "connection_guard.cli.live.plan_verb:plan",
     "terminate": "connection_guard.cli.live.by_hand.terminate_verb:terminate_by_hand",
->>>>>>> cli-live
+    "budget": "connection_guard.cli.budget.budget_verb:budget",
+    "incidents": "connection_guard.cli.incidents.incidents_verb:incidents",
+    "redrive": "connection_guard.cli.incidents.redrive_verb:redrive",
+    "drill": "connection_guard.cli.drill.drill_verb:drill",
     "notify-test": "connection_guard.cli.incidents.notify_test_verb:notify_test",
     "completion": "connection_guard.cli.completion.completion_verb:completion",
 }
@@ -72,7 +71,7 @@ def main() -> None:
             problem += f"; see `{error.ctx.command_path if error.ctx else NAME} --help`"
         _end(problem, error.exit_code)
     except ConnectionGuardError as error:
-        _end(str(error), MISTAKE_STATUS)
+        _end(_explained(error), MISTAKE_STATUS)
     except (BotoCoreError, ClientError) as error:
         _end(aws_problem(error), MISTAKE_STATUS)
     except (KeyboardInterrupt, click.Abort):
@@ -81,6 +80,14 @@ def main() -> None:
         # The reader, such as `head`, has seen enough. Python would write a traceback at its end.
         sys.stdout = None
         sys.exit(0)
+
+
+def _explained(error: ConnectionGuardError) -> str:
+    """Return the problem, with what AWS refused as for AWS's own errors."""
+    refused = error.__cause__
+    if isinstance(refused, BotoCoreError | ClientError):
+        return str(error).replace(str(refused), aws_problem(refused))
+    return str(error)
 
 
 def _end(problem: str, status: int) -> None:

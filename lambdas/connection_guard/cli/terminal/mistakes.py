@@ -1,5 +1,6 @@
 """What a person can do wrong with the command, in one line each: what, where, what to do."""
 
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -15,6 +16,11 @@ class UserMistakeError(click.ClickException):
     """The command cannot do what it was asked for; the message says why, and what to do."""
 
     exit_code = MISTAKE_STATUS
+
+
+def write_problem(problem: str) -> None:
+    """Write a line to standard error, where the verb can still do the rest."""
+    print(f"connection-guard: {problem}", file=sys.stderr)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

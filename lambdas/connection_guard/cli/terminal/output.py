@@ -41,7 +41,9 @@ def write(document: Mapping[str, Any], *shown: RenderableType) -> None:
     printable (core/words.py), and not be read as rich's markup (rich.text.Text).
     """
     if is_json():
-        print(json.dumps(document, indent=2, ensure_ascii=False, default=_json_value))
+        text = json.dumps(document, indent=2, ensure_ascii=False, default=_json_value)
+        # A database's names may hold half a character, which no encoding has.
+        print(text.encode(errors="replace").decode())
         return
     console = terminal_console()
     for each in shown:
