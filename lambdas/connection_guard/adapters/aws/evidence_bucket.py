@@ -9,6 +9,7 @@ from connection_guard.adapters.aws.store_calls import CONFIG, store_errors
 
 # What S3 answers where the object exists, and where another write of it is under way.
 _NOT_THE_FIRST = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+_MISSING = frozenset({"NoSuchKey", "404"})
 
 
 class EvidenceBucket:
@@ -26,8 +27,10 @@ class EvidenceBucket:
         with store_errors(f"bucket {self._name}"):
             try:
                 body: bytes = self._s3.get_object(Bucket=self._name, Key=key)["Body"].read()
-            except self._s3.exceptions.NoSuchKey:
-                return None
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _MISSING:
+                    return None
+                raise
         return body
 
     def put(self, key: str, body: bytes, content_type: str = "application/json") -> None:
