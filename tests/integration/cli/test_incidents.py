@@ -152,7 +152,7 @@ def test_a_person_reads_the_story_in_the_words_of_the_email(account: DeployedAcc
     assert ran.status == 0
     assert "What was done\n-------------\n" in ran.output
     assert "Timeline (UTC)\n" in ran.output
-    assert "/cloudwatch/home?region=eu-central-1#logsV2:log-groups/log-group/" in ran.output
+    assert "\n  Log        https://eu-central-1.console.aws.amazon.com/cloudwatch/" in ran.output
     assert "incidents  an earlier state" in ran.output
     assert "evidence/database=orders-prod/" in ran.output
     assert "terminate: " in ran.output

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +19,6 @@ COLUMNS: Mapping[str, str] = {
     "pid": "PID",
     "usename": "Role",
     "application_name": "Application",
-    "client_addr": "Client",
     "state": "State",
     "result": "Outcome",
     "reason": "Verdict",
@@ -50,12 +49,15 @@ def evidence_sessions(body: bytes) -> list[SessionLine]:
 def sessions_shown(key: str, sessions: Sequence[SessionLine]) -> list[RenderableType]:
     """Return a table of the sessions that a run saw: first those that it ended or tried to end."""
     table = Table(box=None, pad_edge=False)
-    for title in COLUMNS.values():
-        table.add_column(title)
+    for name, title in COLUMNS.items():
+        # Only the verdict is cut where there is no room for all.
+        table.add_column(title, no_wrap=name != "reason")
     ordered = sorted(sessions, key=lambda each: (not each.get("result"), not _is_chosen(each)))
     for each in ordered[:MOST_SESSIONS]:
-        table.add_row(*(Text(_cell(each, name)) for name in COLUMNS))
-    heading = Text(f"\n{printable(key)}", "bold", no_wrap=True, overflow="ignore")
+        table.add_row(
+            *(Text(_cell(each, name), no_wrap=True, overflow="ellipsis") for name in COLUMNS)
+        )
+    heading = Group(Text(f"\n{printable(key)}", "bold", no_wrap=True, overflow="ignore"))
     rest = len(ordered) - MOST_SESSIONS
     if rest <= 0:
         return [heading, table]

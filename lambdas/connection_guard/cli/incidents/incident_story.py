@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -32,8 +32,8 @@ def story_document(view: View, states: Iterable[ChannelState]) -> dict[str, Any]
 def story_shown(view: View, states: Iterable[ChannelState]) -> list[RenderableType]:
     """Return the text of its e-mail, and a table of the channels."""
     text = f"Incident {printable(view.incident.id)}\n\n{text_of(view)}"
-    # A link that is broken into lines leads nowhere.
-    story = Text(text, no_wrap=True, overflow="ignore")
+    # A link that is broken into lines leads nowhere. rich keeps to that only within a group.
+    story = Group(Text(text, no_wrap=True, overflow="ignore"))
     table = Table(box=None, pad_edge=False, title="Channels", title_justify="left")
     for column in ("Channel", "Notified of", "At (UTC)", "Still due"):
         table.add_column(column)
