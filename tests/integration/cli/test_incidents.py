@@ -76,7 +76,7 @@ def ids(ran: Ran) -> list[str]:
     return [each["id"].partition("-")[2] for each in ran.document["incidents"]]
 
 
-def test_the_list_has_the_week_and_whatever_is_still_open(account: DeployedAccount) -> None:
+def test_the_list_has_the_week_and_all_that_is_still_open(account: DeployedAccount) -> None:
     ran = incidents(account)
 
     assert (ran.status, ran.errors) == (0, "")
