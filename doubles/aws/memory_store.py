@@ -90,7 +90,9 @@ class MemoryIncidents(IncidentTable):
     def kept(self, key: IncidentKey) -> Kept | None:
         with self._lock:
             item = self._items.get(key)
-            return None if item is None else Kept(incident_of(item.body), item.notified)
+            return (
+                None if item is None else Kept(incident_of(item.body), item.notified, item.due_at)
+            )
 
     def pending(self, now: datetime) -> list[Pending]:
         with self._lock:

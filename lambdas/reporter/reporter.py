@@ -8,7 +8,6 @@ from datetime import timedelta
 
 from aws_lambda_powertools.logging import Logger
 
-from connection_guard.core.deployment.alarm_names import is_alarm_of
 from connection_guard.core.deployment.reporter_settings import (
     ReporterSettings,
     Watched,
@@ -17,10 +16,9 @@ from connection_guard.core.deployment.reporter_settings import (
 from connection_guard.core.incident.circumstances import Circumstances, renewed
 from connection_guard.core.incident.delivery import (
     Delivery,
-    GuardAlarmDelivery,
     ReportDelivery,
-    function_name,
-    read_delivery,
+    database_of,
+    read_message,
 )
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.evidence_lines import (
@@ -66,13 +64,13 @@ class Reporter:
     def serve(self, message: str, context: InvocationContext) -> None:
         """Serve what SNS put into the queue. Raises StoreError."""
         try:
-            notification = json.loads(message)
-            delivery = read_delivery(notification["Message"], notification.get("MessageId", ""))
-        except (ForeignEventError, ValueError, KeyError, TypeError, AttributeError) as error:
+            delivery = read_message(message)
+        except ForeignEventError as error:
             logger.error(f"a message cannot be read, and goes to the dead-letter queue: {error}")
             self._world.put_unreadable(message)
             return
-        database = self._database_of(delivery)
+        stack = self._notifier.database(self._stack)
+        database = database_of(delivery, self._databases, stack)
         entry = entry_of(delivery, evidence=_main_key(delivery))
         try:
             self._store_and_notify(delivery, database, entry, context)
@@ -115,21 +113,6 @@ class Reporter:
             self._notifier.notify((incident.database, incident.id), context)
         if failure is not None:
             raise failure
-
-    def _database_of(self, delivery: Delivery) -> WatchedDatabase:
-        """Return the delivery's database, also one that is no longer in guard.toml; an alarm on
-        something that all databases share belongs to the stack itself.
-        """
-        if isinstance(delivery, GuardAlarmDelivery):
-            named = [
-                each for each in self._databases if is_alarm_of(each.identifier, delivery.name)
-            ]
-            longest = max(named, key=lambda each: len(each.identifier), default=None)
-            return longest or self._notifier.database(self._stack)
-        function = function_name(delivery.function_arn)
-        guarded = next((each for each in self._databases if each.function_name == function), None)
-        identifier = delivery.database if isinstance(delivery, ReportDelivery) else function
-        return guarded or WatchedDatabase(identifier, is_cluster=False, function_name=function)
 
     def _keep(self, delivery: Delivery) -> None:
         bucket = self._world.bucket

@@ -55,10 +55,9 @@ class ReporterQueue(Construct):
             alarm_name=f"{stack}-undelivered-reports",
             problem="The reporter could not read a message, or the message did not reach it: an "
             "incident may be incomplete, and people may not have been notified of it.",
-            what_to_do="the reporter's log says why it cannot be read. Purge the queue; or, where "
-            "an update of the guard can read it, deploy that and send the message again with `aws "
-            "sqs start-message-move-task --source-arn <that queue's ARN> --destination-arn "
-            f"{self.main.queue_arn}`.",
+            what_to_do=f"`connection-guard redrive --stack {stack}` shows what it is and why it "
+            "cannot be read, and sends it again where it can be. Where an update of the guard can "
+            "read it, deploy that first.",
         )
         resource = self.main.node.default_child
         assert isinstance(resource, sqs.CfnQueue)

@@ -30,6 +30,8 @@ VERBS: Mapping[str, str] = {
     "replay": "connection_guard.cli.replay.replay_verb:replay",
     "budget": "connection_guard.cli.budget.budget_verb:budget",
     "audit": "connection_guard.cli.audit.audit_verb:audit",
+    "incidents": "connection_guard.cli.incidents.incidents_verb:incidents",
+    "redrive": "connection_guard.cli.incidents.redrive_verb:redrive",
     "drill": "connection_guard.cli.drill.drill_verb:drill",
     "pause": "connection_guard.cli.pause.pause_verb:pause",
     "resume": "connection_guard.cli.pause.resume_verb:resume",
@@ -82,7 +84,7 @@ def main() -> None:
             problem += f"; see `{error.ctx.command_path if error.ctx else NAME} --help`"
         _end(problem, error.exit_code)
     except ConnectionGuardError as error:
-        _end(str(error), MISTAKE_STATUS)
+        _end(_explained(error), MISTAKE_STATUS)
     except (BotoCoreError, ClientError) as error:
         _end(aws_problem(error), MISTAKE_STATUS)
     except (KeyboardInterrupt, click.Abort):
@@ -99,6 +101,14 @@ def main() -> None:
             "please report it with what you called",
             MISTAKE_STATUS,
         )
+
+
+def _explained(error: ConnectionGuardError) -> str:
+    """Return the problem, with what AWS refused as for AWS's own errors."""
+    refused = error.__cause__
+    if isinstance(refused, BotoCoreError | ClientError):
+        return str(error).replace(str(refused), aws_problem(refused))
+    return str(error)
 
 
 def _end(problem: str, status: int) -> None:

@@ -39,10 +39,9 @@ def test_what_the_reporter_cannot_read_goes_to_a_queue_from_which_it_can_be_sent
         for each in template.of("AWS::CloudWatch::Alarm").values()
         if each["AlarmName"].endswith("-undelivered-reports")
     ]
-    assert (
-        "aws sqs start-message-move-task --source-arn <that queue's ARN> --destination-arn "
-        f"${{{reporter_queue}.Arn}}" in alarm["AlarmDescription"]
-    )
+    assert "`connection-guard redrive --stack connection-guard`" in alarm["AlarmDescription"]
+    main = template.of("AWS::SQS::Queue")[reporter_queue]
+    assert referred(main["RedrivePolicy"]["deadLetterTargetArn"]) == unreadable, "how it is found"
 
 
 def test_a_store_may_be_down_for_a_day_before_a_message_is_put_aside(

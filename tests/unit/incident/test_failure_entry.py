@@ -1,15 +1,22 @@
 """What an incident keeps of a run that led to no Report, and what is not a delivery at all."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
-from connection_guard.core.incident.delivery import FailureDelivery, read_delivery
+from connection_guard.core.incident.delivery import (
+    FailureDelivery,
+    ReportDelivery,
+    read_delivery,
+    read_message,
+)
 from connection_guard.core.incident.entry import FAILURE, Alarm, Entry
 from connection_guard.core.incident.report_entry import entry_of
 from connection_guard.errors import ForeignEventError
 from tests.support.builders import CRITICAL_ALARM, an_alarm_event
-from tests.support.reporter.deliveries import delivered
+from tests.support.reporter.deliveries import a_report, a_success, delivered
+from tests.support.reporter.outside import in_queue
 
 NESTED_TOO_DEEPLY = "[" * 200_000  # more than Python's reader of JSON takes
 
@@ -148,3 +155,32 @@ def test_a_failure_s_record_has_one_place_however_often_it_is_delivered() -> Non
     )
 
     assert failed().evidence == expected
+
+
+# The queue's own messages
+
+
+def test_what_sns_put_into_the_queue_is_read() -> None:
+    delivery = read_message(in_queue(a_success(a_report(), "run-1")))
+    assert isinstance(delivery, ReportDelivery)
+    assert delivery.request_id == "run-1"
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        ("no JSON", "expected a message of SNS; found none .JSONDecodeError"),
+        (NESTED_TOO_DEEPLY, "expected a message of SNS; found none .RecursionError"),
+        ("[]", "expected a message of SNS; found none .TypeError"),
+        ("null", "expected a message of SNS; found none .TypeError"),
+        ("{}", "expected a message of SNS; found none .KeyError"),
+        (json.dumps({"Message": None}), "expected Lambda's record .*TypeError"),
+        (
+            json.dumps({"Message": "{}", "MessageId": "m-1"}),
+            "message m-1: expected Lambda's record",
+        ),
+    ],
+)
+def test_anything_else_is_refused(message: str, problem: str) -> None:
+    with pytest.raises(ForeignEventError, match=problem):
+        read_message(message)

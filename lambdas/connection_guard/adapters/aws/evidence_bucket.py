@@ -9,6 +9,7 @@ from connection_guard.adapters.aws.store_calls import CONFIG, store_errors
 
 # What S3 answers where the object exists, and where another write of it is under way.
 _NOT_THE_FIRST = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+_MISSING = frozenset({"NoSuchKey", "404"})
 
 
 class EvidenceBucket:
@@ -16,9 +17,21 @@ class EvidenceBucket:
     not do it.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, session: Any = boto3) -> None:
+        """Use the credentials of a session of boto3's, by default those of the environment."""
         self._name = name
-        self._s3: Any = boto3.client("s3", config=CONFIG)
+        self._s3: Any = session.client("s3", config=CONFIG)
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object, None where there is none (any more)."""
+        with store_errors(f"bucket {self._name}"):
+            try:
+                body: bytes = self._s3.get_object(Bucket=self._name, Key=key)["Body"].read()
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _MISSING:
+                    return None
+                raise
+        return body
 
     def put(self, key: str, body: bytes, content_type: str = "application/json") -> None:
         """Write an object. Safe to repeat: the bucket keeps every version."""

@@ -1,5 +1,6 @@
 """Incidents in the table: each written whole, with what its channels have been notified of."""
 
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,21 +11,30 @@ from connection_guard.adapters.aws.table import Table, Update, Values, sortable
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.item import (
     DUE_AT,
+    EXPIRY,
+    KEPT_FOR,
+    PARTITION_KEY,
     PENDING,
     PENDING_INDEX,
     PENDING_SINCE,
+    SORT_KEY,
     attributes_of,
     copy_key,
     incident_of,
     key_of_copy,
     latest_key,
 )
+from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.channel.notified import Notified, notified_body, notified_of
 from connection_guard.core.notification.status import headline_of
 from connection_guard.errors import StoreError
 
 # A database and the ID of one of its incidents.
 IncidentKey = tuple[str, str]
+
+# What an item is read from, and what reading one raises that is damaged or of another version.
+_KEPT = f"body, channels, {DUE_AT}"
+_UNREADABLE = (AttributeError, LookupError, TypeError, ValueError, OSError, EOFError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +51,13 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An incident as it is stored, and what each channel has been notified of it."""
+    """An incident as it is stored, and what each channel has been notified of it. `due_at` is when
+    a channel may have to be notified of more, None where none has to.
+    """
 
     incident: Incident
     channels: Mapping[str, Notified]
+    due_at: datetime | None
 
 
 class IncidentTable:
@@ -79,17 +92,43 @@ class IncidentTable:
 
     def kept(self, key: IncidentKey) -> Kept | None:
         """Return the incident as it was last written."""
-        item = self._table.item(copy_key(*key), "body, channels")
-        return Kept(self._incident(key[0], item), _channels_of(item)) if item else None
+        item = self._table.item(copy_key(*key), _KEPT)
+        return self._kept(key, item) if item else None
+
+    def changed_since(self, database: str, since: datetime | None) -> dict[str, Kept | StoreError]:
+        """Return the incidents of the database by their IDs, or why one cannot be read: those with
+        an entry since then and those that are not closed, all of them where `since` is None.
+        """
+        key = copy_key(database, "")
+        values: dict[str, Any] = {":database": key[PARTITION_KEY], ":incident": key[SORT_KEY]}
+        only = None
+        if since is not None:
+            only = f"{EXPIRY} >= :expiry OR progress <> :closed"
+            expiry = int((since + KEPT_FOR).timestamp())
+            values |= {":expiry": expiry, ":closed": Progress.CLOSED.value}
+        items = self._table.query(
+            f"{PARTITION_KEY} = :database AND begins_with({SORT_KEY}, :incident)",
+            values,
+            attributes=f"{PARTITION_KEY}, {SORT_KEY}, {_KEPT}",
+            only=only,
+        )
+        found: dict[str, Kept | StoreError] = {}
+        for item in items:
+            key_of_item = key_of_copy(item)
+            try:
+                found[key_of_item[1]] = self._kept(key_of_item, item)
+            except StoreError as error:
+                found[key_of_item[1]] = error
+        return found
 
     def pending(self, now: datetime) -> list[Pending]:
         """Return the incidents that a channel may have to be notified of by now; what was written
         within the last moment may be missing.
         """
         items = self._table.query(
-            PENDING_INDEX,
             f"{PENDING} = :pending AND {DUE_AT} <= :now",
             {":pending": PENDING, ":now": sortable(now)},
+            index=PENDING_INDEX,
         )
         return [_pending(key_of_copy(item), item) for item in items]
 
@@ -123,12 +162,21 @@ class IncidentTable:
         )
         self._table.update(update)
 
-    def _incident(self, database: str, item: Values) -> Incident:
+    def _kept(self, key: IncidentKey, item: Values) -> Kept:
+        database, incident_id = key
+        incident = self._incident(database, item, f", {incident_id}")
+        due_at = item.get(DUE_AT)
+        return Kept(
+            incident, _channels_of(item), datetime.fromisoformat(due_at) if due_at else None
+        )
+
+    def _incident(self, database: str, item: Values, place: str = "") -> Incident:
         try:
             return incident_of(bytes(item["body"].value))
-        except (AttributeError, LookupError, TypeError, ValueError, OSError, EOFError) as error:
+        except _UNREADABLE as error:
             raise StoreError(
-                f"table {self._table.name}: the incident of {database} cannot be read: {error!r}"
+                f"table {self._table.name}{place}: the incident of {database} cannot be read: "
+                f"{error!r}"
             ) from error
 
 

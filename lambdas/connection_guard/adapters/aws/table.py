@@ -56,15 +56,28 @@ class Table:
             )
         return _deserialized(answer["Item"]) if "Item" in answer else None
 
-    def query(self, index: str, condition: str, values: Values) -> list[Item]:
-        """Return what the index has, perhaps a moment old."""
+    def query(
+        self,
+        condition: str,
+        values: Values,
+        *,
+        index: str | None = None,
+        attributes: str | None = None,
+        only: str | None = None,
+    ) -> list[Item]:
+        """Return what the table or the index has under a key, perhaps a moment old; `only` is a
+        condition on attributes that are not in the key.
+        """
+        parameters = {
+            "TableName": self.name,
+            "IndexName": index,
+            "KeyConditionExpression": condition,
+            "FilterExpression": only,
+            "ProjectionExpression": attributes,
+            "ExpressionAttributeValues": _serialized(values),
+        }
         with self._errors():
-            pages = self._dynamodb.get_paginator("query").paginate(
-                TableName=self.name,
-                IndexName=index,
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=_serialized(values),
-            )
+            pages = self._dynamodb.get_paginator("query").paginate(**_given(parameters))
             return [_deserialized(item) for page in pages for item in page["Items"]]
 
     def update(self, update: Update) -> Item | None:
@@ -101,7 +114,7 @@ class Table:
         return True
 
     def _parameters(self, update: Update) -> dict[str, Any]:
-        parameters = {
+        parameters: dict[str, Any] = {
             "TableName": self.name,
             "Key": _serialized(update.key),
             "UpdateExpression": update.expression,
@@ -109,7 +122,7 @@ class Table:
             "ExpressionAttributeNames": update.names,
             "ExpressionAttributeValues": _serialized(update.values) or None,
         }
-        return {name: value for name, value in parameters.items() if value is not None}
+        return _given(parameters)
 
     def _errors(self) -> AbstractContextManager[None]:
         return store_errors(f"table {self.name}")
@@ -118,6 +131,10 @@ class Table:
 def sortable(at: datetime) -> str:
     """Return a text in the order of the times: always UTC, always as long."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _given(parameters: Values) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _serialized(values: Values) -> dict[str, Any]:

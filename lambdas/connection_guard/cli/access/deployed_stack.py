@@ -17,6 +17,7 @@ from connection_guard.configuration.guard.guard_configuration import Configurati
 from connection_guard.configuration.guard.guard_file import read_configuration
 from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.deployment.stack_output import StackOutput, guarded_by
+from connection_guard.core.words import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +52,31 @@ class DeployedStack:
         return self.outputs[output]
 
     def reporter_settings(self) -> ReporterSettings:
-        """Return what the reporter was deployed with. Raise botocore's errors, and
-        ConfigurationError where the reporter is of another version.
+        """Return what the reporter was deployed with. Raise botocore's errors, UserMistakeError
+        where its environment cannot be decrypted, and ConfigurationError where it is of another
+        version.
         """
         described = self.session.client("lambda").get_function_configuration(
             FunctionName=self.reporter
         )
-        return ReporterSettings.from_environment(
-            described.get("Environment", {}).get("Variables", {})
-        )
+        environment = described.get("Environment", {})
+        if problem := environment.get("Error"):
+            raise UserMistakeError(
+                f"the environment of {self.reporter} cannot be decrypted: "
+                f"{shown(str(problem.get('Message')))}"
+            )
+        return ReporterSettings.from_environment(environment.get("Variables", {}))
 
     def watched(self, database: str) -> WatchedDatabase:
-        """Return what is known of a database, which may no longer be guarded."""
+        """Return what is known of a database. Where it is no longer guarded, or is the stack
+        itself, the log that says most is the reporter's.
+        """
         known = self.configuration.databases if self.configuration else ()
         found = next((each for each in known if each.identifier == database), None)
         return WatchedDatabase(
             database,
             is_cluster=found.is_cluster if found else False,
-            function_name=self.responders.get(database, database),
+            function_name=self.responders.get(database, self.reporter),
             owner=found.owner if found else None,
             runbook=found.runbook if found else None,
             environment=found.environment if found else None,

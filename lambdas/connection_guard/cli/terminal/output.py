@@ -45,7 +45,7 @@ def write(document: Mapping[str, Any], *shown: RenderableType) -> None:
         return
     console = terminal_console()
     for each in shown:
-        console.print(each)
+        console.print(each, crop=False)  # a link that is cut leads nowhere
 
 
 def json_text(document: Mapping[str, Any]) -> str:

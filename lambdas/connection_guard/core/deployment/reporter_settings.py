@@ -36,6 +36,18 @@ class ReporterSettings:
     event_bus: str | None = None
     reads_deployments: bool = False
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of the channels that are notified, as the incidents table has them."""
+        notified = {
+            "incidents": self.incidents_topic,
+            "slack": self.slack_secret,
+            "pagerduty": self.pagerduty_secret,
+            "teams": self.teams_secret,
+            "eventbridge": self.event_bus,
+        }
+        return tuple(name for name, place in notified.items() if place is not None)
+
     def to_environment(self) -> dict[str, str]:
         """Return the environment variable for the function."""
         return {ENVIRONMENT_VARIABLE: json.dumps(asdict(self))}

@@ -6,12 +6,14 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-action
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from connection_guard.core.deployment.alarm_names import is_alarm_of
 from connection_guard.core.deployment.events import AlarmState
+from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.core.report.kind import Kind
 from connection_guard.errors import ForeignEventError
 
@@ -93,6 +95,36 @@ _FORMER_KINDS = {"pulse": Kind.HEARTBEAT}
 def function_name(function_arn: str) -> str:
     """Return the name of the function, without its version."""
     return function_arn.split(":function:")[-1].partition(":")[0]
+
+
+def database_of(
+    delivery: Delivery, databases: Iterable[WatchedDatabase], stack: WatchedDatabase
+) -> WatchedDatabase:
+    """Return the delivery's database, also one that is no longer guarded; an alarm on something
+    that all databases share belongs to the stack itself.
+    """
+    if isinstance(delivery, GuardAlarmDelivery):
+        named = [each for each in databases if is_alarm_of(each.identifier, delivery.name)]
+        return max(named, key=lambda each: len(each.identifier), default=stack)
+    function = function_name(delivery.function_arn)
+    guarded = next((each for each in databases if each.function_name == function), None)
+    identifier = delivery.database if isinstance(delivery, ReportDelivery) else function
+    return guarded or WatchedDatabase(identifier, is_cluster=False, function_name=function)
+
+
+def read_message(message: str) -> Delivery:
+    """Return what SNS put into the reporter's queue, in its own envelope.
+
+    Raises ForeignEventError for anything else.
+    """
+    try:
+        notification = json.loads(message)
+        text, message_id = notification["Message"], notification.get("MessageId", "")
+    except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as wrong:
+        raise ForeignEventError(
+            f"expected a message of SNS; found none ({type(wrong).__name__}: {wrong})"[:1000]
+        ) from wrong
+    return read_delivery(text, message_id)
 
 
 def read_delivery(message: str, message_id: str) -> Delivery:

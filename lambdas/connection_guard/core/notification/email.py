@@ -22,7 +22,7 @@ from connection_guard.core.notification.status import (
 from connection_guard.core.notification.summary import summary_of
 from connection_guard.core.notification.timeline import timeline_of
 from connection_guard.core.notification.view import View
-from connection_guard.core.words import counted, shown, spelled
+from connection_guard.core.words import counted, printable, shown, spelled
 
 # SNS: printable ASCII, "less than 100 characters long" (API reference, Publish, Subject).
 SUBJECT_LENGTH = 99
@@ -222,7 +222,7 @@ def _links(view: View) -> Iterator[str]:
         if page != view.database.runbook:
             yield f"  {name:<11}{page}"
     if evidence := view.incident.evidence:
-        yield f"  {'Object':<11}{evidence}"
+        yield f"  {'Object':<11}{printable(evidence)}"
 
 
 def _sessions(groups: Iterable[SessionGroup]) -> str:
