@@ -9,7 +9,7 @@ from connection_guard.adapters.postgresql.examination.examine import Examination
 from connection_guard.cli.access.database_access import DatabaseAccess
 from connection_guard.cli.doctor.facts.aws_facts import (
     AwsFacts,
-    DeadLetterQueue,
+    DeadLetterCount,
     DeployedAlarm,
     DeployedFunction,
     DeployedTopic,
@@ -220,7 +220,7 @@ def some_aws_facts(**changes: Any) -> AwsFacts:
             DeployedTopic(TOPIC, ("on-call@example.com",), ()),
             DeployedTopic(OWN_TOPIC, (f"arn:aws:sqs:{REGION}:{ACCOUNT}:queue",), ()),
         ),
-        "queues": (DeadLetterQueue(f"{QUEUES}/unreadable", 0),),
+        "queues": (DeadLetterCount(f"{QUEUES}/unreadable", 0),),
         "channels": (),
     }
     return AwsFacts(**(facts | changes))

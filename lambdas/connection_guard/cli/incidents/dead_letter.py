@@ -25,7 +25,7 @@ from connection_guard.errors import ForeignEventError
 MILLISECONDS = 1000
 
 
-class Fate(StrEnum):
+class LetterOutcome(StrEnum):
     """What became of a message."""
 
     LEFT = "left"
@@ -50,7 +50,7 @@ class DeadLetter:
     run: str | None
     headline: str | None
     problem: str | None
-    fate: Fate = Fate.LEFT
+    fate: LetterOutcome = LetterOutcome.LEFT
 
     @property
     def is_readable(self) -> bool:

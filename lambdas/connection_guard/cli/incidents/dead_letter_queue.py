@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from connection_guard.cli.access.aws_session import aws_problem
 from connection_guard.cli.access.deployed_stack import DeployedStack
-from connection_guard.cli.incidents.dead_letter import DeadLetter, Fate
+from connection_guard.cli.incidents.dead_letter import DeadLetter, LetterOutcome
 from connection_guard.cli.terminal.mistakes import UserMistakeError, write_problem
 from connection_guard.core.words import counted, spelled
 
@@ -101,14 +101,14 @@ class DeadLetterQueue:
         changes nothing, and is never lost.
         """
         self._sqs.send_message(QueueUrl=source, MessageBody=letter.body)
-        letter.fate = Fate.SENT_AND_LEFT
+        letter.fate = LetterOutcome.SENT_AND_LEFT
         self._delete(letter)
-        letter.fate = Fate.SENT_AGAIN
+        letter.fate = LetterOutcome.SENT_AGAIN
 
     def delete(self, letter: DeadLetter) -> None:
         """Delete the message for good."""
         self._delete(letter)
-        letter.fate = Fate.DELETED
+        letter.fate = LetterOutcome.DELETED
 
     def _delete(self, letter: DeadLetter) -> None:
         self._sqs.delete_message(QueueUrl=self._address, ReceiptHandle=letter.receipt)

@@ -12,7 +12,7 @@ from rich.text import Text
 from connection_guard.cli.access.deployed_stack import DeployedStack, stack_options
 from connection_guard.cli.incidents.dead_letter import (
     DeadLetter,
-    Fate,
+    LetterOutcome,
     dead_letter,
     letter_document,
     letters_shown,
@@ -23,7 +23,7 @@ from connection_guard.cli.terminal.mistakes import FINDING_STATUS
 from connection_guard.cli.terminal.output import is_json, json_option, write
 from connection_guard.core.words import counted
 
-ENDED = frozenset({Fate.SENT_AGAIN, Fate.DELETED})
+ENDED = frozenset({LetterOutcome.SENT_AGAIN, LetterOutcome.DELETED})
 
 
 @click.command("redrive")
@@ -114,6 +114,6 @@ def _summary(letters: Sequence[DeadLetter], *, may_have_more: bool) -> str:
     if not letters:
         return "The dead-letter queue is empty."
     fates = Counter(each.fate for each in letters)
-    counts = ", ".join(f"{fates[fate]} {fate}" for fate in Fate if fates[fate])
+    counts = ", ".join(f"{fates[fate]} {fate}" for fate in LetterOutcome if fates[fate])
     more = "; there may be more: run it again" if may_have_more else ""
     return f"Of {counted(len(letters), 'message')}: {counts}{more}."

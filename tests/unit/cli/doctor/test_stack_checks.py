@@ -15,7 +15,7 @@ from connection_guard.cli.doctor.deployed.stack_checks import (
     check_responder_settings,
     check_stack,
 )
-from connection_guard.cli.doctor.facts.aws_facts import AwsFacts, DeadLetterQueue
+from connection_guard.cli.doctor.facts.aws_facts import AwsFacts, DeadLetterCount
 from connection_guard.cli.doctor.facts.check import Check, Unknown, has_finding
 from connection_guard.configuration.guard.guard_configuration import Database
 from connection_guard.core.database.door import Door, DoorName
@@ -185,9 +185,9 @@ def test_no_heartbeat_at_all_is_a_finding() -> None:
 
 def test_messages_that_nobody_could_read_are_sent_again_and_others_are_read() -> None:
     queues = (
-        DeadLetterQueue(f"{QUEUES}/unreadable", 2),
-        DeadLetterQueue(f"{QUEUES}/alarms", 1),
-        DeadLetterQueue(f"{QUEUES}/emails", 0),
+        DeadLetterCount(f"{QUEUES}/unreadable", 2),
+        DeadLetterCount(f"{QUEUES}/alarms", 1),
+        DeadLetterCount(f"{QUEUES}/emails", 0),
     )
     check = check_queues(queues, a_function(settings=reporter_settings()))
 

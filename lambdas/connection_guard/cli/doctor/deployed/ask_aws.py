@@ -22,7 +22,7 @@ from connection_guard.cli.doctor.deployed.alarm_checks import expected_alarms
 from connection_guard.cli.doctor.facts.aws_facts import (
     AwsFacts,
     ChannelAnswer,
-    DeadLetterQueue,
+    DeadLetterCount,
     DeployedAlarm,
     DeployedFunction,
     DeployedTopic,
@@ -242,7 +242,7 @@ def _topics(sns: Any, stack: DescribedStack) -> tuple[DeployedTopic, ...]:
     return tuple(topics)
 
 
-def _dead_letter_queues(sqs: Any, stack: DescribedStack) -> tuple[DeadLetterQueue, ...]:
+def _dead_letter_queues(sqs: Any, stack: DescribedStack) -> tuple[DeadLetterCount, ...]:
     """Return the queues that send nothing on to another."""
     queues = []
     for url in stack.resources.get("AWS::SQS::Queue", ()):
@@ -251,7 +251,7 @@ def _dead_letter_queues(sqs: Any, stack: DescribedStack) -> tuple[DeadLetterQueu
         )
         attributes = answer.get("Attributes", {})
         if "RedrivePolicy" not in attributes:
-            queues.append(DeadLetterQueue(url, int(attributes["ApproximateNumberOfMessages"])))
+            queues.append(DeadLetterCount(url, int(attributes["ApproximateNumberOfMessages"])))
     return tuple(queues)
 
 

@@ -8,7 +8,7 @@ from connection_guard.cli.doctor.deployed.alarm_checks import check_alarms
 from connection_guard.cli.doctor.deployed.rds_checks import check_proxy, check_rds
 from connection_guard.cli.doctor.facts.aws_facts import (
     AwsFacts,
-    DeadLetterQueue,
+    DeadLetterCount,
     DeployedFunction,
     DescribedStack,
 )
@@ -192,7 +192,7 @@ def check_heartbeat(
 
 
 def check_queues(
-    queues: tuple[DeadLetterQueue, ...] | Unknown, reporter: DeployedFunction | Unknown | None
+    queues: tuple[DeadLetterCount, ...] | Unknown, reporter: DeployedFunction | Unknown | None
 ) -> Check:
     """Check that nothing waits that could not be delivered."""
     if isinstance(queues, Unknown):

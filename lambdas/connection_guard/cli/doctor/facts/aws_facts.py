@@ -82,7 +82,7 @@ class DeployedTopic:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetterQueue:
+class DeadLetterCount:
     """A queue for what could not be delivered, and how many messages it holds."""
 
     url: str
@@ -124,5 +124,5 @@ class AwsFacts:
     heartbeat: datetime | Unknown | None = _LATE
     alarms: tuple[DeployedAlarm, ...] | Unknown = _LATE
     topics: tuple[DeployedTopic, ...] | Unknown = _LATE
-    queues: tuple[DeadLetterQueue, ...] | Unknown = _LATE
+    queues: tuple[DeadLetterCount, ...] | Unknown = _LATE
     channels: tuple[ChannelAnswer, ...] | Unknown = _LATE

@@ -20,7 +20,7 @@ from demo.database import SERVER_SETTINGS
 from demo.game_day.played_guard import DATABASE, observer_of_drill
 from doubles.certificates import self_signed
 from doubles.waiting import wait_until
-from tests.integration.cli.drilled import (
+from tests.integration.cli.drill.drilled import (
     CREDENTIALS,
     HOST,
     QUICK,
