@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from random import Random
 
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from connection_guard.core.database.pause import Pause
@@ -232,6 +232,9 @@ def a_hostile_entry(random: Random, minute: int, characters: tuple[int, int], ki
     st.sampled_from(sorted(PLANES)),
     st.sampled_from(["remediation", "observation", "locked_out"]),
     st.sampled_from([1, 2, 5, 20, MOST_ENTRIES + 5]),
+)
+@example(-613, "ascii", "observation", MOST_ENTRIES + 5).via(
+    "what opened it is not its first entry"
 )
 def test_an_incident_of_any_content_fits(seed: int, plane: str, kind: str, number: int) -> None:
     random = Random(seed)  # noqa: S311 - the same names for the same seed

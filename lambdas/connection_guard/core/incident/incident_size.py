@@ -37,9 +37,11 @@ def bounded(incident: Incident) -> Incident:
         if _fits(small):
             break
         small = lighten(small)
-    while not _fits(small) and len(small.entries) > 2:
-        number = max(2, len(small.entries) * 3 // 4)
-        small = replace(small, entries=_merged_to(number, small.entries, only_alike=False))
+    while not _fits(small):
+        fewer = _merged_to(len(small.entries) * 3 // 4, small.entries, only_alike=False)
+        if len(fewer) == len(small.entries):
+            break
+        small = replace(small, entries=fewer)
     if not _fits(small):
         small = replace(small, entries=tuple(map(_with_few_groups, small.entries)), earlier=())
     lost = incident.beginnings - small.beginnings if small.entries != incident.entries else 0
@@ -122,23 +124,28 @@ def _merged_to(
     most: int, entries: tuple[Entry, ...], *, only_alike: bool = True
 ) -> tuple[Entry, ...]:
     """Return at most so many entries: beyond that, the two nearest that are alike become one; among
-    those that repeat every minute, these are an entry and the next. The first and the last entry
-    stay. Where none are alike, the oldest become one or, if only those that are alike may, all
-    stay.
+    those that repeat every minute, these are an entry and the next. The entry that opened the
+    incident and the last one stay, and what was before the incident stays before it. Where none are
+    alike, the oldest become one or, if only those that are alike may, all stay.
     """
     while len(entries) > most:
+        opening = next((place for place, entry in enumerate(entries) if entry.opens), 0)
+        kept = (opening, len(entries) - 1)
         latest: dict[tuple[object, ...], int] = {}
         pairs = []
-        for place, entry in list(enumerate(entries))[1:-1]:
+        for place, entry in enumerate(entries):
+            if place in kept:
+                latest.clear()
+                continue
             if (before := latest.get(alike(entry))) is not None:
                 pairs.append((place - before, before, place))
             latest[alike(entry)] = place
-        if not pairs and only_alike:
+        if not pairs and not only_alike:
+            oldest = (place for place in range(len(entries)) if place not in kept)
+            pairs = [(1, place, place + 1) for place in oldest if place + 1 != opening][:1]
+        if not pairs:
             break
-        if len(entries) == 3:
-            entries = (entries[0], _both(entries[1], entries[2]))
-            break
-        _, earlier, later = min(pairs, default=(1, 1, 2))
+        _, earlier, later = min(pairs)
         both = _both(entries[earlier], entries[later])
         entries = (*entries[:earlier], *entries[earlier + 1 : later], both, *entries[later + 1 :])
     return entries
