@@ -32,8 +32,9 @@ WHERE role <> ''
 \gexec
 
 -- While this role is granted to either of them, every run only observes. `connection-guard pause`
--- grants it, with an end (VALID UNTIL) and a note (its comment); so does
--- GRANT connection_guard_paused TO connection_guard;
+-- grants it, with an end (VALID UNTIL) and a note (its comment). By hand and without an end:
+--   ALTER ROLE connection_guard_paused VALID UNTIL 'infinity';
+--   GRANT connection_guard_paused TO connection_guard;
 SELECT 'CREATE ROLE connection_guard_paused NOLOGIN'
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'connection_guard_paused')
 \gexec

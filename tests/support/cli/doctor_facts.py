@@ -120,6 +120,7 @@ def a_guard_role(**changes: Any) -> GuardRole:
         "signals_sessions": True,
         "uses_reserved_connections": True,
         "has_rds_iam": True,
+        "was_paused": False,
     }
     return GuardRole(**(facts | changes))
 

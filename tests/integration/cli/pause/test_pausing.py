@@ -1,5 +1,6 @@
 """The guard is paused and resumed by real roles, as the master user of Amazon RDS has them."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -9,8 +10,10 @@ import pytest
 from connection_guard.adapters.postgresql.administration.pausing import (
     pause_guard,
     paused_roles,
+    pausing_statement,
     resume_guard,
 )
+from connection_guard.adapters.postgresql.examination.examine import examine
 from connection_guard.adapters.postgresql.guard_session import GuardSession, open_session
 from connection_guard.adapters.postgresql.observe import measure
 from connection_guard.core.database.door import Door, DoorName
@@ -19,6 +22,7 @@ from connection_guard.errors import StatementError
 from doubles.postgresql.postgres_server import PostgresServer
 from tests.integration.conftest import NEWEST, WITH_RESERVED_CONNECTIONS
 from tests.support.bootstrapping import bootstrap
+from tests.support.cli.running import ROOT
 from tests.support.guarded import GUARD, Guarded
 
 HOSTILE = "it's $$; DROP ROLE app; $$ %s %(note)s \\ \" \x1b[2J\n{} Prüfung 😀"
@@ -88,6 +92,26 @@ def test_it_ends_by_the_databases_clock(server: PostgresServer, master: GuardSes
     server.execute(f"GRANT connection_guard_paused TO {GUARD}")
 
     assert pause_seen_by(master) == Pause()
+
+
+@pytest.mark.parametrize("source", ["docs/operating.md", "docs/commands/pause.md", "message"])
+def test_what_is_written_to_run_by_hand_pauses_also_after_a_pause_that_has_expired(
+    server: PostgresServer, master: GuardSession, source: str
+) -> None:
+    pause_guard(master, (GUARD,), timedelta(hours=2), "alice")
+    server.execute("ALTER ROLE connection_guard_paused VALID UNTIL '2020-01-01 00:00 UTC'")
+    (role,) = examine(master, (GUARD,), monotonic() + 30).roles
+    assert (pause_seen_by(master), role.was_paused) == (None, True)
+
+    if source == "message":
+        statements = pausing_statement("pause", (GUARD,))
+    else:
+        [statements] = re.findall(
+            r"```sql\n([^`]*?GRANT connection_guard_paused[^`]*)```", (ROOT / source).read_text()
+        )
+    server.execute(statements)
+
+    assert pause_seen_by(master) == Pause(None, "alice")
 
 
 def test_a_second_pause_replaces_the_first(master: GuardSession) -> None:

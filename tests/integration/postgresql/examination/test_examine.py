@@ -35,7 +35,7 @@ def test_a_role_is_the_same_for_every_role_that_asks(
         "SELECT true FROM pg_roles WHERE rolname = 'pg_use_reserved_connections'"
     )
     assert look(database, role=asked_by).roles == (
-        GuardRole(GUARD, True, True, -1, True, True, True if has_reserve else None, None),
+        GuardRole(GUARD, True, True, -1, True, True, True if has_reserve else None, None, False),
     )
 
 

@@ -172,10 +172,19 @@ def test_a_clock_that_differs_is_a_finding(seconds: int, is_well: bool) -> None:
 
 def test_a_paused_guard_is_a_finding() -> None:
     paused = replace(a_measurement(), pause=Pause())
-    check = check_paused(paused, ACCESS)
+    check = check_paused(a_login(), paused, ACCESS)
 
     assert check.remedy == ('REVOKE connection_guard_paused FROM "connection_guard";',)
-    assert is_ok(check_paused(a_measurement(), ACCESS))
+    well = check_paused(a_login(), a_measurement(), ACCESS)
+    assert is_ok(well)
+    assert "expired" not in well.detail
+
+
+def test_an_expired_pause_is_shown_and_is_no_finding() -> None:
+    check = check_paused(a_login(a_guard_role(was_paused=True)), a_measurement(), ACCESS)
+
+    assert is_ok(check)
+    assert "a pause that has expired is left" in check.detail
 
 
 def test_what_the_server_did_not_show_is_not_called_well() -> None:

@@ -60,7 +60,9 @@ def pausing_statement(verb: Literal["pause", "resume"], guard_roles: Collection[
     """Return what a person runs by hand, without an end or a note."""
     roles = ", ".join(map(identifier, guard_roles))
     return {
-        "pause": f"GRANT {PAUSING_ROLE} TO {roles};",
+        # With the end of an earlier pause, which has passed, the GRANT alone has no effect.
+        "pause": f"ALTER ROLE {PAUSING_ROLE} VALID UNTIL 'infinity'; "
+        f"GRANT {PAUSING_ROLE} TO {roles};",
         "resume": f"REVOKE {PAUSING_ROLE} FROM {roles};",
     }[verb]
 

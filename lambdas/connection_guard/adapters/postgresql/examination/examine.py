@@ -15,7 +15,8 @@ class GuardRole:
     """One of the guard's roles on a server: the same for every role that asks.
 
     `connection_limit` is -1 without one. `uses_reserved_connections` is None where the server has
-    no such privilege, `has_rds_iam` where it is not Amazon RDS.
+    no such privilege, `has_rds_iam` where it is not Amazon RDS. `was_paused` says that it has the
+    grant that pauses it, also where the pause has expired.
     """
 
     name: str
@@ -26,6 +27,7 @@ class GuardRole:
     signals_sessions: bool
     uses_reserved_connections: bool | None
     has_rds_iam: bool | None
+    was_paused: bool
 
 
 @dataclass(frozen=True, slots=True)

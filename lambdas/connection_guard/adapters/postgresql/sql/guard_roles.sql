@@ -15,7 +15,10 @@ SELECT guard.name,
         WHERE reserve.rolname = 'pg_use_reserved_connections') AS uses_reserved_connections,
        (SELECT pg_has_role(roles.oid, iam.oid, 'MEMBER')
         FROM pg_roles AS iam
-        WHERE iam.rolname = 'rds_iam') AS has_rds_iam
+        WHERE iam.rolname = 'rds_iam') AS has_rds_iam,
+       coalesce((SELECT pg_has_role(roles.oid, paused.oid, 'MEMBER')
+                 FROM pg_roles AS paused
+                 WHERE paused.rolname = 'connection_guard_paused'), false) AS was_paused
 FROM unnest(:'guard_roles'::text[]) WITH ORDINALITY AS guard (name, position)
 LEFT JOIN pg_roles AS roles ON roles.rolname = guard.name
 ORDER BY guard.position;

@@ -63,7 +63,7 @@ def check_server(login: LoginFacts, access: DatabaseAccess) -> list[Check]:
         check_timeouts(login),
         check_clock(login),
         check_policy(access),
-        check_paused(measurement, access),
+        check_paused(login, measurement, access),
     ]
 
 
@@ -204,8 +204,8 @@ def check_policy(access: DatabaseAccess) -> Check:
     return ok(DATABASE, "policy", what)
 
 
-def check_paused(measurement: Measurement, access: DatabaseAccess) -> Check:
-    """Check that nobody has paused the guard."""
+def check_paused(login: LoginFacts, measurement: Measurement, access: DatabaseAccess) -> Check:
+    """Check that nobody has paused the guard, and show what an expired pause has left."""
     if measurement.pause is not None:
         roles = ", ".join(map(identifier, access.guard_roles))
         return finding(
@@ -214,4 +214,12 @@ def check_paused(measurement: Measurement, access: DatabaseAccess) -> Check:
             f"the guard is {pause_in_words(measurement.pause)}: every run only observes",
             f"REVOKE {PAUSING_ROLE} FROM {roles};",
         )
-    return ok(DATABASE, "paused", "no: the guard acts as its policy says")
+    acts = "no: the guard acts as its policy says"
+    if not isinstance(login.examination, Unknown) and any(
+        role.was_paused for role in login.examination.roles
+    ):
+        acts += (
+            "; a pause that has expired is left: until `connection-guard resume`, a GRANT by hand "
+            "has no effect without ALTER ROLE ... VALID UNTIL"
+        )
+    return ok(DATABASE, "paused", acts)
