@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from connection_guard.cli.access.database_access import Login, database_access
-from connection_guard.cli.budget.observed_services import Seen, observe
+from connection_guard.cli.budget.observed_services import observe
+from connection_guard.core.budget.observed import Seen
 from doubles.postgresql.postgres_server import PostgresServer
 from tests.integration.conftest import NEWEST
 from tests.support.cli.running import ROOT, Ran, at_a_terminal, in_a_pipe
@@ -245,7 +246,7 @@ def test_the_most_that_was_seen_stays_when_sessions_end(database: PostgresServer
 
     seen = observe(access, 1.5, pause=two_end).applications
 
-    assert seen["api"] == Seen(now=1, most=3)
+    assert seen["api"] == Seen(latest=1, most=3)
 
 
 def test_a_database_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:

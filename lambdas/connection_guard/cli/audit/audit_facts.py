@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from connection_guard.core.budget.service import Service
 from connection_guard.core.database.login_role import ServerSettings
 from connection_guard.core.database.session import IN_TRANSACTION_STATES, Session, SessionState
 from connection_guard.core.database.snapshot import Snapshot
@@ -10,12 +11,15 @@ from connection_guard.core.database.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class AuditFacts:
-    """`idle_for` is from when on a session counts as long idle."""
+    """`idle_for` is from when on a session counts as long idle. `services` are those that
+    guard.toml declares for this database.
+    """
 
     snapshot: Snapshot
     settings: ServerSettings
     guard_roles: tuple[str, ...]
     idle_for: timedelta
+    services: tuple[Service, ...]
 
     @property
     def clients(self) -> tuple[Session, ...]:

@@ -20,6 +20,7 @@ from connection_guard.cli.access.database_access import (
 from connection_guard.cli.audit.audit_facts import AuditFacts
 from connection_guard.cli.audit.audit_markdown import code_span, page_of_sections
 from connection_guard.cli.audit.audit_section import AuditSection
+from connection_guard.cli.audit.budget_section import services_above_budget
 from connection_guard.cli.audit.limits_page import limits_document, limits_page
 from connection_guard.cli.audit.session_sections import (
     long_idle_sessions,
@@ -35,11 +36,13 @@ from connection_guard.cli.audit.setting_sections import (
 from connection_guard.cli.terminal.durations import DurationType
 from connection_guard.cli.terminal.mistakes import FINDING_STATUS, UserMistakeError
 from connection_guard.cli.terminal.output import json_text, terminal_console
+from connection_guard.core.budget.service import declared
 from connection_guard.core.words import connections_in_use, shown
 
 SECTIONS: tuple[Callable[[AuditFacts], AuditSection], ...] = (
     long_idle_sessions,
     unused_pools,
+    services_above_budget,
     unlimited_roles,
     missing_timeouts,
     pending_parameters,
@@ -82,8 +85,9 @@ def audit(
     """Report what should be changed before connections run out again, as Markdown.
 
     It looks once at the live database: for sessions and pools that nobody uses, sessions without a
-    name, roles without a limit or without timeouts, a reserve that nobody can use, and parameters
-    that wait for a reboot. It changes nothing, and shows each statement that would.
+    name, services above the budget that guard.toml gives them, roles without a limit or without
+    timeouts, a reserve that nobody can use, and parameters that wait for a reboot. It changes
+    nothing, and shows each statement that would.
 
     With --limits-page it writes a page for your documentation: how many connections there are,
     whose limits hold, what the policy does, and whom to ask.
@@ -98,7 +102,7 @@ def audit(
       connection-guard audit orders --limits-page > connection-limits.md
       connection-guard audit orders --json
     """
-    facts = _gather(access, idle_for)
+    facts = gather(access, idle_for)
     if is_limits_page:
         document, page, is_well = limits_document(access, facts), limits_page(access, facts), True
     else:
@@ -109,7 +113,12 @@ def audit(
     sys.exit(0 if is_well else FINDING_STATUS)
 
 
-def _gather(access: DatabaseAccess, idle_for: timedelta) -> AuditFacts:
+def gather(access: DatabaseAccess, idle_for: timedelta) -> AuditFacts:
+    """Look once at the database, and return what the audit decides by.
+
+    Raise UserMistakeError where the role does not see the sessions of others, and DatabaseError
+    where the database cannot be reached.
+    """
     session, measurement = enter(access)
     try:
         if not measurement.privileges.reads_all_stats:
@@ -122,7 +131,9 @@ def _gather(access: DatabaseAccess, idle_for: timedelta) -> AuditFacts:
         settings = read_server_settings(session, access.guard_roles)
     finally:
         session.close()
-    return AuditFacts(snapshot, settings, access.guard_roles, idle_for)
+    written = access.configuration.services if access.configuration else ()
+    services = tuple(declared(each) for each in written if each.database == access.name)
+    return AuditFacts(snapshot, settings, access.guard_roles, idle_for, services)
 
 
 def _document(

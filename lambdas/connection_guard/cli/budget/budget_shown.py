@@ -7,8 +7,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from connection_guard.cli.budget.observed_services import Seen
 from connection_guard.cli.budget.pool_gate import DatabaseGate, Gate
+from connection_guard.core.budget.observed import Seen
 from connection_guard.core.budget.pool_budget import Proposal
 from connection_guard.core.budget.service import Service
 from connection_guard.core.words import shown
@@ -60,7 +60,7 @@ def _table(gate: DatabaseGate) -> Table:
         if gate.observed is not None:
             seen = gate.observed.get(each.name, Seen(0, 0))
             is_more = each.connections is not None and seen.most > each.connections
-            cells += [Text(str(seen.now)), Text(str(seen.most), style="red" if is_more else "")]
+            cells += [Text(str(seen.latest)), Text(str(seen.most), style="red" if is_more else "")]
         table.add_row(*cells)
     return table
 
@@ -96,7 +96,7 @@ def _consequences(gate: DatabaseGate) -> Iterator[Text]:
             yield Text(f"  {_name(each)}: {'; '.join(map(shown, each.notes))}", style="dim")
     for name, seen in (gate.undeclared or {}).items():
         yield Text(
-            f"  {shown(name)} is open but not declared: {seen.now} now, {seen.most} at most",
+            f"  {shown(name)} is open but not declared: {seen.latest} now, {seen.most} at most",
             style="yellow",
         )
     for name in gate.beyond:
@@ -120,8 +120,7 @@ def _proposed(proposal: Proposal) -> str:
     service = proposal.service
     now = f"{service.pool_size}" + (f" + {service.overflow}" if service.overflow else "")
     could = f"{proposal.pool_size}" + (f" + {proposal.overflow}" if service.overflow else "")
-    whole = service.pools * (proposal.pool_size + proposal.overflow)
-    return f"{_name(service)}: {could} in place of {now}, {whole} connections in all"
+    return f"{_name(service)}: {could} in place of {now}, {proposal.connections} connections in all"
 
 
 def _style(gate: DatabaseGate) -> str:
@@ -153,7 +152,7 @@ def _database_document(gate: DatabaseGate) -> Mapping[str, Any]:
                 "service": each.service.name,
                 "pool_size": each.pool_size,
                 "overflow": each.overflow,
-                "connections": each.service.pools * (each.pool_size + each.overflow),
+                "connections": each.connections,
             }
             for each in proposals
         ],
@@ -176,7 +175,7 @@ def _service_document(service: Service, observed: Mapping[str, Seen] | None) -> 
         "through": service.through,
         "notes": list(service.notes),
         "missing": service.missing or None,
-        **({} if seen is None else {"now": seen.now, "most_seen": seen.most}),
+        **({} if seen is None else {"now": seen.latest, "most_seen": seen.most}),
     }
 
 
@@ -186,6 +185,6 @@ def _place_document(service: Service) -> Mapping[str, Any]:
 
 def _seen_document(seen: Mapping[str, Seen]) -> Sequence[Mapping[str, Any]]:
     return [
-        {"application": name, "now": each.now, "most_seen": each.most}
+        {"application": name, "now": each.latest, "most_seen": each.most}
         for name, each in seen.items()
     ]

@@ -10,7 +10,7 @@ from connection_guard.cli.access.database_access import Login, database_access, 
 from connection_guard.cli.access.guard_file_option import DEFAULT_FILE, guard_file_option
 from connection_guard.cli.budget.budget_shown import gate_document, shown_gate
 from connection_guard.cli.budget.gather_workloads import gather_workloads
-from connection_guard.cli.budget.observed_services import Observation, by_service, observe
+from connection_guard.cli.budget.observed_services import Observation, observe
 from connection_guard.cli.budget.pool_gate import DatabaseGate, Gate
 from connection_guard.cli.budget.pools.service_pools import services_of
 from connection_guard.cli.terminal.mistakes import FINDING_STATUS, UserMistakeError, nearest
@@ -21,6 +21,7 @@ from connection_guard.configuration.guard.guard_configuration import (
     ExistingProxy,
 )
 from connection_guard.configuration.guard.guard_file import read_configuration
+from connection_guard.core.budget.observed import by_service
 from connection_guard.core.budget.pool_budget import (
     DEFAULT_SHARE,
     PoolBudget,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from connection_guard.cli.budget.observed_services import Seen
+from connection_guard.core.budget.observed import Seen
 from connection_guard.core.budget.pool_budget import PoolBudget
 from connection_guard.core.budget.service import Service
 

@@ -19,6 +19,11 @@ class Proposal:
     pool_size: int
     overflow: int
 
+    @property
+    def connections(self) -> int:
+        """The connections that the service may then open."""
+        return self.service.pools * (self.pool_size + self.overflow)
+
 
 @dataclass(frozen=True, slots=True)
 class PoolBudget:

@@ -1,14 +1,22 @@
 """`connection-guard audit`, as people and pipelines run it on a real server."""
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connection_guard.cli.audit.audit_verb import gather
+from connection_guard.cli.audit.budget_section import services_above_budget
+from connection_guard.configuration.services.service_tables import read_services
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.integration.conftest import NEWEST
+from tests.support.builders import a_policy
+from tests.support.cli.live_database import an_access
 from tests.support.cli.running import at_a_terminal, in_a_pipe
+from tests.support.configurations import a_configuration
 from tests.support.guarded import GUARD
 
 HOSTILE = "\\|<img src=x>`[x](y)`|"
@@ -85,7 +93,29 @@ def test_each_statement_ends_its_finding(
     again = in_a_pipe("audit", *access, folder=tmp_path)
 
     assert (again.status, again.errors) == (0, "")
-    assert again.output.count("| none |") == 7
+    assert again.output.count("| none |") == 8
+
+
+@NEWEST
+def test_services_of_guard_toml_are_held_against_what_is_open(database: PostgresServer) -> None:
+    [cart, other] = read_services(
+        [
+            {"name": "cart", "database": "orders", "surge": 0, "pool_size": 1},
+            {"name": "other", "database": "billing", "pool_size": 500},
+        ],
+        "guard.toml",
+        ("orders", "billing"),
+        [],
+        {},
+    )
+    for _ in range(2):
+        database.connect("app", application_name="cart-6d5f-x2")
+    configured = replace(a_configuration(), services=(cart, other))
+    access = replace(an_access(database, a_policy()), name="orders", configuration=configured)
+
+    found = services_above_budget(gather(access, timedelta(hours=1)))
+
+    assert found.rows == ({"service": "cart", "may_open": 1, "open_now": 2, "budget": 1},)
 
 
 def test_the_page_of_limits_is_from_what_is_true(

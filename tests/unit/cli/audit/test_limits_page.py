@@ -37,6 +37,7 @@ def facts(*roles: LoginRole, **database_limits: int) -> AuditFacts:
         ServerSettings(roles, TimeoutSettings({}, {}), {}, database_limits, frozenset()),
         ("connection_guard",),
         timedelta(hours=1),
+        (),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from connection_guard.cli.audit.audit_facts import AuditFacts
+from connection_guard.cli.audit.budget_section import services_above_budget
 from connection_guard.cli.audit.session_sections import (
     long_idle_sessions,
     unnamed_sessions,
@@ -18,6 +19,7 @@ from connection_guard.cli.audit.setting_sections import (
     unlimited_roles,
     unused_reserve,
 )
+from connection_guard.core.budget.service import Service
 from connection_guard.core.database.login_role import (
     LoginRole,
     ServerSettings,
@@ -38,6 +40,7 @@ def facts(
     roles: tuple[LoginRole, ...] = (),
     timeouts: TimeoutSettings = ALL_ON,
     usable: int = 97,
+    services: tuple[Service, ...] = (),
     **settings: Any,
 ) -> AuditFacts:
     """Return what was seen of a server on which an hour is long."""
@@ -51,6 +54,7 @@ def facts(
         ServerSettings(roles=roles, timeouts=timeouts, **(known | settings)),
         ("connection_guard",),
         timedelta(hours=1),
+        services,
     )
 
 
@@ -209,3 +213,32 @@ def test_a_server_that_has_no_reserve_is_no_finding() -> None:
     found = unused_reserve(replace(seen, snapshot=replace(seen.snapshot, measurement=measurement)))
     assert (found.rows, found.statements) == ((), ())
     assert "Before PostgreSQL 16" in found.well
+
+
+def a_service(name: str, pool_size: int | None, processes: int = 1) -> Service:
+    return Service(name, "guard.toml", 1, 0, processes, pool_size)
+
+
+@pytest.mark.parametrize(
+    ("services", "expected"),
+    [
+        ((), {}),
+        ((a_service("cart", 40), a_service("mail", 37)), {}),
+        # 80 % of 97 are 77: the largest pool gives.
+        ((a_service("cart", 60), a_service("mail", 20)), {"cart": (60, 0, 57)}),
+        ((a_service("mail", 1),), {"mail": (1, 2, 1)}),
+        ((a_service("mail", None),), {"mail": ("unknown", 2, "unknown")}),
+        ((a_service("cart", 2, processes=80),), {"cart": (160, 0, 80)}),
+    ],
+)
+def test_services_above_their_budget_are_found(
+    services: tuple[Service, ...], expected: dict[str, tuple[Any, ...]]
+) -> None:
+    pods = a_session(application="mail-1"), a_session(application="mail-2")
+
+    found = services_above_budget(facts(*pods, services=services))
+
+    assert {
+        row["service"]: (row["may_open"], row["open_now"], row["budget"]) for row in found.rows
+    } == expected
+    assert ("declares no" in found.well) == (not services)
