@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from connection_guard.core.incident.evidence_lines import run_keys
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.words import counted, printable
 
@@ -29,9 +30,9 @@ SessionLine = dict[str, Any]
 
 
 def evidence_keys(incident: Incident) -> tuple[str, ...]:
-    """Return the keys of its objects, in the order of its runs."""
-    keys = (entry.evidence for entry in incident.entries)
-    return tuple(dict.fromkeys(key for key in keys if key))
+    """Return the keys of its objects, reports and sessions, in the order of its runs."""
+    named = dict.fromkeys(entry.evidence for entry in incident.entries if entry.evidence)
+    return tuple(key for name in named for key in run_keys(name))
 
 
 def evidence_sessions(body: bytes) -> list[SessionLine]:

@@ -30,6 +30,14 @@ def report_key(delivery: ReportDelivery) -> str:
     return f"reports/database={delivery.database}/date={date}/{_name(delivery)}.json"
 
 
+def run_keys(key: str) -> tuple[str, ...]:
+    """Return the keys of all that is stored of the run that an entry's key names: of lines, these
+    and their Report, which has the limits that they are read with.
+    """
+    run = key.removeprefix("evidence/").removesuffix(".jsonl.gz")
+    return (key,) if key == run else (key, f"reports/{run}.json")
+
+
 def evidence_lines(delivery: ReportDelivery) -> bytes | None:
     """Return the sessions, one JSON object per line, compressed with gzip; None where the run
     looked at none.

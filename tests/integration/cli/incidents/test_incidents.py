@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
+from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from doubles.slack_double import SlackDouble
 from tests.support.cli.deployed_account import STACK, DeployedAccount, deployed_account
@@ -173,6 +174,15 @@ def test_evidence_is_shown_and_saved_for_its_owner_only(
         key = each.relative_to(tmp_path / "night").as_posix()
         assert each.read_bytes() == s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
     assert any(each.name.endswith(".jsonl.gz") for each in saved)
+
+    replayed = in_a_pipe("replay", tmp_path / "night", "--policy", SHIPPED_POLICY)
+
+    # Of these invented reports, some have more sessions than connections in use.
+    assert "missing" not in replayed.errors
+    assert "run-1" in replayed.output + replayed.errors
+    assert {each.name.partition(".json")[0] for each in saved if "reports" in each.parts} == {
+        each.name.partition(".json")[0] for each in saved
+    }
 
 
 @pytest.mark.parametrize(
