@@ -28,6 +28,12 @@ def has_timeout(kind: GapKind, version: str) -> bool:
 
 def set_timeout(role: str, kind: GapKind, timeout: timedelta) -> str:
     """Return the statement that sets the timeout for new sessions of the role."""
+    value = in_its_unit(timeout).replace(" ", "")
+    return f"ALTER ROLE {identifier(role)} SET {SETTINGS[kind]} = '{value}';"
+
+
+def in_its_unit(timeout: timedelta) -> str:
+    """Return the timeout in the largest of PostgreSQL's units that it is a whole number of."""
     seconds = timeout // timedelta(seconds=1)
     unit, length = next(each for each in _UNITS if seconds % each[1] == 0)
-    return f"ALTER ROLE {identifier(role)} SET {SETTINGS[kind]} = '{seconds // length}{unit}';"
+    return f"{seconds // length} {unit}"

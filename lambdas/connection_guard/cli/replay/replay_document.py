@@ -1,10 +1,10 @@
 """What was replayed, as JSON."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from connection_guard.adapters.postgresql.role_timeouts import SETTINGS, set_timeout
+from connection_guard.adapters.postgresql.role_timeouts import SETTINGS, in_its_unit, set_timeout
 from connection_guard.cli.replay.all_replays import ReplayedDatabase, ReplayTotals, newly, no_longer
 from connection_guard.core.replay.gaps import Ending
 from connection_guard.core.replay.replaying import (
@@ -16,6 +16,7 @@ from connection_guard.core.replay.replaying import (
     ended_then,
 )
 from connection_guard.core.replay.timeouts import TimeoutFinding
+from connection_guard.core.words import counted
 
 Row = dict[str, Any]
 
@@ -72,7 +73,7 @@ def database_row(database: ReplayedDatabase) -> Row:
         "days": database.days,
         "first": database.first,
         "last": database.last,
-        "timeouts": [_timeout_row(each) for each in database.timeouts],
+        "timeouts": [_timeout_row(each, database) for each in database.timeouts],
     }
 
 
@@ -109,12 +110,13 @@ def _change_rows(changes: Iterable[FateChange], at: datetime) -> Iterable[Row]:
         }
 
 
-def _timeout_row(found: TimeoutFinding) -> Row:
+def _timeout_row(found: TimeoutFinding, database: ReplayedDatabase) -> Row:
     gaps = found.gaps
     return {
         "role": found.role,
         "setting": SETTINGS[found.kind],
         "seconds": None if found.why_not else found.timeout,
+        "summary": summary_of(found, database),
         "statement": statement_of(found),
         "why_not": found.why_not,
         "would_have_ended": sum(found.would_end.values()),
@@ -134,6 +136,26 @@ def statement_of(found: TimeoutFinding) -> str | None:
     if found.why_not or found.timeout is None:
         return None
     return set_timeout(found.role, found.kind, found.timeout)
+
+
+def summary_of(found: TimeoutFinding, database: ReplayedDatabase) -> str | None:
+    """Return what the timeout would have done, None where it is not proposed."""
+    if found.why_not or found.timeout is None:
+        return None
+    gaps, period = found.gaps, database.last - database.first
+    return (
+        f"{SETTINGS[found.kind]} = {in_its_unit(found.timeout)} for role {found.role} would have "
+        f"ended {counted(sum(found.would_end.values()), 'session')} in "
+        f"{counted(-(-period // timedelta(days=1)), 'day')}, all of them leaks; the longest "
+        f"legitimate gap was {rounded_up(gaps.longest)} ({rounded_up(gaps.longest_at_most)} at "
+        "most)"
+    )
+
+
+def rounded_up(duration: timedelta) -> str:
+    """Return a duration in seconds, or in minutes from two on."""
+    seconds = -(-duration // timedelta(seconds=1))
+    return f"{seconds} s" if seconds < 120 else f"{-(-seconds // 60)} min"
 
 
 def _endings(would_end: Mapping[Ending, int]) -> Mapping[str, int]:

@@ -1,17 +1,18 @@
 """What was replayed, as a person reads it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
 
 from rich.text import Text
 
 from connection_guard.adapters.postgresql.role_timeouts import SETTINGS
 from connection_guard.cli.replay.all_replays import ReplayedDatabase, ReplayTotals
-from connection_guard.cli.replay.replay_document import Row, statement_of
+from connection_guard.cli.replay.replay_document import Row, statement_of, summary_of
 from connection_guard.core.replay.gaps import Ending, GapKind
 from connection_guard.core.replay.replaying import Fate
 from connection_guard.core.replay.timeouts import TimeoutFinding, WhyNot
 from connection_guard.core.words import counted, of_usable, quoted, shown, spelled
+
+LONGEST_SUMMARY = 500
 
 _WHY_NOT = {
     WhyNot.PROTECTED: "the policy protects some of its sessions",
@@ -143,13 +144,14 @@ def _timeouts(database: ReplayedDatabase) -> Iterator[Text]:
     if not found:
         yield Text("nothing that a timeout should have ended was seen")
     for each in found:
-        yield from _timeout(each)
+        yield from _timeout(each, database)
 
 
-def _timeout(found: TimeoutFinding) -> Iterator[Text]:
-    statement, tally, gaps = statement_of(found), found.tally, found.gaps
-    lost = sum(found.would_end.values())
-    if statement is None:
+def _timeout(found: TimeoutFinding, database: ReplayedDatabase) -> Iterator[Text]:
+    statement, summary = statement_of(found), summary_of(found, database)
+    tally, gaps = found.tally, found.gaps
+    if statement is None or summary is None:
+        lost = sum(found.would_end.values())
         why = _WHY_NOT[found.why_not] if found.why_not else "it would be longer than a day"
         yield Text(
             f"{shown(found.role)}: no {SETTINGS[found.kind]} is proposed: {why} "
@@ -159,33 +161,20 @@ def _timeout(found: TimeoutFinding) -> Iterator[Text]:
             style="yellow",
         )
         return
-    yield Text(statement, style="green")
+    yield Text(shown(summary, LONGEST_SUMMARY))
+    yield Text(f"  {statement}", style="green")
     endings = ", ".join(
         f"{found.would_end[ending]} {words}"
         for ending, words in _ENDINGS.items()
         if found.would_end.get(ending)
     )
+    unknown = gaps.legitimate - gaps.bounded
     yield Text(
-        f"  would have ended {counted(lost, 'session')}, none of which was seen to go on: {endings}"
+        f"  leaks: {endings}; {counted(gaps.legitimate, 'gap')} went on to work"
+        + (f" ({unknown} ended between looks that are too far apart)" if unknown else "")
     )
-    yield Text(f"  {_longest(found)}")
     if found.kind is GapKind.IDLE:
         yield Text(
             "  closes what waits in pools, too: not every client library survives that "
             "(docs/clients.md)"
         )
-
-
-def _longest(found: TimeoutFinding) -> str:
-    gaps = found.gaps
-    unknown = gaps.legitimate - gaps.bounded
-    return (
-        f"{counted(gaps.legitimate, 'gap')} went on to work: the longest was seen at "
-        f"{_rounded_up(gaps.longest)}, and lasted for {_rounded_up(gaps.longest_at_most)} at most"
-        + (f" ({unknown} ended between looks that are too far apart)" if unknown else "")
-    )
-
-
-def _rounded_up(duration: timedelta) -> str:
-    seconds = -(-duration // timedelta(seconds=1))
-    return f"{seconds} s" if seconds < 120 else f"{-(-seconds // 60)} min"
