@@ -33,7 +33,7 @@ from connection_guard.cli.drill.last_drills import (
     keep_drill,
     last_drill,
 )
-from connection_guard.cli.drill.marked_sessions import mark
+from connection_guard.cli.drill.marked_sessions import mark, permit_sockets
 from connection_guard.cli.drill.phases import PhaseName, expected_phases
 from connection_guard.cli.drill.preconditions import (
     refuse_another_drill,
@@ -197,6 +197,7 @@ def _prepared(
         critical_percent=access.critical_percent,
         exhausts=exhausts,
     )
+    permit_sockets(filling.total)
     expected = expectation_of(snapshot, own, filling, access.policy, access.guard_roles)
     if expected.wait >= limit:
         raise UserMistakeError(

@@ -151,6 +151,19 @@ def test_a_drill_lets_go_where_applications_need_the_connections(drilled: Drille
     assert len(clients) == 22
 
 
+def test_a_drill_lets_go_where_an_alarm_fires_before_it_has_crossed_the_line(
+    drilled: Drilled,
+) -> None:
+    with drilled.started(*ANYWAY) as process:
+        assert process.stderr is not None
+        assert any("waiting until they are 2 s old" in line for line in process.stderr)
+        set_alarm(database_alarm_name(DATABASE, "critical-measured"), AlarmState.ALARM)
+        output, errors = process.communicate(timeout=20)
+
+    assert process.returncode == 1, errors
+    assert f"{DATABASE}-critical-measured is on by now" in json.loads(output)["finding"]
+
+
 def test_it_asks_first_and_looks_again_after_the_answer(drilled: Drilled) -> None:
     ours, theirs = pty.openpty()
     with drilled.started("--yes-production", answers=theirs) as process:
