@@ -130,10 +130,8 @@ class EmbeddedPostgres:
         try:
             self._shut_down(mode)
         finally:
-            with self._remover as remover:
-                remover.kill()
-            shutil.rmtree(self._folder)
-            self._remover = self._folder = None
+            with self._remover:  # its standard input ends here, and the folder with it
+                self._remover = self._folder = None
 
     def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """End the server and start it on the same data and port; `immediate` is a crash."""

@@ -1,5 +1,6 @@
 """The command `connection-guard`: which verbs there are, and how they end."""
 
+import signal
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -88,6 +89,7 @@ def main() -> None:
     except (BotoCoreError, ClientError) as error:
         _end(aws_problem(error), MISTAKE_STATUS)
     except (KeyboardInterrupt, click.Abort):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second one is no traceback
         _end("interrupted", INTERRUPTED_STATUS)
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough. Python would write a traceback at its end.

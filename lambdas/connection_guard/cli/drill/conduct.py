@@ -129,6 +129,8 @@ class Conductor:
             self._sessions.wait(min(1.0, left))
             self._look(f"waiting until they are {spelled(self._drill.expected.wait)} old")
         self._before = self._seen = self._drill.watch.look()
+        if on := self._before.critical_alarms_on:
+            raise _StoppedError(f"alarm {on[0]} is on by now: the drill let go below the line")
         self._fill_up_to(filling.peak)
         self._known[PhaseName.FILLED] = datetime.now(UTC)
 
@@ -174,6 +176,7 @@ class Conductor:
         drill = self._drill
         while not all(phase.name in self._known for phase in drill.phases):
             self._sessions.wait(drill.watch.seconds_between_looks)
+            self._let_go_in_time()
             waiting = next(each.name for each in drill.phases if each.name not in self._known)
             measurement = self._measure(f"waiting for: {waiting}")
             self._look_outside()
@@ -184,7 +187,6 @@ class Conductor:
             self._known = happened(
                 self._before, self._seen, inside, self._known, now, acts=drill.acts
             )
-            self._let_go_in_time(now)
             self._check_patience(now)
         self._view.show("done", measurement.used, measurement.capacity.usable, self._seconds, now)
 
@@ -199,11 +201,12 @@ class Conductor:
         else:
             self._failed_looks = 0
 
-    def _let_go_in_time(self, now: datetime) -> None:
+    def _let_go_in_time(self) -> None:
+        """Let go one look after relief: the guard may still be ending the last of its batch."""
         is_held = PhaseName.LET_GO not in self._known
         if is_held and may_let_go(self._drill.phases, self._known, acts=self._drill.acts):
             self._sessions.close()
-            self._known[PhaseName.LET_GO] = now
+            self._known[PhaseName.LET_GO] = datetime.now(UTC)
 
     def _check_patience(self, now: datetime) -> None:
         phases = self._drill.phases

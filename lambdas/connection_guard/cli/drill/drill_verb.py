@@ -25,7 +25,7 @@ from connection_guard.cli.access.deployed_stack import deployed_stack
 from connection_guard.cli.drill.conduct import Conductor, Drill, DrillResult
 from connection_guard.cli.drill.deployed_watch import DeployedWatch, Watch
 from connection_guard.cli.drill.drill_view import DrillView, announce, announcement, phase_table
-from connection_guard.cli.drill.filling import APPLICATION, expectation_of, filling_of
+from connection_guard.cli.drill.filling import WATCHER, expectation_of, filling_of
 from connection_guard.cli.drill.last_drills import (
     DamagedDrillsError,
     LastDrill,
@@ -33,19 +33,24 @@ from connection_guard.cli.drill.last_drills import (
     keep_drill,
     last_drill,
 )
-from connection_guard.cli.drill.marked_sessions import mark
+from connection_guard.cli.drill.marked_sessions import mark, permit_sockets
 from connection_guard.cli.drill.phases import PhaseName, expected_phases
-from connection_guard.cli.drill.preconditions import refuse_production, refuse_unrest, where_to_look
+from connection_guard.cli.drill.preconditions import (
+    refuse_another_drill,
+    refuse_production,
+    refuse_role,
+    refuse_unrest,
+    where_to_look,
+)
+from connection_guard.cli.terminal.durations import DurationType
 from connection_guard.cli.terminal.mistakes import FINDING_STATUS, UserMistakeError
 from connection_guard.cli.terminal.output import json_option, write
-from connection_guard.configuration.guard.guard_file import read_configuration
-from connection_guard.configuration.toml.readers import MistakeError, duration
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.words import quoted, shown, spelled
 
 GAME_DAY = "demo.game_day.local_drill"
 LOCAL = "local"
-WATCHER = f"{APPLICATION} watch"
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @database_access_options
@@ -57,37 +62,25 @@ def _on_deployed_guard(
     yes: bool,
     yes_production: bool,
 ) -> None:
-    if access.configured is None:
+    if access.configuration is None:
         raise UserMistakeError(
             "a drill needs the guard.toml by which the database's guard was deployed: name it "
             "with --guard"
         )
-    parameters = click.get_current_context().params
-    configuration = read_configuration(parameters["guard_file"])
+    configuration = access.configuration
     if not yes_production:
-        refuse_production(access, configuration.target, parameters["host"])
+        refuse_production(access, configuration, click.get_current_context().params["host"])
     if access.door.role in access.guard_roles:
         raise UserMistakeError(
             f"the guard spares its own role {quoted(access.door.role)}: name another role with "
             "--user, with PGPASSWORD, ~/.pgpass or --iam"
         )
-    target = configuration.target
-    stack = deployed_stack(
-        aws_session(parameters["profile"], parameters["region"] or target.region),
-        target.stack_name,
-        configuration,
-    )
+    session = aws_session(access.profile, access.region)
+    stack = deployed_stack(session, configuration.target.stack_name, configuration)
     watch = DeployedWatch(stack, access.name, configuration.notifications)
     refuse_unrest(access.name, watch.look(), datetime.now(UTC))
     finished = _conducted(access, watch, exhausts=exhaust, limit=limit, asks=not yes)
-    _conclude(access.name, *finished, stack=target.stack_name)
-
-
-def _limit(_context: click.Context, _parameter: click.Parameter, written: str) -> timedelta:
-    try:
-        return duration(written)
-    except MistakeError as mistake:
-        raise click.BadParameter(str(mistake)) from mistake
+    _conclude(access.name, *finished, stack=stack.name)
 
 
 @click.command("drill")
@@ -96,7 +89,7 @@ def _limit(_context: click.Context, _parameter: click.Parameter, written: str) -
     "--limit",
     default="30m",
     show_default=True,
-    callback=_limit,
+    type=DurationType("1s", "1d"),
     help="End the drill after that time, such as 15m.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before sessions are opened.")
@@ -123,8 +116,7 @@ def drill(*, exhaust: bool, limit: timedelta, **given: Any) -> None:
       connection-guard drill orders-staging --user drill
       connection-guard drill orders-staging --user drill --iam --limit 20m
     """
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    _end_once_on_signals()
     if not _is_local(given):
         _on_deployed_guard(exhaust=exhaust, limit=limit, **given)
         return
@@ -133,8 +125,20 @@ def drill(*, exhaust: bool, limit: timedelta, **given: Any) -> None:
     _conclude(LOCAL, *finished, stack=None)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _end_once_on_signals() -> None:
+    """Let Ctrl-C, SIGTERM and the closed terminal end the drill, and nothing interrupt the cleaning
+    up after that.
+    """
+    # nohup ignores the end of its terminal.
+    numbers = [each for each in ENDINGS if signal.getsignal(each) is not signal.SIG_IGN]
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for each in numbers:
+        signal.signal(each, interrupt)
 
 
 def _is_local(given: dict[str, Any]) -> bool:
@@ -184,6 +188,8 @@ def _prepared(
     snapshot = take_snapshot(session, measurement)
     pid = session.connection.info.backend_pid
     own = next(each for each in snapshot.sessions if each.pid == pid)
+    refuse_role(own, measurement)
+    refuse_another_drill(own, snapshot)
     filling = filling_of(
         measurement,
         access.policy.limits,
@@ -191,6 +197,7 @@ def _prepared(
         critical_percent=access.critical_percent,
         exhausts=exhausts,
     )
+    permit_sockets(filling.total)
     expected = expectation_of(snapshot, own, filling, access.policy, access.guard_roles)
     if expected.wait >= limit:
         raise UserMistakeError(
@@ -257,12 +264,15 @@ def _names(drill: Drill) -> list[str]:
 
 def _remembered(key: str, drill: LastDrill) -> LastDrill | None:
     """Return the last drill, in whose place this one is kept."""
-    file = drills_file()
     last = None
     try:
+        file = drills_file()
         last = last_drill(file, key)
     except DamagedDrillsError as damaged:
         print(damaged, file=sys.stderr)
+    except RuntimeError as error:  # of a user without a home
+        print(f"this drill cannot be kept for the next one: {error}", file=sys.stderr)
+        return None
     if PhaseName.FILLED in drill.seconds:
         try:
             keep_drill(file, key, drill)

@@ -17,6 +17,7 @@ from connection_guard.core.report.wording import worded
 from connection_guard.core.words import connections_in_use, counted, quoted
 
 APPLICATION = "connection-guard drill"
+WATCHER = f"{APPLICATION} watch"
 
 # What applications keep between the critical line and the last slot.
 LEAST_FREE = 2
@@ -51,14 +52,13 @@ class Expectation:
 
     `ends` is how many of the drill's sessions it will end, `others` how many of each application's
     it may end with them. `why_not` says why usage will not get below the target, None where it
-    will. `only_observes` says that the policy terminates nothing at the critical tier.
+    will.
     """
 
     wait: timedelta
     ends: int
     others: Mapping[str, int]
     why_not: str | None
-    only_observes: bool
 
 
 def filling_of(
@@ -142,11 +142,11 @@ def _after(
     plan = decide(filled, enforcing, Tier.CRITICAL, guard_roles=guard_roles)
     going = Counter(verdict.session.application_name for verdict in plan.chosen)
     ends = going.pop(APPLICATION, 0)
-    only_observes = policy.modes[Tier.CRITICAL] is Mode.OBSERVE
-    why_not = "the policy only observes at the critical tier" if only_observes else None
-    return Expectation(
-        wait, ends, dict(going), why_not or _shortfall(plan, filled, policy), only_observes
-    )
+    if policy.modes[Tier.CRITICAL] is Mode.OBSERVE:
+        why_not: str | None = "the policy only observes at the critical tier"
+    else:
+        why_not = _shortfall(plan, filled, policy)
+    return Expectation(wait, ends, dict(going), why_not)
 
 
 def _filled(wait: timedelta, snapshot: Snapshot, own: Session, filling: Filling) -> Snapshot:

@@ -23,7 +23,10 @@ class DamagedDrillsError(Exception):
 
 
 def drills_file() -> Path:
-    """Return where the file is, by the XDG Base Directory Specification."""
+    """Return where the file is, by the XDG Base Directory Specification.
+
+    Raise RuntimeError where the user has no home.
+    """
     state = os.environ.get("XDG_STATE_HOME", "")
     folder = Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
     return folder / "connection-guard" / "drills.json"
@@ -42,7 +45,7 @@ def last_drill(file: Path, database: str) -> LastDrill | None:
             datetime.fromisoformat(kept["began_at"]),
             {str(name): float(seconds) for name, seconds in kept["seconds"].items()},
         )
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _damaged(file, error) from error
 
 

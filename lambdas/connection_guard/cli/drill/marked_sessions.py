@@ -2,6 +2,7 @@
 server ends them when it ends, however it ends.
 """
 
+import resource
 import select
 import time
 from datetime import UTC, datetime, timedelta
@@ -15,10 +16,14 @@ from connection_guard.adapters.postgresql.guard_session import (
 )
 from connection_guard.cli.access.database_access import LOGIN_SECONDS, DatabaseAccess
 from connection_guard.cli.drill.filling import APPLICATION
+from connection_guard.cli.terminal.mistakes import UserMistakeError
 
 # The server ends a session itself that its client has forgotten for that much longer than the drill
 # may last.
 GRACE = timedelta(minutes=1)
+
+# Those of Python, of AWS's clients, and of the local drill.
+OTHER_FILES = 100
 
 
 class MarkedSessions:
@@ -78,6 +83,23 @@ class MarkedSessions:
             descriptor, session = self._open.popitem()
             self._poll.unregister(descriptor)
             session.close()
+
+
+def permit_sockets(count: int) -> None:
+    """Let this process open so many more files than the few that it has. Raise UserMistakeError
+    where its user may not.
+    """
+    needed = count + OTHER_FILES
+    permitted, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if permitted == resource.RLIM_INFINITY or permitted >= needed:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
+    except (OSError, ValueError) as error:
+        raise UserMistakeError(
+            f"the drill needs {needed} open files, and the shell permits only {most}: see "
+            f"`ulimit -Hn {needed}`"
+        ) from error
 
 
 def mark(session: GuardSession, application: str, limit: timedelta) -> None:

@@ -65,6 +65,11 @@ class Sighting:
         """Return the names of the alarms in state ALARM."""
         return [name for name, seen in self.alarms.items() if seen.state == AlarmState.ALARM]
 
+    @property
+    def critical_alarms_on(self) -> list[str]:
+        """Return the names of those that engage the guard."""
+        return [name for name in self.alarms_on if name.endswith(CRITICAL_ALARMS)]
+
 
 @dataclass(frozen=True, slots=True)
 class Inside:
@@ -88,33 +93,19 @@ def expected_phases(channels: Iterable[str], *, acts: bool) -> tuple[Phase, ...]
     CloudWatch has a metric of RDS after one or two minutes, and its alarms look once per minute;
     the responder tries once per minute; a channel that refuses is tried again within two minutes.
     """
-    minutes = {name: timedelta(minutes=count) for name, count in _PATIENCE.items()}
-    relief = (_phase(PhaseName.RELIEF, PhaseName.RESPONDER, minutes),) if acts else ()
+    relief = (_phase(PhaseName.RELIEF, PhaseName.RESPONDER, 5),) if acts else ()
     return (
-        _phase(PhaseName.ALARM, PhaseName.FILLED, minutes),
-        _phase(PhaseName.RESPONDER, PhaseName.ALARM, minutes),
+        _phase(PhaseName.ALARM, PhaseName.FILLED, 5),
+        _phase(PhaseName.RESPONDER, PhaseName.ALARM, 3),
         *relief,
-        *(
-            Phase(f"{NOTIFIED}{channel}", PhaseName.RESPONDER, minutes[NOTIFIED])
-            for channel in channels
-        ),
-        _phase(PhaseName.CLEARED, PhaseName.LET_GO, minutes),
-        _phase(PhaseName.RESOLVED, PhaseName.CLEARED, minutes),
+        *(_phase(f"{NOTIFIED}{channel}", PhaseName.RESPONDER, 4) for channel in channels),
+        _phase(PhaseName.CLEARED, PhaseName.LET_GO, 10),
+        _phase(PhaseName.RESOLVED, PhaseName.CLEARED, 4),
     )
 
 
-_PATIENCE: Mapping[str, int] = {
-    PhaseName.ALARM: 5,
-    PhaseName.RESPONDER: 3,
-    PhaseName.RELIEF: 5,
-    NOTIFIED: 4,
-    PhaseName.CLEARED: 10,
-    PhaseName.RESOLVED: 4,
-}
-
-
-def _phase(name: PhaseName, after: PhaseName, minutes: Mapping[str, timedelta]) -> Phase:
-    return Phase(name, after, minutes[name])
+def _phase(name: str, after: PhaseName, minutes: int) -> Phase:
+    return Phase(name, after, timedelta(minutes=minutes))
 
 
 def happened(
@@ -154,11 +145,7 @@ def new_entries(before: Sighting, seen: Sighting) -> tuple[Entry, ...]:
 
 
 def _alarm(seen: Sighting) -> Iterator[tuple[str, datetime]]:
-    changes = [
-        alarm.changed_at
-        for name, alarm in seen.alarms.items()
-        if alarm.state == AlarmState.ALARM and name.endswith(CRITICAL_ALARMS)
-    ]
+    changes = [seen.alarms[name].changed_at for name in seen.critical_alarms_on]
     if changes:
         yield PhaseName.ALARM, min(changes)
 

@@ -1,27 +1,34 @@
 """When a drill is refused, and where to look where it has found something."""
 
+import os
 from datetime import datetime
 
 from connection_guard.cli.access.database_access import DatabaseAccess
+from connection_guard.cli.drill.filling import APPLICATION, WATCHER
 from connection_guard.cli.drill.phases import NOTIFIED, PhaseName, Sighting, usage_alarm_names
 from connection_guard.cli.drill.production_words import production_signs
 from connection_guard.cli.terminal.mistakes import UserMistakeError
-from connection_guard.configuration.guard.guard_configuration import Target
+from connection_guard.configuration.guard.guard_configuration import Configuration
+from connection_guard.core.database.session import Session
+from connection_guard.core.database.snapshot import Measurement, Snapshot
 from connection_guard.core.incident.lifecycle import REOPENS_WITHIN
 from connection_guard.core.incident.progress import Progress
-from connection_guard.core.words import spelled
+from connection_guard.core.words import quoted, spelled
 
 
-def refuse_production(access: DatabaseAccess, target: Target, host: str | None) -> None:
+def refuse_production(
+    access: DatabaseAccess, configuration: Configuration, host: str | None
+) -> None:
     """Raise UserMistakeError where anything about the database looks like production."""
-    database = access.configured
+    database, target = access.configured, configuration.target
     texts = {
         "its name": access.name,
         "its environment": database.environment if database else None,
         "its owner": str(database.owner.name) if database and database.owner else None,
         "its endpoint": access.door.host,
-        "its PostgreSQL database": database.database_name if database else None,
+        "its PostgreSQL database": access.database_name,
         "the address": host,
+        "the AWS profile": access.profile or os.environ.get("AWS_PROFILE"),
         "the stack": target.stack_name,
         **{f"the tag {name}": value for name, value in target.tags.items()},
     }
@@ -30,6 +37,29 @@ def refuse_production(access: DatabaseAccess, target: Target, host: str | None) 
             f"this looks like production ({', '.join(signs)}): a drill takes nearly all "
             "connections; add --yes-production where that is meant"
         )
+
+
+def refuse_role(own: Session, measurement: Measurement) -> None:
+    """Raise UserMistakeError where the drill's role may take connections that are not for
+    applications: a drill must not shut the door that the guard itself comes in by.
+    """
+    if own.is_superuser or measurement.privileges.uses_reserved_connections:
+        raise UserMistakeError(
+            f"role {quoted(own.role)} may take the reserved connections, by which the guard itself "
+            "gets in: name another role with --user"
+        )
+
+
+def refuse_another_drill(own: Session, snapshot: Snapshot) -> None:
+    """Raise UserMistakeError where the database has sessions of another drill.
+
+    A drill marks its own session before it looks, so of two at least one sees the other.
+    """
+    if any(
+        each.application_name in (APPLICATION, WATCHER) and each.pid != own.pid
+        for each in snapshot.sessions
+    ):
+        raise UserMistakeError("another drill is at work on this database: drill once it has ended")
 
 
 def refuse_unrest(database: str, seen: Sighting, now: datetime) -> None:

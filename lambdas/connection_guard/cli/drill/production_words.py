@@ -5,18 +5,21 @@ from collections.abc import Mapping
 
 from connection_guard.core.words import quoted
 
-_WORDS = re.compile(r"(?<![a-z])(?:prod|production|prd|live)(?![a-z])")
+# Also within a word, such as "ordersprod" and "prodeu", but not in "products" and "producer".
+_SIGNS = re.compile(
+    r"prod(?!u[ck]t(?!ion)|uce|ig)|prd|(?<![a-z])live(?![a-z])", flags=re.IGNORECASE
+)
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def production_signs(texts: Mapping[str, str | None]) -> list[str]:
     """Return what of these texts looks like production, each by what it is: `name "orders-prod"`.
 
-    A word counts, wherever it is: "orders-prod", "ordersProd" and "non-prod" do, "products" and
-    "delivery" do not.
+    It errs towards production: "non-prod" and "reproduction" count, "products" and "delivery" do
+    not.
     """
-    return [f"{what} {quoted(text)}" for what, text in texts.items() if text and _has_word(text)]
+    return [f"{what} {quoted(text)}" for what, text in texts.items() if text and _has_sign(text)]
 
 
-def _has_word(text: str) -> bool:
-    return _WORDS.search(_HUMP.sub("-", text).lower()) is not None
+def _has_sign(text: str) -> bool:
+    return _SIGNS.search(_HUMP.sub("-", text)) is not None

@@ -28,13 +28,16 @@ HOST = f"{DATABASE}.c0ffee00.{REGION}.rds.amazonaws.com"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 STACK = '{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"IncidentsTable": %s}}'
 
-# The real command, which trusts the test's own authority in place of Amazon's.
+# The real command, which trusts the test's own authority in place of Amazon's, and looks as often
+# as the played guard's alarms change.
 COMMAND = """
 import sys
 from pathlib import Path
 from connection_guard.cli.access import database_access
 authority = Path(sys.argv.pop(1))
 database_access.root_certificates = lambda _door: authority
+from connection_guard.cli.drill.deployed_watch import DeployedWatch
+DeployedWatch.seconds_between_looks = 0.2
 from connection_guard.cli.command_line import main
 main()
 """
@@ -51,6 +54,11 @@ class Drilled:
     folder: Path
     authority: Path
     endpoint: str
+
+    @property
+    def history(self) -> Path:
+        """The file of the last drills."""
+        return self.folder / "state" / "connection-guard" / "drills.json"
 
     @contextmanager
     def started(

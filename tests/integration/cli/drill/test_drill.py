@@ -8,17 +8,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 from moto.server import ThreadedMotoServer
 
+from connection_guard.cli.drill.last_drills import LastDrill, keep_drill, last_drill
 from connection_guard.core.deployment.alarm_names import database_alarm_name
 from connection_guard.core.deployment.events import AlarmState
 from demo.database import SERVER_SETTINGS
 from demo.game_day.played_guard import DATABASE, observer_of_drill
 from doubles.certificates import self_signed
+from doubles.postgresql import postgres_binaries
+from doubles.postgresql.embedded_postgres import EmbeddedPostgres
+from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.integration.cli.drill.drilled import (
     CREDENTIALS,
@@ -29,45 +35,58 @@ from tests.integration.cli.drill.drilled import (
     deploy,
     set_alarm,
 )
-from tests.integration.conftest import OwnPostgres
-from tests.support.cli.running import COMMAND, ROOT, at_a_terminal, environment_of, in_a_pipe
+from tests.integration.conftest import settings_for
+from tests.support.cli.running import COMMAND, ROOT, at_a_terminal, environment_of
 
 ANYWAY = ("--yes", "--yes-production")
 
 
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drilled]:
+    """Yield a server and an account, which all tests use one after another."""
+    folder = tmp_path_factory.mktemp("drilled")
+    tls = self_signed(folder, f"DNS:{HOST}")
+    settings = settings_for(18) | SERVER_SETTINGS
+    aws = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    with EmbeddedPostgres(postgres_binaries.installed(18), settings, tls=tls) as postgres:
+        aws.start()
+        host, port = aws.get_host_and_port()
+        with closing(observer_of_drill(postgres)) as observer:
+            endpoint = f"http://{host}:{port}"
+            yield Drilled(PostgresServer(postgres), observer, folder, tls.certificate, endpoint)
+        aws.stop()
+
+
 @pytest.fixture
-def drilled(
-    own_postgres: OwnPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Drilled]:
+def drilled(guarded: Drilled, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drilled]:
+    """Yield a guard that is deployed and at rest."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    tls = self_signed(tmp_path, f"DNS:{HOST}")
-    server = own_postgres(settings=SERVER_SETTINGS, tls=tls)
-    observer = observer_of_drill(server.postgres)
-    aws = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    aws.start()
-    host, port = aws.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", guarded.endpoint)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     deploy()
-    drilled = Drilled(server, observer, tmp_path, tls.certificate, endpoint)
-    drilled.describe(policy=QUICK)
-    yield drilled
-    observer.close()
+    guarded.describe(policy=QUICK)
+    yield guarded
+    guarded.server.close_connections()
     # The emulated account is the process's: the next test begins with an empty one.
-    urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")).close()  # noqa: S310
-    aws.stop()
+    urlopen(Request(f"{guarded.endpoint}/moto-api/reset", method="POST")).close()  # noqa: S310
+    wait_until(lambda: guarded.sessions() == 0)
 
 
 def test_a_deployed_guard_frees_what_a_drill_fills_and_each_step_is_timed(
     drilled: Drilled,
 ) -> None:
+    drilled.history.parent.mkdir(parents=True)
+    drilled.history.write_text("no drills")
+
     with drilled.guard(QUICK):
         status, output, errors = drilled.run(*ANYWAY)
 
     assert status == 0, output + errors
     document = json.loads(output)
+    assert f"{drilled.history} cannot be read and is replaced" in errors
+    assert {each["last_seconds"] for each in document["phases"]} == {None}
+    assert last_drill(drilled.history, DATABASE) is not None
     assert document["finding"] is None
     took = {each["phase"]: each["seconds"] for each in document["phases"]}
     assert list(took) == [
@@ -132,6 +151,19 @@ def test_a_drill_lets_go_where_applications_need_the_connections(drilled: Drille
     assert len(clients) == 22
 
 
+def test_a_drill_lets_go_where_an_alarm_fires_before_it_has_crossed_the_line(
+    drilled: Drilled,
+) -> None:
+    with drilled.started(*ANYWAY) as process:
+        assert process.stderr is not None
+        assert any("waiting until they are 2 s old" in line for line in process.stderr)
+        set_alarm(database_alarm_name(DATABASE, "critical-measured"), AlarmState.ALARM)
+        output, errors = process.communicate(timeout=20)
+
+    assert process.returncode == 1, errors
+    assert f"{DATABASE}-critical-measured is on by now" in json.loads(output)["finding"]
+
+
 def test_it_asks_first_and_looks_again_after_the_answer(drilled: Drilled) -> None:
     ours, theirs = pty.openpty()
     with drilled.started("--yes-production", answers=theirs) as process:
@@ -178,8 +210,11 @@ def test_it_is_refused_before_anything_is_opened(drilled: Drilled) -> None:
     status, _, errors = drilled.run(*ANYWAY, "--user", "connection_guard")
     assert (status, "the guard spares its own role" in errors) == (2, True)
 
-    status, _, errors = drilled.run(*ANYWAY, "--limit", "soon")
-    assert (status, "is not a duration" in errors) == (2, True)
+    status, _, errors = drilled.run(*ANYWAY, "--user", "postgres")
+    assert (status, "may take the reserved connections" in errors) == (2, True)
+
+    status, _, errors = drilled.run(*ANYWAY, "--limit", "999999d")
+    assert (status, "is out of range" in errors) == (2, True)
 
     set_alarm(database_alarm_name(DATABASE, "warning"), AlarmState.ALARM)
     status, _, errors = drilled.run(*ANYWAY)
@@ -188,30 +223,47 @@ def test_it_is_refused_before_anything_is_opened(drilled: Drilled) -> None:
     assert drilled.sessions() == 0
 
 
+def test_a_second_drill_on_the_same_database_is_refused(drilled: Drilled) -> None:
+    drilled.describe(policy=SHIPPED)
+    with drilled.started(*ANYWAY) as first:
+        assert first.stderr is not None
+        assert any("This drill opens" in line for line in first.stderr)
+        status, _, errors = drilled.run(*ANYWAY)
+        assert first.poll() is None
+
+    assert (status, errors) == (
+        2,
+        "connection-guard: another drill is at work on this database: drill once it has ended\n",
+    )
+
+
 def test_a_local_drill_shows_live_what_happens_and_compares_it_with_the_last(
     tmp_path: Path,
 ) -> None:
     drills = tmp_path / "connection-guard" / "drills.json"
-    drills.parent.mkdir()
-    drills.write_text("no drills")
-
-    ran = in_a_pipe("drill", environment={"XDG_STATE_HOME": str(tmp_path)})
-    assert ran.status == 0, ran.errors
-    assert f"{drills} cannot be read and is replaced" in ran.errors
-    assert {each["last_seconds"] for each in ran.document["phases"]} == {None}
+    last = LastDrill(datetime(2026, 11, 20, tzinfo=UTC), {"filled": 3.0, "relief": 0.1})
+    keep_drill(drills, "local", last)
 
     ran = at_a_terminal("drill", environment={"XDG_STATE_HOME": str(tmp_path)})
     assert ran.status == 0, ran.output
     assert "Then the guard is to end 21 sessions of the drill." in ran.output
     rows = {line.rsplit("  ")[0].strip(): line for line in ran.output.splitlines()}
-    assert "last drill" in next(line for line in rows.values() if line.startswith("phase"))
+    assert "last drill (2026-11-20)" in next(
+        line for line in rows.values() if line.startswith("phase")
+    )
     relief = next(line for line in rows.values() if line.startswith("relief"))
     assert relief.split()[-1] == "s"
     assert relief.split()[-2][0] in "+-"
     assert "All of it happened in time." in ran.output
+    kept = last_drill(drills, "local")
+    assert kept is not None
+    assert kept.began_at > last.began_at
 
 
-def test_a_local_drill_that_is_killed_leaves_nothing_behind() -> None:
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGKILL, 1), (signal.SIGINT, 9)])
+def test_a_local_drill_that_is_stopped_leaves_nothing_behind(
+    number: signal.Signals, times: int
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)  # the server runs as another user where this runs as root
         process = subprocess.Popen(
@@ -222,11 +274,15 @@ def test_a_local_drill_that_is_killed_leaves_nothing_behind() -> None:
             text=True,
         )
         assert process.stderr is not None
-        assert any("filled" in line for line in process.stderr)
-        process.kill()
-        process.communicate()
+        assert any("opening sessions" in line for line in process.stderr)
+        for _ in range(times):
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+        _, errors = process.communicate(timeout=20)
 
         wait_until(lambda: not list(Path(folder).glob("connection-guard-postgres-*")))
+        assert "Traceback" not in errors
 
 
 def test_a_local_drill_without_a_copy_of_the_source_is_a_line(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A drill's sessions on real servers: marked, noticed when they end, and never forgotten."""
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import psycopg2
@@ -7,13 +9,24 @@ from psycopg2.extensions import connection
 
 from connection_guard.cli.access.database_access import DatabaseAccess
 from connection_guard.cli.drill.filling import APPLICATION
-from connection_guard.cli.drill.marked_sessions import GRACE, MarkedSessions
+from connection_guard.cli.drill.marked_sessions import GRACE, OTHER_FILES, MarkedSessions
 from connection_guard.core.database.door import Door, DoorName
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.support.builders import a_policy
+from tests.support.cli.running import environment_of
 from tests.support.guarded import GUARD
 
+PERMITTING = """
+import resource
+from connection_guard.cli.drill.marked_sessions import permit_sockets
+permit_sockets(200)
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+try:
+    permit_sockets(201)
+except Exception as error:
+    print(error)
+"""
 MARKED = "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND state = 'idle'"
 
 
@@ -51,6 +64,21 @@ def test_the_end_of_each_is_noticed_and_the_others_are_closed(database: Postgres
     sessions.close()
     assert (sessions.opened, sessions.held, sessions.ended) == (4, 0, 2)
     wait_until(lambda: not marked(database))
+
+
+def test_a_drill_may_open_as_many_files_as_the_shells_hard_limit_permits() -> None:
+    limits = "ulimit -Sn 150; ulimit -Hn 300; exec"
+    ran = subprocess.run(
+        ["/bin/sh", "-c", f'{limits} "$0" -c "$1"', sys.executable, PERMITTING],
+        env=environment_of(None),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    permitted, refused = ran.stdout.splitlines()
+    assert int(permitted) == 200 + OTHER_FILES
+    assert refused.startswith("the drill needs 301 open files, and the shell permits only 300")
 
 
 def test_the_server_itself_ends_those_that_a_drill_has_forgotten(database: PostgresServer) -> None:

@@ -110,7 +110,7 @@ def expected(
 def test_by_the_shipped_policy_they_go_once_they_are_ten_minutes_old() -> None:
     expectation = expected(the_shipped_policy())
 
-    assert expectation == Expectation(10 * MINUTE, 21, {}, None, only_observes=False)
+    assert expectation == Expectation(10 * MINUTE, 21, {}, None)
 
 
 def test_the_shortest_age_that_suffices_is_waited_for() -> None:

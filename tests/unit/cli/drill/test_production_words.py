@@ -15,19 +15,42 @@ from connection_guard.cli.drill.production_words import production_signs
         "ordersProd",
         "PRD",
         "prd1",
+        "prod1",
+        "my-production-db",
+        "prd_orders",
+        "ordersprod",
+        "proddb",
+        "PRODOrders",
+        "reproduction",
+        "produktion-eu",
+        "product-catalogue-prod",
         "live",
+        "ordersLive",
         "orders-live-2",
         "non-prod",
     ],
 )
-def test_a_word_of_production_counts_wherever_it_is(name: str) -> None:
+def test_a_sign_of_production_counts_wherever_it_is(name: str) -> None:
     assert production_signs({"its name": name}) == [f'its name "{name}"']
 
 
 @pytest.mark.parametrize(
-    "name", ["orders", "products", "delivery", "olive", "staging", "reproduction", "liveness", ""]
+    "name",
+    [
+        "orders",
+        "products",
+        "producer",
+        "produkte",
+        "delivery",
+        "olive",
+        "staging",
+        "product-catalogue",
+        "ProductCatalogue",
+        "liveness",
+        "",
+    ],
 )
-def test_a_part_of_another_word_does_not(name: str) -> None:
+def test_another_word_does_not(name: str) -> None:
     assert production_signs({"its name": name}) == []
 
 
