@@ -16,7 +16,7 @@ import pytest
 
 from connection_guard.configuration.guard.guard_file import read_configuration
 from tests.support.cli.aws_account import AwsAccount, aws_account
-from tests.support.cli.running import COMMAND, ROOT, Ran, at_a_terminal, in_a_pipe
+from tests.support.cli.running import COMMAND, ROOT, Ran, at_a_terminal, in_this_process
 from tests.support.configurations import ACCOUNT, REGION
 
 CHANNEL = '[notifications]\nemails = ["platform@example.com"]\n'
@@ -30,7 +30,7 @@ def account() -> Iterator[AwsAccount]:
 
 
 def discover(account: AwsAccount, folder: Path, *arguments: str, **environment: str) -> Ran:
-    return in_a_pipe(
+    return in_this_process(
         "discover", *arguments, environment={**account.environment, **environment}, folder=folder
     )
 
@@ -416,7 +416,7 @@ def test_where_nobody_answers(tmp_path: Path) -> None:
         "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     }
-    ran = in_a_pipe("discover", environment=environment, folder=tmp_path)
+    ran = in_this_process("discover", environment=environment, folder=tmp_path)
 
     assert line_of(ran).startswith("AWS could not be asked: Could not connect")
 

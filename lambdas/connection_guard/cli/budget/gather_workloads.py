@@ -28,7 +28,8 @@ from connection_guard.core.words import printable
 
 STANDARD_INPUT = "-"
 _INI = re.compile(r"^\[(?:databases|pgbouncer)\]\s*$", re.MULTILINE)
-_SUFFIXES = frozenset({".yaml", ".yml", ".json", ".ini", ".properties", ".env"})
+# Whose an .env is, only a person knows: docker-compose names its own.
+_SUFFIXES = frozenset({".yaml", ".yml", ".json", ".ini", ".properties"})
 
 
 @dataclass(slots=True)
@@ -166,7 +167,7 @@ def _with_settings(
     workloads: Sequence[Workload], folder: Path, settings: Mapping[str, Setting]
 ) -> list[Workload]:
     """Return the workloads with the settings of a file: those from the same folder, or all where
-    there are none; and of several those that use PostgreSQL.
+    there are none; and of several those that use PostgreSQL, as far as that can be seen.
     """
     if not workloads:
         raise UserMistakeError(
@@ -174,7 +175,7 @@ def _with_settings(
             "no replicas: name the manifest of its service as well, or declare it in guard.toml"
         )
     near = [each for each in workloads if _folder(each.place) == folder] or list(workloads)
-    meant = near if len(near) == 1 else [each for each in near if services_of([each], cpus=1)]
+    meant = [each for each in near if services_of([each], cpus=1)] or near
 
     def merged(own: Settings) -> Settings:
         return {**settings, **own}

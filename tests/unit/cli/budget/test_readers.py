@@ -52,6 +52,8 @@ def deployment(
         ("Deployment", "strategy: {type: Recreate}", 1, 0),
         ("StatefulSet", "replicas: 4", 4, 0),
         ("Job", "parallelism: 3", 3, 0),
+        ("Rollout", "strategy: {canary: {maxSurge: 2}}", 1, 2),
+        ("Rollout", "replicas: 4\n  strategy: {blueGreen: {activeService: api}}", 4, 4),
     ],
 )
 def test_each_kind_of_workload_has_its_replicas_and_surge(

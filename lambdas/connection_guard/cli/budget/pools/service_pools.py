@@ -16,6 +16,7 @@ from connection_guard.cli.budget.pools.library_table import (
     COMMON_SIZES,
     HOSTS,
     LIBRARIES,
+    NPGSQL,
     URLS,
     Formula,
     Library,
@@ -98,14 +99,15 @@ def _urls(settings: Settings) -> Iterator[ConnectionUrl]:
     names = [name for name in URLS if name in settings]
     for name in [*names, *(name for name in settings if name not in URLS)]:
         value = settings[name].value
-        if value and (name in URLS or "://" in value):
+        if value and (name in URLS or name.startswith(NPGSQL) or "://" in value):
             found = connection_url(expand(value, settings))
-            if found is not None:
+            # "Server=" can be that of another engine.
+            if found and (name in URLS or found.scheme or "host" in found.parameters):
                 yield found
 
 
 def _host(settings: Settings, urls: Sequence[ConnectionUrl]) -> str | None:
-    hosts = [settings[name].value for name in HOSTS if name in settings]
+    hosts = [expand(settings[name].value or "", settings) for name in HOSTS if name in settings]
     candidates = [*(url.host for url in urls), *hosts]
     found = next((each for each in candidates if each and "$" not in each), None)
     return found.lower() if found else None
@@ -183,10 +185,11 @@ def _pool(
             if library.default_overflow:
                 whole += f" + {library.default_overflow}"
             return library.default, overflow, (f"{library.name}'s default of {whole}",), ""
-        case Formula.TWICE_THE_CPUS_AND_ONE if cpus is not None:
-            size = 2 * cpus + 1
+        case Formula.TWICE_THE_CPUS_AND_ONE | Formula.FOUR_OR_THE_CPUS if cpus is not None:
+            is_twice = library.default is Formula.TWICE_THE_CPUS_AND_ONE
+            size = 2 * cpus + 1 if is_twice else max(4, cpus)
             return size, 0, (f"{library.name}'s default of {size} on {cpus} CPUs",), ""
-        case Formula.TWICE_THE_CPUS_AND_ONE:
+        case Formula.TWICE_THE_CPUS_AND_ONE | Formula.FOUR_OR_THE_CPUS:
             return None, 0, (), f"{write}: the default depends on the CPUs (or add --cpus)"
         case Formula.ONE_PER_THREAD if not any(
             "uvicorn" in word or "daphne" in word for word in words
