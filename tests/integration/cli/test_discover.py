@@ -16,17 +16,24 @@ import pytest
 
 from connection_guard.configuration.guard.guard_file import read_configuration
 from tests.support.cli.aws_account import AwsAccount, aws_account
-from tests.support.cli.running import COMMAND, ROOT, Ran, at_a_terminal, in_this_process
+from tests.support.cli.running import COMMAND, ROOT, Ran, at_a_terminal, in_a_pipe, in_this_process
 from tests.support.configurations import ACCOUNT, REGION
 
 CHANNEL = '[notifications]\nemails = ["platform@example.com"]\n'
 MOST = timedelta(minutes=1)
 
 
-@pytest.fixture
-def account() -> Iterator[AwsAccount]:
+@pytest.fixture(scope="module")
+def shared_account() -> Iterator[AwsAccount]:
     with aws_account() as account:
         yield account
+
+
+@pytest.fixture
+def account(shared_account: AwsAccount) -> Iterator[AwsAccount]:
+    """An account without databases."""
+    yield shared_account
+    shared_account.forget()
 
 
 def discover(account: AwsAccount, folder: Path, *arguments: str, **environment: str) -> Ran:
@@ -53,7 +60,7 @@ def test_forty_databases_are_described_in_a_minute_so_that_they_can_be_deployed(
 
     account.gate.asked.clear()
     started = monotonic()
-    ran = discover(account, tmp_path, "--all")
+    ran = in_a_pipe("discover", "--all", environment=account.environment, folder=tmp_path)
     took = monotonic() - started
 
     assert took < MOST.total_seconds()
