@@ -28,6 +28,11 @@ from connection_guard.core.words import printable
 
 STANDARD_INPUT = "-"
 _INI = re.compile(r"^\[(?:databases|pgbouncer)\]\s*$", re.MULTILINE)
+# A key of each kind of file: without any, a large package-lock.json need not be parsed.
+_KEY = re.compile(
+    "apiVersion|services|eplica|ontainerDefinitions|askDefinition|esiredCount|calableTarget"
+    "|esourceId|spring|adapter"
+)
 # Whose an .env is, only a person knows: docker-compose names its own.
 _SUFFIXES = frozenset({".yaml", ".yml", ".json", ".ini", ".properties"})
 
@@ -106,7 +111,7 @@ def _read(text: str, source: str, folder: Path, found: _Found, *, is_named: bool
         found.settings.setdefault(folder, {}).update(properties(text, source))
     elif _INI.search(text):
         found.inis.append(Setting(text, source))
-    elif not name.endswith(".ini"):
+    elif not name.endswith(".ini") and (is_named or _KEY.search(text)):
         _read_documents(text, source, folder, found, is_named=is_named)
     elif is_named:
         raise UserMistakeError(f"{source}: has neither [databases] nor [pgbouncer]")

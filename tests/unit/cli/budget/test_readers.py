@@ -196,6 +196,16 @@ def test_a_value_that_helm_would_render_is_not_known(tmp_path: Path) -> None:
     assert (service.name, service.host, service.connections) == (tmp_path.name, None, None)
 
 
+def test_other_files_of_a_folder_are_left_out_however_large(tmp_path: Path) -> None:
+    (tmp_path / "package-lock.json").write_text(f'{{"packages": "{"x" * 5_000_000}"}}')
+    (tmp_path / "notes.yaml").write_text("a: [1\n")
+    (tmp_path / "api.yaml").write_text(deployment())
+
+    [service] = services_of(gather_workloads([str(tmp_path)]))
+
+    assert service.connections == 25
+
+
 def test_settings_of_spring_beside_a_chart_count(tmp_path: Path) -> None:
     values = "replicaCount: 2\nenv: {SPRING_PROFILES_ACTIVE: production}\n"
     settings = "spring.datasource.url=jdbc:postgresql://orders.example/a\n"
