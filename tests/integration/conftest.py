@@ -6,8 +6,13 @@ narrows that to one version. A test that restarts the server, or needs settings 
 one with `own_postgres`.
 """
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -17,6 +22,8 @@ from doubles.postgresql.embedded_postgres import EmbeddedPostgres
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import SlackDouble
 from tests.support.guarded import create_guard_role
+
+ROOT = Path(__file__).parents[2]
 
 # Marks of tests that run on some versions only.
 NEWEST = pytest.mark.parametrize("postgres", [18], indirect=True)
@@ -106,3 +113,23 @@ def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackDouble]:
         monkeypatch.delenv(name, raising=False)
     with SlackDouble() as slack:
         yield slack
+
+
+def pip(*arguments: str | Path) -> None:
+    """Run pip, which has to do without an index."""
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments],
+        env=os.environ | {"PIP_NO_INDEX": "1"},
+        check=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel, built from a copy of what git would clone: setuptools leaves files there."""
+    source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    unversioned = shutil.ignore_patterns(".*", "__pycache__", "build", "*.egg-info")
+    shutil.copytree(ROOT, source, symlinks=True, ignore=unversioned, dirs_exist_ok=True)
+    pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", built, source)
+    [wheel] = built.glob("*.whl")
+    return wheel

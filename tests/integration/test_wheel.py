@@ -3,7 +3,6 @@ command `connection-guard`.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from connection_guard import __version__
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
+from tests.integration.conftest import pip
 
 ROOT = Path(__file__).parents[2]
 ROOTS = {"connection_guard": ROOT / "lambdas", "connection_guard_cdk": ROOT / "infra"}
@@ -30,25 +30,6 @@ for module in pkgutil.walk_packages(connection_guard.__path__, "connection_guard
     importlib.import_module(module.name)
 print(connection_guard.__file__)
 """
-
-
-def pip(*arguments: str | Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments],
-        env=os.environ | {"PIP_NO_INDEX": "1"},
-        check=True,
-    )
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of what git would clone: setuptools leaves files beside it."""
-    source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    unversioned = shutil.ignore_patterns(".*", "__pycache__", "build", "*.egg-info")
-    shutil.copytree(ROOT, source, symlinks=True, ignore=unversioned, dirs_exist_ok=True)
-    pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", built, source)
-    [wheel] = built.glob("*.whl")
-    return wheel
 
 
 @pytest.fixture(scope="module")

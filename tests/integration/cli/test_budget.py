@@ -16,7 +16,7 @@ from connection_guard.cli.budget.observed_services import observe
 from connection_guard.core.budget.observed import Seen
 from doubles.postgresql.postgres_server import PostgresServer
 from tests.integration.conftest import NEWEST
-from tests.support.cli.running import ROOT, Ran, at_a_terminal, in_a_pipe
+from tests.support.cli.running import ROOT, Ran, at_a_terminal, in_a_pipe, in_this_process
 from tests.support.configurations import EXAMPLE_FILE
 
 CHARTS = ROOT / "tests" / "unit" / "cli" / "budget" / "charts"
@@ -58,7 +58,7 @@ def test_pools_that_do_not_fit_are_a_finding_with_what_each_could_be() -> None:
 
 
 def test_pools_that_fit_are_none(folder: Path) -> None:
-    ran = in_a_pipe("budget", CHARTS / "spring_boot", folder=folder)
+    ran = in_this_process("budget", CHARTS / "spring_boot", folder=folder)
 
     assert ran.status == 0
     assert (only(ran)["name"], only(ran)["usable"], only(ran)["connections"]) == ("orders", 773, 48)
@@ -93,7 +93,7 @@ def test_where_not_even_one_each_fits_it_says_so() -> None:
 def test_what_helm_renders_is_read_from_standard_input() -> None:
     rendered = (CHARTS / "keda_worker" / "worker.yaml").read_text()
 
-    ran = in_a_pipe("budget", "-", "--usable", "400", given=rendered)
+    ran = in_this_process("budget", "-", "--usable", "400", given=rendered)
 
     assert ran.status == 0
     assert [each["read_from"] for each in only(ran)["services"]] == [
@@ -113,7 +113,7 @@ def test_declarations_complete_what_is_read_and_add_to_it(folder: Path) -> None:
     declare(folder, '[[services]]\nname = "jobs"\npool_size = 3')
     declare(folder, '[[services]]\nname = "batch"\nreplicas = 2\npool_size = 4')
 
-    ran = in_a_pipe("budget", CHARTS / "nextjs_prisma", folder=folder)
+    ran = in_this_process("budget", CHARTS / "nextjs_prisma", folder=folder)
 
     assert ran.status == 0
     assert {each["name"]: each["connections"] for each in only(ran)["services"]} == {
@@ -128,8 +128,8 @@ def test_a_service_whose_database_is_not_known_is_a_finding(folder: Path) -> Non
         "services: {api: {environment: [DATABASE_URL, DB_POOL_SIZE=5]}}"
     )
 
-    ran = in_a_pipe("budget", "compose.yaml", folder=folder)
-    placed = in_a_pipe("budget", "compose.yaml", "--database", "orders", folder=folder)
+    ran = in_this_process("budget", "compose.yaml", folder=folder)
+    placed = in_this_process("budget", "compose.yaml", "--database", "orders", folder=folder)
 
     assert ran.status == 1
     assert ran.document["unplaced"] == [
@@ -142,7 +142,7 @@ def test_a_service_whose_database_is_not_known_is_a_finding(folder: Path) -> Non
 def test_no_password_is_in_any_output() -> None:
     charts = [path for path in CHARTS.iterdir() if path.name != "umbrella_chart"]
 
-    ran = in_a_pipe("budget", *charts, "--usable", "100", "--cpus", "2")
+    ran = in_this_process("budget", *charts, "--usable", "100", "--cpus", "2")
     shown = at_a_terminal("budget", *charts, "--usable", "100", "--cpus", "2")
 
     assert (ran.status, shown.status) == (1, 1)
@@ -172,7 +172,7 @@ def test_no_password_is_in_any_output() -> None:
     ],
 )
 def test_a_mistake_is_one_line(folder: Path, arguments: tuple[str | Path, ...], line: str) -> None:
-    ran = in_a_pipe("budget", *arguments, folder=folder)
+    ran = in_this_process("budget", *arguments, folder=folder)
 
     assert (ran.status, ran.output) == (2, "")
     assert line in ran.errors
@@ -180,7 +180,7 @@ def test_a_mistake_is_one_line(folder: Path, arguments: tuple[str | Path, ...], 
 
 
 def test_without_a_guard_file_the_usable_connections_have_to_be_given(tmp_path: Path) -> None:
-    ran = in_a_pipe("budget", CHARTS / "spring_boot", folder=tmp_path)
+    ran = in_this_process("budget", CHARTS / "spring_boot", folder=tmp_path)
 
     assert ran.status == 2
     assert "is not known: add --usable N" in ran.errors
@@ -194,7 +194,7 @@ def test_a_live_database_is_measured_and_compared(database: PostgresServer) -> N
     for name in ("mailer", "mailer", "psql"):
         database.connect("app", application_name=name)
 
-    ran = in_a_pipe(
+    ran = in_this_process(
         "budget", "-", "--live", "--host", f"{database.host}:{database.port}", "--user",
         "app", given=rendered,
     )  # fmt: skip
@@ -250,7 +250,7 @@ def test_the_most_that_was_seen_stays_when_sessions_end(database: PostgresServer
 
 
 def test_a_database_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
-    ran = in_a_pipe(
+    ran = in_this_process(
         "budget", CHARTS / "spring_boot", "--live", "--host", "127.0.0.1:1", folder=tmp_path
     )
 
@@ -263,24 +263,12 @@ def test_a_database_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, built from a copy because setuptools leaves files beside it."""
-    source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("lambdas", "infra"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
-    subprocess.run([*command, "--wheel-dir", str(built), str(source)], check=True)
-    [found] = built.glob("*.whl")
-    return found
-
-
-@pytest.fixture(scope="module")
 def runner(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a step: a Python of its own, which finds the dependencies here."""
     folder = tmp_path_factory.mktemp("runner")
-    subprocess.run([sys.executable, "-m", "venv", str(folder / "python")], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", str(folder / "python")], check=True
+    )
     [packages] = (folder / "python").glob("lib/*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     return {

@@ -16,21 +16,28 @@ import pytest
 
 from connection_guard.configuration.guard.guard_file import read_configuration
 from tests.support.cli.aws_account import AwsAccount, aws_account
-from tests.support.cli.running import COMMAND, ROOT, Ran, at_a_terminal, in_a_pipe
+from tests.support.cli.running import COMMAND, ROOT, Ran, at_a_terminal, in_a_pipe, in_this_process
 from tests.support.configurations import ACCOUNT, REGION
 
 CHANNEL = '[notifications]\nemails = ["platform@example.com"]\n'
 MOST = timedelta(minutes=1)
 
 
-@pytest.fixture
-def account() -> Iterator[AwsAccount]:
+@pytest.fixture(scope="module")
+def shared_account() -> Iterator[AwsAccount]:
     with aws_account() as account:
         yield account
 
 
+@pytest.fixture
+def account(shared_account: AwsAccount) -> Iterator[AwsAccount]:
+    """An account without databases."""
+    yield shared_account
+    shared_account.forget()
+
+
 def discover(account: AwsAccount, folder: Path, *arguments: str, **environment: str) -> Ran:
-    return in_a_pipe(
+    return in_this_process(
         "discover", *arguments, environment={**account.environment, **environment}, folder=folder
     )
 
@@ -53,7 +60,7 @@ def test_forty_databases_are_described_in_a_minute_so_that_they_can_be_deployed(
 
     account.gate.asked.clear()
     started = monotonic()
-    ran = discover(account, tmp_path, "--all")
+    ran = in_a_pipe("discover", "--all", environment=account.environment, folder=tmp_path)
     took = monotonic() - started
 
     assert took < MOST.total_seconds()
@@ -416,7 +423,7 @@ def test_where_nobody_answers(tmp_path: Path) -> None:
         "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
     }
-    ran = in_a_pipe("discover", environment=environment, folder=tmp_path)
+    ran = in_this_process("discover", environment=environment, folder=tmp_path)
 
     assert line_of(ran).startswith("AWS could not be asked: Could not connect")
 

@@ -129,6 +129,22 @@ class AwsAccount:
         held.dbi_resource_id = f"db-{name.replace('-', '').upper()}"  # moto has one for all
         return held
 
+    def forget(self) -> None:
+        """Forget the databases and what belongs to them, and answer everything again."""
+        for held in (
+            "databases",
+            "database_snapshots",
+            "clusters",
+            "cluster_snapshots",
+            "db_proxies",
+            "db_parameter_groups",
+        ):
+            getattr(self.state, held).clear()
+        get_backend("secretsmanager")[ACCOUNT][REGION].secrets.clear()
+        self.gate.asked.clear()
+        self.gate.refused = {}
+        self.gate.before.clear()
+
     @property
     def state(self) -> Any:
         """What moto holds of RDS."""

@@ -28,7 +28,13 @@ from connection_guard.core.words import printable
 
 STANDARD_INPUT = "-"
 _INI = re.compile(r"^\[(?:databases|pgbouncer)\]\s*$", re.MULTILINE)
-_SUFFIXES = frozenset({".yaml", ".yml", ".json", ".ini", ".properties", ".env"})
+# A key of each kind of file: without any, a large package-lock.json need not be parsed.
+_KEY = re.compile(
+    "apiVersion|services|eplica|ontainerDefinitions|askDefinition|esiredCount|calableTarget"
+    "|esourceId|spring|adapter"
+)
+# Whose an .env is, only a person knows: docker-compose names its own.
+_SUFFIXES = frozenset({".yaml", ".yml", ".json", ".ini", ".properties"})
 
 
 @dataclass(slots=True)
@@ -105,7 +111,7 @@ def _read(text: str, source: str, folder: Path, found: _Found, *, is_named: bool
         found.settings.setdefault(folder, {}).update(properties(text, source))
     elif _INI.search(text):
         found.inis.append(Setting(text, source))
-    elif not name.endswith(".ini"):
+    elif not name.endswith(".ini") and (is_named or _KEY.search(text)):
         _read_documents(text, source, folder, found, is_named=is_named)
     elif is_named:
         raise UserMistakeError(f"{source}: has neither [databases] nor [pgbouncer]")
@@ -166,7 +172,7 @@ def _with_settings(
     workloads: Sequence[Workload], folder: Path, settings: Mapping[str, Setting]
 ) -> list[Workload]:
     """Return the workloads with the settings of a file: those from the same folder, or all where
-    there are none; and of several those that use PostgreSQL.
+    there are none; and of several those that use PostgreSQL, as far as that can be seen.
     """
     if not workloads:
         raise UserMistakeError(
@@ -174,7 +180,7 @@ def _with_settings(
             "no replicas: name the manifest of its service as well, or declare it in guard.toml"
         )
     near = [each for each in workloads if _folder(each.place) == folder] or list(workloads)
-    meant = near if len(near) == 1 else [each for each in near if services_of([each], cpus=1)]
+    meant = [each for each in near if services_of([each], cpus=1)] or near
 
     def merged(own: Settings) -> Settings:
         return {**settings, **own}

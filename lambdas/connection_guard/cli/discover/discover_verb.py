@@ -12,7 +12,7 @@ from rich.text import Text
 from connection_guard.cli.access.aws_session import aws_options, aws_session
 from connection_guard.cli.access.guard_file_option import DEFAULT_FILE, guard_file_option
 from connection_guard.cli.discover.account.choose_databases import chosen_databases
-from connection_guard.cli.discover.account.discovered import FoundDatabase, LeftOut
+from connection_guard.cli.discover.account.discovered import FoundDatabase
 from connection_guard.cli.discover.account.gather_databases import (
     gather_databases,
     gather_surroundings,
@@ -103,7 +103,7 @@ def discover(
         region=session.region_name,
         file=str(guard_file),
         databases=chosen,
-        left_out=_left_out_beside(left_out, is_all),
+        left_out=left_out if is_all else [],  # who names databases does not ask about others
         usable=estimates_of(wanted),
         proxies={
             each.identifier: proxies[0].name
@@ -173,11 +173,6 @@ def _account(chosen: list[FoundDatabase], deploy: dict[str, Any], file: Path) ->
             f"{account}: name another --profile, or another file with --guard"
         )
     return account
-
-
-def _left_out_beside(left_out: list[LeftOut], is_all: bool) -> list[LeftOut]:
-    """Return those that are worth a word: who names databases does not ask about others."""
-    return left_out if is_all else []
 
 
 def _mistakes(text: str, file: Path) -> list[str]:

@@ -48,6 +48,17 @@ def arithmetic(service: Service) -> tuple[int, int, int, int | None, int]:
         ("umbrella_chart", "api", (3, 1, 1, 10, 0), "values.yaml:5"),
         ("umbrella_chart", "worker", (2, 0, 1, 4, 0), "values.yaml:11"),
         ("node_cluster", "chat", (2, 1, 4, 10, 0), "ecosystem.yaml:13"),
+        ("keycloak_rendered", "shop-keycloak", (6, 0, 1, 40, 0), "rendered.yaml:36"),
+        ("keycloak_rendered", "shop-airflow-web", (2, 1, 1, 8, 10), "rendered.yaml:54"),
+        ("kustomize_list", "prod-api/api", (9, 5, 1, 15, 0), "rendered.yaml:24"),
+        ("kustomize_list", "worker", (4, 1, 1, 3, 0), "rendered.yaml:36"),
+        ("cdk_synthesized", "web", (10, 10, 4, 5, 2), "Shop.template.json:8"),
+        ("compose_profiles", "web", (3, 0, 1, 6, 0), "compose.yaml:6"),
+        ("compose_profiles", "worker", (1, 0, 4, 2, 0), "compose.yaml:13"),
+        ("dotnet_npgsql", "basket", (2, 1, 1, 20, 0), "deployment.yaml:9"),
+        ("dotnet_npgsql", "basket2", (1, 1, 1, 100, 0), "deployment.yaml:22"),
+        ("rails_databases", "shop", (4, 1, 2, 7, 0), "deploy.yaml:9"),
+        ("rails_databases", "sidekiq", (2, 1, 1, 5, 0), "deploy.yaml:22"),
     ],
 )
 def test_a_service_is_read_with_where_it_is(
@@ -84,6 +95,8 @@ def test_what_is_written_nowhere_is_noted(chart: str, name: str, note: str) -> N
 def test_services_without_postgresql_are_none() -> None:
     assert set(read("compose_stack")) == {"api", "report", "pgbouncer"}
     assert "redis" not in read("umbrella_chart")
+    assert set(read("compose_profiles")) == {"web", "worker"}
+    assert set(read("dotnet_npgsql")) == {"basket", "basket2"}, "SQL Server is another engine"
 
 
 def test_an_init_container_is_gone_before_the_others_start() -> None:

@@ -52,6 +52,8 @@ def deployment(
         ("Deployment", "strategy: {type: Recreate}", 1, 0),
         ("StatefulSet", "replicas: 4", 4, 0),
         ("Job", "parallelism: 3", 3, 0),
+        ("Rollout", "strategy: {canary: {maxSurge: 2}}", 1, 2),
+        ("Rollout", "replicas: 4\n  strategy: {blueGreen: {activeService: api}}", 4, 4),
     ],
 )
 def test_each_kind_of_workload_has_its_replicas_and_surge(
@@ -192,6 +194,16 @@ def test_a_value_that_helm_would_render_is_not_known(tmp_path: Path) -> None:
     [service] = read(tmp_path, values_yaml=values).values()
 
     assert (service.name, service.host, service.connections) == (tmp_path.name, None, None)
+
+
+def test_other_files_of_a_folder_are_left_out_however_large(tmp_path: Path) -> None:
+    (tmp_path / "package-lock.json").write_text(f'{{"packages": "{"x" * 5_000_000}"}}')
+    (tmp_path / "notes.yaml").write_text("a: [1\n")
+    (tmp_path / "api.yaml").write_text(deployment())
+
+    [service] = services_of(gather_workloads([str(tmp_path)]))
+
+    assert service.connections == 25
 
 
 def test_settings_of_spring_beside_a_chart_count(tmp_path: Path) -> None:

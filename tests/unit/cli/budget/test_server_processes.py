@@ -45,6 +45,9 @@ def test_settings_state_them_too() -> None:
     assert processes("gunicorn a -w ${WORKERS:-3}") == (3, 1)
     assert processes("gunicorn a -w ${N:-3}", N="6") == (6, 1)
     assert processes("puma", WEB_CONCURRENCY="auto") == (None, 1)
+    assert processes("sidekiq", WEB_CONCURRENCY="5") == (1, 1), "it does not read that"
+    assert processes("celery -A a worker", WEB_CONCURRENCY="5", cpus=2) == (2, 1)
+    assert processes("celery -A a worker", CELERY_CONCURRENCY="3") == (3, 1)
 
 
 def test_some_start_one_per_cpu() -> None:

@@ -61,6 +61,9 @@ def pool(settings: dict[str, str | None], command: str = "") -> tuple[int | None
         ({"PGHOST": "db", "PGPOOL_MAX": "4"}, "node server.js", (4, 0)),
         ({"DATABASE_URL": "postgres://a@db/b?pool_max_conns=9"}, "", (9, 0)),
         ({"DATABASE_URL": "postgres://a@db/b", "DB_MAX_OPEN_CONNS": "9"}, "", (9, 0)),
+        ({"KC_DB_URL": "jdbc:postgresql://db/a"}, "", (100, 0)),
+        ({"DB_HOST": "db", "DB_POOL": "25", "RAILS_MAX_THREADS": "5"}, "puma", (25, 0)),
+        ({"ConnectionStrings__A": "Host=db;Username=a;MaxPoolSize=7"}, "", (7, 0)),
     ],
 )
 def test_a_pool_has_the_size_that_its_library_takes(
@@ -72,6 +75,10 @@ def test_a_pool_has_the_size_that_its_library_takes(
 @pytest.mark.parametrize(
     ("settings", "missing"),
     [
+        (
+            {"JDBC_URL": "jdbc:postgresql://db/a"},
+            "write DB_POOL_SIZE in its settings, or pool_size in guard.toml",
+        ),
         (
             {"DATABASE_URL": "postgres://a@db/b"},
             "write DB_POOL_SIZE in its settings, or pool_size in guard.toml",
@@ -104,6 +111,17 @@ def test_a_size_that_is_not_known_is_never_guessed(
 
     assert found is not None
     assert (found.connections, found.missing) == (None, missing)
+
+
+@pytest.mark.parametrize(("cpus", "size"), [(2, 4), (8, 8)])
+def test_pgxpool_has_4_connections_or_one_per_cpu(cpus: int, size: int) -> None:
+    found = service({"DATABASE_URL": "postgres://a@db/b?pool_min_conns=1"}, cpus=cpus)
+
+    assert found is not None
+    assert (found.pool_size, found.notes[-1]) == (
+        size,
+        f"pgxpool's default of {size} on {cpus} CPUs",
+    )
 
 
 def test_the_default_of_a_known_library_is_noted() -> None:

@@ -4,6 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from connection_guard.cli.budget.files.cloudformation_template import (
+    is_template_of_ecs,
+    read_templates,
+)
 from connection_guard.cli.budget.files.compose_file import read_compose
 from connection_guard.cli.budget.files.ecs_definitions import is_ecs, read_definitions
 from connection_guard.cli.budget.files.helm_values import LOOKED_FOR, are_values, read_values
@@ -39,6 +43,12 @@ KINDS: Sequence[FileKind] = (
         "containerDefinitions, desiredCount or ScalableTargets",
         is_ecs,
         read_definitions,
+    ),
+    FileKind(
+        "CloudFormation template",
+        "Resources, of Amazon ECS",
+        lambda content: "Resources" in content and is_template_of_ecs(content),
+        read_templates,
     ),
     FileKind("Helm values", LOOKED_FOR, are_values, read_values),
 )

@@ -35,14 +35,13 @@ ENVIRONMENTS = (
 )
 _STRATEGIES = ("strategy", "updateStrategy", "deploymentStrategy")
 _DATABASES = ("externalDatabase", "database", "externalPostgresql", "postgresql", "db")
-_IMAGES = ("image",)
 _NOT_A_COMPONENT = frozenset(
     {
         *AUTOSCALERS,
         *ENVIRONMENTS,
         *_STRATEGIES,
         *_DATABASES,
-        *_IMAGES,
+        "image",
         "global",
         "redis",
         "ingress",

@@ -34,6 +34,7 @@ _WORKLOADS = (
     "Pod",
     "ReplicationController",
     "ScaledJob",
+    "Rollout",
 )
 _ONE_PER_NODE = "write replicas in guard.toml: a DaemonSet has one per node"
 
@@ -157,9 +158,11 @@ def _replicas(
     replicas = number(spec, "replicas", source, 1) if autoscaled is None else autoscaled
     notes = () if autoscaled is None else ("replicas: the autoscaler's maximum",)
     strategy = as_map(spec.get("strategy"))
-    if kind != "Deployment" or strategy.get("type") == "Recreate":
+    if kind not in ("Deployment", "Rollout") or strategy.get("type") == "Recreate":
         return replicas, 0, notes
-    rolling = as_map(strategy.get("rollingUpdate"))
+    if strategy.get("blueGreen") is not None:  # https://argo-rollouts.readthedocs.io
+        return replicas, replicas, notes
+    rolling = as_map(strategy.get("rollingUpdate") or strategy.get("canary"))
     surge = max_surge(rolling.get("maxSurge"), place_of(source, rolling, "maxSurge"))
     return replicas, surge_of(surge, replicas), notes
 

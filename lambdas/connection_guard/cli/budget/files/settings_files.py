@@ -9,6 +9,9 @@ from connection_guard.cli.budget.files.workload import Setting, as_map, canonica
 from connection_guard.cli.terminal.mistakes import UserMistakeError
 
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][\w.\[\]-]*)\s*[=:]\s*(.*?)\s*")
+_RUBY_VARIABLE = re.compile(
+    r"<%=\s*ENV(?:\.fetch\(|\[)\s*['\"](\w+)['\"][^A-Za-z0-9%]*(\w*)[^A-Za-z%]*%>"
+)
 # Rails' own name for what config/database.yml has, by the kinds of environment that are deployed.
 _RAILS_ENVIRONMENTS = ("production", "default")
 
@@ -46,8 +49,8 @@ def application_settings(text: str, source: str) -> dict[str, Setting]:
 
 
 def rails_settings(content: Mapping[str, Any], source: str) -> dict[str, Setting]:
-    """Return the settings of Rails' config/database.yml. Ruby in it, such as
-    <%= ENV.fetch("RAILS_MAX_THREADS") { 5 } %>, is not known, but for the default that it names.
+    """Return the settings of Rails' config/database.yml. Ruby in it is not known, but for
+    variables with a default, such as <%= ENV.fetch("RAILS_MAX_THREADS") { 5 } %>.
     """
     chosen = [as_map(content.get(name)) for name in _RAILS_ENVIRONMENTS]
     table = next((each for each in chosen if each), {})
@@ -61,11 +64,8 @@ def rails_settings(content: Mapping[str, Any], source: str) -> dict[str, Setting
     found = {canonical("RAILS_ENV"): Setting("production", source)}
     for key, name in names.items():
         value = table.get(key)
-        if isinstance(value, str) and value.startswith("<%"):
-            default = re.search(
-                r"RAILS_MAX_THREADS['\"]\)?\s*(?:\{|,|\|\|)\s*['\"]?([0-9]{1,5})", value
-            )
-            value = default[1] if default else None
+        if isinstance(value, str):
+            value = _RUBY_VARIABLE.sub(r"${\1:-\2}", value)
         if value is not None:
             found[canonical(name)] = setting(value, place_of(source, table, key))
     return found

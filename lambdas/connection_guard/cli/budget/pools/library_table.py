@@ -13,6 +13,7 @@ class Formula(Enum):
     """A default that depends on something else."""
 
     TWICE_THE_CPUS_AND_ONE = "2 x CPUs + 1"
+    FOUR_OR_THE_CPUS = "the greater of 4 and the CPUs"
     ONE_PER_THREAD = "one connection per thread"
 
 
@@ -39,8 +40,19 @@ class Library:
     url_signs: tuple[str, ...] = ()
 
 
+# ASP.NET Core's own names of connection strings: ConnectionStrings__Orders.
+NPGSQL = "CONNECTIONSTRINGS"
+
 # Of several that match, the first counts.
 LIBRARIES = (
+    # https://www.keycloak.org/server/all-config: db-pool-max-size, default 100.
+    Library(
+        "Keycloak",
+        write="KC_DB_POOL_MAX_SIZE",
+        default=100,
+        sizes=("KCDBPOOLMAXSIZE",),
+        signs=("KCDB",),
+    ),
     # https://github.com/brettwooldridge/HikariCP#frequently-used: maximumPoolSize, default 10.
     Library(
         "HikariCP",
@@ -53,8 +65,7 @@ LIBRARIES = (
             "HIKARIMAXPOOLSIZE",
             "MAXIMUMPOOLSIZE",
         ),
-        signs=("SPRINGDATASOURCE", "HIKARI"),
-        schemes=("jdbc:",),
+        signs=("SPRINGDATASOURCE", "HIKARI", "MAXIMUMPOOLSIZE"),
     ),
     # https://www.prisma.io/docs/orm/v6: num_physical_cpus * 2 + 1. From version 7 on the driver's
     # own default counts.
@@ -96,14 +107,14 @@ LIBRARIES = (
         write="DB_POOL_MAX_SIZE, read in OPTIONS",
         default=Formula.ONE_PER_THREAD,
         signs=("DJANGO", "CONNMAXAGE", "DBCONNMAXAGE", "DATABASECONNMAXAGE"),
-        words=("manage.py", "celery", "django"),
+        words=("manage.py", "django"),
     ),
     # https://guides.rubyonrails.org/configuring.html#database-pooling: pool, default 5.
     Library(
         "Active Record",
         write="RAILS_MAX_THREADS, or pool in config/database.yml",
         default=5,
-        sizes=("RAILSMAXTHREADS",),
+        sizes=("DBPOOL", "RAILSMAXTHREADS"),  # what database.yml states counts before its default
         parameters=("pool",),
         signs=("RAILS",),
         words=("rails", "puma", "sidekiq"),
@@ -120,9 +131,17 @@ LIBRARIES = (
     Library(
         "pgxpool",
         write="pool_max_conns in DATABASE_URL",
-        default=None,
+        default=Formula.FOUR_OR_THE_CPUS,
         parameters=("pool_max_conns",),
         url_signs=("pool_max_conns", "pool_min_conns", "pool_max_conn_lifetime"),
+    ),
+    # https://www.npgsql.org/doc/connection-string-parameters.html: Maximum Pool Size, default 100.
+    Library(
+        "Npgsql",
+        write="Maximum Pool Size in its connection string",
+        default=100,
+        parameters=("maximum_pool_size", "maxpoolsize"),
+        signs=(NPGSQL,),
     ),
 )
 
@@ -152,7 +171,6 @@ COMMON_SIZES = (
     "PGMAXOPENCONNS",
     "MAXOPENCONNS",
     "GFDATABASEMAXOPENCONN",
-    "KCDBPOOLMAXSIZE",
     "QUARKUSDATASOURCEJDBCMAXSIZE",
 )
 
@@ -191,11 +209,14 @@ HOSTS = (
     "RDSHOSTNAME",
     "DATABASESHOST",
     "KCDBURLHOST",
+    "AIRFLOWDATABASEHOST",
+    "KEYCLOAKDATABASEHOST",
     "GFDATABASEHOST",
 )
 APPLICATIONS = ("PGAPPNAME", "DBAPPLICATIONNAME", "APPLICATIONNAME")
 APPLICATION_PARAMETERS = ("application_name", "ApplicationName")
 
+CELERY_PROCESSES = ("CELERYWORKERCONCURRENCY", "CELERYCONCURRENCY")
 # Gunicorn, uvicorn and puma read WEB_CONCURRENCY themselves.
 PROCESSES = (
     "WEBCONCURRENCY",
@@ -206,8 +227,7 @@ PROCESSES = (
     "UWSGIPROCESSES",
     "UWSGIWORKERS",
     "WORKERS",
-    "CELERYWORKERCONCURRENCY",
-    "CELERYCONCURRENCY",
+    *CELERY_PROCESSES,
 )
 THREADS = ("GUNICORNTHREADS", "UWSGITHREADS")
 

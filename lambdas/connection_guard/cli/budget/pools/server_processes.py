@@ -5,7 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connection_guard.cli.budget.files.workload import Setting, Settings, canonical
-from connection_guard.cli.budget.pools.library_table import PROCESSES, THREADS
+from connection_guard.cli.budget.pools.library_table import (
+    CELERY_PROCESSES,
+    PROCESSES,
+    THREADS,
+)
 
 # Their own names for processes and threads. Gunicorn: https://docs.gunicorn.org/en/stable/settings
 # .html; uvicorn: https://www.uvicorn.org/settings/; puma: https://puma.io/puma/#clustered-mode;
@@ -46,7 +50,8 @@ def processes_of(words: Sequence[str], settings: Settings, cpus: int | None) -> 
     expanded = " ".join(expand(word, settings) for word in [*words, *extra])
     server, plain = _server(expanded.replace("'", " ").replace('"', " ").split())
     flags, thread_flags = _SERVERS.get(server, ((), ()))
-    written = _flag(plain, flags) or _setting(settings, PROCESSES)
+    own_settings = {"celery": CELERY_PROCESSES, "sidekiq": ()}.get(server, PROCESSES)
+    written = _flag(plain, flags) or _setting(settings, own_settings)
     threads = _flag(plain, thread_flags) or _setting(settings, THREADS) or "1"
     most_threads = max((int(each) for each in re.findall("[0-9]{1,6}", threads)), default=1)
     if written is None and server == "celery" and "beat" not in plain:

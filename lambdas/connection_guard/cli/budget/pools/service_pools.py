@@ -16,6 +16,7 @@ from connection_guard.cli.budget.pools.library_table import (
     COMMON_SIZES,
     HOSTS,
     LIBRARIES,
+    NPGSQL,
     URLS,
     Formula,
     Library,
@@ -35,6 +36,7 @@ _OPTIONS = ("JAVAOPTS", "JAVATOOLOPTIONS", "JDKJAVAOPTIONS", "JAVAARGS")
 _OTHER_ENGINES = re.compile(
     r"(?:jdbc:)?(?:mysql|mariadb|sqlserver|oracle|mongodb|sqlite)", re.IGNORECASE
 )
+_ENGINES = ("DBCONNECTION", "DBENGINE", "DBTYPE")
 _OTHER_PORTS = frozenset({"3306", "1433", "1521", "27017"})
 
 
@@ -98,14 +100,15 @@ def _urls(settings: Settings) -> Iterator[ConnectionUrl]:
     names = [name for name in URLS if name in settings]
     for name in [*names, *(name for name in settings if name not in URLS)]:
         value = settings[name].value
-        if value and (name in URLS or "://" in value):
+        if value and (name in URLS or name.startswith(NPGSQL) or "://" in value):
             found = connection_url(expand(value, settings))
-            if found is not None:
+            # "Server=" can be that of another engine.
+            if found and (name in URLS or found.scheme or "host" in found.parameters):
                 yield found
 
 
 def _host(settings: Settings, urls: Sequence[ConnectionUrl]) -> str | None:
-    hosts = [settings[name].value for name in HOSTS if name in settings]
+    hosts = [expand(settings[name].value or "", settings) for name in HOSTS if name in settings]
     candidates = [*(url.host for url in urls), *hosts]
     found = next((each for each in candidates if each and "$" not in each), None)
     return found.lower() if found else None
@@ -113,13 +116,7 @@ def _host(settings: Settings, urls: Sequence[ConnectionUrl]) -> str | None:
 
 def _uses_postgresql(settings: Settings) -> bool:
     """Return whether settings without a URL show a client of PostgreSQL."""
-    written = [settings[name].value or "" for name in settings]
-    engines = [settings[name].value or "" for name in settings if name in URLS]
-    engines += [
-        settings[name].value or ""
-        for name in ("DBCONNECTION", "DBENGINE", "DBTYPE")
-        if name in settings
-    ]
+    engines = [settings[name].value or "" for name in (*URLS, *_ENGINES) if name in settings]
     port = settings.get("DBPORT") or settings.get("DATABASEPORT")
     if any(_OTHER_ENGINES.match(value) for value in engines) or (
         port is not None and port.value in _OTHER_PORTS
@@ -127,7 +124,7 @@ def _uses_postgresql(settings: Settings) -> bool:
         return False
     known = {*URLS, *HOSTS, *COMMON_SIZES, *(size for each in LIBRARIES for size in each.sizes)}
     known.discard("RAILSMAXTHREADS")
-    return bool(known & settings.keys()) and bool(written)
+    return bool(known & settings.keys())
 
 
 def _library(
@@ -136,10 +133,8 @@ def _library(
     programs = {word.rpartition("/")[2].partition(":")[0] for word in words}
     for each in LIBRARIES:
         if (
-            any(
-                name in each.overflows or name.startswith(each.signs or ("?",)) for name in settings
-            )
-            or any(url.scheme.startswith(each.schemes or ("?",)) for url in urls)
+            any(name in each.overflows or name.startswith(each.signs) for name in settings)
+            or any(url.scheme.startswith(each.schemes) for url in urls)
             or any(name in url.parameters for url in urls for name in each.url_signs)
             or any(word in programs for word in each.words)
         ):
@@ -172,8 +167,7 @@ def _pool(
     if written:
         if unlimited or not re.fullmatch("0*[1-9][0-9]{0,5}", written[0].strip()):
             return None, 0, (), "write a size as a number: it has no limit, or is not one here"
-        stated = int(written[0])
-        return stated, overflow, (), ""
+        return int(written[0]), overflow, (), ""
     if library is None:
         return None, 0, (), "write DB_POOL_SIZE in its settings, or pool_size in guard.toml"
     write = f"write {library.write}, or pool_size in guard.toml"
@@ -183,10 +177,11 @@ def _pool(
             if library.default_overflow:
                 whole += f" + {library.default_overflow}"
             return library.default, overflow, (f"{library.name}'s default of {whole}",), ""
-        case Formula.TWICE_THE_CPUS_AND_ONE if cpus is not None:
-            size = 2 * cpus + 1
+        case Formula.TWICE_THE_CPUS_AND_ONE | Formula.FOUR_OR_THE_CPUS if cpus is not None:
+            is_twice = library.default is Formula.TWICE_THE_CPUS_AND_ONE
+            size = 2 * cpus + 1 if is_twice else max(4, cpus)
             return size, 0, (f"{library.name}'s default of {size} on {cpus} CPUs",), ""
-        case Formula.TWICE_THE_CPUS_AND_ONE:
+        case Formula.TWICE_THE_CPUS_AND_ONE | Formula.FOUR_OR_THE_CPUS:
             return None, 0, (), f"{write}: the default depends on the CPUs (or add --cpus)"
         case Formula.ONE_PER_THREAD if not any(
             "uvicorn" in word or "daphne" in word for word in words
