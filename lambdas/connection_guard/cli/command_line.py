@@ -6,6 +6,7 @@ from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 from traceback import extract_tb
+from typing import Any
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -52,6 +53,12 @@ class _Verbs(click.Group):
         command: click.Command = getattr(import_module(module), verb)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:  # click would write an empty line, also in a pipe
+            raise click.Abort(*interrupt.args) from interrupt
+
 
 @click.group(NAME, cls=_Verbs, no_args_is_help=False)
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -87,8 +94,10 @@ def main() -> None:
         _end(_explained(error), MISTAKE_STATUS)
     except (BotoCoreError, ClientError) as error:
         _end(aws_problem(error), MISTAKE_STATUS)
-    except (KeyboardInterrupt, click.Abort):
-        _end("interrupted", INTERRUPTED_STATUS)
+    except (KeyboardInterrupt, click.Abort) as interrupt:
+        # A terminal has shown ^C, perhaps behind a question.
+        sys.stderr.write("\n" if sys.stderr.isatty() else "")
+        _end(": ".join(["interrupted", *map(str, interrupt.args)]), INTERRUPTED_STATUS)
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough. Python would write a traceback at its end.
         sys.stdout = None

@@ -93,7 +93,7 @@ def _begin_to_ask(facts: AwsFacts, access: DatabaseAccess) -> Thread | None:
     assert access.configuration is not None
     assert access.configured is not None
     try:
-        session = aws_session(access.profile, access.region)
+        session = aws_session(access.login.profile, access.login.region)
     except UserMistakeError as mistake:
         facts.account = Unknown(mistake.message)
         return None
@@ -132,7 +132,7 @@ def _proxy(access: DatabaseAccess, facts: AwsFacts) -> tuple[Door | None, str | 
         return None, None
     if access.tunnel is not None:
         return None, "--host leads to the database, past the proxy"
-    if not access.with_token:
+    if not access.login.iam:
         return None, "a proxy lets in only IAM tokens: leave out --user and PGPASSWORD"
     host = proxy_endpoint(configured, facts.responder)
     if host is None:

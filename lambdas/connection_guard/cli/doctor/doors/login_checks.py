@@ -1,6 +1,5 @@
 """What a login shows, and what the guard's roles may do, as checks."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -39,7 +38,7 @@ def check_login(login: LoginFacts, access: DatabaseAccess) -> Check:
         remedy = _remedy_of_refusal(login, access)
         return finding(LOGIN, check, means + shown(login.error, 300), *([remedy] if remedy else []))
     assert login.measurement is not None
-    how = "with an IAM token" if access.with_token else "without an IAM token"
+    how = "with an IAM token" if access.login.iam else "without an IAM token"
     return ok(
         LOGIN,
         check,
@@ -225,12 +224,11 @@ def _has_password(role: GuardRole, access: DatabaseAccess) -> bool:
 def _bootstrap(access: DatabaseAccess) -> str:
     if access.configured is not None:
         return bootstrap_command(access.configured)
-    server = f"host={access.door.host} port={access.door.port} dbname={access.database_name}"
+    server = f"host={access.door.host} port={access.door.port} dbname={access.login.dbname}"
     return f'psql "{server} user=<master>" -f bootstrap/bootstrap.sql'
 
 
 _REMEDIES: Mapping[LoginRefusal, str] = {
-    LoginRefusal.FULL: "connection-guard plan {name} --user <master>",
     LoginRefusal.ROLE_LIMIT: "ALTER ROLE {role} CONNECTION LIMIT -1;",
     LoginRefusal.DATABASE_LIMIT: "ALTER DATABASE {database} CONNECTION LIMIT -1;",
     LoginRefusal.PASSWORD: "read -rs PGPASSWORD; export PGPASSWORD",
@@ -253,15 +251,16 @@ def _remedy_of_refusal(login: LoginFacts, access: DatabaseAccess) -> str | None:
         return None
     if login.refusal is LoginRefusal.NO_ROLE:
         return _bootstrap(access)
+    if login.refusal is LoginRefusal.FULL:
+        return access.command("plan", user="MASTER")
     if login.refusal is LoginRefusal.TOKEN:
         return _permission_to_log_in(login, access)
-    if access.with_token and login.refusal in _NOT_TAKEN_AS_TOKEN:
+    if access.login.iam and login.refusal in _NOT_TAKEN_AS_TOKEN:
         return f"GRANT rds_iam TO {role};"
     remedy = _REMEDIES.get(login.refusal)
     if remedy is None:
         return None
-    database, name = identifier(access.database_name), shlex.quote(access.name)
-    return remedy.format(role=role, database=database, name=name)
+    return remedy.format(role=role, database=identifier(access.login.dbname))
 
 
 def _permission_to_log_in(login: LoginFacts, access: DatabaseAccess) -> str:

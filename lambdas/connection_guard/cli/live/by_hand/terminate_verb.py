@@ -23,6 +23,7 @@ from connection_guard.cli.live.by_hand.outcome_view import (
     outcome_document,
     outcome_lines,
     refused_rows,
+    what_is_known,
 )
 from connection_guard.cli.live.by_hand.pid_choice import Refused, by_pids
 from connection_guard.cli.live.live_look import Judgement, LiveLook, enforced, judged, unpaused
@@ -117,9 +118,21 @@ def terminate_by_hand(
         _show(_proposed(document, is_plan))
         if look.plan.restraint is not None or not look.plan.chosen:
             _end(look, document, NOTHING)
-        if not yes and not _is_confirmed(access, len(look.plan.chosen)):
-            _end(look, document, NOTHING)
-        done = carry_out(access, session, look, is_bounded=is_plan, on_batch=_show_batch)
+        batches: list[Results] = []
+
+        def note(results: Results) -> None:
+            batches.append(results)
+            _show(iter([Text(f"batch: {counts_of(results.values())}")]))
+
+        try:
+            if not yes and not _is_confirmed(access, len(look.plan.chosen)):
+                _end(look, document, NOTHING)
+        except click.Abort:
+            raise click.Abort(NOTHING) from None
+        try:
+            done = carry_out(access, session, look, is_bounded=is_plan, on_batch=note)
+        except KeyboardInterrupt:
+            raise click.Abort(what_is_known(look, batches)) from None
     results = outcome_document(done.round, done.problems, is_counted=done.is_counted)
     if is_json():
         write(document | results)
@@ -170,10 +183,6 @@ def _show(lines: Iterator[RenderableType]) -> None:
         console = terminal_console()
         for line in lines:
             console.print(line)
-
-
-def _show_batch(results: Results) -> None:
-    _show(iter([Text(f"batch: {counts_of(results.values())}")]))
 
 
 def _end(look: LiveLook, document: Document, why: str) -> None:
