@@ -16,10 +16,10 @@ def host_and_port(host: str, port: str) -> tuple[str, int]:
     name, colon, written = host.rpartition(":")
     if host.startswith("/") or not colon or (":" in name and not name.endswith("]")):
         name, written = host, port
-    if not (written.isascii() and written.isdecimal()) or not 0 < int(written) < 65536 or not name:
-        raise UserMistakeError(
-            f"--host {quoted(host)}: {quoted(written)} is no port; it is HOST or HOST:PORT"
-        )
+    is_port = written.isascii() and written.isdecimal() and len(written) < 6
+    if not name or not is_port or not 0 < int(written) < 65536:
+        problem = f"{quoted(name)} at port {quoted(written)} is no address"
+        raise UserMistakeError(f"{problem}: write --host as HOST or HOST:PORT")
     return name.strip("[]"), int(written)
 
 

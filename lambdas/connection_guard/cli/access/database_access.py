@@ -42,7 +42,7 @@ from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, pa
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.policy import Policy
-from connection_guard.core.words import quoted
+from connection_guard.core.words import printable, quoted
 from connection_guard.errors import DatabaseError, DoorShutError, Refusal
 
 DEFAULT_ROLE = "connection_guard"
@@ -232,11 +232,17 @@ def _explained(error: DoorShutError, access: DatabaseAccess) -> DoorShutError:
     place = f"{host}:{port}" if access.tunnel is None else f"{host}:{port} (--host)"
     advice = f"`{access.command('doctor')}` checks each step"
     if login_refusal(error) in (LoginRefusal.UNREACHABLE, LoginRefusal.LATE):
-        way = "is the tunnel open?" if access.tunnel else "from outside its VPC, use --host;"
+        way = (
+            "does the server, or a tunnel to it, listen there?"
+            if access.login.host
+            else "from outside its VPC, use --host with a tunnel;"
+        )
         advice = f"{way} {advice}"
     return DoorShutError(
-        f"{access.name}: no login as {quoted(door.role)} by the {door.name} door at {place}: "
-        f"{said.rstrip('.')}; {advice}",
+        printable(
+            f"{access.name}: no login as {quoted(door.role)} by the {door.name} door at {place}: "
+            f"{said.rstrip('.')}; {advice}"
+        ),
         error.refusal,
         door=door.name,
         sqlstate=error.sqlstate,

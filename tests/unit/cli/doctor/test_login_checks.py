@@ -53,7 +53,7 @@ def check_of(name: str, role: GuardRole, **login: Any) -> Check:
 def test_a_guard_with_all_that_it_needs_has_no_finding() -> None:
     login = a_login()
     with_reserve = replace(login, measurement=a_measurement())
-    checks = [check_login(login, ACCESS), check_writer(login)]
+    checks = [check_login(login, ACCESS), check_writer(login, None)]
 
     assert all(map(is_ok, checks))
     # The builder's server keeps no reserve: that is the one finding of what the role may do.
@@ -122,7 +122,10 @@ def test_a_login_that_was_not_tried_is_no_finding() -> None:
 
 def test_a_standby_is_a_finding() -> None:
     login = a_login(measurement=a_measurement(server=a_server(is_in_recovery=True)))
-    assert is_finding(check_writer(login))
+    writer = check_writer(login, a_database())
+
+    assert is_finding(writer)
+    assert writer.remedy[0].startswith("aws rds describe-db-instances --db-instance-identifier o")
 
 
 def test_two_doors_to_two_servers_are_a_finding() -> None:

@@ -28,7 +28,13 @@ from connection_guard.cli.live.by_hand.outcome_view import (
 from connection_guard.cli.live.by_hand.pid_choice import Refused, by_pids
 from connection_guard.cli.live.live_look import Judgement, LiveLook, enforced, judged, unpaused
 from connection_guard.cli.live.live_session import judgement_of, look_around
-from connection_guard.cli.live.live_table import fitted_table, safe_text, usage_lines
+from connection_guard.cli.live.live_table import (
+    Row,
+    fitted_table,
+    lasting,
+    safe_text,
+    usage_lines,
+)
 from connection_guard.cli.live.plan_document import Document, plan_document
 from connection_guard.cli.live.plan_tables import chosen_table, plan_tables
 from connection_guard.cli.terminal.mistakes import FINDING_STATUS, UserMistakeError
@@ -159,7 +165,7 @@ def _proposed(document: Document, is_plan: bool) -> Iterator[RenderableType]:
         yield from usage_lines(document, width)
         if chosen := document["would_terminate"]:
             yield Text("These would be terminated; the policy says of each:", "bold")
-            yield chosen_table(chosen, width)
+            yield chosen_table([_with_state(row) for row in chosen], width)
     if refused := document["refused"]:
         yield Text("These are refused:", "bold")
         yield fitted_table(
@@ -170,6 +176,12 @@ def _proposed(document: Document, is_plan: bool) -> Iterator[RenderableType]:
         yield Text.assemble(
             ("The guard would not do this: ", "bold yellow"), safe_text(document["overridden"])
         )
+
+
+def _with_state(row: Row) -> Row:
+    """Return the row whose reason says what the session does: the policy's own may not."""
+    now = f"{row['state']} for {lasting(row['seconds_in_state'])}"
+    return row | {"reason": f"{row['reason']} ({now})"}
 
 
 def _is_confirmed(access: DatabaseAccess, count: int) -> bool:
