@@ -10,6 +10,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from connection_guard.cli.access.database_access import DatabaseAccess
+from connection_guard.cli.access.login_options import Login
 from connection_guard.cli.terminal.mistakes import UserMistakeError
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
 from connection_guard.core.database.door import Door, DoorName
@@ -77,10 +78,10 @@ def _started(stack: ExitStack) -> tuple[DatabaseAccess, PlayedGuard]:
         name="this machine",
         door=Door(DoorName.DIRECT, postgres.host, postgres.port, ROLE),
         connect=connect,
+        login=Login(dbname="postgres"),
         guard_roles=("connection_guard",),
         warning_percent=WARNING_PERCENT,
         critical_percent=CRITICAL_PERCENT,
         policy=policy,
-        configured=None,
     )
     return access, guard

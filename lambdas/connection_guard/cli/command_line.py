@@ -7,6 +7,7 @@ from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 from traceback import extract_tb
+from typing import Any
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -53,6 +54,12 @@ class _Verbs(click.Group):
         command: click.Command = getattr(import_module(module), verb)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:  # click would write an empty line, also in a pipe
+            raise click.Abort(*interrupt.args) from interrupt
+
 
 @click.group(NAME, cls=_Verbs, no_args_is_help=False)
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -88,9 +95,11 @@ def main() -> None:
         _end(_explained(error), MISTAKE_STATUS)
     except (BotoCoreError, ClientError) as error:
         _end(aws_problem(error), MISTAKE_STATUS)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as interrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second one is no traceback
-        _end("interrupted", INTERRUPTED_STATUS)
+        # A terminal has shown ^C, perhaps behind a question.
+        sys.stderr.write("\n" if sys.stderr.isatty() else "")
+        _end(": ".join(["interrupted", *map(str, interrupt.args)]), INTERRUPTED_STATUS)
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough. Python would write a traceback at its end.
         sys.stdout = None

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from connection_guard.cli.access.database_access import Login, database_access
+from connection_guard.cli.access.database_access import database_access
+from connection_guard.cli.access.login_options import Login
 from connection_guard.cli.budget.observed_services import observe
 from connection_guard.core.budget.observed import Seen
 from doubles.postgresql.postgres_server import PostgresServer

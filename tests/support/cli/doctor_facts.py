@@ -7,6 +7,7 @@ from typing import Any
 
 from connection_guard.adapters.postgresql.examination.examine import Examination, GuardRole
 from connection_guard.cli.access.database_access import DatabaseAccess
+from connection_guard.cli.access.login_options import Login
 from connection_guard.cli.doctor.facts.aws_facts import (
     AwsFacts,
     DeadLetterCount,
@@ -69,15 +70,14 @@ def an_access(database: Database | None = None, **changes: Any) -> DatabaseAcces
         "name": database.identifier,
         "door": Door(DoorName.DIRECT, database.host, database.port, database.role),
         "connect": connect,
+        "login": Login(iam=True, dbname=database.database_name),
         "guard_roles": (database.role,),
         "warning_percent": database.warning_percent,
         "critical_percent": database.critical_percent,
         "policy": database.policy,
         "configured": database,
-        "database_name": database.database_name,
         "roots": Path("roots.pem"),
         "configuration": a_configuration(database),
-        "with_token": True,
     }
     return DatabaseAccess(**(facts | changes))
 

@@ -6,6 +6,7 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from connection_guard.cli.access.database_access import DatabaseAccess
+from connection_guard.cli.access.login_options import Login
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.policy import Policy
 from doubles.postgresql.postgres_server import PostgresServer
@@ -73,7 +74,7 @@ def an_access(server: PostgresServer, policy: Policy, role: str = GUARD) -> Data
         )
 
     door = Door(DoorName.DIRECT, server.host, server.port, role)
-    return DatabaseAccess("orders-prod", door, connect, (GUARD,), 75.0, 90.0, policy, None)
+    return DatabaseAccess("orders-prod", door, connect, Login(), (GUARD,), 75.0, 90.0, policy)
 
 
 def idle_for_a_second(server: PostgresServer, role: str = "app") -> None:

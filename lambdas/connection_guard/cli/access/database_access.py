@@ -4,19 +4,21 @@ No session is cleared and no turn is taken, so a responder that runs meanwhile i
 """
 
 import functools
-import ipaddress
 import os
-import socket
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import click
 import psycopg2
 from psycopg2.extensions import connection
 
+from connection_guard.adapters.postgresql.examination.login_refusals import (
+    LoginRefusal,
+    login_refusal,
+)
 from connection_guard.adapters.postgresql.guard_session import Connect, GuardSession, open_session
 from connection_guard.adapters.postgresql.login import (
     root_certificates,
@@ -24,13 +26,15 @@ from connection_guard.adapters.postgresql.login import (
     start_login,
 )
 from connection_guard.adapters.postgresql.observe import measure
-from connection_guard.cli.access.aws_session import MISSING, aws_options, aws_session
+from connection_guard.cli.access.address import host_and_port, is_local, tunnel_to
+from connection_guard.cli.access.aws_session import MISSING, aws_session
 from connection_guard.cli.access.guard_file_option import (
     DEFAULT_FILE,
     chosen_database,
     database_argument,
     guard_file_option,
 )
+from connection_guard.cli.access.login_options import Login, login_options
 from connection_guard.cli.terminal.mistakes import UserMistakeError
 from connection_guard.configuration.guard.guard_configuration import Configuration, Database
 from connection_guard.configuration.guard.guard_file import read_configuration
@@ -38,6 +42,7 @@ from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, pa
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.policy import Policy
+from connection_guard.core.words import printable, quoted
 from connection_guard.errors import DatabaseError, DoorShutError, Refusal
 
 DEFAULT_ROLE = "connection_guard"
@@ -49,38 +54,35 @@ SECONDS_BETWEEN_TRIES = 0.1
 class DatabaseAccess:
     """One database, and how to log in to it.
 
-    `configured` is its table of guard.toml, and `configuration` the whole file, None where only an
-    address was given. `guard_roles` are those of the guard itself, of which `door.role` need not be
-    one. `tunnel` is the address and the port in place of the door's own. `roots` are the
-    authorities by which the server has to prove who it is, None where it has not to.
+    `login` is how that is done, with nothing left empty that guard.toml has. `guard_roles` are
+    those of the guard itself, of which `door.role` need not be one. `configured` is its table of
+    guard.toml, and `configuration` the whole file, None where only an address was given. `tunnel`
+    is the address and the port in place of the door's own. `roots` are the authorities by which the
+    server has to prove who it is, None where it has not to.
     """
 
     name: str
     door: Door
     connect: Connect
+    login: Login
     guard_roles: tuple[str, ...]
     warning_percent: float
     critical_percent: float
     policy: Policy
-    configured: Database | None
-    database_name: str = "postgres"
-    roots: Path | None = None
+    configured: Database | None = None
     configuration: Configuration | None = None
     tunnel: tuple[str, int] | None = None
-    with_token: bool = False
-    profile: str | None = None
-    region: str | None = None
+    roots: Path | None = None
 
-
-class Login(NamedTuple):
-    """How a person wants to log in; what is None is as guard.toml has it."""
-
-    host: str | None = None
-    user: str | None = None
-    iam: bool = False
-    dbname: str | None = None
-    profile: str | None = None
-    region: str | None = None
+    def command(self, verb: str, user: str | None = None) -> str:
+        """Return the command line of a verb that logs in to the same database likewise, or as
+        another user.
+        """
+        login = self.login
+        given = {"host": login.host, "user": user or login.user, "profile": login.profile}
+        options = [part for name, text in given.items() if text for part in (f"--{name}", text)]
+        with_token = ["--iam"] if login.user and login.iam and user is None else []
+        return shlex.join(["connection-guard", verb, self.name, *options, *with_token])
 
 
 def database_access_options(verb: Callable[..., None]) -> Callable[..., None]:
@@ -96,46 +98,14 @@ def database_access_options(verb: Callable[..., None]) -> Callable[..., None]:
     return with_access
 
 
-def login_options(verb: Callable[..., None]) -> Callable[..., None]:
-    """Add what says how to log in; the verb gets one argument, `login`."""
-
-    @click.option(
-        "--host",
-        help="Connect to this address in place of the endpoint: a bastion's, a tunnel's end, or "
-        "that of a server that is in no guard.toml. HOST or HOST:PORT.",
-    )
-    @click.option(
-        "--user",
-        help="Log in as this role, with PGPASSWORD or ~/.pgpass, and not as the guard's role with "
-        "an IAM token.",
-    )
-    @click.option("--iam", is_flag=True, help="Log in as --user with an IAM token.")
-    @click.option("--dbname", help="The PostgreSQL database to log in to.")
-    @aws_options
-    @functools.wraps(verb)
-    def with_login(
-        *,
-        host: str | None,
-        user: str | None,
-        iam: bool,
-        dbname: str | None,
-        profile: str | None,
-        region: str | None,
-        **others: Any,
-    ) -> None:
-        verb(login=Login(host, user, iam, dbname, profile, region), **others)
-
-    return with_login
-
-
 def database_access(database: str | None, guard_file: Path, login: Login) -> DatabaseAccess:
-    """Return the access to a database of guard.toml, or to a server at `login.host` that is in
-    none.
+    """Return the access to a database of guard.toml or, without that file, to any server at
+    `login.host`.
 
     Raise UserMistakeError or ConfigurationError where the arguments name no database.
     """
-    described = guard_file.exists() or str(guard_file) != DEFAULT_FILE
-    if login.host is not None and (database is None or not described):
+    is_described = guard_file.exists() or str(guard_file) != DEFAULT_FILE
+    if login.host is not None and not is_described:
         return _access_by_address(database, login.host, login)
     return _access_by_guard_file(database, guard_file, login)
 
@@ -158,7 +128,7 @@ def enter(
         except DoorShutError as error:
             is_late = time.monotonic() + SECONDS_BETWEEN_TRIES >= deadline
             if error.refusal is not Refusal.FULL or is_late:
-                raise
+                raise _explained(error, access) from error
             was_refused = True
             time.sleep(SECONDS_BETWEEN_TRIES)
     try:
@@ -180,34 +150,34 @@ def _access_by_guard_file(name: str | None, file: Path, login: Login) -> Databas
     configuration = read_configuration(file)
     database = chosen_database(configuration, name, file)
     door = Door(DoorName.DIRECT, database.host, database.port, login.user or database.role)
-    tunnel = _tunnel(login.host, door.port) if login.host else None
-    with_token = login.iam or (login.user is None and "PGPASSWORD" not in os.environ)
+    tunnel = tunnel_to(login.host, door.port) if login.host else None
     region = login.region or configuration.target.region
-    database_name = login.dbname or database.database_name
+    login = login._replace(
+        iam=login.iam or (login.user is None and "PGPASSWORD" not in os.environ),
+        dbname=login.dbname or database.database_name,
+        region=region,
+    )
 
     def connect(door: Door) -> connection:
         password = None
-        if with_token:
+        if login.iam:
             password = sign_token(door, region, _credentials(login.profile, region))
-        return start_login(door, database_name, root_certificates(door), password, tunnel)
+        return start_login(door, login.dbname, root_certificates(door), password, tunnel)
 
     roles = [database.role, *([database.proxy.role] if database.proxy else [])]
     return DatabaseAccess(
         database.identifier,
         door,
         connect,
+        login,
         tuple(dict.fromkeys(roles)),
         database.warning_percent,
         database.critical_percent,
         database.policy,
         database,
-        database_name,
-        root_certificates(door),
         configuration,
         tunnel,
-        with_token,
-        login.profile,
-        region,
+        root_certificates(door),
     )
 
 
@@ -217,59 +187,66 @@ def _access_by_address(name: str | None, host: str, login: Login) -> DatabaseAcc
     TLS is what PGSSLMODE says, else everything is verified, but on this machine, where a tunnel or
     a developer's server ends.
     """
-    address, port = _host_and_port(host, int(os.environ.get("PGPORT", "5432")))
-    door = Door(
-        DoorName.DIRECT, address, port, login.user or os.environ.get("PGUSER", DEFAULT_ROLE)
-    )
-    sslmode = os.environ.get("PGSSLMODE") or ("prefer" if _is_local(address) else "verify-full")
+    if login.iam:
+        raise UserMistakeError(
+            f"--iam signs a token for the endpoint of a database, and there is no {DEFAULT_FILE} "
+            "that has one: call it in the folder of that file, or add --guard"
+        )
+    address, port = host_and_port(host, os.environ.get("PGPORT", "5432"))
+    role = login.user or os.environ.get("PGUSER", DEFAULT_ROLE)
+    door = Door(DoorName.DIRECT, address, port, role)
+    sslmode = os.environ.get("PGSSLMODE") or ("prefer" if is_local(address) else "verify-full")
     verified = sslmode.startswith("verify")
     roots = Path(os.environ.get("PGSSLROOTCERT") or root_certificates(door)) if verified else None
-    database_name = login.dbname or os.environ.get("PGDATABASE", "postgres")
+    login = login._replace(dbname=login.dbname or os.environ.get("PGDATABASE", "postgres"))
 
     def connect(door: Door) -> connection:
         return psycopg2.connect(
             host=door.host,
             port=door.port,
             user=door.role,
-            dbname=database_name,
+            dbname=login.dbname,
             sslmode=sslmode,
             sslrootcert=None if roots is None else str(roots),
             async_=True,
         )
 
-    policy = parse_policy(SHIPPED_POLICY.read_text())
     return DatabaseAccess(
         name or address,
         door,
         connect,
+        login,
         (DEFAULT_ROLE,),
         75.0,
         90.0,
-        policy,
-        None,
-        database_name,
-        roots,
+        parse_policy(SHIPPED_POLICY.read_text()),
+        roots=roots,
     )
 
 
-def _host_and_port(host: str, port: int) -> tuple[str, int]:
-    """Return the parts of HOST, HOST:PORT, [IPV6]:PORT, or a folder with a Unix socket."""
-    if host.startswith("/"):
-        return host, port
-    name, colon, written = host.rpartition(":")
-    if not colon or (":" in name and not name.endswith("]")):
-        return host.strip("[]"), port
-    if not written.isdecimal() or not 0 < int(written) < 65536 or not name:
-        raise UserMistakeError(f"--host {host!r} is neither HOST nor HOST:PORT")
-    return name.strip("[]"), int(written)
-
-
-def _tunnel(host: str, port: int) -> tuple[str, int]:
-    name, port = _host_and_port(host, port)
-    try:
-        return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0]), port
-    except OSError as error:
-        raise UserMistakeError(f"--host {host}: its address cannot be found: {error}") from error
+def _explained(error: DoorShutError, access: DatabaseAccess) -> DoorShutError:
+    """Return the error with where it happened, and what to do about it."""
+    door = access.door
+    said = str(error).partition(" Is the server running")[0]  # libpq's own advice
+    host, port = access.tunnel or (door.host, door.port)
+    place = f"{host}:{port}" if access.tunnel is None else f"{host}:{port} (--host)"
+    advice = f"`{access.command('doctor')}` checks each step"
+    if login_refusal(error) in (LoginRefusal.UNREACHABLE, LoginRefusal.LATE):
+        way = (
+            "does the server, or a tunnel to it, listen there?"
+            if access.login.host
+            else "from outside its VPC, use --host with a tunnel;"
+        )
+        advice = f"{way} {advice}"
+    return DoorShutError(
+        printable(
+            f"{access.name}: no login as {quoted(door.role)} by the {door.name} door at {place}: "
+            f"{said.rstrip('.')}; {advice}"
+        ),
+        error.refusal,
+        door=door.name,
+        sqlstate=error.sqlstate,
+    )
 
 
 def _credentials(profile: str | None, region: str) -> dict[str, str]:
@@ -284,12 +261,3 @@ def _credentials(profile: str | None, region: str) -> dict[str, str]:
         "AWS_SESSION_TOKEN": frozen.token,
     }
     return {name: value for name, value in known.items() if value}
-
-
-def _is_local(host: str) -> bool:
-    if host.startswith("/") or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from connection_guard.cli.access.database_access import Login, database_access, login_options
+from connection_guard.cli.access.database_access import database_access
 from connection_guard.cli.access.guard_file_option import DEFAULT_FILE, guard_file_option
+from connection_guard.cli.access.login_options import Login, login_options
 from connection_guard.cli.budget.budget_shown import gate_document, shown_gate
 from connection_guard.cli.budget.gather_workloads import gather_workloads
 from connection_guard.cli.budget.observed_services import Observation, observe

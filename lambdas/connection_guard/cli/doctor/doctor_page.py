@@ -1,6 +1,6 @@
 """The doctor's page: JSON for a program, and for a person the checks in their groups."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from textwrap import wrap
 from typing import Any
@@ -8,13 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from connection_guard.cli.doctor.facts.check import (
-    Check,
-    CheckGroup,
-    CheckResult,
-    closing_line,
-    has_finding,
-)
+from connection_guard.cli.doctor.facts.check import Check, CheckResult, closing_line, has_finding
 from connection_guard.cli.terminal.output import is_json, terminal_console, write
 from connection_guard.core.words import printable
 
@@ -24,51 +18,48 @@ _MARKS = {
     CheckResult.UNCHECKED: ("?", "yellow"),
 }
 _MARK_WIDTH = max(len(mark) for mark, _style in _MARKS.values())
+_INDENT = 2 + _MARK_WIDTH + 2
 _NARROWEST = 30
 
+Groups = Mapping[str, Sequence[Check]]
+"""The checks by the titles of the page's parts, in their order."""
 
-def show_checks(database: str, checks: Sequence[Check]) -> None:
+
+def show_checks(database: str, groups: Groups) -> None:
     """Write the checks of a database."""
-    write({"database": database, "checks": [_document(check) for check in checks]})
+    checks = [_document(group, check) for group in groups for check in groups[group]]
+    write({"database": database, "checks": checks})
     if not is_json():
-        _show(terminal_console(), database, checks)
+        _show(terminal_console(), database, groups)
 
 
-def _document(check: Check) -> dict[str, Any]:
+def _document(group: str, check: Check) -> dict[str, Any]:
     """Return a check as JSON has it."""
-    return asdict(check) | {"remedy": "\n".join(check.remedy) or None}
+    return {"group": group, **asdict(check), "remedy": "\n".join(check.remedy) or None}
 
 
-def _show(console: Console, database: str, checks: Sequence[Check]) -> None:
+def _show(console: Console, database: str, groups: Groups) -> None:
     """Print the page. A remedy is never wrapped, so that it can be copied."""
-    longest = max((len(check.check) for check in checks), default=0)
     _print(console, Text(printable(database), "bold"))
-    for group in CheckGroup:
-        of_group = [check for check in checks if check.group is group]
-        if not of_group:
-            continue
-        _print(console, Text(), Text(str(group), "bold"))
-        for check in of_group:
-            _print(console, *_lines(check, longest, console.width))
-    style = "red" if has_finding(checks) else "green"
-    _print(console, Text(), Text(closing_line(checks), f"bold {style}"))
+    for group, checks in groups.items():
+        if checks:
+            _print(console, Text(), Text(group, "bold"))
+        for check in checks:
+            _print(console, *_lines(check, console.width))
+    everything = [check for checks in groups.values() for check in checks]
+    style = "red" if has_finding(everything) else "green"
+    _print(console, Text(), Text(closing_line(everything), f"bold {style}"))
 
 
-def _lines(check: Check, longest: int, width: int) -> list[Text]:
+def _lines(check: Check, width: int) -> list[Text]:
     mark, style = _MARKS[check.result]
-    indent = 2 + _MARK_WIDTH + 2 + longest + 2
-    if width - indent < _NARROWEST:
-        indent = 2 + _MARK_WIDTH + 2
-    head = f"{mark:<{_MARK_WIDTH}}"
-    name = printable(check.check)
-    room = max(width - indent, _NARROWEST)
-    details = wrap(printable(check.detail), room, break_on_hyphens=False) or [""]
-    first = Text.assemble("  ", (head, style), f"  {name}".ljust(longest + 4))
-    if indent > 2 + _MARK_WIDTH + 2:
-        lines = [first.append(details[0]), *(Text(" " * indent + each) for each in details[1:])]
-    else:
-        lines = [first, *(Text(" " * indent + each) for each in details)]
-    return [*lines, *(Text(f"    {printable(each)}", "cyan") for each in check.remedy)]
+    text = f"{printable(check.check)}: {printable(check.detail)}"
+    first, *more = wrap(text, max(width - _INDENT, _NARROWEST), break_on_hyphens=False)
+    return [
+        Text.assemble("  ", (f"{mark:<{_MARK_WIDTH}}", style), f"  {first}"),
+        *(Text(" " * _INDENT + each) for each in more),
+        *(Text(f"    {printable(each)}", "cyan") for each in check.remedy),
+    ]
 
 
 def _print(console: Console, *lines: Text) -> None:

@@ -1,9 +1,9 @@
 """The verb `doctor`: does the guard have all that it needs?"""
 
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from threading import Thread
 
 import click
@@ -13,7 +13,7 @@ from connection_guard.cli.access.database_access import DatabaseAccess, database
 from connection_guard.cli.doctor.deployed.ask_aws import ask, proxy_endpoint
 from connection_guard.cli.doctor.deployed.notification_checks import check_notifications
 from connection_guard.cli.doctor.deployed.stack_checks import check_deployment
-from connection_guard.cli.doctor.doctor_page import show_checks
+from connection_guard.cli.doctor.doctor_page import Groups, show_checks
 from connection_guard.cli.doctor.doors.door_visit import visit
 from connection_guard.cli.doctor.doors.login_checks import (
     check_guard,
@@ -25,17 +25,12 @@ from connection_guard.cli.doctor.doors.login_checks import (
 from connection_guard.cli.doctor.doors.network_checks import check_network
 from connection_guard.cli.doctor.doors.server_checks import check_server
 from connection_guard.cli.doctor.facts.aws_facts import AwsFacts
-from connection_guard.cli.doctor.facts.check import (
-    Check,
-    CheckGroup,
-    Unknown,
-    has_finding,
-    unchecked,
-)
+from connection_guard.cli.doctor.facts.check import Unknown, has_finding, unchecked
 from connection_guard.cli.doctor.facts.door_facts import DoorFacts
 from connection_guard.cli.terminal.mistakes import FINDING_STATUS, UserMistakeError
 from connection_guard.cli.terminal.output import json_option
 from connection_guard.configuration.guard.guard_configuration import ExistingProxy
+from connection_guard.core.database.capacity import Capacity
 from connection_guard.core.database.door import Door, DoorName
 
 AWS_SECONDS = 30.0
@@ -83,9 +78,9 @@ def doctor(access: DatabaseAccess, no_aws: bool) -> None:
     if asking is not None:
         asking.join(AWS_SECONDS)
     facts = replace(facts)  # what comes later is not seen in one check and missed in another
-    checks = _checks(access, direct, facts)
-    show_checks(access.name, checks)
-    sys.exit(FINDING_STATUS if has_finding(checks) else 0)
+    groups = _checks(access, direct, facts)
+    show_checks(access.name, groups)
+    sys.exit(FINDING_STATUS if has_finding(chain(*groups.values())) else 0)
 
 
 def _begin_to_ask(facts: AwsFacts, access: DatabaseAccess) -> Thread | None:
@@ -93,7 +88,7 @@ def _begin_to_ask(facts: AwsFacts, access: DatabaseAccess) -> Thread | None:
     assert access.configuration is not None
     assert access.configured is not None
     try:
-        session = aws_session(access.profile, access.region)
+        session = aws_session(access.login.profile, access.login.region)
     except UserMistakeError as mistake:
         facts.account = Unknown(mistake.message)
         return None
@@ -105,22 +100,28 @@ def _begin_to_ask(facts: AwsFacts, access: DatabaseAccess) -> Thread | None:
     return thread
 
 
-def _checks(access: DatabaseAccess, direct: DoorFacts, facts: AwsFacts) -> list[Check]:
+def _checks(access: DatabaseAccess, direct: DoorFacts, facts: AwsFacts) -> Groups:
     proxy, why_not = _proxy(access, facts)
     doors = [*([visit(access, proxy)] if proxy is not None else []), direct]
-    network = [check for door in doors for check in check_network(door, access.configured)]
     logins = [door.login for door in doors]
     login = login_to_look_from(doors)
-    return [
-        *network,
-        *([unchecked(CheckGroup.LOGIN, "login (proxy)", why_not)] if why_not else []),
-        *(check_login(each, access) for each in logins),
-        *(check_writer(each) for each in logins if each.measurement is not None),
-        *([check_same_server(logins[0], logins[1])] if len(logins) > 1 else []),
-        *check_guard(login, access),
-        *check_server(login, access),
-        *_aws_checks(access, doors, facts),
-    ]
+    measurement = login.measurement
+    return {
+        "Network": [check for door in doors for check in check_network(door, access.configured)],
+        "Login": [
+            *([unchecked("login (proxy)", why_not)] if why_not else []),
+            *(check_login(each, access) for each in logins),
+            *(
+                check_writer(each, access.configured)
+                for each in logins
+                if each.measurement is not None
+            ),
+            *([check_same_server(logins[0], logins[1])] if len(logins) > 1 else []),
+            *check_guard(login, access),
+        ],
+        "Database": check_server(login, access),
+        **_aws_checks(access, facts, measurement.capacity if measurement else None),
+    }
 
 
 def _proxy(access: DatabaseAccess, facts: AwsFacts) -> tuple[Door | None, str | None]:
@@ -132,7 +133,7 @@ def _proxy(access: DatabaseAccess, facts: AwsFacts) -> tuple[Door | None, str | 
         return None, None
     if access.tunnel is not None:
         return None, "--host leads to the database, past the proxy"
-    if not access.with_token:
+    if not access.login.iam:
         return None, "a proxy lets in only IAM tokens: leave out --user and PGPASSWORD"
     host = proxy_endpoint(configured, facts.responder)
     if host is None:
@@ -141,15 +142,12 @@ def _proxy(access: DatabaseAccess, facts: AwsFacts) -> tuple[Door | None, str | 
     return Door(DoorName.PROXY, host, port, configured.proxy.role), None
 
 
-def _aws_checks(access: DatabaseAccess, doors: list[DoorFacts], facts: AwsFacts) -> Iterator[Check]:
-    if access.configuration is None or access.configured is None:
-        why = "no database of a guard.toml was named: its stack is not known"
-        yield unchecked(CheckGroup.DEPLOYMENT, "AWS", why)
-        return
-    measurement = login_to_look_from(doors).measurement
-    capacity = None if measurement is None else measurement.capacity
-    yield from check_deployment(
-        facts, access.configuration, access.configured, capacity, datetime.now(UTC)
-    )
-    if facts.account == access.configuration.target.account:
-        yield from check_notifications(facts, access.configuration)
+def _aws_checks(access: DatabaseAccess, facts: AwsFacts, capacity: Capacity | None) -> Groups:
+    configuration, database = access.configuration, access.configured
+    if configuration is None or database is None:
+        why = "there is no guard.toml, which names the stack"
+        return {"Deployment": [unchecked("AWS", why)]}
+    deployment = check_deployment(facts, configuration, database, capacity, datetime.now(UTC))
+    is_known = facts.account == configuration.target.account
+    notifications = check_notifications(facts, configuration) if is_known else []
+    return {"Deployment": deployment, "Notification": notifications}

@@ -69,13 +69,13 @@ def _on_deployed_guard(
         )
     configuration = access.configuration
     if not yes_production:
-        refuse_production(access, configuration, click.get_current_context().params["host"])
+        refuse_production(access, configuration, access.login.host)
     if access.door.role in access.guard_roles:
         raise UserMistakeError(
             f"the guard spares its own role {quoted(access.door.role)}: name another role with "
             "--user, with PGPASSWORD, ~/.pgpass or --iam"
         )
-    session = aws_session(access.profile, access.region)
+    session = aws_session(access.login.profile, access.login.region)
     stack = deployed_stack(session, configuration.target.stack_name, configuration)
     watch = DeployedWatch(stack, access.name, configuration.notifications)
     refuse_unrest(access.name, watch.look(), datetime.now(UTC))

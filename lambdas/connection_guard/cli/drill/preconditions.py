@@ -26,9 +26,9 @@ def refuse_production(
         "its environment": database.environment if database else None,
         "its owner": str(database.owner.name) if database and database.owner else None,
         "its endpoint": access.door.host,
-        "its PostgreSQL database": access.database_name,
+        "its PostgreSQL database": access.login.dbname,
         "the address": host,
-        "the AWS profile": access.profile or os.environ.get("AWS_PROFILE"),
+        "the AWS profile": access.login.profile or os.environ.get("AWS_PROFILE"),
         "the stack": target.stack_name,
         **{f"the tag {name}": value for name, value in target.tags.items()},
     }

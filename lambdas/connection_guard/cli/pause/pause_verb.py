@@ -13,7 +13,7 @@ from connection_guard.cli.access.database_access import (
     database_access_options,
     enter,
 )
-from connection_guard.cli.pause.called_for import command_again, require_named_database
+from connection_guard.cli.pause.called_for import require_named_database
 from connection_guard.cli.terminal.durations import DurationType
 from connection_guard.cli.terminal.mistakes import UserMistakeError
 from connection_guard.cli.terminal.output import json_option, write
@@ -75,7 +75,7 @@ def pause(access: DatabaseAccess, lasts: timedelta | None, why: str, by: str | N
         raise UserMistakeError(
             "the server's clock says that the pause has ended already: pause it for longer"
         )
-    resume = command_again("resume")
+    resume = access.command("resume")
     lead = f"{shown(access.name)} is {pause_in_words(after)}."
     meaning = (
         "Until then the guard looks and reports, but terminates nothing."

@@ -326,7 +326,7 @@ def test_an_aws_that_never_answers_leaves_the_rest(folder: Path) -> None:
         ),
         ((), "[deploy", "guard.toml: "),
         (("--guard", "other.toml"), None, "other.toml: "),
-        (("--host", "localhost:no"), None, "--host 'localhost:no' is neither HOST nor HOST:PORT"),
+        (("--host", "localhost:no"), None, '"localhost" at port "no" is no address: write --host'),
         (("--profile", "\x1b[31mx"), None, ""),
     ],
 )

@@ -8,6 +8,7 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from connection_guard.cli.access.database_access import DatabaseAccess
+from connection_guard.cli.access.login_options import Login
 from connection_guard.cli.drill.filling import APPLICATION
 from connection_guard.cli.drill.marked_sessions import GRACE, OTHER_FILES, MarkedSessions
 from connection_guard.core.database.door import Door, DoorName
@@ -39,7 +40,7 @@ def opened(server: PostgresServer, count: int, limit: timedelta) -> MarkedSessio
         )
 
     door = Door(DoorName.DIRECT, server.host, server.port, "app")
-    access = DatabaseAccess("orders", door, connect, (GUARD,), 75, 90, a_policy(), None)
+    access = DatabaseAccess("orders", door, connect, Login(), (GUARD,), 75, 90, a_policy())
     sessions = MarkedSessions(access, limit)
     for _ in range(count):
         sessions.open_one()

@@ -182,7 +182,7 @@ def test_it_terminates_a_session_that_the_policy_spares_and_shows_why_it_does(
     )
 
     assert ran.status == 0
-    assert "no rule matched" in ran.output.partition("Type yes")[0]
+    assert "no rule matched (idle for " in ran.output.partition("Type yes")[0]
     assert is_gone(spared)
     assert not is_gone(other)
 
@@ -254,10 +254,32 @@ def test_any_other_answer_terminates_nothing(
     assert declined.status == 1
     assert declined.output.endswith("nothing was terminated")
     assert interrupted == 130
-    assert shown.rstrip().endswith("connection-guard: interrupted")
+    assert shown.rstrip().endswith("connection-guard: interrupted: nothing was terminated")
     assert not any(map(is_gone, clients))
     wait_until_gone(database)
     assert memory_of_guard(database) == Engagement()
+
+
+@NEWEST
+@pytest.mark.usefixtures("clients")
+def test_ctrl_c_between_two_batches_says_what_is_known(
+    database: PostgresServer, tmp_path: Path
+) -> None:
+    policy = policy_file(tmp_path)
+    text = policy.read_text().replace("most_per_run = 100", "most_per_run = 10")
+    policy.write_text(text.replace('batches = "0s"', 'batches = "20s"'))
+    with running_at_terminal(
+        "terminate", *at(database, "--policy", policy, "--plan", "--yes")
+    ) as terminal:
+        terminal.wait_for("batch: 5 terminated")
+        terminal.type("\x03")
+        status = terminal.status()
+        shown = " ".join(terminal.text.split())
+
+    assert status == 130
+    assert "connection-guard: interrupted: 5 terminated; of the other" in shown
+    assert shown.endswith("may have been signalled: `connection-guard plan` shows who is left")
+    wait_until_gone(database)
 
 
 @NEWEST

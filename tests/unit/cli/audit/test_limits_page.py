@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from connection_guard.cli.access.database_access import DatabaseAccess
+from connection_guard.cli.access.login_options import Login
 from connection_guard.cli.audit.audit_facts import AuditFacts
 from connection_guard.cli.audit.limits_page import limits_document, limits_page
 from connection_guard.core.database.login_role import LoginRole, ServerSettings, TimeoutSettings
@@ -21,6 +22,7 @@ def access(policy: Policy | None = None, **database: object) -> DatabaseAccess:
         "orders",
         some_settings().direct,
         lambda door: pytest.fail(f"no login is needed at {door}"),
+        Login(),
         ("connection_guard",),
         80.0,
         95.0,

@@ -8,6 +8,7 @@ import pytest
 
 from connection_guard.adapters.postgresql.examination.examine import GuardRole
 from connection_guard.adapters.postgresql.examination.login_refusals import LoginRefusal
+from connection_guard.cli.access.login_options import Login
 from connection_guard.cli.doctor.doors.login_checks import (
     check_guard,
     check_identity,
@@ -34,7 +35,7 @@ from tests.support.cli.doctor_facts import (
 from tests.support.configurations import ACCOUNT, REGION, a_database, an_existing_proxy
 
 ACCESS = an_access()
-BY_PASSWORD = an_access(with_token=False)
+BY_PASSWORD = an_access(login=Login(dbname="postgres"))
 PROXY_ROLE = "connection_guard_proxy"
 USER = f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:db-ORDERS/connection_guard"
 
@@ -52,7 +53,7 @@ def check_of(name: str, role: GuardRole, **login: Any) -> Check:
 def test_a_guard_with_all_that_it_needs_has_no_finding() -> None:
     login = a_login()
     with_reserve = replace(login, measurement=a_measurement())
-    checks = [check_login(login, ACCESS), check_writer(login)]
+    checks = [check_login(login, ACCESS), check_writer(login, None)]
 
     assert all(map(is_ok, checks))
     # The builder's server keeps no reserve: that is the one finding of what the role may do.
@@ -64,7 +65,7 @@ def test_a_guard_with_all_that_it_needs_has_no_finding() -> None:
 @pytest.mark.parametrize(
     ("refusal", "remedy"),
     [
-        (LoginRefusal.FULL, "connection-guard plan orders --user <master>"),
+        (LoginRefusal.FULL, "connection-guard plan orders --user MASTER"),
         (LoginRefusal.ROLE_LIMIT, 'ALTER ROLE "connection_guard" CONNECTION LIMIT -1;'),
         (LoginRefusal.DATABASE_LIMIT, 'ALTER DATABASE "postgres" CONNECTION LIMIT -1;'),
         (LoginRefusal.PASSWORD, 'GRANT rds_iam TO "connection_guard";'),
@@ -108,7 +109,7 @@ def test_every_refusal_is_a_finding(refusal: LoginRefusal | None) -> None:
 
 
 def test_a_hostile_database_name_stays_a_name() -> None:
-    access = an_access(database_name='x"; DROP ROLE "a')
+    access = an_access(login=Login(dbname='x"; DROP ROLE "a'))
     [remedy] = check_login(refused(LoginRefusal.DATABASE_LIMIT), access).remedy
     assert remedy == 'ALTER DATABASE "x""; DROP ROLE ""a" CONNECTION LIMIT -1;'
 
@@ -121,7 +122,10 @@ def test_a_login_that_was_not_tried_is_no_finding() -> None:
 
 def test_a_standby_is_a_finding() -> None:
     login = a_login(measurement=a_measurement(server=a_server(is_in_recovery=True)))
-    assert is_finding(check_writer(login))
+    writer = check_writer(login, a_database())
+
+    assert is_finding(writer)
+    assert writer.remedy[0].startswith("aws rds describe-db-instances --db-instance-identifier o")
 
 
 def test_two_doors_to_two_servers_are_a_finding() -> None:

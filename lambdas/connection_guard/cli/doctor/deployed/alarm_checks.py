@@ -11,14 +11,7 @@ from connection_guard.cli.doctor.facts.aws_facts import (
     DeployedFunction,
     DescribedStack,
 )
-from connection_guard.cli.doctor.facts.check import (
-    Check,
-    CheckGroup,
-    Unknown,
-    finding,
-    ok,
-    unchecked,
-)
+from connection_guard.cli.doctor.facts.check import Check, Unknown, finding, ok, unchecked
 from connection_guard.configuration.guard.guard_configuration import Configuration, Database
 from connection_guard.core.deployment.alarm_names import (
     LOCKED_OUT,
@@ -30,8 +23,6 @@ from connection_guard.core.deployment.alarm_names import (
 from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.core.policy import Tier
 from connection_guard.core.words import counted, shown
-
-DEPLOYMENT = CheckGroup.DEPLOYMENT
 
 
 def expected_alarms(
@@ -78,7 +69,7 @@ def check_alarms(
     """Return the checks of the alarms."""
     alarms = facts.alarms
     if isinstance(alarms, Unknown):
-        return [unchecked(DEPLOYMENT, "alarms", alarms.why)]
+        return [unchecked("alarms", alarms.why)]
     databases = [each.identifier for each in configuration.databases]
     expected = expected_alarms(stack, facts.responder, database.identifier, databases)
     return [
@@ -98,14 +89,13 @@ def check_existing_alarms(
     if missing:
         are = "is" if len(missing) == 1 else "are"
         return finding(
-            DEPLOYMENT,
             "alarms",
             f"{counted(len(missing), 'alarm')} of the guard {are} missing: {_listed(missing)}",
             # CloudFormation does not make again by itself what somebody has deleted.
             f"aws cloudformation detect-stack-drift --stack-name {shlex.quote(stack)}",
             "make deploy",
         )
-    return ok(DEPLOYMENT, "alarms", f"all {len(existing)} exist")
+    return ok("alarms", f"all {len(existing)} exist")
 
 
 def check_alarm_actions(alarms: Iterable[DeployedAlarm]) -> Check:
@@ -113,12 +103,11 @@ def check_alarm_actions(alarms: Iterable[DeployedAlarm]) -> Check:
     mute = [alarm.name for alarm in alarms if not alarm.has_actions]
     if mute:
         return finding(
-            DEPLOYMENT,
             "alarm actions",
             f"the actions of {counted(len(mute), 'alarm')} are disabled: {_listed(mute)}",
             f"aws cloudwatch enable-alarm-actions --alarm-names {shlex.join(mute)}",
         )
-    return ok(DEPLOYMENT, "alarm actions", "enabled")
+    return ok("alarm actions", "enabled")
 
 
 def check_alarm_states(alarms: Iterable[DeployedAlarm]) -> Check:
@@ -128,7 +117,6 @@ def check_alarm_states(alarms: Iterable[DeployedAlarm]) -> Check:
     waiting = [alarm.name for alarm in alarms if alarm.state == "INSUFFICIENT_DATA"]
     if on:
         return finding(
-            DEPLOYMENT,
             "alarm states",
             f"{counted(len(on), 'alarm')} on: {_listed(on)}",
             f"aws cloudwatch describe-alarms --alarm-names {shlex.join(on)} "
@@ -136,21 +124,18 @@ def check_alarm_states(alarms: Iterable[DeployedAlarm]) -> Check:
         )
     if waiting:
         what = f"no alarm is on; {len(waiting)} without data yet: {_listed(waiting)}"
-        return ok(DEPLOYMENT, "alarm states", what)
-    return ok(DEPLOYMENT, "alarm states", "no alarm is on")
+        return ok("alarm states", what)
+    return ok("alarm states", "no alarm is on")
 
 
 def check_alarm_thresholds(
     alarms: Iterable[DeployedAlarm], tiers: dict[str, Tier], database: Database
 ) -> Check:
     """Check that the alarms fire where guard.toml says."""
-    percent = {
-        Tier.WARNING: database.warning_percent,
-        Tier.CRITICAL: database.critical_percent,
-    }
+    percent = {Tier.WARNING: database.warning_percent, Tier.CRITICAL: database.critical_percent}
     if not tiers:
         why = "the responder's settings, which name its alarms, are not known"
-        return unchecked(DEPLOYMENT, "alarm thresholds", why)
+        return unchecked("alarm thresholds", why)
     others = [
         f"{shown(alarm.name)} at {alarm.threshold:g} %, guard.toml says {percent[tier]:g} %"
         for alarm in alarms
@@ -159,8 +144,8 @@ def check_alarm_thresholds(
         and alarm.threshold != percent[tier]
     ]
     if others:
-        return finding(DEPLOYMENT, "alarm thresholds", "; ".join(others), "make deploy")
-    return ok(DEPLOYMENT, "alarm thresholds", "as guard.toml says")
+        return finding("alarm thresholds", "; ".join(others), "make deploy")
+    return ok("alarm thresholds", "as guard.toml says")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -9,19 +9,10 @@ from connection_guard.cli.doctor.facts.aws_facts import (
     DeployedTopic,
     DescribedStack,
 )
-from connection_guard.cli.doctor.facts.check import (
-    Check,
-    CheckGroup,
-    Unknown,
-    finding,
-    ok,
-    unchecked,
-)
+from connection_guard.cli.doctor.facts.check import Check, Unknown, finding, ok, unchecked
 from connection_guard.configuration.guard.guard_configuration import Configuration, Notifications
 from connection_guard.core.deployment.stack_output import StackOutput
 from connection_guard.core.words import counted, shown
-
-NOTIFICATION = CheckGroup.NOTIFICATION
 
 PEOPLES_TOPICS = {
     StackOutput.INCIDENTS_TOPIC: "incidents topic",
@@ -37,23 +28,21 @@ def check_notifications(facts: AwsFacts, configuration: Configuration) -> list[C
     if isinstance(facts.stack, DescribedStack):
         checks += check_topics(facts.topics, facts.stack, notifications)
     if isinstance(facts.channels, Unknown):
-        checks.append(unchecked(NOTIFICATION, "channels", facts.channels.why))
+        checks.append(unchecked("channels", facts.channels.why))
     else:
         checks += [check_channel(each, test) for each in facts.channels]
     if notifications.event_bus is not None:
         why = f"only an event shows whether {shown(notifications.event_bus)} takes one"
-        checks.append(unchecked(NOTIFICATION, "EventBridge", why, test))
+        checks.append(unchecked("EventBridge", why, test))
     return checks
 
 
 def check_topics(
-    topics: tuple[DeployedTopic, ...] | Unknown,
-    stack: DescribedStack,
-    notifications: Notifications,
+    topics: tuple[DeployedTopic, ...] | Unknown, stack: DescribedStack, notifications: Notifications
 ) -> Iterator[Check]:
     """Yield the checks of the topics: those of people one by one, the guard's own together."""
     if isinstance(topics, Unknown):
-        yield unchecked(NOTIFICATION, "topics", topics.why)
+        yield unchecked("topics", topics.why)
         return
     of_people = {
         stack.outputs[output]: what
@@ -67,10 +56,10 @@ def check_topics(
     if silent:
         names = ", ".join(shown(each.name) for each in silent)
         detail = f"nothing is subscribed to {names}: what is sent there is lost"
-        yield finding(NOTIFICATION, "guard's own topics", detail, "make deploy")
+        yield finding("guard's own topics", detail, "make deploy")
     else:
         own = len(topics) - len(of_people)
-        yield ok(NOTIFICATION, "guard's own topics", f"{counted(own, 'topic')} with subscriptions")
+        yield ok("guard's own topics", f"{counted(own, 'topic')} with subscriptions")
 
 
 def check_topic_of_people(topic: DeployedTopic, what: str, notifications: Notifications) -> Check:
@@ -91,10 +80,10 @@ def check_topic_of_people(topic: DeployedTopic, what: str, notifications: Notifi
     if topic.pending:
         who = ", ".join(map(shown, topic.pending))
         detail = f"{counts}: {who} has to confirm by the link in AWS's e-mail"
-        return finding(NOTIFICATION, what, detail, *subscribe)
+        return finding(what, detail, *subscribe)
     if missing:
         who = ", ".join(map(shown, missing))
-        return finding(NOTIFICATION, what, f"{counts}: {who} is not subscribed", *subscribe)
+        return finding(what, f"{counts}: {who} is not subscribed", *subscribe)
     if not confirmed:
         others = (
             notifications.slack_secret
@@ -105,14 +94,13 @@ def check_topic_of_people(topic: DeployedTopic, what: str, notifications: Notifi
         nobody = f"nobody is subscribed to the {what}"
         if others is None or what == PEOPLES_TOPICS[StackOutput.REPORTER_ALARMS_TOPIC]:
             return finding(
-                NOTIFICATION,
                 what,
                 f"{nobody}, so nobody is notified when it matters",
                 f"aws sns subscribe --topic-arn {topic.arn} --protocol email "
                 "--notification-endpoint you@example.com",
             )
-        return ok(NOTIFICATION, what, f"{nobody}; other channels are notified")
-    return ok(NOTIFICATION, what, counts)
+        return ok(what, f"{nobody}; other channels are notified")
+    return ok(what, counts)
 
 
 def check_channel(channel: ChannelAnswer, test: str) -> Check:
@@ -120,15 +108,14 @@ def check_channel(channel: ChannelAnswer, test: str) -> Check:
     secret = shlex.quote(channel.secret)
     if channel.problem is not None:
         return finding(
-            NOTIFICATION,
             channel.channel,
             shown(channel.problem),
             f"aws secretsmanager put-secret-value --secret-id {secret} "
             "--secret-string file://secret.json",
         )
     if channel.unknown is not None:
-        return unchecked(NOTIFICATION, channel.channel, shown(channel.unknown))
+        return unchecked(channel.channel, shown(channel.unknown))
     if channel.answer is None:
         why = f"the secret {channel.secret} is well-formed, but only a message shows if it is taken"
-        return unchecked(NOTIFICATION, channel.channel, why, test)
-    return ok(NOTIFICATION, channel.channel, f"the token is that of {shown(channel.answer)}")
+        return unchecked(channel.channel, why, test)
+    return ok(channel.channel, f"the token is that of {shown(channel.answer)}")

@@ -4,20 +4,11 @@ import shlex
 
 from connection_guard.adapters.postgresql.doors import DOOR_SECONDS
 from connection_guard.cli.doctor.facts.aws_facts import AwsFacts, ProxyInRds, ServerInRds
-from connection_guard.cli.doctor.facts.check import (
-    Check,
-    CheckGroup,
-    Unknown,
-    finding,
-    ok,
-    unchecked,
-)
+from connection_guard.cli.doctor.facts.check import Check, Unknown, finding, ok, unchecked
 from connection_guard.configuration.guard.guard_configuration import Database, ExistingProxy
 from connection_guard.core.database.capacity import Capacity
 from connection_guard.core.database.door import DoorName
 from connection_guard.core.words import shown
-
-DEPLOYMENT = CheckGroup.DEPLOYMENT
 
 
 def check_rds(server: ServerInRds | Unknown | None, database: Database) -> Check:
@@ -25,12 +16,11 @@ def check_rds(server: ServerInRds | Unknown | None, database: Database) -> Check
     kind = "cluster" if database.is_cluster else "instance"
     describe = f"aws rds describe-db-{kind}s --db-{kind}-identifier {database.identifier}"
     if isinstance(server, Unknown):
-        return unchecked(DEPLOYMENT, "RDS", server.why)
+        return unchecked("RDS", server.why)
     if server is None:
-        return finding(DEPLOYMENT, "RDS", f"there is no {kind} {database.identifier}", describe)
+        return finding("RDS", f"there is no {kind} {database.identifier}", describe)
     if not server.has_iam_authentication:
         return finding(
-            DEPLOYMENT,
             "RDS",
             "IAM authentication is off: no token logs in",
             f"aws rds modify-db-{kind} --db-{kind}-identifier {database.identifier} "
@@ -39,7 +29,6 @@ def check_rds(server: ServerInRds | Unknown | None, database: Database) -> Check
     is_of_cluster = database.resource_id.startswith("cluster-") and not database.is_cluster
     if server.resource_id != database.resource_id and not is_of_cluster:
         return finding(
-            DEPLOYMENT,
             "RDS",
             f"its resource ID is {shown(server.resource_id)}, guard.toml says "
             f"{database.resource_id}: IAM lets nobody in",
@@ -48,29 +37,25 @@ def check_rds(server: ServerInRds | Unknown | None, database: Database) -> Check
     if server.pending_reboot:
         groups = ", ".join(map(shown, server.pending_reboot))
         return finding(
-            DEPLOYMENT,
             "RDS",
             f"parameters of {groups} wait for a reboot",
             f"aws rds reboot-db-instance --db-instance-identifier {database.identifier}",
         )
-    return ok(DEPLOYMENT, "RDS", f"{shown(server.status)}, IAM authentication is on")
+    return ok("RDS", f"{shown(server.status)}, IAM authentication is on")
 
 
 def check_proxy(facts: AwsFacts, database: Database, capacity: Capacity | None) -> Check:
     """Check that the proxy waits as long as the guard does, and cannot fill the database."""
     proxy = facts.proxy
     if isinstance(proxy, Unknown):
-        return unchecked(DEPLOYMENT, "proxy", proxy.why)
+        return unchecked("proxy", proxy.why)
     if proxy is None:
         if isinstance(database.proxy, ExistingProxy):
             listing = "aws rds describe-db-proxies --query 'DBProxies[].[DBProxyName,Endpoint]'"
-            return finding(
-                DEPLOYMENT, "proxy", f"no proxy has the endpoint {database.proxy.host}", listing
-            )
-        return unchecked(DEPLOYMENT, "proxy", "the stack, which makes it, is not deployed yet")
+            return finding("proxy", f"no proxy has the endpoint {database.proxy.host}", listing)
+        return unchecked("proxy", "the stack, which makes it, is not deployed yet")
     if proxy.status != "available":
         return finding(
-            DEPLOYMENT,
             "proxy",
             f"{shown(proxy.name)} is {shown(proxy.status)}",
             f"aws rds describe-db-proxy-targets --db-proxy-name {shlex.quote(proxy.name)}",
@@ -81,11 +66,10 @@ def check_proxy(facts: AwsFacts, database: Database, capacity: Capacity | None) 
         f"most {proxy.max_connections_percent} % of max_connections"
     )
     if not limits:
-        return ok(DEPLOYMENT, "proxy", what)
+        return ok("proxy", what)
     problems = ", and ".join(problem for problem, _setting in limits)
     settings = ",".join(setting for _problem, setting in limits)
     return finding(
-        DEPLOYMENT,
         "proxy",
         f"{what}: {problems}",
         f"aws rds modify-db-proxy-target-group --db-proxy-name {shlex.quote(proxy.name)} "

@@ -12,14 +12,7 @@ from connection_guard.cli.doctor.facts.aws_facts import (
     DeployedFunction,
     DescribedStack,
 )
-from connection_guard.cli.doctor.facts.check import (
-    Check,
-    CheckGroup,
-    Unknown,
-    finding,
-    ok,
-    unchecked,
-)
+from connection_guard.cli.doctor.facts.check import Check, Unknown, finding, ok, unchecked
 from connection_guard.configuration.guard.guard_configuration import (
     Configuration,
     Database,
@@ -31,8 +24,6 @@ from connection_guard.core.deployment.reporter_settings import ReporterSettings
 from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.core.words import counted, quoted, shown, spelled
 
-DEPLOYMENT = CheckGroup.DEPLOYMENT
-
 OLDEST_HEARTBEAT = timedelta(minutes=4)
 """One per minute, which CloudWatch shows a minute or two later."""
 
@@ -43,16 +34,15 @@ def check_account(facts: AwsFacts, configuration: Configuration) -> Check:
     """Check that the credentials are of the account that guard.toml names."""
     account = configuration.target.account
     if isinstance(facts.account, Unknown):
-        return unchecked(DEPLOYMENT, "AWS", facts.account.why)
+        return unchecked("AWS", facts.account.why)
     if facts.account != account:
         return finding(
-            DEPLOYMENT,
             "AWS",
             f"your credentials are of account {shown(facts.account)}, guard.toml names {account}: "
             "nothing further was asked",
             "export AWS_PROFILE=NAME  # one of `aws configure list-profiles`",
         )
-    return ok(DEPLOYMENT, "AWS", f"account {account}, {configuration.target.region}")
+    return ok("AWS", f"account {account}, {configuration.target.region}")
 
 
 def check_deployment(
@@ -73,9 +63,9 @@ def check_deployment(
     ]
     stack, name = facts.stack, configuration.target.stack_name
     if stack is None:
-        checks.append(unchecked(DEPLOYMENT, "stack", f"{quoted(name)} is not deployed yet", DEPLOY))
+        checks.append(unchecked("stack", f"{quoted(name)} is not deployed yet", DEPLOY))
     elif isinstance(stack, Unknown):
-        checks.append(unchecked(DEPLOYMENT, "stack", stack.why))
+        checks.append(unchecked("stack", stack.why))
     else:
         checks += [
             check_stack(stack, name),
@@ -93,33 +83,32 @@ def check_stack(stack: DescribedStack, name: str) -> Check:
     """Check that the last deployment ended well."""
     status = shown(stack.status)
     if stack.status.endswith("_IN_PROGRESS"):
-        return unchecked(DEPLOYMENT, "stack", f"{quoted(name)} is being changed: {status}")
+        return unchecked("stack", f"{quoted(name)} is being changed: {status}")
     if "ROLLBACK" in stack.status or "FAILED" in stack.status:
         return finding(
-            DEPLOYMENT,
             "stack",
             f"{quoted(name)} is {status}",
             f"aws cloudformation describe-stack-events --stack-name {shlex.quote(name)}",
             DEPLOY,
         )
-    return ok(DEPLOYMENT, "stack", f"{quoted(name)} is {status}")
+    return ok("stack", f"{quoted(name)} is {status}")
 
 
 def check_function(what: str, function: DeployedFunction | Unknown | None) -> Iterator[Check]:
     """Yield the check of a function: that it can be invoked."""
     if isinstance(function, Unknown):
-        yield unchecked(DEPLOYMENT, what, function.why)
+        yield unchecked(what, function.why)
         return
     if function is None:
-        yield finding(DEPLOYMENT, what, "the stack has none for this database", DEPLOY)
+        yield finding(what, "the stack has none for this database", DEPLOY)
         return
     states = f"{shown(function.state)}, last update {shown(function.last_update)}"
     is_well = function.state in ("Active", "Inactive") and function.last_update != "Failed"
     if not is_well:
         reason = f": {shown(function.reason)}" if function.reason else ""
-        yield finding(DEPLOYMENT, what, f"{states}{reason}", DEPLOY)
+        yield finding(what, f"{states}{reason}", DEPLOY)
         return
-    yield ok(DEPLOYMENT, what, f"{shown(function.name)} is {states}")
+    yield ok(what, f"{shown(function.name)} is {states}")
 
 
 def check_responder_settings(
@@ -131,7 +120,7 @@ def check_responder_settings(
     settings = responder.settings
     if not isinstance(settings, ResponderSettings):
         older = "another version wrote the responder's settings"
-        yield finding(DEPLOYMENT, "settings of the responder", older, DEPLOY)
+        yield finding("settings of the responder", older, DEPLOY)
         return
     differences = [
         f"{what} is {deployed}, guard.toml says {written}"
@@ -140,9 +129,9 @@ def check_responder_settings(
     ]
     if differences:
         detail = f"deploy again: {'; '.join(differences)}"
-        yield finding(DEPLOYMENT, "settings of the responder", detail, DEPLOY)
+        yield finding("settings of the responder", detail, DEPLOY)
         return
-    yield ok(DEPLOYMENT, "settings of the responder", "as guard.toml says")
+    yield ok("settings of the responder", "as guard.toml says")
 
 
 def _compared(
@@ -177,18 +166,18 @@ def check_heartbeat(
 ) -> Check:
     """Check that the responder has looked at the database in the last minutes."""
     if isinstance(heartbeat, Unknown):
-        return unchecked(DEPLOYMENT, "heartbeat", heartbeat.why)
+        return unchecked("heartbeat", heartbeat.why)
     log = (
         [f"aws logs tail {shlex.quote(f'/aws/lambda/{responder.name}')} --since 15m"]
         if isinstance(responder, DeployedFunction)
         else []
     )
     if heartbeat is None:
-        return finding(DEPLOYMENT, "heartbeat", "none in the last 3 h", *log)
+        return finding("heartbeat", "none in the last 3 h", *log)
     age = now - heartbeat
     if age > OLDEST_HEARTBEAT:
-        return finding(DEPLOYMENT, "heartbeat", f"the last one is {spelled(age)} old", *log)
-    return ok(DEPLOYMENT, "heartbeat", f"the last one is {spelled(age)} old")
+        return finding("heartbeat", f"the last one is {spelled(age)} old", *log)
+    return ok("heartbeat", f"the last one is {spelled(age)} old")
 
 
 def check_queues(
@@ -196,12 +185,10 @@ def check_queues(
 ) -> Check:
     """Check that nothing waits that could not be delivered."""
     if isinstance(queues, Unknown):
-        return unchecked(DEPLOYMENT, "dead-letter queues", queues.why)
+        return unchecked("dead-letter queues", queues.why)
     waiting = [queue for queue in queues if queue.messages]
     if not waiting:
-        return ok(
-            DEPLOYMENT, "dead-letter queues", f"nothing waits in {counted(len(queues), 'queue')}"
-        )
+        return ok("dead-letter queues", f"nothing waits in {counted(len(queues), 'queue')}")
     settings = reporter.settings if isinstance(reporter, DeployedFunction) else None
     unreadable = settings.unreadable_queue if isinstance(settings, ReporterSettings) else None
     what = ", ".join(
@@ -214,4 +201,4 @@ def check_queues(
         else f"aws sqs receive-message --queue-url {shlex.quote(queue.url)}"
         for queue in waiting
     ]
-    return finding(DEPLOYMENT, "dead-letter queues", what, *commands)
+    return finding("dead-letter queues", what, *commands)

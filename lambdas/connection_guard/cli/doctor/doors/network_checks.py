@@ -2,19 +2,11 @@
 
 from datetime import timedelta
 
-from connection_guard.cli.doctor.facts.check import (
-    Check,
-    CheckGroup,
-    finding,
-    ok,
-    unchecked,
-)
+from connection_guard.cli.doctor.facts.check import Check, finding, ok, unchecked
 from connection_guard.cli.doctor.facts.door_facts import DoorFacts
 from connection_guard.configuration.guard.guard_configuration import Database
 from connection_guard.core.database.door import DoorName
 from connection_guard.core.words import counted, shown
-
-NETWORK = CheckGroup.NETWORK
 
 CERTIFICATE_WARNING = timedelta(days=30)
 """How long before its end a certificate is a finding. RDS renews a proxy's by itself."""
@@ -22,11 +14,7 @@ CERTIFICATE_WARNING = timedelta(days=30)
 
 def check_network(seen: DoorFacts, configured: Database | None) -> list[Check]:
     """Return the checks of the way to a door."""
-    return [
-        check_name(seen, configured),
-        check_port(seen, configured),
-        check_tls(seen, configured),
-    ]
+    return [check_name(seen, configured), check_port(seen, configured), check_tls(seen, configured)]
 
 
 def check_name(seen: DoorFacts, configured: Database | None) -> Check:
@@ -35,15 +23,14 @@ def check_name(seen: DoorFacts, configured: Database | None) -> Check:
     addresses, host = seen.network.addresses, shown(seen.door.host)
     if not isinstance(addresses, str):
         found = ", ".join(addresses)
-        return ok(NETWORK, check, host if found == host else f"{host} is {found}")
+        return ok(check, host if found == host else f"{host} is {found}")
     if seen.network.tunnel is not None:
         why = f"{host} has no address here ({shown(addresses)}); the tunnel leads there"
-        return unchecked(NETWORK, check, why)
+        return unchecked(check, why)
     return finding(
-        NETWORK,
         check,
         f"{host} has no address: {shown(addresses)}",
-        _endpoints(configured, seen.door.name) if configured else f"getent hosts {host}",
+        endpoint_command(configured, seen.door.name) if configured else f"getent hosts {host}",
     )
 
 
@@ -53,9 +40,9 @@ def check_port(seen: DoorFacts, configured: Database | None) -> Check:
     network = seen.network
     if network.connected is not None:
         through = " (--host)" if network.tunnel else ""
-        return ok(NETWORK, check, f"{network.connected}{through} accepts connections")
+        return ok(check, f"{network.connected}{through} accepts connections")
     if network.connection_problem is None:
-        return unchecked(NETWORK, check, network.obstacle or "")
+        return unchecked(check, network.obstacle or "")
     if network.tunnel is not None:
         advice = "is the tunnel open, and is this its port?"
     elif network.is_refused:
@@ -63,7 +50,6 @@ def check_port(seen: DoorFacts, configured: Database | None) -> Check:
     else:
         advice = "a security group admits no connection from here, or no route leads there"
     return finding(
-        NETWORK,
         check,
         f"{network.connection_problem}: {advice}",
         *(_tunnel(configured, seen) if configured else ()),
@@ -77,24 +63,24 @@ def check_tls(seen: DoorFacts, configured: Database | None) -> Check:
     if tls is None:
         is_socket = seen.network.connected is not None
         why = "a Unix socket has none" if is_socket else (seen.network.obstacle or "")
-        return unchecked(NETWORK, check, why)
+        return unchecked(check, why)
     if tls.problem is not None:
         if tls.has_expired:
-            return finding(NETWORK, check, shown(tls.problem), *_renewal(seen, configured))
-        endpoints = [_endpoints(configured, seen.door.name)] if configured else []
-        return finding(NETWORK, check, shown(tls.problem), *endpoints)
+            return finding(check, shown(tls.problem), *_renewal(seen, configured))
+        endpoints = [endpoint_command(configured, seen.door.name)] if configured else []
+        return finding(check, shown(tls.problem), *endpoints)
     if tls.certificate is None:
         kind = f"{tls.version}, not verified" if tls.version else "none"
         why = f"{kind}: PGSSLMODE does not ask for it, or this machine is its own end"
-        return unchecked(NETWORK, check, why, "export PGSSLMODE=verify-full")
+        return unchecked(check, why, "export PGSSLMODE=verify-full")
     left = tls.certificate.expires_at - seen.seen_at
     what = (
         f"{tls.version}, {shown(tls.certificate.names[0])}, by {shown(tls.certificate.issuer)}, "
         f"{counted(left.days, 'day')} left"
     )
     if left < CERTIFICATE_WARNING:
-        return finding(NETWORK, check, what, *_renewal(seen, configured))
-    return ok(NETWORK, check, what)
+        return finding(check, what, *_renewal(seen, configured))
+    return ok(check, what)
 
 
 def _renewal(seen: DoorFacts, configured: Database | None) -> list[str]:
@@ -106,7 +92,7 @@ def _renewal(seen: DoorFacts, configured: Database | None) -> list[str]:
     return [f"{change} --ca-certificate-identifier rds-ca-rsa2048-g1 --apply-immediately"]
 
 
-def _endpoints(configured: Database, door: DoorName) -> str:
+def endpoint_command(configured: Database, door: DoorName) -> str:
     """Return the command that shows the endpoint as RDS has it."""
     if door is DoorName.PROXY:
         return "aws rds describe-db-proxies --query 'DBProxies[].[DBProxyName,Endpoint]'"

@@ -7,16 +7,6 @@ from enum import StrEnum
 from connection_guard.core.words import counted
 
 
-class CheckGroup(StrEnum):
-    """The parts of the page, in their order."""
-
-    NETWORK = "Network"
-    LOGIN = "Login"
-    DATABASE = "Database"
-    DEPLOYMENT = "Deployment"
-    NOTIFICATION = "Notification"
-
-
 class CheckResult(StrEnum):
     """Whether the guard has what it needs, as far as that could be checked."""
 
@@ -29,7 +19,6 @@ class CheckResult(StrEnum):
 class Check:
     """One thing that the guard needs. `remedy` is the statement or command to run, a line each."""
 
-    group: CheckGroup
     check: str
     result: CheckResult
     detail: str
@@ -43,19 +32,19 @@ class Unknown:
     why: str
 
 
-def ok(group: CheckGroup, check: str, detail: str) -> Check:
+def ok(check: str, detail: str) -> Check:
     """Return a check that found nothing."""
-    return Check(group, check, CheckResult.OK, detail)
+    return Check(check, CheckResult.OK, detail)
 
 
-def finding(group: CheckGroup, check: str, detail: str, *remedy: str) -> Check:
+def finding(check: str, detail: str, *remedy: str) -> Check:
     """Return a check that found something."""
-    return Check(group, check, CheckResult.FINDING, detail, remedy)
+    return Check(check, CheckResult.FINDING, detail, remedy)
 
 
-def unchecked(group: CheckGroup, check: str, why: str, *remedy: str) -> Check:
+def unchecked(check: str, why: str, *remedy: str) -> Check:
     """Return a check that could not be made."""
-    return Check(group, check, CheckResult.UNCHECKED, why, remedy)
+    return Check(check, CheckResult.UNCHECKED, why, remedy)
 
 
 def has_finding(checks: Iterable[Check]) -> bool:

@@ -1,12 +1,13 @@
 """What became of sessions that were terminated by hand, as JSON and for a person."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from connection_guard.cli.live.by_hand.pid_choice import Refused
+from connection_guard.cli.live.live_look import LiveLook
 from connection_guard.cli.live.live_table import fitted_table, safe_text, who
 from connection_guard.cli.live.plan_document import Document
 from connection_guard.core.decision.outcome import Outcome, Result
@@ -51,6 +52,20 @@ def counts_of(results: Iterable[Result]) -> str:
     """Return how many had each result: "12 terminated, 1 moved on"."""
     counts = Counter(results)
     return ", ".join(f"{counts[result]} {result}" for result in Result if counts[result])
+
+
+def what_is_known(look: LiveLook, batches: Iterable[Mapping[int, Result]]) -> str:
+    """Return what was done when somebody interrupted it between, or within, two batches."""
+    known = [result for batch in batches for result in batch.values()]
+    left = len(look.plan.chosen) - len(known)
+    done = counts_of(known) or "no batch was finished"
+    if not left:
+        return f"{done}; not verified"
+    at_risk = min(left, look.judgement.policy.limits.batch_size)
+    return (
+        f"{done}; of the other {left}, the next {at_risk} may have been signalled: "
+        "`connection-guard plan` shows who is left"
+    )
 
 
 def are_all_done(outcomes: Sequence[Outcome], problems: Iterable[Reason]) -> bool:

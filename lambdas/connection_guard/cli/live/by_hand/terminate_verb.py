@@ -23,11 +23,18 @@ from connection_guard.cli.live.by_hand.outcome_view import (
     outcome_document,
     outcome_lines,
     refused_rows,
+    what_is_known,
 )
 from connection_guard.cli.live.by_hand.pid_choice import Refused, by_pids
 from connection_guard.cli.live.live_look import Judgement, LiveLook, enforced, judged, unpaused
 from connection_guard.cli.live.live_session import judgement_of, look_around
-from connection_guard.cli.live.live_table import fitted_table, safe_text, usage_lines
+from connection_guard.cli.live.live_table import (
+    Row,
+    fitted_table,
+    lasting,
+    safe_text,
+    usage_lines,
+)
 from connection_guard.cli.live.plan_document import Document, plan_document
 from connection_guard.cli.live.plan_tables import chosen_table, plan_tables
 from connection_guard.cli.terminal.mistakes import FINDING_STATUS, UserMistakeError
@@ -117,9 +124,21 @@ def terminate_by_hand(
         _show(_proposed(document, is_plan))
         if look.plan.restraint is not None or not look.plan.chosen:
             _end(look, document, NOTHING)
-        if not yes and not _is_confirmed(access, len(look.plan.chosen)):
-            _end(look, document, NOTHING)
-        done = carry_out(access, session, look, is_bounded=is_plan, on_batch=_show_batch)
+        batches: list[Results] = []
+
+        def note(results: Results) -> None:
+            batches.append(results)
+            _show(iter([Text(f"batch: {counts_of(results.values())}")]))
+
+        try:
+            if not yes and not _is_confirmed(access, len(look.plan.chosen)):
+                _end(look, document, NOTHING)
+        except click.Abort:
+            raise click.Abort(NOTHING) from None
+        try:
+            done = carry_out(access, session, look, is_bounded=is_plan, on_batch=note)
+        except KeyboardInterrupt:
+            raise click.Abort(what_is_known(look, batches)) from None
     results = outcome_document(done.round, done.problems, is_counted=done.is_counted)
     if is_json():
         write(document | results)
@@ -146,7 +165,7 @@ def _proposed(document: Document, is_plan: bool) -> Iterator[RenderableType]:
         yield from usage_lines(document, width)
         if chosen := document["would_terminate"]:
             yield Text("These would be terminated; the policy says of each:", "bold")
-            yield chosen_table(chosen, width)
+            yield chosen_table([_with_state(row) for row in chosen], width)
     if refused := document["refused"]:
         yield Text("These are refused:", "bold")
         yield fitted_table(
@@ -157,6 +176,12 @@ def _proposed(document: Document, is_plan: bool) -> Iterator[RenderableType]:
         yield Text.assemble(
             ("The guard would not do this: ", "bold yellow"), safe_text(document["overridden"])
         )
+
+
+def _with_state(row: Row) -> Row:
+    """Return the row whose reason says what the session does: the policy's own may not."""
+    now = f"{row['state']} for {lasting(row['seconds_in_state'])}"
+    return row | {"reason": f"{row['reason']} ({now})"}
 
 
 def _is_confirmed(access: DatabaseAccess, count: int) -> bool:
@@ -170,10 +195,6 @@ def _show(lines: Iterator[RenderableType]) -> None:
         console = terminal_console()
         for line in lines:
             console.print(line)
-
-
-def _show_batch(results: Results) -> None:
-    _show(iter([Text(f"batch: {counts_of(results.values())}")]))
 
 
 def _end(look: LiveLook, document: Document, why: str) -> None:
