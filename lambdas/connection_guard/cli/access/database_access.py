@@ -4,9 +4,8 @@ No session is cleared and no turn is taken, so a responder that runs meanwhile i
 """
 
 import functools
-import ipaddress
 import os
-import socket
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,6 +30,13 @@ from connection_guard.cli.access.guard_file_option import (
     database_argument,
     guard_file_option,
 )
+from connection_guard.cli.access.server_address import (
+    default_port,
+    host_and_port,
+    is_local,
+    tunnel_end,
+    written_address,
+)
 from connection_guard.cli.terminal.mistakes import UserMistakeError
 from connection_guard.configuration.guard.guard_configuration import Configuration, Database
 from connection_guard.configuration.guard.guard_file import read_configuration
@@ -38,6 +44,7 @@ from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, pa
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.policy import Policy
+from connection_guard.core.words import quoted, shown
 from connection_guard.errors import DatabaseError, DoorShutError, Refusal
 
 DEFAULT_ROLE = "connection_guard"
@@ -70,6 +77,14 @@ class DatabaseAccess:
     with_token: bool = False
     profile: str | None = None
     region: str | None = None
+
+    @property
+    def arguments(self) -> str:
+        """Return what names the database to another verb, as a shell takes it."""
+        if self.configured is not None:
+            return shlex.quote(self.name)
+        address = written_address(self.door.host, self.door.port)
+        return f"--host {shlex.quote(address)} --user {shlex.quote(self.door.role)}"
 
 
 class Login(NamedTuple):
@@ -158,7 +173,7 @@ def enter(
         except DoorShutError as error:
             is_late = time.monotonic() + SECONDS_BETWEEN_TRIES >= deadline
             if error.refusal is not Refusal.FULL or is_late:
-                raise
+                raise _not_entered(access, error) from error
             was_refused = True
             time.sleep(SECONDS_BETWEEN_TRIES)
     try:
@@ -176,11 +191,23 @@ def enter(
     return session, replace(measurement, refused_a_login=was_refused)
 
 
+def _not_entered(access: DatabaseAccess, error: DoorShutError) -> DoorShutError:
+    """Return the error with where, as whom, and what to do: libpq's text may be only its reason."""
+    address = written_address(*(access.tunnel or (access.door.host, access.door.port)))
+    return DoorShutError(
+        f"cannot log in to {shown(address)} as {quoted(access.door.role)}: {error} "
+        "(`connection-guard doctor` with the same options shows what to do)",
+        error.refusal,
+        door=error.door,
+        sqlstate=error.sqlstate,
+    )
+
+
 def _access_by_guard_file(name: str | None, file: Path, login: Login) -> DatabaseAccess:
     configuration = read_configuration(file)
     database = chosen_database(configuration, name, file)
     door = Door(DoorName.DIRECT, database.host, database.port, login.user or database.role)
-    tunnel = _tunnel(login.host, door.port) if login.host else None
+    tunnel = tunnel_end(login.host, door.port) if login.host else None
     with_token = login.iam or (login.user is None and "PGPASSWORD" not in os.environ)
     region = login.region or configuration.target.region
     database_name = login.dbname or database.database_name
@@ -217,11 +244,11 @@ def _access_by_address(name: str | None, host: str, login: Login) -> DatabaseAcc
     TLS is what PGSSLMODE says, else everything is verified, but on this machine, where a tunnel or
     a developer's server ends.
     """
-    address, port = _host_and_port(host, int(os.environ.get("PGPORT", "5432")))
+    address, port = host_and_port(host, default_port())
     door = Door(
         DoorName.DIRECT, address, port, login.user or os.environ.get("PGUSER", DEFAULT_ROLE)
     )
-    sslmode = os.environ.get("PGSSLMODE") or ("prefer" if _is_local(address) else "verify-full")
+    sslmode = os.environ.get("PGSSLMODE") or ("prefer" if is_local(address) else "verify-full")
     verified = sslmode.startswith("verify")
     roots = Path(os.environ.get("PGSSLROOTCERT") or root_certificates(door)) if verified else None
     database_name = login.dbname or os.environ.get("PGDATABASE", "postgres")
@@ -252,26 +279,6 @@ def _access_by_address(name: str | None, host: str, login: Login) -> DatabaseAcc
     )
 
 
-def _host_and_port(host: str, port: int) -> tuple[str, int]:
-    """Return the parts of HOST, HOST:PORT, [IPV6]:PORT, or a folder with a Unix socket."""
-    if host.startswith("/"):
-        return host, port
-    name, colon, written = host.rpartition(":")
-    if not colon or (":" in name and not name.endswith("]")):
-        return host.strip("[]"), port
-    if not written.isdecimal() or not 0 < int(written) < 65536 or not name:
-        raise UserMistakeError(f"--host {host!r} is neither HOST nor HOST:PORT")
-    return name.strip("[]"), int(written)
-
-
-def _tunnel(host: str, port: int) -> tuple[str, int]:
-    name, port = _host_and_port(host, port)
-    try:
-        return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0]), port
-    except OSError as error:
-        raise UserMistakeError(f"--host {host}: its address cannot be found: {error}") from error
-
-
 def _credentials(profile: str | None, region: str) -> dict[str, str]:
     """Return the operator's credentials by the names that Lambda has for its own."""
     credentials = aws_session(profile, region).get_credentials()
@@ -284,12 +291,3 @@ def _credentials(profile: str | None, region: str) -> dict[str, str]:
         "AWS_SESSION_TOKEN": frozen.token,
     }
     return {name: value for name, value in known.items() if value}
-
-
-def _is_local(host: str) -> bool:
-    if host.startswith("/") or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

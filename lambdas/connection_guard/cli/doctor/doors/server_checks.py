@@ -1,6 +1,5 @@
 """What the database behind the doors is like, as checks."""
 
-import shlex
 from datetime import timedelta
 from math import ceil
 
@@ -137,7 +136,7 @@ def check_usage(measurement: Measurement, access: DatabaseAccess) -> Check:
     used, usable = measurement.used, measurement.capacity.usable
     now = f"{of_usable(used, usable)} in use ({measurement.utilisation:.0f} %)"
     if measurement.utilisation >= access.warning_percent:
-        shown_by = f"connection-guard plan {shlex.quote(access.name)}"
+        shown_by = f"connection-guard plan {access.arguments}"
         return finding(DATABASE, "usage", f"{now}: above the warning threshold", shown_by)
     return ok(DATABASE, "usage", now)
 
