@@ -147,7 +147,7 @@ def test_where_a_server_cannot_be_reached_a_line_says_where_and_what_to_do(
     outcome = call(*by_address, *NOWHERE)
 
     assert_one_line(
-        outcome, 'cannot log in to 127.0.0.1:1 as "postgres"', "refused", "connection-guard doctor"
+        outcome, 'login to 127.0.0.1:1 as "postgres" failed', "refused", "connection-guard doctor"
     )
 
 

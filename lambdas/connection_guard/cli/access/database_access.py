@@ -195,8 +195,8 @@ def _not_entered(access: DatabaseAccess, error: DoorShutError) -> DoorShutError:
     """Return the error with where, as whom, and what to do: libpq's text may be only its reason."""
     address = written_address(*(access.tunnel or (access.door.host, access.door.port)))
     return DoorShutError(
-        f"cannot log in to {shown(address)} as {quoted(access.door.role)}: {error} "
-        "(`connection-guard doctor` with the same options shows what to do)",
+        f"{error} (the login to {shown(address)} as {quoted(access.door.role)} failed; "
+        "`connection-guard doctor` with the same options shows what to do)",
         error.refusal,
         door=error.door,
         sqlstate=error.sqlstate,
