@@ -92,7 +92,7 @@ def example(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return assembly
 
 
-def test_without_a_guard_file_one_line_says_which_file_to_copy(tmp_path: Path) -> None:
+def test_without_a_guard_file_one_line_says_how_to_begin(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
     path = a_copy_of_the_project(copy) / "guard.toml"
@@ -102,8 +102,8 @@ def test_without_a_guard_file_one_line_says_which_file_to_copy(tmp_path: Path) -
     assert run.returncode == 1
     (line,) = [line for line in run.stderr.splitlines() if "guard.toml" in line]
     assert line == (
-        f"guard.toml: {path} does not exist; copy the example and edit it: cp examples/guard.toml "
-        "guard.toml"
+        f"{path} does not exist; let `connection-guard discover` write it, begin with a copy of "
+        "the project's examples/guard.toml, or name the file where it is"
     )
     assert "Traceback" not in run.stderr
 

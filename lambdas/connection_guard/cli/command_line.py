@@ -1,21 +1,22 @@
 """The command `connection-guard`: which verbs there are, and how they end."""
 
+import errno
 import signal
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from io import TextIOWrapper
 from pathlib import Path
 from traceback import extract_tb
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
+from click.exceptions import Exit, NoSuchCommand
+from click.shell_completion import CompletionItem
 
 from connection_guard import __version__
-from connection_guard.cli.access.aws_session import aws_problem
 from connection_guard.cli.terminal.mistakes import MISTAKE_STATUS
-from connection_guard.core.words import shown
+from connection_guard.cli.terminal.standard_streams import prepare_streams, write_last_lines
+from connection_guard.core.words import printable, shown
 from connection_guard.errors import ConnectionGuardError
 
 NAME = "connection-guard"
@@ -23,24 +24,81 @@ NAME = "connection-guard"
 # As a shell shows it for a program that Ctrl-C ended: 128 and the signal's number.
 INTERRUPTED_STATUS = 130
 
-VERBS: Mapping[str, str] = {
-    "discover": "connection_guard.cli.discover.discover_verb:discover",
-    "doctor": "connection_guard.cli.doctor.doctor_verb:doctor",
-    "top": "connection_guard.cli.live.top_verb:top",
-    "plan": "connection_guard.cli.live.plan_verb:plan",
-    "terminate": "connection_guard.cli.live.by_hand.terminate_verb:terminate_by_hand",
-    "replay": "connection_guard.cli.replay.replay_verb:replay",
-    "budget": "connection_guard.cli.budget.budget_verb:budget",
-    "audit": "connection_guard.cli.audit.audit_verb:audit",
-    "incidents": "connection_guard.cli.incidents.incidents_verb:incidents",
-    "redrive": "connection_guard.cli.incidents.redrive_verb:redrive",
-    "drill": "connection_guard.cli.drill.drill_verb:drill",
-    "pause": "connection_guard.cli.pause.pause_verb:pause",
-    "resume": "connection_guard.cli.pause.resume_verb:resume",
-    "notify-test": "connection_guard.cli.incidents.notify_test_verb:notify_test",
-    "completion": "connection_guard.cli.completion.completion_verb:completion",
+_CANNOT_BE_WRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+class Verb(NamedTuple):
+    """Where a verb is, and the line by which the command's help lists it."""
+
+    place: str
+    summary: str
+
+
+_CLI = "connection_guard.cli"
+
+VERBS: Mapping[str, Verb] = {
+    "discover": Verb(
+        f"{_CLI}.discover.discover_verb:discover",
+        "Describe the databases of an AWS account in guard.toml.",
+    ),
+    "doctor": Verb(
+        f"{_CLI}.doctor.doctor_verb:doctor",
+        "Check what the guard needs of a database; show how to mend it.",
+    ),
+    "top": Verb(
+        f"{_CLI}.live.top_verb:top",
+        "Watch a database as the guard sees it.",
+    ),
+    "plan": Verb(
+        f"{_CLI}.live.plan_verb:plan",
+        "Show who would be terminated now, who spared, and why.",
+    ),
+    "terminate": Verb(
+        f"{_CLI}.live.by_hand.terminate_verb:terminate_by_hand",
+        "Terminate sessions by hand, with the guard's own safety.",
+    ),
+    "replay": Verb(
+        f"{_CLI}.replay.replay_verb:replay",
+        "Judge saved evidence with a changed policy.",
+    ),
+    "budget": Verb(
+        f"{_CLI}.budget.budget_verb:budget",
+        "Compare the pools of all services with what databases have.",
+    ),
+    "audit": Verb(
+        f"{_CLI}.audit.audit_verb:audit",
+        "Report what to change before connections run out again.",
+    ),
+    "incidents": Verb(
+        f"{_CLI}.incidents.incidents_verb:incidents",
+        "List the incidents of a deployed stack, or show one.",
+    ),
+    "redrive": Verb(
+        f"{_CLI}.incidents.redrive_verb:redrive",
+        "Show what the reporter could not read, and send it again.",
+    ),
+    "drill": Verb(
+        f"{_CLI}.drill.drill_verb:drill",
+        "Fill a database to its critical line, and time the guard.",
+    ),
+    "pause": Verb(
+        f"{_CLI}.pause.pause_verb:pause",
+        "Let the guard of a database only observe.",
+    ),
+    "resume": Verb(
+        f"{_CLI}.pause.resume_verb:resume",
+        "End a pause, so that the guard acts again.",
+    ),
+    "notify-test": Verb(
+        f"{_CLI}.incidents.notify_test_verb:notify_test",
+        "Send a test incident through every channel of a stack.",
+    ),
+    "completion": Verb(
+        f"{_CLI}.completion.completion_verb:completion",
+        "Write the script that makes a shell complete the command.",
+    ),
 }
-"""Where each verb is. Only what is called is imported, so that a shell completes at once."""
+"""Only the verb that is called is imported, so that help and completion come at once."""
 
 
 class _Verbs(click.Group):
@@ -50,13 +108,36 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
-        module, _, verb = VERBS[cmd_name].partition(":")
+        module, _, verb = VERBS[cmd_name].place.partition(":")
         command: click.Command = getattr(import_module(module), verb)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            raise NoSuchCommand(error.command_name, possibilities=VERBS, ctx=ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        begun = [
+            CompletionItem(name, help=verb.summary)
+            for name, verb in VERBS.items()
+            if name.startswith(incomplete)
+        ]
+        return begun + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # The reader, such as `head`, has seen enough. Click would end with 1, a finding.
+            raise Exit(0) from error
         except KeyboardInterrupt as interrupt:  # click would write an empty line, also in a pipe
             raise click.Abort(*interrupt.args) from interrupt
 
@@ -81,51 +162,72 @@ def main() -> None:
     Exit with status 2 and a line for each mistake where it is called in another way than its help
     describes, or cannot do what it is asked for.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # it is another in a test
-            stream.reconfigure(errors="backslashreplace")
+    prepare_streams()
+    status, problem = _outcome()
+    write_last_lines([f"{NAME}: {line}" for line in problem.splitlines()])
+    sys.exit(status)
+
+
+def _outcome() -> tuple[int, str]:
+    """Return how the verb ended: the exit status, and a line for each problem."""
     try:
-        sys.exit(_command.main(prog_name=NAME, standalone_mode=False))
+        status = _status()
+        sys.stdout.flush()
     except click.ClickException as error:
-        problem = error.format_message().rstrip(".")
-        if isinstance(error, click.UsageError):
-            problem += f"; see `{error.ctx.command_path if error.ctx else NAME} --help`"
-        _end(problem, error.exit_code)
-    except ConnectionGuardError as error:
-        _end(_explained(error), MISTAKE_STATUS)
-    except (BotoCoreError, ClientError) as error:
-        _end(aws_problem(error), MISTAKE_STATUS)
+        return error.exit_code, _mistake(error)
     except (KeyboardInterrupt, click.Abort) as interrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second one is no traceback
         # A terminal has shown ^C, perhaps behind a question.
         sys.stderr.write("\n" if sys.stderr.isatty() else "")
-        _end(": ".join(["interrupted", *map(str, interrupt.args)]), INTERRUPTED_STATUS)
+        return INTERRUPTED_STATUS, ": ".join(["interrupted", *map(str, interrupt.args)])
     except BrokenPipeError:
-        # The reader, such as `head`, has seen enough. Python would write a traceback at its end.
-        sys.stdout = None
-        sys.exit(0)
+        return 0, ""
     except Exception as error:  # noqa: BLE001 - a traceback helps nobody at 3 a.m.
-        place = extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        _end(
-            f"a defect of this command, at {where}: {type(error).__name__}: {shown(str(error))}; "
-            "please report it with what you called",
-            MISTAKE_STATUS,
-        )
+        return MISTAKE_STATUS, _problem(error)
+    return status, ""
 
 
-def _explained(error: ConnectionGuardError) -> str:
-    """Return the problem, with what AWS refused as for AWS's own errors."""
-    refused = error.__cause__
-    if isinstance(refused, BotoCoreError | ClientError):
-        return str(error).replace(str(refused), aws_problem(refused))
-    return str(error)
+def _status() -> int:
+    try:
+        status = _command.main(prog_name=NAME, standalone_mode=False)
+    except SystemExit as ended:  # as verbs end that have a finding
+        status = ended.code
+    return status if isinstance(status, int) else 0
 
 
-def _end(problem: str, status: int) -> None:
-    for line in problem.splitlines():
-        print(f"{NAME}: {line}", file=sys.stderr)
-    sys.exit(status)
+def _mistake(error: click.ClickException) -> str:
+    problem = error.format_message().rstrip(".")
+    if not isinstance(error, click.UsageError):
+        return problem
+    see = f"ee `{error.ctx.command_path if error.ctx else NAME} --help`"
+    # Click writes a list of choices in lines of their own.
+    problem = printable(problem)
+    return f"{problem} S{see}" if problem.endswith("?") else f"{problem}; s{see}"
+
+
+def _problem(error: Exception) -> str:
+    """Return what went wrong outside the command, or where in it."""
+    # AWS's library takes longer to import than all else together.
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from connection_guard.cli.access.aws_session import aws_problem
+
+    if isinstance(error, BotoCoreError | ClientError):
+        return aws_problem(error)
+    if isinstance(error, ConnectionGuardError):
+        refused = error.__cause__
+        if isinstance(refused, BotoCoreError | ClientError):
+            return str(error).replace(str(refused), aws_problem(refused))
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _CANNOT_BE_WRITTEN:
+        where = shown(str(error.filename)) if error.filename else "the output"
+        return f"{where} cannot be written: {error.strerror}; make room, or write elsewhere"
+    place = extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}:{place.lineno}"
+    return (
+        f"a defect of this command, at {where}: {type(error).__name__}: {shown(str(error))}; "
+        "please report it with what you called"
+    )
 
 
 if __name__ == "__main__":

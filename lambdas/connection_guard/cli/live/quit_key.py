@@ -28,7 +28,7 @@ def quit_key() -> Iterator[Callable[[float], bool]]:
         return not pressed or b"q" in pressed.lower()
 
     try:
-        tty.setcbreak(keyboard)
+        tty.setcbreak(keyboard, termios.TCSADRAIN)  # what was typed before is a key, too
         yield is_pressed
     finally:
         termios.tcsetattr(keyboard, termios.TCSADRAIN, settings)

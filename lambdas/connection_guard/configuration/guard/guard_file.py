@@ -31,6 +31,11 @@ from connection_guard.errors import ConfigurationError
 
 EXAMPLE = "examples/guard.toml"
 
+_HOW_TO_BEGIN = (
+    "let `connection-guard discover` write it, begin with a copy of the project's "
+    f"{EXAMPLE}, or name the file where it is"
+)
+
 
 def read_configuration(path: Path, first: Path | None = None) -> Configuration:
     """Return what the file says, with the policies that it names.
@@ -39,13 +44,11 @@ def read_configuration(path: Path, first: Path | None = None) -> Configuration:
     stack, because it would replace that one. Raise ConfigurationError with one line for every
     mistake in any of these files.
     """
-    source = path.name
     is_first = first is None or path.resolve() == first.resolve()
-    copy_it = f"copy the example and edit it: cp {EXAMPLE} {source}"
     try:
-        text = read_text(path, copy_it) if is_first else read_text(path)
+        text = read_text(path, _HOW_TO_BEGIN) if is_first else read_text(path)
     except MistakeError as mistake:
-        raise ConfigurationError(f"{source}: {mistake}") from mistake
+        raise ConfigurationError(str(mistake)) from mistake
     return parse_configuration(text, path, None if is_first else first)
 
 

@@ -103,5 +103,5 @@ def test_any_file_is_read_or_refused_line_by_line(
     try:
         assert read_configuration(path, None if first is None else beside).databases
     except ConfigurationError as refused:
-        lines, places = str(refused).split("\n"), ("guard.toml: ", "policy.toml: ")
+        lines, places = str(refused).split("\n"), ("guard.toml: ", "policy.toml: ", f"{path} ")
         assert all(line.startswith(places) for line in lines)

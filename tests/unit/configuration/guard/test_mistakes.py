@@ -120,13 +120,13 @@ def test_what_depends_on_a_wrong_value_is_not_reported_as_well(write: Write) -> 
 # Files
 
 
-def test_a_missing_file_is_reported_with_the_example_to_copy(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_how_to_begin(tmp_path: Path) -> None:
     path = tmp_path / "guard.toml"
 
     assert refusal(path) == [
         (
-            f"guard.toml: {path} does not exist; copy the example and edit it: cp "
-            "examples/guard.toml guard.toml"
+            f"{path} does not exist; let `connection-guard discover` write it, begin with a copy "
+            "of the project's examples/guard.toml, or name the file where it is"
         )
     ]
 
@@ -138,22 +138,20 @@ def test_another_missing_file_than_the_first_is_not_to_be_copied(write: Write) -
     with pytest.raises(ConfigurationError) as refused:
         read_configuration(path, first)
 
-    assert str(refused.value) == (
-        f"missing.toml: {path} does not exist; create it, or correct its path"
-    )
+    assert str(refused.value) == (f"{path} does not exist; create it, or correct its path")
 
 
 def test_a_folder_instead_of_a_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "guard.toml"
     path.mkdir()
 
-    assert refusal(path) == [f"guard.toml: {path} is a folder; name the file in it"]
+    assert refusal(path) == [f"{path} is a folder; name the file in it"]
 
 
 def test_a_file_in_another_encoding_is_reported(write: Write) -> None:
     path = write("# Übersicht".encode("latin-1"))
 
-    assert refusal(path) == [f"guard.toml: {path} is not UTF-8 text (byte 2); save it as UTF-8"]
+    assert refusal(path) == [f"{path} is not UTF-8 text (byte 2); save it as UTF-8"]
 
 
 @pytest.mark.parametrize(
