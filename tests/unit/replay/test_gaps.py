@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
+
 from connection_guard.core.database.session import Session, SessionState
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.replay.gaps import (
@@ -100,6 +102,14 @@ def test_a_gap_that_was_followed_by_work_is_legitimate_and_between_two_lengths()
     assert (tally.legitimate, tally.bounded) == (1, 1)
 
 
+def test_a_transaction_that_began_before_the_gap_says_nothing_about_its_end() -> None:
+    tally = in_transaction(
+        a_look(0, seen(1, -41, transaction=-100)),
+        a_look(60, seen(1, 30, transaction=-100, query_start=at(25))),
+    )
+    assert tally.longest_at_most == 66 * SECOND
+
+
 def test_the_same_gap_in_several_looks_is_one() -> None:
     gap = seen(1, -10)
     # Evidence of another look has the same time a fraction of a millisecond apart.
@@ -129,6 +139,23 @@ def test_what_never_changed_is_lost_however_it_ended() -> None:
     # The pid that was reused is another session, which went on.
     assert endings(tally)[Ending.WENT_ON] == 1
     assert tally.longest == 10 * SECOND
+
+
+def test_a_session_that_idled_until_it_was_last_seen_is_lost() -> None:
+    tally = tally_of(a_look(0, seen(1, -90, SessionState.IDLE))).gaps[GapKind.IDLE]
+    assert endings(tally) == {Ending.LAST_SEEN: 1}
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        replace(seen(1, -90), is_listening=True),
+        replace(seen(1, -90), holds_advisory_lock=True),
+    ],
+)
+def test_who_listens_or_holds_an_advisory_lock_is_on_duty(session: Session) -> None:
+    assert tally_of(a_look(0, session)).is_on_duty
+    assert not tally_of(a_look(0, seen(1, -90))).is_on_duty
 
 
 def test_a_session_that_a_partial_look_lacks_may_still_be_there() -> None:

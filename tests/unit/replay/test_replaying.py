@@ -20,6 +20,7 @@ from connection_guard.core.replay.past_run import past_run
 from connection_guard.core.replay.replaying import (
     Fate,
     decided_then,
+    protected_roles,
     replayed,
     roles_of_the_guard,
 )
@@ -130,6 +131,18 @@ def test_a_changed_policy_shows_whom_it_newly_ends_and_spares_and_who_is_at_work
     )
     assert by_pid[at_work.pid].anew.rule == "long queries"
     assert [each.ends_work for each in (by_pid[spared.pid], by_pid[at_work.pid])] == [False, True]
+    back = replayed(run, old, Tier.CRITICAL, NOTHING, GUARD, against=new)
+    assert not any(each.ends_work for each in back.changes), "nobody newly ended is at work"
+
+
+def test_a_role_that_the_policy_protects_is_known_with_and_without_a_decision() -> None:
+    policy = a_policy(STALE, target_percent=1, protect_roles=("batch",))
+    run = looked(
+        a_report(*sessions_idle_for(15), *sessions_idle_for(1, role="batch"), policy=policy)
+    )
+    again = replayed(run, policy, Tier.CRITICAL, NOTHING, GUARD)
+    for known in (again, None):
+        assert protected_roles(run, policy, GUARD, known) == {"batch"}
 
 
 def test_two_policies_are_compared_with_each_other_and_not_with_what_was() -> None:
@@ -187,6 +200,8 @@ def test_a_server_that_refused_a_login_stays_full() -> None:
         Restraint.BELOW_TARGET,
         Restraint.NOTHING_MATCHES,
     )
+    assert again.is_different
+    assert not again.changes
 
 
 def test_a_pool_that_the_run_knew_to_reopen_is_left_alone() -> None:
@@ -244,6 +259,9 @@ def test_whom_a_run_could_not_move_goes_last_until_usage_is_down() -> None:
     for known, gone in ((NOTHING, stubborn), (past, other)):
         again = replayed(run, policy, Tier.CRITICAL, known, ())
         assert again.anew.pids(Fate.TERMINATE) == [gone.pid]
+    reused = replace(same, backend_start=same.backend_start + MINUTE)
+    run = looked(a_report(reused, other, policy=policy, at=NOW + later))
+    assert not past.unmoved_sessions(run), "another session has its pid"
     report["before"]["utilisation"] = 0.5
     assert not NOTHING.after(looked(report)).unmoved
 

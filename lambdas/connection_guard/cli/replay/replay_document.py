@@ -116,7 +116,7 @@ def _timeout_row(found: TimeoutFinding, database: ReplayedDatabase) -> Row:
         "role": found.role,
         "setting": SETTINGS[found.kind],
         "seconds": None if found.why_not else found.timeout,
-        "summary": replay_summary(found, database),
+        "summary": timeout_sentence(found, database),
         "statement": statement_of(found),
         "why_not": found.why_not,
         "would_have_ended": sum(found.would_end.values()),
@@ -138,7 +138,7 @@ def statement_of(found: TimeoutFinding) -> str | None:
     return set_timeout(found.role, found.kind, found.timeout)
 
 
-def replay_summary(found: TimeoutFinding, database: ReplayedDatabase) -> str | None:
+def timeout_sentence(found: TimeoutFinding, database: ReplayedDatabase) -> str | None:
     """Return what the timeout would have done, None where it is not proposed."""
     if found.why_not or found.timeout is None:
         return None

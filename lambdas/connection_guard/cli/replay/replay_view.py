@@ -6,7 +6,7 @@ from rich.text import Text
 
 from connection_guard.adapters.postgresql.role_timeouts import SETTINGS
 from connection_guard.cli.replay.all_replays import ReplayedDatabase, ReplayTotals
-from connection_guard.cli.replay.replay_document import Row, replay_summary, statement_of
+from connection_guard.cli.replay.replay_document import Row, statement_of, timeout_sentence
 from connection_guard.core.replay.gaps import Ending, GapKind
 from connection_guard.core.replay.replaying import Fate
 from connection_guard.core.replay.timeouts import TimeoutFinding, WhyNot
@@ -148,7 +148,7 @@ def _timeouts(database: ReplayedDatabase) -> Iterator[Text]:
 
 
 def _timeout(found: TimeoutFinding, database: ReplayedDatabase) -> Iterator[Text]:
-    statement, summary = statement_of(found), replay_summary(found, database)
+    statement, summary = statement_of(found), timeout_sentence(found, database)
     tally, gaps = found.tally, found.gaps
     if statement is None or summary is None:
         lost = sum(found.would_end.values())
