@@ -58,11 +58,10 @@ def _resolved(value: Any, names: Mapping[str, str]) -> Any:
             return between.join(str(_resolved(each, names)) for each in parts)
         case dict() if any(key.startswith("Fn::") for key in value):
             return _UNKNOWN
-        case dict():
+        case LocatedMap():
             found = LocatedMap({_small(key): _resolved(value[key], names) for key in value})
-            if isinstance(value, LocatedMap):
-                found.line = value.line
-                found.lines = {_small(key): line for key, line in value.lines.items()}
+            found.line = value.line
+            found.lines = {_small(key): line for key, line in value.lines.items()}
             return found
         case list():
             return [_resolved(each, names) for each in value]
