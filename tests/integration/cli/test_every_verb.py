@@ -54,6 +54,7 @@ def call(
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("signal.signal", Mock())  # pytest's own handlers stay
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 
@@ -198,7 +199,6 @@ def test_an_interrupt_and_a_reader_that_left_are_no_defect(
     call: Call,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("signal.signal", Mock())  # pytest's own stays
     monkeypatch.setattr("click.Command.invoke", Mock(side_effect=error))
 
     ended, lines = call("completion", "bash")
