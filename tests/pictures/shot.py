@@ -8,7 +8,7 @@ from tests.pictures.picture import picture_of
 from tests.support.cli.live_terminal import LiveTerminal, running_at_terminal
 from tests.support.cli.running import raw_terminal
 
-COLUMNS, LINES = 114, 40
+COLUMNS, LINES = 116, 40
 
 
 def picture_of_call(
