@@ -47,7 +47,7 @@ def discover(folder: Path) -> str:
 
 
 def _other_databases(account: AwsAccount) -> None:
-    account.instance("books", EngineVersion="13.18", EnableIAMDatabaseAuthentication=False)
+    account.instance("cms", EngineVersion="13.18", EnableIAMDatabaseAuthentication=False)
     account.instance("wiki", Engine="mysql", EngineVersion="8.0.35")
     account.rds.create_db_cluster(
         DBClusterIdentifier="payments",

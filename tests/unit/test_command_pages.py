@@ -6,7 +6,9 @@ from pathlib import Path
 import click
 import pytest
 
+from clients.lab.lab_errors import UnavailableError
 from connection_guard.cli.command_line import VERBS, _command
+from tests import write_pictures
 from tests.unit.test_documents import DOCUMENTS, ROOT, each_document
 
 PAGES = ROOT / "docs" / "commands"
@@ -65,6 +67,26 @@ def test_every_call_names_a_verb_and_options_that_exist(document: Path) -> None:
     for verb, arguments in CALL.findall(text):
         assert verb in VERBS, verb
         assert {*OPTION.findall(arguments)} <= options_of(verb) | {"--help"}, arguments
+
+
+def test_the_pictures_of_all_verbs_can_be_made_anew() -> None:
+    assert set(write_pictures.SCENES) == set(WITH_A_PAGE)
+
+
+def test_without_libfaketime_it_is_one_line_before_a_picture_is_touched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing() -> Path:
+        raise UnavailableError("libfaketime is not installed (Debian: libfaketime)")
+
+    monkeypatch.setattr(write_pictures, "library", missing)
+
+    with pytest.raises(SystemExit) as exit_:
+        write_pictures.main()
+
+    assert exit_.value.code == (
+        "the pictures cannot be made: libfaketime is not installed (Debian: libfaketime)"
+    )
 
 
 def test_the_documents_have_calls() -> None:
