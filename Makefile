@@ -34,7 +34,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(NODE)
 RUN = PYTHONPATH=lambdas:infra:. .venv/bin/python -m
 
 .PHONY: environment node help demo test e2e check bench clients clients-packages bootstrap synth diff deploy \
-    destroy notify-test examples clean
+    destroy notify-test examples pictures clean
 
 help:
 	@echo "make demo       exhaust a PostgreSQL on this machine and watch the guard free it"
@@ -54,6 +54,7 @@ help:
 	@echo "make clients    run real client libraries beside the guard"
 	@echo "                (ARGS=--short: four of them; ARGS=--help: more options)"
 	@echo "make examples   write the files in docs/examples again"
+	@echo "make pictures   make the pictures in docs/commands again (needs libfaketime)"
 	@echo "make clean      remove everything that these commands set up"
 	@echo
 	@echo "GUARD=FILE uses another file than guard.toml. ARGS='...' passes arguments to the CDK:"
@@ -109,6 +110,10 @@ clients-packages:
 examples: node $(VENV)
 	@.venv/bin/python -m doubles.postgresql.postgres_binaries
 	@$(RUN) tests.write_examples > /dev/null
+
+pictures: node $(VENV)
+	@.venv/bin/python -m doubles.postgresql.postgres_binaries
+	@$(RUN) tests.write_pictures $(ARGS)
 
 clean:
 	rm -rf .venv .venv-demo .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache

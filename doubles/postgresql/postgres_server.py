@@ -54,6 +54,12 @@ class PostgresServer:
             cursor.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 
+    def close_observer(self) -> None:
+        """Close the session of `execute`, which opens another when it is called again."""
+        if self._superuser_connection is not None:
+            self._superuser_connection.close()
+            self._superuser_connection = None
+
     def has_session(self, pid: int) -> bool:
         return self.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (pid,)) == [
             (1,)

@@ -10,7 +10,18 @@ import pytest
 
 from tests.cdk.template import ROOT
 
-NEEDS_NODE = ("test", "e2e", "bench", "examples", "bootstrap", "synth", "diff", "deploy", "destroy")
+NEEDS_NODE = (
+    "test",
+    "e2e",
+    "bench",
+    "examples",
+    "pictures",
+    "bootstrap",
+    "synth",
+    "diff",
+    "deploy",
+    "destroy",
+)
 NEEDS_CREDENTIALS = ("bootstrap", "diff", "deploy", "destroy")
 
 

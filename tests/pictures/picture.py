@@ -2,6 +2,7 @@
 
 import re
 from io import StringIO
+from itertools import groupby
 
 import pyte
 from rich.color import Color
@@ -47,7 +48,8 @@ def picture_of(written: bytes, title: str, columns: int, lines: int) -> str:
     while texts and not texts[-1].plain.strip():
         texts.pop()
     console = Console(record=True, width=columns, file=StringIO(), highlight=False)
-    for text in texts:
+    # Without a line after it, the picture cuts what is below the baseline of the last.
+    for text in [*texts, Text()]:
         console.print(text, no_wrap=True, overflow="crop")
     svg = console.export_svg(title=title, theme=THEME, unique_id="terminal")
     # A page that shows the picture loads nothing from elsewhere for it.
@@ -56,9 +58,10 @@ def picture_of(written: bytes, title: str, columns: int, lines: int) -> str:
 
 def _row(cells: object, columns: int) -> Text:
     text = Text()
-    for column in range(columns):
-        cell = cells[column]  # type: ignore[index]
-        text.append(cell.data, _style(cell))
+    shown = (cells[column] for column in range(columns))  # type: ignore[index]
+    # A run of the same style is one element of the picture.
+    for style, run in groupby(shown, _style):
+        text.append("".join(cell.data for cell in run), style)
     text.rstrip()
     return text
 

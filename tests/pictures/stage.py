@@ -12,7 +12,7 @@ from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.support.guarded import create_guard_role
 
-LEAKED = 24
+LEAKED, FORGOTTEN = 29, 3
 
 WAITING = """
 SELECT count(*) FROM pg_stat_activity
@@ -22,8 +22,9 @@ WHERE application_name = 'orders-api' AND wait_event_type = 'Lock'
 
 @contextmanager
 def a_database_in_trouble(version: int = 18) -> Iterator[PostgresServer]:
-    """Yield a server of 50 usable connections, of which 48 are taken: one pool leaks, transactions
-    were forgotten, and clients wait for a lock; others are at work, or idle on purpose.
+    """Yield a server of 50 usable connections, of which 46 are taken once a verb looks: one pool
+    leaks, transactions were forgotten, and clients wait for a lock; others are at work, or idle on
+    purpose.
     """
     with turned_server(version) as (server, clock), ThreadPoolExecutor(4) as clients:
         create_guard_role(server)
@@ -33,12 +34,13 @@ def a_database_in_trouble(version: int = 18) -> Iterator[PostgresServer]:
         server.execute("INSERT INTO orders SELECT id, 'new' FROM generate_series(1, 50) AS id")
         server.execute("GRANT ALL ON orders TO shop, analyst, backup")
         _leak(server, clock)
-        _forget_transactions(server)
         _use(server, "scheduler", "SELECT pg_advisory_lock(pg_backend_pid())", sessions=2)
         _use(server, "notifier", "LISTEN orders", sessions=2)
         backup = server.connect("backup", application_name="pg_dump")
         backup.cursor().execute("BEGIN; SELECT 1")
-        clock.turn(timedelta(minutes=7))
+        clock.turn(timedelta(minutes=3))
+        _forget_transactions(server)
+        clock.turn(timedelta(minutes=8))
         _use(server, "mailer", "SELECT state FROM orders WHERE id = 7", sessions=4)
         clock.turn(timedelta(seconds=40))
         at_work = [
@@ -54,6 +56,7 @@ def a_database_in_trouble(version: int = 18) -> Iterator[PostgresServer]:
         for session in waiting:
             clients.submit(_run, session, "UPDATE orders SET state = 'paid' WHERE id = 1")
         wait_until(lambda: server.execute(WAITING) == [(len(waiting),)])
+        server.close_observer()
         try:
             yield server
         finally:
@@ -72,7 +75,7 @@ def _leak(server: PostgresServer, clock: Clock) -> None:
 
 
 def _forget_transactions(server: PostgresServer) -> None:
-    for order in range(1, 7):
+    for order in range(1, FORGOTTEN + 1):
         session = server.connect("shop", application_name="invoices")
         session.cursor().execute(f"BEGIN; UPDATE orders SET state = 'sent' WHERE id = {order}")
 

@@ -16,7 +16,15 @@ import pytest
 
 from connection_guard.configuration.guard.guard_file import read_configuration
 from tests.support.cli.aws_account import AwsAccount, aws_account
-from tests.support.cli.running import COMMAND, ROOT, Ran, at_a_terminal, in_a_pipe, in_this_process
+from tests.support.cli.running import (
+    COMMAND,
+    ROOT,
+    Ran,
+    at_a_terminal,
+    in_a_pipe,
+    in_this_process,
+    raw_terminal,
+)
 from tests.support.configurations import ACCOUNT, REGION
 
 CHANNEL = '[notifications]\nemails = ["platform@example.com"]\n'
@@ -277,6 +285,18 @@ def test_a_dry_run_shows_the_tables_that_it_would_add(account: AwsAccount, tmp_p
     assert "    aws rds modify-db-instance --db-instance-identifier orders --enable" in ran.output
     assert "nobody would be notified" in ran.output
     assert not (tmp_path / "guard.toml").exists()
+
+
+def test_a_command_is_on_one_line_so_that_it_can_be_copied(
+    account: AwsAccount, tmp_path: Path
+) -> None:
+    account.instance("orders", EnableIAMDatabaseAuthentication=False)
+
+    _, written = raw_terminal(
+        "discover", "--all", environment=account.environment, folder=tmp_path, columns=60
+    )
+
+    assert b" --enable-iam-database-authentication --apply-immediately\r\n" in written
 
 
 def test_a_database_that_is_gone_is_reported_and_kept(account: AwsAccount, tmp_path: Path) -> None:

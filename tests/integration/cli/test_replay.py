@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -17,11 +16,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
-from connection_guard.core.database.session import SessionState
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
-from tests.support.builders import NOW, WARNING_ALARM, a_heartbeat_event, a_session, an_alarm_event
-from tests.support.cli.past_runs import a_report, store_in, stored_objects
+from tests.support.builders import WARNING_ALARM, a_heartbeat_event, an_alarm_event
+from tests.support.cli.past_runs import a_month_of_runs, store_in, stored_objects
 from tests.support.cli.running import (
     COMMAND,
     SECONDS,
@@ -197,41 +195,6 @@ def test_damaged_evidence_among_other_is_named_and_the_rest_is_replayed(tmp_path
     alone = in_a_pipe("replay", "evidence/cut.json", "--policy", "policy.toml", folder=tmp_path)
     assert alone.status == 2
     assert "Traceback" not in alone.errors
-
-
-def a_month_of_runs() -> Iterator[dict[str, Any]]:
-    """Yield the reports of six shortages: "orders" loses transactions, and its others go on."""
-    the_policy = parse_policy(SHIPPED_POLICY.read_text())
-    state = SessionState.IDLE_IN_TRANSACTION
-    for shortage in range(6):
-        start, lost_now = NOW + timedelta(days=5 * shortage), 2 + (shortage < 2)
-        lost = [
-            a_session(
-                state=state, idle_for=timedelta(minutes=6 + n), role="orders", application="orders"
-            )
-            for n in range(lost_now)
-        ]
-        for look in range(5):
-            at_work = [
-                a_session(
-                    pid=200 + n,
-                    state=state,
-                    idle_for=timedelta(seconds=41 if (shortage, look, n) == (3, 1, 4) else 2 + n),
-                    connected_for=timedelta(hours=5, minutes=look),
-                    role="orders",
-                    application="orders",
-                )
-                for n in range(9)
-            ]
-            busy = a_session(state=SessionState.ACTIVE, idle_for=timedelta(seconds=1))
-            yield a_report(
-                *at_work,
-                *(lost if look == 0 else ()),
-                busy,
-                policy=the_policy,
-                at=start + timedelta(minutes=look),
-                usable=10,
-            )
 
 
 def test_a_timeout_is_proposed_from_a_month_of_looks(tmp_path: Path) -> None:

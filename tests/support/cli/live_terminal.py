@@ -70,6 +70,7 @@ def running_at_terminal(
     columns: int = 120,
     lines: int = 60,
     environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[LiveTerminal]:
     """Run a verb as long as the block lasts. Its Ctrl-C comes by the terminal, as a person's."""
     ours, theirs = pty.openpty()
@@ -77,6 +78,7 @@ def running_at_terminal(
     process = subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         env=environment_of({"TERM": "xterm-256color", **(environment or {})}),
+        cwd=folder,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -1,7 +1,7 @@
 """Runs of the past, as reports and as the bucket keeps them."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import Any
 
 from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.adapters.postgresql.roles import AMAZON_ROLES
-from connection_guard.core.database.session import Pool, Session
+from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
+from connection_guard.core.database.session import Pool, Session, SessionState
 from connection_guard.core.decision.decide import decide
 from connection_guard.core.decision.outcome import Outcome, Result
 from connection_guard.core.incident.delivery import ReportDelivery
@@ -23,7 +24,7 @@ from connection_guard.core.policy import Policy, Tier
 from connection_guard.core.replay.past_run import PastRun, past_run
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.report import write_report
-from tests.support.builders import NOW, a_snapshot
+from tests.support.builders import NOW, a_session, a_snapshot
 from tests.support.runs import a_run
 
 GUARD = ("connection_guard",)
@@ -117,3 +118,38 @@ def _moved(session: Session, by: timedelta) -> Session:
         transaction_start=later(session.transaction_start),
         query_start=later(session.query_start),
     )
+
+
+def a_month_of_runs() -> Iterator[dict[str, Any]]:
+    """Yield the reports of six shortages: "orders" loses transactions, and its others go on."""
+    the_policy = parse_policy(SHIPPED_POLICY.read_text())
+    state = SessionState.IDLE_IN_TRANSACTION
+    for shortage in range(6):
+        start, lost_now = NOW + timedelta(days=5 * shortage), 2 + (shortage < 2)
+        lost = [
+            a_session(
+                state=state, idle_for=timedelta(minutes=6 + n), role="orders", application="orders"
+            )
+            for n in range(lost_now)
+        ]
+        for look in range(5):
+            at_work = [
+                a_session(
+                    pid=200 + n,
+                    state=state,
+                    idle_for=timedelta(seconds=41 if (shortage, look, n) == (3, 1, 4) else 2 + n),
+                    connected_for=timedelta(hours=5, minutes=look),
+                    role="orders",
+                    application="orders",
+                )
+                for n in range(9)
+            ]
+            busy = a_session(state=SessionState.ACTIVE, idle_for=timedelta(seconds=1))
+            yield a_report(
+                *at_work,
+                *(lost if look == 0 else ()),
+                busy,
+                policy=the_policy,
+                at=start + timedelta(minutes=look),
+                usable=10,
+            )

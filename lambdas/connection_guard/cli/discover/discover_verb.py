@@ -143,7 +143,7 @@ def _show_and_write(discovery: Discovery, save: Callable[[], None]) -> None:
 def _print(shown: Iterable[RenderableType]) -> None:
     console = terminal_console()
     for each in shown:
-        console.print(each)
+        console.print(each, crop=False)  # a command that is cut cannot be copied
 
 
 def _deploy_of(text: str, file: Path) -> dict[str, Any]:

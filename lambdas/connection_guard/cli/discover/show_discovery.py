@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -163,7 +163,8 @@ def _section(title: str, lines: Iterator[Text]) -> Iterator[RenderableType]:
     for number, line in enumerate(lines):
         if number == 0:
             yield Text(f"\n{title}", style="bold")
-        yield Padding(line, (0, 0, 0, 2))
+        # Padding wraps every line, and rich's print each bare text.
+        yield Group(line) if line.no_wrap else Padding(line, (0, 0, 0, 2))
 
 
 def _changes(changes: Sequence[TableChange]) -> Iterator[Text]:
@@ -195,7 +196,7 @@ def _remarks(discovery: Discovery) -> Iterator[Text]:
     for each in discovery.findings:
         whose = f"{printable(each.database)}: " if each.database else ""
         yield Text(whose, style="bold").append(Text(each.problem, style="not bold"))
-        yield Text(f"  {each.remedy}")
+        yield Text(f"    {each.remedy}", no_wrap=True, overflow="ignore")  # to be copied
     for missing in discovery.missing:
         yield Text(
             f"not known for want of the permission {missing.action}: {printable(missing.fact)}"
