@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import boto3
 import click
+from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -13,6 +14,7 @@ from botocore.exceptions import (
     NoRegionError,
     ProfileNotFound,
 )
+from botocore.session import Session as CoreSession
 
 from connection_guard.cli.terminal.mistakes import UserMistakeError
 from connection_guard.core.words import shown
@@ -24,6 +26,11 @@ MISSING = (
 )
 
 LONGEST_ANSWER = 1000
+
+# With botocore's own patience a person whose VPN is down would wait for minutes.
+PATIENCE = Config(
+    connect_timeout=10, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3}
+)
 
 # AWS has many names for it, and not all of its texts name the action.
 _DENIED = frozenset(
@@ -49,7 +56,9 @@ def aws_session(profile: str | None, region: str | None) -> boto3.Session:
     try:
         # AWS's command line takes it from here, too; boto3 knows only AWS_DEFAULT_REGION.
         region = region or os.environ.get("AWS_REGION")
-        session = boto3.Session(profile_name=profile, region_name=region)
+        core = CoreSession()
+        core.set_default_client_config(PATIENCE)
+        session = boto3.Session(profile_name=profile, region_name=region, botocore_session=core)
         if session.get_credentials() is None:
             raise UserMistakeError(MISSING)
     except BotoCoreError as error:

@@ -87,5 +87,8 @@ def test_the_server_itself_ends_those_that_a_drill_has_forgotten(database: Postg
 
     wait_until(lambda: not marked(database), seconds=10)
 
-    sessions.wait(1)
-    assert sessions.ended == 2
+    def all_have_ended() -> bool:
+        sessions.wait(1)
+        return sessions.ended == 2
+
+    wait_until(all_have_ended)
