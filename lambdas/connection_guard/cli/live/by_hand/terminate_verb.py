@@ -181,7 +181,7 @@ def _proposed(document: Document, is_plan: bool) -> Iterator[RenderableType]:
 def _with_state(row: Row) -> Row:
     """Return the row whose reason says what the session does: the policy's own may not."""
     now = f"{row['state']} for {lasting(row['seconds_in_state'])}"
-    return row | {"reason": f"{row['reason']} ({now})"}
+    return row if now in row["reason"] else row | {"reason": f"{row['reason']} ({now})"}
 
 
 def _is_confirmed(access: DatabaseAccess, count: int) -> bool:
