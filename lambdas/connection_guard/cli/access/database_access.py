@@ -240,8 +240,9 @@ def _explained(error: DoorShutError, access: DatabaseAccess) -> DoorShutError:
         advice = f"{way} {advice}"
     return DoorShutError(
         printable(
-            f"{access.name}: no login as {quoted(door.role)} by the {door.name} door at {place}: "
-            f"{said.rstrip('.')}; {advice}"
+            # The server's reason comes first: `top` shows as much as fits in a line.
+            f"{said.rstrip('.')}: no login as {quoted(door.role)} to {access.name} by the "
+            f"{door.name} door at {place}; {advice}"
         ),
         error.refusal,
         door=door.name,
