@@ -325,7 +325,7 @@ def test_an_aws_that_never_answers_leaves_the_rest(folder: Path) -> None:
             '"order" is not a database of guard.toml: did you mean "orders"?',
         ),
         ((), "[deploy", "guard.toml: "),
-        (("--guard", "other.toml"), None, "other.toml: "),
+        (("--guard", "other.toml"), None, "other.toml does not exist; let "),
         (("--host", "localhost:no"), None, '"localhost" at port "no" is no address: write --host'),
         (("--profile", "\x1b[31mx"), None, ""),
     ],

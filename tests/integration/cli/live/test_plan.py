@@ -344,7 +344,7 @@ def test_what_keeps_it_from_looking_is_one_line(server: PostgresServer, tmp_path
         at(server): 'GRANT pg_read_all_stats TO "connection_guard";',
         at(server, "--user", "nobody"): 'role "nobody" does not exist',
         at(server, "--user", "postgres", "--dbname", "nowhere"): '"nowhere" does not exist',
-        ("--host", "localhost:1"): "by the direct door at localhost:1: Connection refused; does",
+        ("--host", "localhost:1"): "Connection refused: no login as",
         ("--host", "no.such.host.invalid"): "no.such.host.invalid",
         at(server, "--user", "postgres", "--policy", wrong): "76 is not below the warning alarm",
         at(server, "--policy", tmp_path / "none.toml"): "none.toml does not exist",
