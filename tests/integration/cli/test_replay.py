@@ -13,12 +13,12 @@ from typing import Any
 import boto3
 import psycopg2
 import pytest
-from moto.server import ThreadedMotoServer
 
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from tests.support.builders import WARNING_ALARM, a_heartbeat_event, an_alarm_event
+from tests.support.cli.emulated_aws import emulated_aws
 from tests.support.cli.past_runs import a_month_of_runs, store_in, stored_objects
 from tests.support.cli.running import (
     COMMAND,
@@ -258,15 +258,11 @@ def test_a_mistake_is_a_line_and_status_2(
 @pytest.fixture(scope="module")
 def aws() -> Iterator[str]:
     """Yield the address of an AWS with a deployed stack, as far as it concerns evidence."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    client(url, "cloudformation").create_stack(
-        StackName="ConnectionGuard", TemplateBody=json.dumps(TEMPLATE)
-    )
-    yield url
-    server.stop()
+    with emulated_aws() as url:
+        client(url, "cloudformation").create_stack(
+            StackName="ConnectionGuard", TemplateBody=json.dumps(TEMPLATE)
+        )
+        yield url
 
 
 def client(url: str, service: str) -> Any:

@@ -144,14 +144,16 @@ def test_sessions_that_cannot_be_read_lock_the_guard_out_and_nothing_is_done(
 ) -> None:
     fill(guarded.server, role="app")
     pids = sessions_of_app(guarded.server)
-    guarded.server.execute("REVOKE EXECUTE ON FUNCTION textsend(text) FROM PUBLIC")
+    guarded.server.execute('REVOKE EXECUTE ON FUNCTION concat_ws(text, VARIADIC "any") FROM PUBLIC')
     try:
         report = guarded.deliver()
     finally:
-        guarded.server.execute("GRANT EXECUTE ON FUNCTION textsend(text) TO PUBLIC")
+        guarded.server.execute(
+            'GRANT EXECUTE ON FUNCTION concat_ws(text, VARIADIC "any") TO PUBLIC'
+        )
     assert (report["kind"], report["escalation"]) == (
         "locked_out",
         "the connection to the database was lost",
     )
-    assert "permission denied for function textsend" in report["problems"][-1]
+    assert "permission denied for function concat_ws" in report["problems"][-1]
     assert sessions_of_app(guarded.server) == pids

@@ -5,16 +5,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.client import HTTPConnection
 from typing import Any
 
 import boto3
-from moto.server import ThreadedMotoServer
 
 from connection_guard.core.deployment.reporter_settings import ReporterSettings
 from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.core.deployment.stack_output import StackOutput, responder_description
 from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE, Metric
+from tests.support.cli.emulated_aws import emulated_aws, forget_everything
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
@@ -47,10 +46,7 @@ class DoctoredAws:
 
     def forget(self) -> None:
         """Be as at the start again."""
-        connection = HTTPConnection(self.url.removeprefix("http://"))
-        connection.request("POST", "/moto-api/reset")
-        connection.getresponse().read()
-        connection.close()
+        forget_everything(self.url)
 
     def create_instance(self, *, with_iam: bool = True) -> str:
         """Create the DB instance, and return its resource ID."""
@@ -138,13 +134,8 @@ class DoctoredAws:
 @contextmanager
 def doctored_aws() -> Iterator[DoctoredAws]:
     """Yield an AWS without anything in it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield DoctoredAws(f"http://{host}:{port}")
-    finally:
-        server.stop()
+    with emulated_aws() as url:
+        yield DoctoredAws(url)
 
 
 def _template(settings: ResponderSettings, reporter: ReporterSettings) -> dict[str, Any]:

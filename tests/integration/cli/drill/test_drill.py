@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from connection_guard.cli.drill.last_drills import LastDrill, keep_drill, last_drill
 from connection_guard.core.deployment.alarm_names import database_alarm_name
@@ -36,6 +34,7 @@ from tests.integration.cli.drill.drilled import (
     set_alarm,
 )
 from tests.integration.conftest import settings_for
+from tests.support.cli.emulated_aws import emulated_aws, forget_everything
 from tests.support.cli.running import COMMAND, ROOT, at_a_terminal, environment_of
 
 ANYWAY = ("--yes", "--yes-production")
@@ -47,14 +46,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drilled]:
     folder = tmp_path_factory.mktemp("drilled")
     tls = self_signed(folder, f"DNS:{HOST}")
     settings = settings_for(18) | SERVER_SETTINGS
-    aws = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with EmbeddedPostgres(postgres_binaries.installed(18), settings, tls=tls) as postgres:
-        aws.start()
-        host, port = aws.get_host_and_port()
-        with closing(observer_of_drill(postgres)) as observer:
-            endpoint = f"http://{host}:{port}"
-            yield Drilled(PostgresServer(postgres), observer, folder, tls.certificate, endpoint)
-        aws.stop()
+    with (
+        EmbeddedPostgres(postgres_binaries.installed(18), settings, tls=tls) as postgres,
+        emulated_aws() as endpoint,
+        closing(observer_of_drill(postgres)) as observer,
+    ):
+        yield Drilled(PostgresServer(postgres), observer, folder, tls.certificate, endpoint)
 
 
 @pytest.fixture
@@ -68,8 +65,7 @@ def drilled(guarded: Drilled, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drill
     guarded.describe(policy=QUICK)
     yield guarded
     guarded.server.close_connections()
-    # The emulated account is the process's: the next test begins with an empty one.
-    urlopen(Request(f"{guarded.endpoint}/moto-api/reset", method="POST")).close()  # noqa: S310
+    forget_everything(guarded.endpoint)
     wait_until(lambda: guarded.sessions() == 0)
 
 
