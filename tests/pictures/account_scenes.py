@@ -13,7 +13,7 @@ from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from doubles.slack_double import SlackDouble
 from reporter.notify_test import test_channels as answers_of_channels
 from tests.pictures.shot import picture_of_call, picture_of_dialogue
-from tests.support.cli.aws_account import AwsAccount, aws_account
+from tests.support.cli.aws_account import AwsAccount, an_aurora_cluster, aws_account
 from tests.support.cli.deployed_account import STACK, DeployedAccount, deployed_account
 from tests.support.cli.invoked_reporter import CREDENTIALS, invoked_reporter
 from tests.support.cli.live_terminal import LiveTerminal
@@ -49,24 +49,7 @@ def discover(folder: Path) -> str:
 def _other_databases(account: AwsAccount) -> None:
     account.instance("cms", EngineVersion="13.18", EnableIAMDatabaseAuthentication=False)
     account.instance("wiki", Engine="mysql", EngineVersion="8.0.35")
-    account.rds.create_db_cluster(
-        DBClusterIdentifier="payments",
-        Engine="aurora-postgresql",
-        EngineVersion="16.4",
-        MasterUsername="master",
-        MasterUserPassword="a long password",
-        DBSubnetGroupName="databases",
-        VpcSecurityGroupIds=[account.security_group],
-        EnableIAMDatabaseAuthentication=True,
-        ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 16},
-    )
-    for number in (1, 2):
-        account.instance(
-            f"payments-{number}",
-            DBClusterIdentifier="payments",
-            Engine="aurora-postgresql",
-            DBInstanceClass="db.serverless",
-        )
+    an_aurora_cluster(account)
 
 
 def incidents(folder: Path) -> str:

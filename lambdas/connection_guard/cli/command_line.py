@@ -14,12 +14,10 @@ from click.exceptions import Exit, NoSuchCommand
 from click.shell_completion import CompletionItem
 
 from connection_guard import __version__
-from connection_guard.cli.terminal.mistakes import MISTAKE_STATUS
+from connection_guard.cli.terminal.mistakes import MISTAKE_STATUS, NAME
 from connection_guard.cli.terminal.standard_streams import prepare_streams, write_last_lines
 from connection_guard.core.words import printable, shown
 from connection_guard.errors import ConnectionGuardError
-
-NAME = "connection-guard"
 
 # As a shell shows it for a program that Ctrl-C ended: 128 and the signal's number.
 INTERRUPTED_STATUS = 130

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from connection_guard.configuration.guard.guard_file import read_configuration
-from tests.support.cli.aws_account import AwsAccount, aws_account
+from tests.support.cli.aws_account import AwsAccount, an_aurora_cluster, aws_account
 from tests.support.cli.running import (
     COMMAND,
     ROOT,
@@ -99,7 +99,7 @@ def test_forty_databases_are_described_in_a_minute_so_that_they_can_be_deployed(
 def test_a_cluster_a_proxy_and_a_parameter_group_are_described(
     account: AwsAccount, tmp_path: Path
 ) -> None:
-    a_cluster(account)
+    an_aurora_cluster(account)
     a_parameter_group(account)
     account.instance("orders", DBParameterGroupName="mine")
     (tmp_path / "guard.toml").write_text(CHANNEL)
@@ -132,27 +132,6 @@ def a_parameter_group(account: AwsAccount) -> None:
             }
         ],
     )
-
-
-def a_cluster(account: AwsAccount) -> None:
-    account.rds.create_db_cluster(
-        DBClusterIdentifier="payments",
-        Engine="aurora-postgresql",
-        EngineVersion="16.4",
-        MasterUsername="master",
-        MasterUserPassword="a long password",
-        DBSubnetGroupName="databases",
-        VpcSecurityGroupIds=[account.security_group],
-        EnableIAMDatabaseAuthentication=True,
-        ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 16},
-    )
-    for number in (1, 2):
-        account.instance(
-            f"payments-{number}",
-            DBClusterIdentifier="payments",
-            Engine="aurora-postgresql",
-            DBInstanceClass="db.serverless",
-        )
 
 
 def a_proxy(account: AwsAccount, name: str, instance: str, **changes: Any) -> Any:

@@ -167,3 +167,25 @@ def aws_account() -> Iterator[AwsAccount]:
         server.server_close()
         for service in ("rds", "ec2", "secretsmanager"):
             get_backend(service).reset()
+
+
+def an_aurora_cluster(account: AwsAccount) -> None:
+    """Create the cluster `payments`, with Serverless v2 and two instances."""
+    account.rds.create_db_cluster(
+        DBClusterIdentifier="payments",
+        Engine="aurora-postgresql",
+        EngineVersion="16.4",
+        MasterUsername="master",
+        MasterUserPassword="a long password",
+        DBSubnetGroupName="databases",
+        VpcSecurityGroupIds=[account.security_group],
+        EnableIAMDatabaseAuthentication=True,
+        ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 16},
+    )
+    for number in (1, 2):
+        account.instance(
+            f"payments-{number}",
+            DBClusterIdentifier="payments",
+            Engine="aurora-postgresql",
+            DBInstanceClass="db.serverless",
+        )

@@ -1,7 +1,6 @@
 """A person at a pseudo-terminal: sees the screen of a running verb, types, resizes, interrupts."""
 
 import os
-import pty
 import select
 import signal
 import subprocess
@@ -10,12 +9,12 @@ from contextlib import contextmanager
 from fcntl import ioctl
 from pathlib import Path
 from struct import pack
-from termios import ECHO, TIOCSCTTY, TIOCSWINSZ, tcgetattr
+from termios import ECHO, TIOCSWINSZ, tcgetattr
 
 import pyte
 
 from doubles.waiting import wait_until
-from tests.support.cli.running import COMMAND, SECONDS, environment_of
+from tests.support.cli.running import SECONDS, started_at_terminal
 
 ALTERNATE_SCREEN, ORDINARY_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
 
@@ -73,18 +72,8 @@ def running_at_terminal(
     folder: Path | None = None,
 ) -> Iterator[LiveTerminal]:
     """Run a verb as long as the block lasts. Its Ctrl-C comes by the terminal, as a person's."""
-    ours, theirs = pty.openpty()
-    ioctl(theirs, TIOCSWINSZ, pack("HHHH", lines, columns, 0, 0))
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
-        env=environment_of({"TERM": "xterm-256color", **(environment or {})}),
-        cwd=folder,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        # The terminal controls the process, so that the keys that interrupt do.
-        preexec_fn=lambda: ioctl(theirs, TIOCSCTTY, 0),  # noqa: PLW1509 - no threads before exec
+    process, ours, theirs = started_at_terminal(
+        *arguments, environment=environment, folder=folder, columns=columns, lines=lines
     )
     terminal = LiveTerminal(process, ours, theirs, columns, lines)
     try:

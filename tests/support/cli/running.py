@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from fcntl import ioctl
 from pathlib import Path
 from struct import pack
-from termios import TIOCSWINSZ
+from termios import TIOCSCTTY, TIOCSWINSZ
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -111,15 +111,14 @@ def at_a_terminal(
     return Ran(status, shown.rstrip(), "")
 
 
-def raw_terminal(
+def started_at_terminal(
     *arguments: str | Path,
-    environment: Mapping[str, str] | None = None,
-    folder: Path | None = None,
-    answers: str = "",
-    columns: int = 120,
-    lines: int = 60,
-) -> tuple[int, bytes]:
-    """Run a verb at a pseudo-terminal; return its status and the bytes that it wrote."""
+    environment: Mapping[str, str] | None,
+    folder: Path | None,
+    columns: int,
+    lines: int,
+) -> tuple["subprocess.Popen[bytes]", int, int]:
+    """Start a verb at a pseudo-terminal; return its process, and our end and its own."""
     ours, theirs = pty.openpty()
     ioctl(theirs, TIOCSWINSZ, pack("HHHH", lines, columns, 0, 0))
     process = subprocess.Popen(
@@ -130,6 +129,23 @@ def raw_terminal(
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
+        # The terminal controls the process, so that the keys that interrupt do.
+        preexec_fn=lambda: ioctl(theirs, TIOCSCTTY, 0),  # noqa: PLW1509 - no threads before exec
+    )
+    return process, ours, theirs
+
+
+def raw_terminal(
+    *arguments: str | Path,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    answers: str = "",
+    columns: int = 120,
+    lines: int = 60,
+) -> tuple[int, bytes]:
+    """Run a verb at a pseudo-terminal; return its status and the bytes that it wrote."""
+    process, ours, theirs = started_at_terminal(
+        *arguments, environment=environment, folder=folder, columns=columns, lines=lines
     )
     os.close(theirs)
     os.write(ours, answers.encode())

@@ -33,9 +33,10 @@ from connection_guard.cli.access.guard_file_option import (
     chosen_database,
     database_argument,
     guard_file_option,
+    is_described,
 )
 from connection_guard.cli.access.login_options import Login, login_options
-from connection_guard.cli.terminal.mistakes import UserMistakeError
+from connection_guard.cli.terminal.mistakes import NAME, UserMistakeError
 from connection_guard.configuration.guard.guard_configuration import Configuration, Database
 from connection_guard.configuration.guard.guard_file import read_configuration
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
@@ -82,7 +83,7 @@ class DatabaseAccess:
         given = {"host": login.host, "user": user or login.user, "profile": login.profile}
         options = [part for name, text in given.items() if text for part in (f"--{name}", text)]
         with_token = ["--iam"] if login.user and login.iam and user is None else []
-        return shlex.join(["connection-guard", verb, self.name, *options, *with_token])
+        return shlex.join([NAME, verb, self.name, *options, *with_token])
 
 
 def database_access_options(verb: Callable[..., None]) -> Callable[..., None]:
@@ -104,8 +105,7 @@ def database_access(database: str | None, guard_file: Path, login: Login) -> Dat
 
     Raise UserMistakeError or ConfigurationError where the arguments name no database.
     """
-    is_described = guard_file.exists() or str(guard_file) != DEFAULT_FILE
-    if login.host is not None and not is_described:
+    if login.host is not None and not is_described(guard_file):
         return _access_by_address(database, login.host, login)
     return _access_by_guard_file(database, guard_file, login)
 

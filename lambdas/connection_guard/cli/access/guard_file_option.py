@@ -30,6 +30,11 @@ def guard_file_option(verb: Verb) -> Verb:
     )(verb)
 
 
+def is_described(file: Path) -> bool:
+    """Return whether a guard.toml is to be read: it is there, or a person named it."""
+    return file.exists() or str(file) != DEFAULT_FILE
+
+
 def database_argument(verb: Verb) -> Verb:
     """Add the argument `database`, a name of guard.toml that a shell can complete."""
     return click.argument("database", required=False, shell_complete=_completed)(verb)

@@ -7,14 +7,18 @@ from pathlib import Path
 import click
 
 from connection_guard.cli.access.database_access import database_access
-from connection_guard.cli.access.guard_file_option import DEFAULT_FILE, guard_file_option
+from connection_guard.cli.access.guard_file_option import (
+    chosen_database,
+    guard_file_option,
+    is_described,
+)
 from connection_guard.cli.access.login_options import Login, login_options
 from connection_guard.cli.budget.budget_shown import gate_document, shown_gate
 from connection_guard.cli.budget.gather_workloads import gather_workloads
 from connection_guard.cli.budget.observed_services import Observation, observe
 from connection_guard.cli.budget.pool_gate import DatabaseGate, Gate
 from connection_guard.cli.budget.pools.service_pools import services_of
-from connection_guard.cli.terminal.mistakes import FINDING_STATUS, UserMistakeError, nearest
+from connection_guard.cli.terminal.mistakes import FINDING_STATUS, UserMistakeError
 from connection_guard.cli.terminal.output import json_option, write
 from connection_guard.configuration.guard.guard_configuration import (
     Configuration,
@@ -95,13 +99,10 @@ def budget(
       connection-guard budget compose.yaml --usable 97
       connection-guard budget --live --for 60 --user postgres
     """
-    configuration = _configuration(guard_file)
+    configuration = read_configuration(guard_file) if is_described(guard_file) else None
     databases = configuration.databases if configuration else ()
-    names = [each.identifier for each in databases]
-    if configuration and database is not None and database not in names:
-        raise UserMistakeError(
-            f"{quoted(database)} is not a database of {guard_file}: {nearest(database, names)}"
-        )
+    if configuration and database is not None:
+        chosen_database(configuration, database, guard_file)
     services = _services(files, configuration, cpus, guard_file)
     placed = _placed(services, databases, database)
     used = [name for name in dict.fromkeys(each.database for each in placed) if name is not None]
@@ -133,13 +134,6 @@ def budget(
     gate = Gate(tuple(gates), unplaced, elsewhere)
     write(gate_document(gate), *shown_gate(gate))
     sys.exit(0 if gate.fits else FINDING_STATUS)
-
-
-def _configuration(guard_file: Path) -> Configuration | None:
-    """Return guard.toml, None where there is none and none was named."""
-    if not guard_file.exists() and str(guard_file) == DEFAULT_FILE:
-        return None
-    return read_configuration(guard_file)
 
 
 def _services(

@@ -8,6 +8,9 @@ import click
 
 from connection_guard.core.words import quoted
 
+NAME = "connection-guard"
+"""The command, as people call it."""
+
 MISTAKE_STATUS = 2
 FINDING_STATUS = 1
 
@@ -20,7 +23,7 @@ class UserMistakeError(click.ClickException):
 
 def write_problem(problem: str) -> None:
     """Write a line to standard error, where the verb can still do the rest."""
-    print(f"connection-guard: {problem}", file=sys.stderr)
+    print(f"{NAME}: {problem}", file=sys.stderr)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
