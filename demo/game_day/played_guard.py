@@ -30,7 +30,7 @@ ROLE = "drill"
 WARNING_PERCENT = 75.0
 CRITICAL_PERCENT = 90.0
 SECONDS_PER_MINUTE = 1.0
-CRITICAL_ALARM = database_alarm_name(DATABASE, "critical")
+CRITICAL_ALARM = database_alarm_name("connection-guard", DATABASE, "critical")
 
 
 def observer_of_drill(postgres: EmbeddedPostgres) -> Connection:

@@ -1,10 +1,9 @@
-"""The stack: it composes the constructs, and its outputs say what to do next."""
+"""The stack of one guard.toml."""
 
 from collections.abc import Mapping
 
 from aws_cdk import (
     Annotations,
-    CfnOutput,
     CliCredentialsStackSynthesizer,
     DefaultStackSynthesizer,
     Environment,
@@ -14,21 +13,15 @@ from aws_cdk import (
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from connection_guard.configuration.bootstrap_command import bootstrap_command
 from connection_guard.configuration.guard.guard_configuration import Configuration, Synthesizer
-from connection_guard.core.deployment.stack_output import StackOutput, responder_description
-from connection_guard_cdk.database.guarded_database import GuardedDatabase
-from connection_guard_cdk.shared.dashboard import Dashboard
-from connection_guard_cdk.shared.messaging import Messaging
-from connection_guard_cdk.shared.records import Records
-from connection_guard_cdk.shared.reporter_function import ReporterFunction
+from connection_guard_cdk.connection_guard import ConnectionGuard
 
 
 class ConnectionGuardStack(Stack):
     """Everything that guards the databases of one guard.toml."""
 
     def __init__(self, scope: Construct, configuration: Configuration) -> None:
-        target = configuration.target
+        target, notifications = configuration.target, configuration.notifications
         super().__init__(
             scope,
             target.stack_name,
@@ -39,62 +32,26 @@ class ConnectionGuardStack(Stack):
             tags=_tags(target.tags),
         )
         key = None if target.kms_key is None else kms.Key.from_key_arn(self, "Key", target.kms_key)
-        messaging = Messaging(self, "Messaging")
-        messaging.notify_by_email(configuration.notifications.emails)
-        records = Records(self, "Records", key)
-        dashboard = Dashboard(self, "Dashboard", configuration.databases)
-        CfnOutput(
+        guard = ConnectionGuard(
             self,
-            StackOutput.INCIDENTS_TOPIC,
-            value=messaging.incidents.topic_arn,
-            description="Subscribe the people who are on duty, and machines",
+            # The CDK leaves this name out of the names of resources: those that were created before
+            # there was a construct keep theirs.
+            "Default",
+            emails=notifications.emails,
+            slack_secret=notifications.slack_secret,
+            pagerduty_secret=notifications.pagerduty_secret,
+            teams_secret=notifications.teams_secret,
+            event_bus=notifications.event_bus,
+            deployments=notifications.deployments,
+            application_owners=configuration.application_owners,
+            architecture=target.architecture,
+            key=key,
+            nested_stacks=True,
         )
-        CfnOutput(
-            self,
-            StackOutput.REPORTER_ALARMS_TOPIC,
-            value=messaging.reporter_alarms.topic_arn,
-            description="Subscribe the people who are on duty: the reporter itself fails",
-        )
-        CfnOutput(
-            self, "DashboardAddress", value=dashboard.url, description="How full the databases are"
-        )
-        CfnOutput(
-            self,
-            StackOutput.INCIDENTS_TABLE,
-            value=records.table.table_name,
-            description="The incidents; kept on removal",
-        )
-        CfnOutput(
-            self,
-            StackOutput.EVIDENCE_BUCKET,
-            value=records.bucket.bucket_name,
-            description="The evidence; kept on removal",
-        )
-        guarded = []
         for database in configuration.databases:
-            guarded.append(GuardedDatabase(self, database, target, key, messaging))
-            _output_next_steps(guarded[-1])
-        reporter = ReporterFunction(
-            self,
-            "Reporter",
-            configuration,
-            [each.watched for each in guarded],
-            dashboard,
-            key,
-            messaging,
-            records,
-        )
-        CfnOutput(
-            self,
-            StackOutput.REPORTER,
-            value=reporter.function.function_name,
-            description="The function that notifies people; `make notify-test` invokes it",
-        )
-        for each in guarded:
-            # The reporter reads what responders of its version and older ones send, and an update
-            # changes it first: an older one would take a new kind of report for trouble.
-            each.responder.node.add_dependency(reporter.function)
-        if not configuration.notifications.emails:
+            guard.add(database)
+        guard.finish()
+        if not notifications.emails:
             Annotations.of(self).add_warning_v2(
                 "connection-guard:no-email",
                 "Only the reporter notifies people: if it fails completely, nobody is notified. "
@@ -116,22 +73,3 @@ def _synthesizer(synthesizer: Synthesizer) -> IStackSynthesizer:
             return DefaultStackSynthesizer()
         case Synthesizer.CLI_CREDENTIALS:
             return CliCredentialsStackSynthesizer()
-
-
-def _output_next_steps(guarded: GuardedDatabase) -> None:
-    name = guarded.database.identifier
-    outputs = (
-        (
-            "BootstrapCommand",
-            f"Run this once, before {name} is guarded",
-            bootstrap_command(guarded.database),
-        ),
-        ("ResponderName", responder_description(name), guarded.responder.function_name),
-        (
-            "ResponderLogName",
-            f"The log of every run on {name}",
-            guarded.responder.log_group.log_group_name,
-        ),
-    )
-    for output, description, value in outputs:
-        CfnOutput(guarded, output, value=value, description=description)

@@ -59,8 +59,19 @@ class Template:
 
     @classmethod
     def read(cls, path: Path) -> "Template":
+        """Return the template with the resources of its nested stacks among its own."""
         body = json.loads(path.read_text())
-        return cls(plain(body["Resources"]), plain(body.get("Outputs", {})))
+        nested = [
+            each
+            for each in body["Resources"].values()
+            if each["Type"] == "AWS::CloudFormation::Stack"
+        ]
+        resources = plain(body["Resources"])
+        for each in nested:
+            part = json.loads(_nested_template(path, each["Properties"]["TemplateURL"]).read_text())
+            parameters = each["Properties"].get("Parameters", {})
+            resources |= plain(_with_parameters(part, parameters)["Resources"])
+        return cls(resources, plain(body.get("Outputs", {})))
 
     def of(self, resource_type: str) -> dict[str, Properties]:
         """Return the properties of each resource of the type, by logical id."""
@@ -137,6 +148,26 @@ def synthesized(configuration: Configuration) -> Template:
     """Return the template of the stack, to read."""
     with TemporaryDirectory() as folder:
         return Template.read(synthesize(configuration, Path(folder)))
+
+
+def _nested_template(path: Path, url: Any) -> Path:
+    """Return the file of a nested template, which is uploaded under the digest of its content."""
+    assets = json.loads(path.with_name(f"{path.name.partition('.')[0]}.assets.json").read_text())
+    digest = Path(plain(url)).stem
+    return path.with_name(assets["files"][digest]["source"]["path"])
+
+
+def _with_parameters(value: Any, parameters: Mapping[str, Any]) -> Any:
+    """Return a part of a nested template with what the stack above passes to it."""
+    match value:
+        case {"Ref": name} if name in parameters:
+            return parameters[name]
+        case dict():
+            return {key: _with_parameters(each, parameters) for key, each in value.items()}
+        case list():
+            return [_with_parameters(each, parameters) for each in value]
+        case _:
+            return value
 
 
 def plain(value: Any) -> Any:

@@ -13,10 +13,11 @@ from connection_guard.core.report.metric_names import NAMESPACE
 from doubles.aws.cloudwatch_alarms import state_of
 from doubles.aws.cloudwatch_metric_math import MetricStat, Series
 from doubles.waiting import wait_until
+from tests.e2e.deployment import STACK
 from tests.e2e.emulator import Emulator, FunctionProcess
 
 DATABASE = "orders"
-CRITICAL_ALARM = database_alarm_name(DATABASE, "critical")
+CRITICAL_ALARM = database_alarm_name(STACK, DATABASE, "critical")
 STATISTICS: Mapping[str, Callable[[list[float]], float]] = {
     "Maximum": max,
     "Minimum": min,
@@ -118,7 +119,7 @@ class DeployedGuard:
     def set_alarm(self, what: str, state: str) -> None:
         """Change an alarm on the database, or on its guard, to this state."""
         self._emulator.client("cloudwatch").set_alarm_state(
-            AlarmName=database_alarm_name(DATABASE, what),
+            AlarmName=database_alarm_name(STACK, DATABASE, what),
             StateValue=state,
             StateReason="the end-to-end test's own evaluation",
         )

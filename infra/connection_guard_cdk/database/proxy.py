@@ -3,7 +3,6 @@
 from hashlib import sha256
 
 from aws_cdk import ArnFormat, Names, Stack
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_rds as rds
 from constructs import Construct
@@ -14,8 +13,8 @@ from connection_guard.configuration.guard.guard_configuration import (
     NewProxy,
     ProxyAuthentication,
 )
-from connection_guard_cdk.database.closed_security_group import ClosedSecurityGroup
 from connection_guard_cdk.database.login_permission import may_log_in
+from connection_guard_cdk.network.network_access import NetworkAccess
 
 PoolSettings = rds.CfnDBProxyTargetGroup.ConnectionPoolConfigurationInfoFormatProperty
 
@@ -36,7 +35,8 @@ MAX_IDLE_CONNECTIONS_PERCENT = 5
 class Proxy(Construct):
     """An RDS Proxy that its clients log in to with IAM tokens, over TLS.
 
-    `created` describes it as guard.toml describes an existing proxy.
+    `created` describes it as guard.toml describes an existing proxy. `security_group` is that of
+    all created proxies of its VPC.
     """
 
     def __init__(
@@ -45,16 +45,11 @@ class Proxy(Construct):
         identifier: str,
         database: Database,
         settings: NewProxy,
-        vpc: ec2.IVpc,
+        network: NetworkAccess,
     ) -> None:
         super().__init__(scope, identifier)
-        group = ClosedSecurityGroup(
-            self,
-            "SecurityGroup",
-            vpc=vpc,
-            description=f"Connection Guard, RDS Proxy of {database.identifier}",
-        )
-        group.let_reach(database.security_groups, database.port)
+        self.security_group = network.of_proxy(database, PORT)
+        self.security_group.let_reach(database.security_groups, database.port)
         with_iam = settings.authentication is ProxyAuthentication.IAM
         log_in = self._with_tokens(database, settings) if with_iam else self._with_secret(settings)
         role = iam.Role(
@@ -75,7 +70,7 @@ class Proxy(Construct):
             require_tls=True,
             role_arn=role.role_arn,
             vpc_subnet_ids=list(database.network.subnets),
-            vpc_security_group_ids=[group.security_group_id],
+            vpc_security_group_ids=[self.security_group.security_group_id],
             default_auth_scheme="IAM_AUTH" if with_iam else None,
             auth=None if with_iam else [secret],
         )
@@ -103,7 +98,7 @@ class Proxy(Construct):
             host=proxy.attr_endpoint,
             port=PORT,
             resource_id=resource_id,
-            security_groups=(group.security_group_id,),
+            security_groups=(self.security_group.security_group_id,),
             authentication=settings.authentication,
             role=settings.role,
         )

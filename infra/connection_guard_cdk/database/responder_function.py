@@ -1,23 +1,26 @@
 """The responder: the function inside the VPC that frees slots, with everything that it may do."""
 
+from dataclasses import asdict
+
 from aws_cdk import Acknowledgment, ArnFormat, Duration, Names, RemovalPolicy, Stack, Validations
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from connection_guard.configuration.guard.guard_configuration import Database, ExistingProxy, Target
+from connection_guard.configuration.guard.guard_configuration import Database, ExistingProxy
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.deployment.events import MAXIMUM_EVENT_AGE
-from connection_guard.core.deployment.responder_settings import ResponderSettings
-from connection_guard_cdk.database.closed_security_group import ClosedSecurityGroup
+from connection_guard.core.deployment.responder_settings import (
+    ENVIRONMENT_VARIABLE,
+    ResponderSettings,
+)
 from connection_guard_cdk.database.login_permission import may_log_in
 from connection_guard_cdk.database.usage_alarms import tiers_by_alarm
-from connection_guard_cdk.shared.messaging import Messaging
+from connection_guard_cdk.network.network_access import vpc_of
 from connection_guard_cdk.shared.packages import PYTHON, build_package
+from connection_guard_cdk.shared.shared_parts import SharedParts
 
 # Lambda's own work on network interfaces. The actions that describe have no resource-level
 # permissions, and the interfaces have no names beforehand:
@@ -35,7 +38,6 @@ NETWORK_INTERFACE_ACTIONS = (
 class ResponderFunction(Construct):
     """The responder of one database. `proxy` is the RDS Proxy in front of it, None without one.
 
-    `key` is the customer's, for the log and the environment, None where AWS's own keys are used.
     `name` is the function's name in plain text, whereas `function.function_name` is a reference.
     """
 
@@ -45,13 +47,14 @@ class ResponderFunction(Construct):
         identifier: str,
         database: Database,
         proxy: ExistingProxy | None,
-        target: Target,
-        vpc: ec2.IVpc,
-        key: kms.IKey | None,
-        messaging: Messaging,
+        shared: SharedParts,
     ) -> None:
         super().__init__(scope, identifier)
-        self.security_group = self._security_group(database, proxy, vpc)
+        key = shared.key
+        self.security_group = group = shared.network.of_responder(database)
+        group.let_reach(database.security_groups, database.port)
+        if proxy is not None:
+            group.let_reach(proxy.security_groups, proxy.port)
         # The name is known beforehand, so that the role can name the function that has it, and the
         # reporter the function that a failure is about.
         self.name = name = Names.unique_resource_name(
@@ -78,18 +81,18 @@ class ResponderFunction(Construct):
             description=f"Connection Guard: frees slots of {database.identifier} before clients "
             "are refused",
             runtime=lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON),
-            architecture=lambda_.Architecture.custom(target.architecture.value),
+            architecture=lambda_.Architecture.custom(shared.architecture.value),
             code=lambda_.Code.from_asset(
                 str(
                     build_package(
                         "responder",
-                        target.architecture,
+                        shared.architecture,
                         {"policy.toml": database.policy_file.read_bytes()},
                     )
                 )
             ),
             handler="responder.handler.lambda_handler",
-            environment=_settings(self, database, proxy, target).to_environment(),
+            environment=_environment(self, database, proxy, shared.alarm_prefix),
             environment_encryption=key,
             # A remediation ends before the heartbeat of the next minute, and does not delay it.
             timeout=Duration.seconds(55),
@@ -98,15 +101,15 @@ class ResponderFunction(Construct):
             memory_size=512,
             role=role,
             log_group=log_group,
-            vpc=vpc,
-            security_groups=[self.security_group],
+            vpc=vpc_of(self, "Vpc", database.network),
+            security_groups=[group],
             # Runs exclude each other in the database; this keeps a second run from starting at all.
             reserved_concurrent_executions=1 if database.reserve_concurrency else None,
             # A late run would act on an old alarm, and a run that failed may have acted.
             retry_attempts=0,
             max_event_age=Duration.seconds(MAXIMUM_EVENT_AGE.total_seconds()),
-            on_success=destinations.SnsDestination(messaging.reports),
-            on_failure=destinations.SnsDestination(messaging.failures),
+            on_success=destinations.SnsDestination(shared.messaging.reports),
+            on_failure=destinations.SnsDestination(shared.messaging.failures),
         )
         Validations.of(role).acknowledge(
             Acknowledgment(
@@ -122,25 +125,6 @@ class ResponderFunction(Construct):
                 "them.",
             )
         )
-
-    def _security_group(
-        self, database: Database, proxy: ExistingProxy | None, vpc: ec2.IVpc
-    ) -> ClosedSecurityGroup:
-        """Create the function's network access.
-
-        Its security group allows no inbound traffic, and outbound traffic only to the database
-        and proxy ports.
-        """
-        group = ClosedSecurityGroup(
-            self,
-            "SecurityGroup",
-            vpc=vpc,
-            description=f"Connection Guard, responder of {database.identifier}",
-        )
-        group.let_reach(database.security_groups, database.port)
-        if proxy is not None:
-            group.let_reach(proxy.security_groups, proxy.port)
-        return group
 
 
 def _let_only_lambda_manage_network_interfaces(role: iam.Role, function: str) -> None:
@@ -173,16 +157,20 @@ def _logins(database: Database, proxy: ExistingProxy | None) -> list[tuple[str, 
     return [direct] if proxy is None else [(proxy.resource_id, proxy.role), direct]
 
 
-def _settings(
-    scope: Construct, database: Database, proxy: ExistingProxy | None, target: Target
-) -> ResponderSettings:
-    return ResponderSettings(
+def _environment(
+    scope: Construct, database: Database, proxy: ExistingProxy | None, alarm_prefix: str
+) -> dict[str, str]:
+    """Return the settings as the function reads them. They may contain tokens, also numbers, which
+    only the CDK's own JSON keeps.
+    """
+    settings = ResponderSettings(
         database=database.identifier,
         database_name=database.database_name,
-        region=target.region,
+        region=Stack.of(scope).region,
         proxy=None if proxy is None else Door(DoorName.PROXY, proxy.host, proxy.port, proxy.role),
         direct=Door(DoorName.DIRECT, database.host, database.port, database.role),
         warning_percent=database.warning_percent,
         critical_percent=database.critical_percent,
-        alarms=tiers_by_alarm(scope, database),
+        alarms=tiers_by_alarm(scope, alarm_prefix, database),
     )
+    return {ENVIRONMENT_VARIABLE: Stack.of(scope).to_json_string(asdict(settings))}

@@ -15,7 +15,7 @@ from connection_guard.core.deployment.alarm_names import (
 )
 from connection_guard.core.report.metric_names import Metric
 from connection_guard_cdk.shared.alarm_metrics import MINUTE, guard_metric
-from connection_guard_cdk.shared.messaging import Messaging
+from connection_guard_cdk.shared.shared_parts import SharedParts
 
 AT_LEAST = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 BELOW = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
@@ -43,10 +43,11 @@ class SelfWatch(Construct):
         identifier: str,
         database: Database,
         responder: lambda_.Function,
-        messaging: Messaging,
+        shared: SharedParts,
     ) -> None:
         super().__init__(scope, identifier)
         self._database = database
+        self._prefix = shared.alarm_prefix
         self._responder = responder
         self._log = f"The responder's log: {responder.log_group.log_group_name}"
         alarms = [
@@ -61,7 +62,8 @@ class SelfWatch(Construct):
         ]
         if database.proxy is not None:
             alarms.append(self._proxy_login_failed())
-        messaging.notify_reporter_of(*alarms)
+        shared.messaging.notify_reporter_of(*alarms)
+        self.alarms = tuple(alarms)
 
     def _no_heartbeat(self) -> cloudwatch.Alarm:
         """3 of 3: a remediation may take a minute and delay the heartbeat behind it, and the newest
@@ -229,7 +231,7 @@ class SelfWatch(Construct):
         return cloudwatch.Alarm(
             self,
             identifier,
-            alarm_name=database_alarm_name(self._database.identifier, name),
+            alarm_name=database_alarm_name(self._prefix, self._database.identifier, name),
             alarm_description=f"{self._database.identifier}: {description}",
             metric=metric,
             comparison_operator=comparison,

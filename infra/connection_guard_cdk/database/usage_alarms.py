@@ -5,8 +5,9 @@ percentages in guard.toml.
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Database
@@ -14,21 +15,21 @@ from connection_guard.core.deployment.alarm_names import database_alarm_name
 from connection_guard.core.policy import Mode, Tier
 from connection_guard.core.report.metric_names import Metric
 from connection_guard_cdk.shared.alarm_metrics import guard_metric, utilisation
-from connection_guard_cdk.shared.messaging import Messaging
+from connection_guard_cdk.shared.shared_parts import SharedParts
 
 # The names are explicit: people see them, and they make the ARNs known before the alarms exist. The
 # responder's settings name its alarms, and the alarms name the responder's topic.
 TIERS = {"warning": Tier.WARNING, "critical": Tier.CRITICAL, "critical-measured": Tier.CRITICAL}
 
 
-def tiers_by_alarm(scope: Construct, database: Database) -> dict[str, Tier]:
+def tiers_by_alarm(scope: Construct, prefix: str, database: Database) -> dict[str, Tier]:
     """Return the tier of each alarm that engages the responder, by the alarm's ARN."""
     stack = Stack.of(scope)
     return {
         stack.format_arn(
             service="cloudwatch",
             resource="alarm",
-            resource_name=database_alarm_name(database.identifier, what),
+            resource_name=database_alarm_name(prefix, database.identifier, what),
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         ): tier
         for what, tier in TIERS.items()
@@ -36,8 +37,8 @@ def tiers_by_alarm(scope: Construct, database: Database) -> dict[str, Tier]:
 
 
 class UtilisationAlarms(Construct):
-    """The alarms on how many of the usable connections are in use, and the topic that carries them
-    to the responder.
+    """The alarms on how many of the usable connections are in use, of which the topic for alarms
+    brings the responder those of its own database.
     """
 
     def __init__(
@@ -46,39 +47,51 @@ class UtilisationAlarms(Construct):
         identifier: str,
         database: Database,
         responder: lambda_.IFunction,
-        messaging: Messaging,
+        shared: SharedParts,
     ) -> None:
         super().__init__(scope, identifier)
         self._database = database
-        self._topic = messaging.topic_for_alarms(self, "Topic")
-        self._topic.add_subscription(
-            subscriptions.LambdaSubscription(
-                responder,
-                dead_letter_queue=messaging.dead_letter_queue(
-                    self,
-                    "Undelivered",
-                    alarm_name=database_alarm_name(database.identifier, "undelivered-alarms"),
-                    problem=f"{database.identifier}: An alarm did not reach the responder, which "
-                    "may not have engaged.",
-                    what_to_do="read it, remove the cause, then purge the queue.",
-                ),
-            )
+        self._prefix = shared.alarm_prefix
+        self._topic = shared.messaging.alarms
+        sns.Subscription(
+            self,
+            "Subscription",
+            topic=self._topic,
+            protocol=sns.SubscriptionProtocol.LAMBDA,
+            endpoint=responder.function_arn,
+            filter_policy_with_message_body={
+                "AlarmName": sns.FilterOrPolicy.filter(
+                    sns.SubscriptionFilter.string_filter(
+                        allowlist=[self._name(what) for what in TIERS]
+                    )
+                )
+            },
+            dead_letter_queue=shared.messaging.undelivered_alarms,
         )
-        self.warning = self._of_database_connections(
+        responder.add_permission(
+            "Alarms",
+            principal=iam.ServicePrincipal("sns.amazonaws.com"),
+            source_arn=self._topic.topic_arn,
+        )
+        warning = self._of_database_connections(
             "warning", database.warning_percent, minutes=3, to_alarm=2
         )
-        self.critical = self._of_database_connections(
+        critical = self._of_database_connections(
             "critical", database.critical_percent, minutes=1, to_alarm=1
         )
-        self._alarm(
+        measured = self._alarm(
             "critical-measured",
             f"{database.critical_percent:g} % or more of the connections that applications can get "
             "are in use, as the guard counts them. If "
-            f"{database_alarm_name(database.identifier, 'critical')} is not on, sessions whose "
+            f"{self._name('critical')} is not on, sessions whose "
             "clients are gone hold slots: DatabaseConnections does not count them.",
             guard_metric(database, Metric.UTILISATION),
             database.critical_percent,
         )
+        self.alarms = (warning, critical, measured)
+
+    def _name(self, what: str) -> str:
+        return database_alarm_name(self._prefix, self._database.identifier, what)
 
     def _of_database_connections(
         self, what: str, percent: float, *, minutes: int, to_alarm: int
@@ -114,7 +127,7 @@ class UtilisationAlarms(Construct):
         alarm = cloudwatch.Alarm(
             self,
             what,
-            alarm_name=database_alarm_name(self._database.identifier, what),
+            alarm_name=self._name(what),
             alarm_description=f"{self._database.identifier}: {description} "
             f"{self._what_the_guard_does(TIERS[what])}",
             metric=metric,

@@ -20,17 +20,18 @@ LONGEST_RETENTION = Duration.days(14)  # that SQS keeps a message
 
 
 class Messaging(Construct):
-    """The topics that all databases share, their key, and methods that make further topics and
-    queues.
+    """The topics that all databases share, their key, and a method that makes further queues.
 
-    `reports` and `failures` are the destinations of the responders' asynchronous invocations, and
-    `guard_alarms` carries the guard's own alarms: all three lead to the reporter. People and
-    machines subscribe to `incidents`, where only the reporter publishes. `reporter_alarms` says
-    that the reporter itself fails.
+    `alarms` brings each responder the alarms that engage it; what it could not deliver waits in
+    `undelivered_alarms`. `reports` and `failures` are the destinations of the responders'
+    asynchronous invocations, and `guard_alarms` carries the guard's own alarms: all three lead to
+    the reporter. People and machines subscribe to `incidents`, where only the reporter publishes.
+    `reporter_alarms` says that the reporter itself fails.
     """
 
-    def __init__(self, scope: Construct, identifier: str) -> None:
+    def __init__(self, scope: Construct, identifier: str, alarm_prefix: str) -> None:
         super().__init__(scope, identifier)
+        self._alarm_prefix = alarm_prefix
         # Alarms cannot publish under alias/aws/sns, whose policy does not admit CloudWatch. This
         # key is deleted with the stack, and encrypts nothing that outlives it.
         self.key = kms.Key(
@@ -52,13 +53,22 @@ class Messaging(Construct):
         )
         self.reports = EncryptedTopic(self, "Reports", self.key)
         self.failures = EncryptedTopic(self, "Failures", self.key)
-        self.guard_alarms = self.topic_for_alarms(self, "GuardAlarms")
-        self.reporter_alarms = self.topic_for_alarms(self, "ReporterAlarms")
+        self.alarms = self._topic_for_alarms("Alarms")
+        self.guard_alarms = self._topic_for_alarms("GuardAlarms")
+        self.reporter_alarms = self._topic_for_alarms("ReporterAlarms")
         self.incidents = EncryptedTopic(self, "Incidents", self.key)
+        self.undelivered_alarms = self.dead_letter_queue(
+            self,
+            "UndeliveredAlarms",
+            alarm_name=f"{alarm_prefix}-undelivered-alarms",
+            problem="An alarm did not reach the responder of its database, which may not have "
+            "engaged.",
+            what_to_do="read it, remove the cause, then purge the queue.",
+        )
 
-    def topic_for_alarms(self, scope: Construct, identifier: str) -> sns.Topic:
+    def _topic_for_alarms(self, identifier: str) -> sns.Topic:
         """Return a new topic that CloudWatch alarms of this account may publish to."""
-        topic = EncryptedTopic(scope, identifier, self.key)
+        topic = EncryptedTopic(self, identifier, self.key)
         topic.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="AlarmsOfThisAccountPublish",
@@ -128,7 +138,7 @@ class Messaging(Construct):
         undelivered = self.dead_letter_queue(
             self,
             "UndeliveredEmails",
-            alarm_name=f"{Stack.of(self).stack_name}-undelivered-emails",
+            alarm_name=f"{self._alarm_prefix}-undelivered-emails",
             problem="An e-mail could not be delivered: people may not have been notified of an "
             "incident.",
             what_to_do="read it, correct the address or its subscription, then purge the queue.",

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Acknowledgment, Duration, Names, RemovalPolicy, Stack, Validations
+from aws_cdk import Acknowledgment, Duration, Names, RemovalPolicy, Validations
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from connection_guard.configuration.guard.guard_configuration import Configuration
+from connection_guard.configuration.guard.guard_configuration import Notifications
 from connection_guard.core.deployment.reporter_settings import (
     WATCHED_FILE,
+    ApplicationOwner,
     ReporterSettings,
     Watched,
     WatchedDatabase,
@@ -19,11 +19,11 @@ from connection_guard.core.deployment.reporter_settings import (
 )
 from connection_guard_cdk.shared.dashboard import Dashboard
 from connection_guard_cdk.shared.every_minute import EveryMinute
-from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.shared.packages import PYTHON, build_package
 from connection_guard_cdk.shared.records import Records
 from connection_guard_cdk.shared.reporter_queue import ReporterQueue
 from connection_guard_cdk.shared.reporter_role import reporter_role
+from connection_guard_cdk.shared.shared_parts import SharedParts
 
 # Of the messages in the queue. An account has 1,000 concurrent executions, a new one 10, of which
 # the responders need some.
@@ -33,30 +33,28 @@ MOST_AT_ONCE = 5
 class ReporterFunction(Construct):
     """One function for all databases: it takes what waits in its queue, and notifies people every
     minute of what could not be notified before.
-
-    `key` is the customer's, None where AWS's own keys are used.
     """
 
     def __init__(
         self,
         scope: Construct,
         identifier: str,
-        configuration: Configuration,
+        notifications: Notifications,
+        application_owners: tuple[ApplicationOwner, ...],
         databases: Sequence[WatchedDatabase],
         dashboard: Dashboard,
-        key: kms.IKey | None,
-        messaging: Messaging,
         records: Records,
+        shared: SharedParts,
     ) -> None:
         super().__init__(scope, identifier)
-        architecture = configuration.target.architecture
-        notifications = configuration.notifications
+        architecture, key, messaging = shared.architecture, shared.key, shared.messaging
+        self._alarm_prefix = shared.alarm_prefix
         name = Names.unique_resource_name(
             self, max_length=64, separator="-", allowed_special_characters="-"
         )
-        watched = write_watched(Watched(tuple(databases), configuration.application_owners))
+        watched = write_watched(Watched(tuple(databases), application_owners))
         package = build_package("reporter", architecture, {WATCHED_FILE: watched.encode()})
-        queue = ReporterQueue(self, "Queue", messaging)
+        queue = ReporterQueue(self, "Queue", shared)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -129,7 +127,7 @@ class ReporterFunction(Construct):
         ).create_alarm(
             self,
             "Errors",
-            alarm_name=f"{Stack.of(self).stack_name}-reporter-failed",
+            alarm_name=f"{self._alarm_prefix}-reporter-failed",
             alarm_description="The reporter fails: people may not be notified of incidents. The "
             "table or the bucket may be down, a permission may be missing, or a channel has "
             "refused everything for ten minutes: the log names the error. Nothing is lost: what "

@@ -8,7 +8,8 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from connection_guard.core.report.kind import Kind
-from connection_guard_cdk.shared.messaging import LONGEST_RETENTION, Messaging
+from connection_guard_cdk.shared.messaging import LONGEST_RETENTION
+from connection_guard_cdk.shared.shared_parts import SharedParts
 
 # `responsePayload` is Lambda's name in the message to a destination, `kind` the report's own.
 EVERY_KIND_BUT_HEARTBEAT = {
@@ -35,9 +36,10 @@ class ReporterQueue(Construct):
     What the reporter cannot read is sent on to `unreadable`, and so is what SNS could not deliver.
     """
 
-    def __init__(self, scope: Construct, identifier: str, messaging: Messaging) -> None:
+    def __init__(self, scope: Construct, identifier: str, shared: SharedParts) -> None:
         super().__init__(scope, identifier)
-        stack = Stack.of(self).stack_name
+        stack, messaging = Stack.of(self).stack_name, shared.messaging
+        self._alarm_prefix = shared.alarm_prefix
         self.main = sqs.Queue(
             self,
             "Queue",
@@ -52,7 +54,7 @@ class ReporterQueue(Construct):
         self.unreadable = messaging.dead_letter_queue(
             scope,
             "Undelivered",
-            alarm_name=f"{stack}-undelivered-reports",
+            alarm_name=f"{shared.alarm_prefix}-undelivered-reports",
             problem="The reporter could not read a message, or the message did not reach it: an "
             "incident may be incomplete, and people may not have been notified of it.",
             what_to_do=f"`connection-guard redrive --stack {stack}` shows what it is and why it "
@@ -89,7 +91,7 @@ class ReporterQueue(Construct):
         return cloudwatch.Alarm(
             self,
             "Waiting",
-            alarm_name=f"{Stack.of(self).stack_name}-reporter-not-reading",
+            alarm_name=f"{self._alarm_prefix}-reporter-not-reading",
             alarm_description="A message has waited for the reporter for 15 minutes: people are "
             "not notified of incidents. Nothing is lost: the messages wait for 14 days in the "
             f"queue {self.main.queue_name}. Check that the queue's trigger on the reporter is "

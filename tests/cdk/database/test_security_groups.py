@@ -15,7 +15,7 @@ from connection_guard.core.deployment.responder_settings import (
     ENVIRONMENT_VARIABLE,
     ResponderSettings,
 )
-from connection_guard_cdk.database.closed_security_group import ClosedSecurityGroup
+from connection_guard_cdk.network.closed_security_group import ClosedSecurityGroup
 from connection_guard_cdk.database.responder_function import ResponderFunction
 from connection_guard_cdk.database.self_watch import SelfWatch
 from connection_guard_cdk.shared.messaging import Messaging

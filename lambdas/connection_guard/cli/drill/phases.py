@@ -83,7 +83,10 @@ class Inside:
 
 def usage_alarm_names(database: str) -> list[str]:
     """Return the names of the alarms on a database's usage."""
-    return [database_alarm_name(database, what) for what in (WARNING_ALARM, *CRITICAL_ALARMS)]
+    return [
+        database_alarm_name("connection-guard", database, what)
+        for what in (WARNING_ALARM, *CRITICAL_ALARMS)
+    ]
 
 
 def expected_phases(channels: Iterable[str], *, acts: bool) -> tuple[Phase, ...]:

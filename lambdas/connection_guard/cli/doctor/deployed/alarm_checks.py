@@ -38,7 +38,7 @@ def expected_alarms(
     also where it lists none.
     """
     named = [
-        database_alarm_name(database, what)
+        database_alarm_name("connection-guard", database, what)
         for what in (NO_HEARTBEAT, LOCKED_OUT, MISSING_PRIVILEGE)
     ]
     names = list(databases)
