@@ -120,16 +120,18 @@ def enter(
     where the server cannot be measured.
     """
     deadline = time.monotonic() + seconds
-    was_refused = False
+    refused: DoorShutError | None = None
     while True:
         try:
             session = open_session(access.connect, access.door, deadline)
             break
         except DoorShutError as error:
             is_late = time.monotonic() + SECONDS_BETWEEN_TRIES >= deadline
+            if error.refusal is Refusal.FULL:
+                refused = error
             if error.refusal is not Refusal.FULL or is_late:
-                raise _explained(error, access) from error
-            was_refused = True
+                # The last try may have been cut off before the server's answer.
+                raise _explained(refused if is_late and refused else error, access) from error
             time.sleep(SECONDS_BETWEEN_TRIES)
     try:
         measurement = measure(session, access.guard_roles, deadline)
@@ -143,7 +145,7 @@ def enter(
             Refusal.NOT_THE_WRITER,
             door=access.door.name,
         )
-    return session, replace(measurement, refused_a_login=was_refused)
+    return session, replace(measurement, refused_a_login=refused is not None)
 
 
 def _access_by_guard_file(name: str | None, file: Path, login: Login) -> DatabaseAccess:
