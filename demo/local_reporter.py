@@ -17,7 +17,6 @@ from connection_guard.adapters.channels.slack_secret import parse_slack_secret
 from connection_guard.core.deployment.reporter_settings import (
     Owner,
     ReporterSettings,
-    Watched,
     WatchedDatabase,
 )
 from connection_guard.core.incident.circumstances import Circumstances, trend_of
@@ -28,6 +27,7 @@ from reporter.channels import incidents_channel
 from reporter.notifier import Notifier
 from reporter.reporter import Reporter
 from reporter.slack_channel import SlackChannel
+from reporter.watched_databases import WatchedDatabases
 from reporter.world import World
 
 REGION = "eu-central-1"
@@ -40,6 +40,8 @@ SETTINGS = ReporterSettings(
     unreadable_queue=f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/unreadable",
     slack_secret="connection-guard/slack",  # noqa: S106 the name of the secret
     dashboard="ConnectionGuard",
+    databases_path="/connection-guard/ConnectionGuard/databases",
+    log_group="/connection-guard/ConnectionGuard",
 )
 
 HOURS_BEFORE = 3
@@ -93,34 +95,32 @@ class LocalReporter:
             "channel": self.slack.channel,
             "base_url": self.slack.base_url,
         }
-        watched = Watched(
-            (
-                WatchedDatabase(
-                    database,
-                    is_cluster=False,
-                    function_name=RESPONDER,
-                    owner=Owner("team-shop"),
-                    runbook="https://wiki.example/runbooks/connections",
-                    environment="production",
-                ),
-            )
+        watched = WatchedDatabase(
+            database,
+            is_cluster=False,
+            function_name=RESPONDER,
+            owner=Owner("team-shop"),
+            runbook="https://wiki.example/runbooks/connections",
+            environment="production",
         )
+        now = partial(datetime.now, UTC)
         world = World(
             function_name="connection-guard-reporter",
             bucket=self.bucket,
             incidents=self.incidents_table,
             lanes=MemoryLanes(),
+            databases=WatchedDatabases(lambda: [watched], now),
             channels=(
                 incidents_channel(self.outbox, SETTINGS.incidents_topic),
                 SlackChannel(lambda *, anew=False: parse_slack_secret(json.dumps(secret))),  # noqa: ARG005
             ),
             put_unreadable=self.unreadable.append,
             look=lambda _database, now: _made_up_context(now),
-            now=partial(datetime.now, UTC),
+            now=now,
             sleep=lambda _seconds: None,  # the Slack on this machine takes any number of calls
         )
-        notifier = Notifier(SETTINGS, watched, REGION, world)
-        self._reporter = Reporter(SETTINGS, watched, notifier, world)
+        notifier = Notifier(SETTINGS, REGION, world)
+        self._reporter = Reporter(SETTINGS, notifier, world)
 
     def deliver(self, event: Mapping[str, Any], report: Mapping[str, Any]) -> None:
         """Deliver the record of the responder's run as Lambda's destination does, by SNS."""

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from zlib import crc32
 
-from aws_cdk import CfnOutput, NestedStack, Stack
+from aws_cdk import CfnOutput, NestedStack, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
@@ -14,7 +15,11 @@ from connection_guard.configuration.guard.guard_configuration import (
     Database,
     Notifications,
 )
-from connection_guard.core.deployment.reporter_settings import ApplicationOwner
+from connection_guard.core.deployment.reporter_settings import (
+    ApplicationOwner,
+    databases_path,
+    responders_log_group,
+)
 from connection_guard.core.deployment.stack_output import StackOutput, responder_description
 from connection_guard_cdk.database.guarded_database import GuardedDatabase
 from connection_guard_cdk.network.network_access import NetworkAccess
@@ -71,8 +76,22 @@ class ConnectionGuard(Construct):
         messaging = Messaging(self, "Messaging", prefix)
         messaging.notify_by_email(emails)
         self._records = Records(self, "Records", key)
+        log = logs.LogGroup(
+            self,
+            "Log",
+            log_group_name=responders_log_group(stack.stack_name),
+            encryption_key=key,
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=RemovalPolicy.DESTROY,  # the reporter keeps the reports themselves
+        )
         self._shared = SharedParts(
-            messaging, NetworkAccess(self, "Network"), architecture, prefix, key
+            messaging,
+            NetworkAccess(self, "Network"),
+            log,
+            databases_path(stack.stack_name),
+            architecture,
+            prefix,
+            key,
         )
         for output, value, description in (
             (
@@ -94,6 +113,11 @@ class ConnectionGuard(Construct):
                 StackOutput.EVIDENCE_BUCKET,
                 self._records.bucket.bucket_name,
                 "The evidence; kept on removal",
+            ),
+            (
+                StackOutput.RESPONDERS_LOG,
+                log.log_group_name,
+                "The log of every run on every database",
             ),
         ):
             CfnOutput(self, output, value=value, description=description)
@@ -132,7 +156,6 @@ class ConnectionGuard(Construct):
             "Reporter",
             self._notifications,
             self._application_owners,
-            [each.watched for each in self._guarded],
             dashboard,
             self._records,
             self._shared,

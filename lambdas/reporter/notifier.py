@@ -10,8 +10,8 @@ from aws_lambda_powertools.logging import Logger
 from connection_guard.adapters.aws.incident_table import IncidentKey
 from connection_guard.adapters.channels.deadline import answer_within
 from connection_guard.core.deployment.reporter_settings import (
+    ApplicationOwner,
     ReporterSettings,
-    Watched,
     WatchedDatabase,
 )
 from connection_guard.core.incident.entry import Entry
@@ -49,13 +49,16 @@ class Notifier:
     """The channels, and the incidents that they have to be notified of."""
 
     def __init__(
-        self, settings: ReporterSettings, watched: Watched, region: str, world: World
+        self,
+        settings: ReporterSettings,
+        region: str,
+        world: World,
+        application_owners: tuple[ApplicationOwner, ...] = (),
     ) -> None:
         self._settings = settings
-        self._watched = watched
-        self._databases = {each.identifier: each for each in watched.databases}
         self._region = region
         self._world = world
+        self._application_owners = application_owners
         # Where the bucket is down as well, this process at least does not repeat itself. None where
         # this process was the first to try, and failed.
         self._announced: dict[tuple[str, str], datetime | None] = {}
@@ -76,6 +79,7 @@ class Notifier:
         pending = self._world.incidents.pending(self._world.now())
         if not pending:
             return
+        self._world.databases.refresh()
         failures = self._through_every_channel(None, context)
         # A run may have died before it did so, and a channel may have been removed.
         names = [channel.name for channel in self._world.channels]
@@ -203,18 +207,20 @@ class Notifier:
 
     def database(self, identifier: str) -> WatchedDatabase:
         """Return the database; the guard itself, which its stack is named after, where it is no
-        database, and one that is no longer in guard.toml, whose responder is not known.
+        database, and one that is no longer guarded, whose responder is not known.
         """
-        return self._databases.get(identifier) or WatchedDatabase(
+        known = (each for each in self._world.databases.known if each.identifier == identifier)
+        unknown = WatchedDatabase(
             identifier, is_cluster=False, function_name=self._world.function_name
         )
+        return next(known, unknown)
 
     def _view_of(
         self, incident: Incident, now: datetime, database: WatchedDatabase | None = None
     ) -> View:
         database = database or self.database(incident.database)
         links = links_of(incident, database, self._settings, self._region)
-        return View(incident, database, links, now, self._watched.application_owners, self._region)
+        return View(incident, database, links, now, self._application_owners, self._region)
 
 
 def _announce_in_time(channel: Channel, view: View) -> None:

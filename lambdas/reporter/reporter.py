@@ -8,11 +8,7 @@ from datetime import timedelta
 
 from aws_lambda_powertools.logging import Logger
 
-from connection_guard.core.deployment.reporter_settings import (
-    ReporterSettings,
-    Watched,
-    WatchedDatabase,
-)
+from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.incident.circumstances import Circumstances, renewed
 from connection_guard.core.incident.delivery import (
     Delivery,
@@ -32,6 +28,7 @@ from connection_guard.core.incident.lifecycle import absorb, incident_id
 from connection_guard.core.incident.report_entry import entry_of
 from connection_guard.errors import ConnectionGuardError, ForeignEventError, StoreError
 from reporter.notifier import Notifier
+from reporter.watched_databases import REFRESHED_AFTER
 from reporter.world import InvocationContext, World
 
 # How often others may write between this run's look at the incident and its own write.
@@ -41,6 +38,9 @@ SECONDS_BEFORE_SECOND_TRY = 1
 
 # An incident is looked at from outside no more often.
 LOOKS_EVERY = timedelta(minutes=1)
+
+# A message may name a database that was added since the last look at what the stack guards.
+UNKNOWN_AFTER = timedelta(seconds=10)
 
 logger = Logger(service="connection-guard")
 
@@ -53,11 +53,8 @@ class Reporter:
     again: what is pending is notified by a later run.
     """
 
-    def __init__(
-        self, settings: ReporterSettings, watched: Watched, notifier: Notifier, world: World
-    ) -> None:
+    def __init__(self, settings: ReporterSettings, notifier: Notifier, world: World) -> None:
         self._stack = settings.dashboard
-        self._databases = watched.databases
         self._notifier = notifier
         self._world = world
 
@@ -69,8 +66,7 @@ class Reporter:
             logger.error(f"a message cannot be read, and goes to the dead-letter queue: {error}")
             self._world.put_unreadable(message)
             return
-        stack = self._notifier.database(self._stack)
-        database = database_of(delivery, self._databases, stack)
+        database = self._database_of(delivery)
         entry = entry_of(delivery, evidence=_main_key(delivery))
         try:
             self._store_and_notify(delivery, database, entry, context)
@@ -80,6 +76,15 @@ class Reporter:
             # Any other error is a fault of the reporter's own: people are notified nevertheless.
             self._notifier.announce(database, entry, context)
             raise
+
+    def _database_of(self, delivery: Delivery) -> WatchedDatabase:
+        databases, stack = self._world.databases, self._notifier.database(self._stack)
+        for after in (REFRESHED_AFTER, UNKNOWN_AFTER):
+            databases.refresh(after)
+            database = database_of(delivery, databases.known, stack)
+            if database in databases.known:
+                break
+        return database
 
     def _store_and_notify(
         self,
@@ -152,7 +157,7 @@ class Reporter:
             latest = absorbed.latest
             if latest is None or latest is current:
                 return latest
-            is_known = database in self._databases
+            is_known = database in self._world.databases.known
             if is_known and latest.matters and not self._is_fresh(latest.circumstances):
                 seen = seen or self._world.look(database, self._world.now())
                 around = renewed(latest.circumstances, seen, latest.opened_at)

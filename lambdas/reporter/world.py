@@ -11,6 +11,7 @@ from connection_guard.adapters.aws.lane_table import LaneTable
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.core.incident.circumstances import Circumstances
 from reporter.channel import Channel
+from reporter.watched_databases import WatchedDatabases
 
 
 class InvocationContext(Protocol):
@@ -36,6 +37,7 @@ class World:
     bucket: EvidenceBucket
     incidents: IncidentTable
     lanes: LaneTable
+    databases: WatchedDatabases
     channels: Sequence[Channel]
     put_unreadable: Callable[[str], None]
     look: Callable[[WatchedDatabase, datetime], Circumstances]

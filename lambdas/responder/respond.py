@@ -86,6 +86,7 @@ class Responder:
 
         Raises ForeignEventError for an event that is not this database's, and nothing else.
         """
+        logger.append_keys(database=self._settings.database)  # the log is that of all databases
         timer = Timer.of(invocation)
         try:
             run = self._serve(read_event(event, self._settings), datetime.now(UTC), timer)

@@ -1,5 +1,6 @@
 """An emulated account, and in it what the reporter stores things in."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +9,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from connection_guard.core.deployment.reporter_settings import (
+    WatchedDatabase,
+    write_watched_database,
+)
 from connection_guard.core.incident.item import (
     DUE_AT,
     PARTITION_KEY,
@@ -20,6 +25,8 @@ from connection_guard.core.incident.item import (
 REGION = "eu-central-1"
 TABLE = "incidents"
 BUCKET = "evidence"
+LOG_GROUP = "/connection-guard/Guard"
+DATABASES_PATH = f"{LOG_GROUP}/databases"
 
 
 @contextmanager
@@ -61,6 +68,17 @@ def create_incidents_table() -> Any:
             }
         ],
     )
+
+
+def put_databases(*databases: WatchedDatabase, path: str = DATABASES_PATH) -> None:
+    """Write the parameter of each database as the stack does."""
+    client = boto3.client("ssm", region_name=REGION)
+    for each in databases:
+        client.put_parameter(
+            Name=f"{path}/{each.identifier}",
+            Value=json.dumps(write_watched_database(each)),
+            Type="String",
+        )
 
 
 def _schema(keys: list[tuple[str, str]]) -> list[dict[str, str]]:

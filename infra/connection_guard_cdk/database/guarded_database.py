@@ -1,9 +1,14 @@
 """One guarded database: its alarms, its responder, its heartbeat, and the alarms on them."""
 
+from aws_cdk import Stack
+from aws_cdk import aws_ssm as ssm
 from constructs import Construct, IDependable
 
 from connection_guard.configuration.guard.guard_configuration import Database, NewProxy
-from connection_guard.core.deployment.reporter_settings import WatchedDatabase
+from connection_guard.core.deployment.reporter_settings import (
+    WatchedDatabase,
+    write_watched_database,
+)
 from connection_guard_cdk.database.proxy import Proxy
 from connection_guard_cdk.database.responder_function import ResponderFunction
 from connection_guard_cdk.database.self_watch import SelfWatch
@@ -41,6 +46,17 @@ class GuardedDatabase(Construct):
             environment=database.environment,
             slack_channel=database.slack_channel,
         )
+        # The reporter is not to change with a database, and an identifier may be a token, which
+        # only CloudFormation can write.
+        parameter = ssm.StringParameter(
+            self,
+            "WatchedDatabase",
+            parameter_name=f"{shared.databases_path}/{identifier}",
+            simple_name=False,
+            description="Connection Guard: what the reporter knows of a database",
+            string_value=Stack.of(self).to_json_string(write_watched_database(self.watched)),
+        )
+        way_in.append(parameter)
         usage = UtilisationAlarms(self, "Alarms", database, self.responder, shared)
         # The first heartbeat comes after the way in is open, the last one before it is closed.
         EveryMinute(

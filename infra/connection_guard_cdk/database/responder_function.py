@@ -2,11 +2,10 @@
 
 from dataclasses import asdict
 
-from aws_cdk import Acknowledgment, ArnFormat, Duration, Names, RemovalPolicy, Stack, Validations
+from aws_cdk import Acknowledgment, ArnFormat, Duration, Names, Stack, Validations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Database, ExistingProxy
@@ -60,16 +59,8 @@ class ResponderFunction(Construct):
         self.name = name = Names.unique_resource_name(
             self, max_length=64, separator="-", allowed_special_characters="-"
         )
-        log_group = logs.LogGroup(
-            self,
-            "Log",
-            log_group_name=f"/aws/lambda/{name}",
-            encryption_key=key,
-            retention=logs.RetentionDays.THREE_MONTHS,
-            removal_policy=RemovalPolicy.DESTROY,  # the reporter keeps the reports themselves
-        )
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        log_group.grant_write(role)
+        shared.log.grant_write(role)
         if key is not None:
             key.grant(role, "kms:Decrypt")
         role.add_to_policy(may_log_in(self, _logins(database, proxy)))
@@ -100,7 +91,7 @@ class ResponderFunction(Construct):
             # memory: the rest shortens a cold start, signing and TLS.
             memory_size=512,
             role=role,
-            log_group=log_group,
+            log_group=shared.log,
             vpc=vpc_of(self, "Vpc", database.network),
             security_groups=[group],
             # Runs exclude each other in the database; this keeps a second run from starting at all.

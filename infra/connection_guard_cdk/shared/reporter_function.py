@@ -1,7 +1,5 @@
 """The reporter: the function outside the VPC that stores every report and notifies people."""
 
-from collections.abc import Sequence
-
 from aws_cdk import Acknowledgment, Duration, Names, RemovalPolicy, Validations
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
@@ -10,12 +8,10 @@ from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Notifications
 from connection_guard.core.deployment.reporter_settings import (
-    WATCHED_FILE,
+    APPLICATION_OWNERS_FILE,
     ApplicationOwner,
     ReporterSettings,
-    Watched,
-    WatchedDatabase,
-    write_watched,
+    write_application_owners,
 )
 from connection_guard_cdk.shared.dashboard import Dashboard
 from connection_guard_cdk.shared.every_minute import EveryMinute
@@ -41,7 +37,6 @@ class ReporterFunction(Construct):
         identifier: str,
         notifications: Notifications,
         application_owners: tuple[ApplicationOwner, ...],
-        databases: Sequence[WatchedDatabase],
         dashboard: Dashboard,
         records: Records,
         shared: SharedParts,
@@ -52,8 +47,10 @@ class ReporterFunction(Construct):
         name = Names.unique_resource_name(
             self, max_length=64, separator="-", allowed_special_characters="-"
         )
-        watched = write_watched(Watched(tuple(databases), application_owners))
-        package = build_package("reporter", architecture, {WATCHED_FILE: watched.encode()})
+        owners = write_application_owners(application_owners)
+        package = build_package(
+            "reporter", architecture, {APPLICATION_OWNERS_FILE: owners.encode()}
+        )
         queue = ReporterQueue(self, "Queue", shared)
         self.function = lambda_.Function(
             self,
@@ -70,6 +67,8 @@ class ReporterFunction(Construct):
                 incidents_topic=messaging.incidents.topic_arn,
                 unreadable_queue=queue.unreadable.queue_url,
                 dashboard=dashboard.name,
+                databases_path=shared.databases_path,
+                log_group=shared.log.log_group_name,
                 slack_secret=notifications.slack_secret,
                 pagerduty_secret=notifications.pagerduty_secret,
                 teams_secret=notifications.teams_secret,
@@ -81,7 +80,9 @@ class ReporterFunction(Construct):
             # pause; a run of the schedule lasts until that of the next minute takes over.
             timeout=Duration.seconds(85),
             memory_size=256,
-            role=reporter_role(self, notifications, key, messaging, queue, records),
+            role=reporter_role(
+                self, notifications, key, messaging, queue, records, shared.databases_path
+            ),
             log_group=logs.LogGroup(
                 self,
                 "Log",

@@ -40,9 +40,11 @@ def reporter_role(
     messaging: Messaging,
     queue: ReporterQueue,
     records: Records,
+    databases_path: str,
 ) -> iam.Role:
     """Return a role that may write the evidence, which names people's sessions, but not read it; an
     incident is read to be continued. `key` is the customer's, None where AWS's own keys are used.
+    Below `databases_path` are the parameters of the databases.
     """
     role = iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
 
@@ -59,6 +61,14 @@ def reporter_role(
     allow("sqs:SendMessage", on=queue.unreadable.queue_arn)
     allow("dynamodb:GetItem", "dynamodb:UpdateItem", on=records.table.table_arn)
     allow("dynamodb:Query", on=records.pending_index)
+    # To this action, a path is a resource as it is asked for: what is below it needs no permission.
+    # https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
+    allow(
+        "ssm:GetParametersByPath",
+        on=Stack.of(scope).format_arn(
+            service="ssm", resource="parameter", resource_name=databases_path.removeprefix("/")
+        ),
+    )
     allow("s3:PutObject", on=records.bucket.arn_for_objects("*"))
     allow(*LOOKS, *(LOOKS_AT_DEPLOYMENTS if notifications.deployments else ()), on="*")
     messaging.incidents.grant_publish(role)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 
 from connection_guard.configuration.guard.guard_configuration import Architecture
 from connection_guard_cdk.network.network_access import NetworkAccess
@@ -11,12 +12,15 @@ from connection_guard_cdk.shared.messaging import Messaging
 
 @dataclass(frozen=True, slots=True)
 class SharedParts:
-    """`alarm_prefix` begins the name of every alarm. `key` is the customer's, None where AWS's own
+    """`log` is that of all responders. Below `databases_path` is a parameter for each database.
+    `alarm_prefix` begins the name of every alarm. `key` is the customer's, None where AWS's own
     keys are used.
     """
 
     messaging: Messaging
     network: NetworkAccess
+    log: logs.ILogGroup
+    databases_path: str
     architecture: Architecture
     alarm_prefix: str
     key: kms.IKey | None

@@ -73,11 +73,12 @@ def test_the_local_machine_runs_it_too() -> None:
     assert function["Architectures"] == ["x86_64"]
 
 
-def test_its_log_is_its_own_and_bounded() -> None:
-    deployed = stack_with("without proxy")
-    _, function = responder(deployed)
-    log_group = deployed.resources[referred(function["LoggingConfig"]["LogGroup"])]["Properties"]
-    assert log_group["LogGroupName"] == f"/aws/lambda/{function['FunctionName']}"
+def test_all_responders_write_to_one_log_that_is_bounded() -> None:
+    names = ("orders", "ledger")
+    deployed = synthesized(a_configuration(*(a_database(identifier=each) for each in names)))
+    [log] = {referred(responder(deployed, each)[1]["LoggingConfig"]["LogGroup"]) for each in names}
+    log_group = deployed.resources[log]["Properties"]
+    assert log_group["LogGroupName"] == "/connection-guard/connection-guard"
     assert log_group["RetentionInDays"] <= 90
 
 

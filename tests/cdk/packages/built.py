@@ -10,11 +10,11 @@ from connection_guard.configuration.guard.guard_configuration import Architectur
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
 from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.deployment.reporter_settings import (
-    WATCHED_FILE,
+    APPLICATION_OWNERS_FILE,
+    ApplicationOwner,
+    Owner,
     ReporterSettings,
-    Watched,
-    WatchedDatabase,
-    write_watched,
+    write_application_owners,
 )
 from connection_guard_cdk.shared.packages import build_package
 from tests.support.builders import some_settings
@@ -27,13 +27,15 @@ REPORTER_SETTINGS = ReporterSettings(
     "arn:aws:sns:eu-central-1:123456789012:incidents",
     "unreadable",
     "ConnectionGuard",
+    "/connection-guard/ConnectionGuard/databases",
+    "/connection-guard/ConnectionGuard",
 )
 
 
-WATCHED = write_watched(Watched((WatchedDatabase("orders", False, "guard-orders"),)))
+APPLICATION_OWNERS = write_application_owners((ApplicationOwner("shop*", Owner("team-shop")),))
 DATA = {
     "responder": {"policy.toml": SHIPPED_POLICY.read_bytes()},
-    "reporter": {WATCHED_FILE: WATCHED.encode()},
+    "reporter": {APPLICATION_OWNERS_FILE: APPLICATION_OWNERS.encode()},
 }
 
 

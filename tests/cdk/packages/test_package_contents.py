@@ -21,10 +21,10 @@ from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
 from connection_guard_cdk.shared import packages
 from connection_guard_cdk.shared.packages import LAMBDAS, ROOT, build_package
 from tests.cdk.packages.built import (
+    APPLICATION_OWNERS,
     DATA,
     FUNCTIONS,
     SETTINGS,
-    WATCHED,
     build,
     only_where_it_runs,
     unpacked,
@@ -170,8 +170,8 @@ def test_each_function_has_its_own_data_and_none_of_the_others() -> None:
     assert (responder / "policy.toml").read_bytes() == SHIPPED_POLICY.read_bytes()
     assert not (reporter / "policy.toml").exists()
     assert not list(responder.rglob(SHIPPED_POLICY.name))
-    assert (reporter / "watched.json").read_text() == WATCHED
-    assert not (responder / "watched.json").exists()
+    assert (reporter / "application_owners.json").read_text() == APPLICATION_OWNERS
+    assert not (responder / "application_owners.json").exists()
 
 
 def test_neither_function_holds_what_only_the_other_needs() -> None:

@@ -1,5 +1,6 @@
 """The reporter: what it may do, what it knows, and the alarms on it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from connection_guard.configuration.guard.guard_configuration import (
     Configuration,
 )
 from connection_guard.core.deployment.reporter_settings import (
-    WATCHED_FILE,
+    APPLICATION_OWNERS_FILE,
     Owner,
     ReporterSettings,
     WatchedDatabase,
-    read_watched,
+    parse_application_owners,
+    read_watched_database,
 )
 from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.core.incident.item import PENDING_INDEX
@@ -27,6 +29,7 @@ from tests.support.configurations import (
     ACCOUNT,
     REGION,
     a_configuration,
+    a_database,
     notifications,
 )
 
@@ -47,6 +50,11 @@ def test_a_reporter_that_fails_is_one_alarm_to_people_until_it_no_longer_fails(
     assert "comes back every two minutes" in alarm["AlarmDescription"]
 
 
+def settings_of(template: Template, reporter: str) -> ReporterSettings:
+    function = template.of("AWS::Lambda::Function")[reporter]
+    return ReporterSettings.from_environment(function["Environment"]["Variables"])
+
+
 def permissions(template: Template, reporter: str) -> set[tuple[str, str]]:
     """Return each action that the reporter may take, with the resource."""
     return {
@@ -62,6 +70,7 @@ def test_the_reporter_may_do_what_it_does_and_nothing_else(
     template: Template, reporter: str, incidents: str, reporter_queue: str, unreadable: str
 ) -> None:
     table, bucket = records(template)
+    path = settings_of(template, reporter).databases_path
     [key] = template.of("AWS::KMS::Key")
     function = template.of("AWS::Lambda::Function")[reporter]
     log = referred(function["LoggingConfig"]["LogGroup"])
@@ -84,6 +93,7 @@ def test_the_reporter_may_do_what_it_does_and_nothing_else(
         ("sqs:DeleteMessage", f"${{{reporter_queue}.Arn}}"),
         ("sqs:GetQueueAttributes", f"${{{reporter_queue}.Arn}}"),
         ("sqs:SendMessage", f"${{{unreadable}.Arn}}"),
+        ("ssm:GetParametersByPath", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{path}"),
         ("secretsmanager:GetSecretValue", secret("slack")),
         ("secretsmanager:GetSecretValue", secret("pagerduty")),
         ("secretsmanager:GetSecretValue", secret("teams")),
@@ -124,11 +134,15 @@ def test_a_reporter_without_further_channels_may_read_no_secret_and_send_no_even
 
 
 def test_the_settings_of_the_reporter_say_where_to_store_and_whom_to_notify(
-    template: Template, reporter: str, incidents: str, unreadable: str
+    template: Template, reporter: str, incidents: str, unreadable: str, responders: set[str]
 ) -> None:
     table, bucket = records(template)
+    functions = template.of("AWS::Lambda::Function")
+    [responders_log] = {
+        referred(functions[each]["LoggingConfig"]["LogGroup"]) for each in responders
+    }
     function = template.of("AWS::Lambda::Function")[reporter]
-    settings = ReporterSettings.from_environment(function["Environment"]["Variables"])
+    settings = settings_of(template, reporter)
     [dashboard] = template.of("AWS::CloudWatch::Dashboard").values()
     assert settings == ReporterSettings(
         f"${{{table}}}",
@@ -136,6 +150,8 @@ def test_the_settings_of_the_reporter_say_where_to_store_and_whom_to_notify(
         f"${{{incidents}}}",
         f"${{{unreadable}}}",
         dashboard["DashboardName"],
+        databases_path="/connection-guard/connection-guard/databases",
+        log_group=f"${{{responders_log}}}",
         slack_secret="guard/slack",
         pagerduty_secret="guard/pagerduty",
         teams_secret="guard/teams",
@@ -161,9 +177,14 @@ def test_the_reporter_knows_every_database_the_function_that_guards_it_and_who_o
         return ResponderSettings.from_environment(variables).database
 
     guards = {database_of(each): functions[each]["FunctionName"] for each in responders}
-    watched = read_watched((package / WATCHED_FILE).read_text())
-    assert watched.application_owners == configuration.application_owners
-    *others, ledger = watched.databases
+    owners = parse_application_owners((package / APPLICATION_OWNERS_FILE).read_text())
+    assert owners == configuration.application_owners
+    path = settings_of(template, reporter).databases_path
+    *others, ledger = [
+        read_watched_database(each["Name"], each["Value"])
+        for each in template.of("AWS::SSM::Parameter").values()
+        if each["Name"].rpartition("/")[0] == path
+    ]
     assert others == [
         WatchedDatabase("orders", is_cluster=False, function_name=guards["orders"]),
         WatchedDatabase("payments", is_cluster=True, function_name=guards["payments"]),
@@ -176,6 +197,17 @@ def test_the_reporter_knows_every_database_the_function_that_guards_it_and_who_o
         runbook="https://wiki.example.com/ledger",
         environment="production",
         slack_channel="#ledger",
+    )
+
+
+def test_another_database_does_not_change_the_reporter() -> None:
+    def reporter_of(deployed: Template) -> Mapping[str, Any]:
+        name = referred(deployed.outputs["ReporterName"]["Value"])
+        return deployed.of("AWS::Lambda::Function")[name]
+
+    one, two = a_database(identifier="orders"), a_database(identifier="ledger", runbook="https://a")
+    assert reporter_of(synthesized(a_configuration(one))) == reporter_of(
+        synthesized(a_configuration(one, two))
     )
 
 

@@ -17,13 +17,14 @@ import pytest
 from botocore.client import BaseClient
 
 from connection_guard.adapters.channels.slack_secret import SlackBot
-from connection_guard.core.deployment.reporter_settings import Watched, WatchedDatabase
+from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.core.incident.circumstances import Circumstances
 from doubles.slack_double import SlackDouble
 from reporter.channels import incidents_channel
 from reporter.notifier import Notifier
 from reporter.reporter import Reporter
 from reporter.slack_channel import SlackChannel
+from reporter.watched_databases import WatchedDatabases
 from reporter.world import World
 from tests.support.reporter.deliveries import REGION, a_report, a_success
 from tests.support.reporter.outside import TOPIC, Outside, Stores, in_queue
@@ -74,14 +75,15 @@ def environment(outside: Outside, stores: Stores) -> tuple[Notifier, Reporter]:
         bucket=stores.bucket,
         incidents=stores.incidents,
         lanes=stores.lanes,
+        databases=WatchedDatabases(lambda: DATABASES, partial(datetime.now, UTC)),
         channels=(incidents_channel(outside.sns, TOPIC), QuickSlack(lambda **_: bot)),
         put_unreadable=outside.unreadable.append,
         look=lambda _database, now: Circumstances((), (), None, (), looked_at=now),
         now=partial(datetime.now, UTC),
         sleep=time.sleep,
     )
-    notifier = Notifier(outside.settings, Watched(DATABASES), REGION, world)
-    return notifier, Reporter(outside.settings, Watched(DATABASES), notifier, world)
+    notifier = Notifier(outside.settings, REGION, world)
+    return notifier, Reporter(outside.settings, notifier, world)
 
 
 def a_story(database: WatchedDatabase, now: datetime) -> Sequence[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,20 @@ import boto3
 import pytest
 
 from connection_guard.core.deployment.reporter_settings import (
-    WATCHED_FILE,
+    APPLICATION_OWNERS_FILE,
     ReporterSettings,
-    Watched,
-    write_watched,
+    write_application_owners,
 )
 from doubles.slack_double import SlackDouble
 from tests.support.emulated_account import (
     BUCKET,
+    DATABASES_PATH,
+    LOG_GROUP,
     TABLE,
     create_evidence_bucket,
     create_incidents_table,
     emulated_account,
+    put_databases,
 )
 from tests.support.reporter.deliveries import REGION, a_report, a_success
 from tests.support.reporter.outside import ORDERS, in_queue
@@ -64,17 +67,20 @@ def deployed(
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "reporter")
     monkeypatch.setenv("LAMBDA_TASK_ROOT", str(tmp_path))
-    (tmp_path / WATCHED_FILE).write_text(write_watched(Watched((ORDERS,))))
+    (tmp_path / APPLICATION_OWNERS_FILE).write_text(write_application_owners(()))
     with emulated_account(monkeypatch):
         create_evidence_bucket()
         create_incidents_table()
+        put_databases(replace(ORDERS, environment="production"))
         topic = boto3.client("sns").create_topic(Name="incidents")["TopicArn"]
         queue = boto3.client("sqs").create_queue(QueueName="unreadable")["QueueUrl"]
         bot = {"token": slack.token, "channel": slack.channel, "base_url": slack.base_url}
         # Each test has a name of its own: a process remembers secrets.
         secret = f"slack-{tmp_path.name}"
         boto3.client("secretsmanager").create_secret(Name=secret, SecretString=json.dumps(bot))
-        settings = ReporterSettings(TABLE, BUCKET, topic, queue, "guard", slack_secret=secret)
+        settings = ReporterSettings(
+            TABLE, BUCKET, topic, queue, "guard", DATABASES_PATH, LOG_GROUP, slack_secret=secret
+        )
         for name, value in settings.to_environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.delitem(sys.modules, MODULE, raising=False)
@@ -96,6 +102,7 @@ def test_a_message_is_notified_and_the_schedule_notifies_what_could_not_be(
     deployed.receive(a_message())
 
     assert len(slack.channel_view) == 1
+    assert "production" in json.dumps(slack.channel_view[0].content), "as its parameter says"
     assert deployed.unreadable == []
 
 

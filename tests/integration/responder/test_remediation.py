@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.logging import Logger
 
 from connection_guard.errors import ForeignEventError
 from doubles.postgresql.postgres_server import PostgresServer
@@ -30,6 +31,16 @@ def test_an_exhausted_database_serves_clients_again(guarded: Guarded) -> None:
     assert report["recovered"] is True
     assert terminated(report) == sum(is_gone(client) for client in clients) > 0
     assert can_log_in(guarded.server)
+
+
+@NEWEST
+def test_every_line_of_the_log_has_the_database(guarded: Guarded) -> None:
+    logger = Logger(service="connection-guard")
+    logger.append_keys(database="another")
+
+    guarded.deliver(a_heartbeat_event())
+
+    assert logger.get_current_keys()["database"] == "orders-prod"
 
 
 @NEWEST

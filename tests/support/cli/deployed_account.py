@@ -17,9 +17,16 @@ import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from connection_guard.core.deployment.reporter_settings import ReporterSettings
+from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.deployment.stack_output import StackOutput, responder_description
-from tests.support.emulated_account import BUCKET, REGION, TABLE
+from tests.support.emulated_account import (
+    BUCKET,
+    DATABASES_PATH,
+    LOG_GROUP,
+    REGION,
+    TABLE,
+    put_databases,
+)
 
 STACK = "Guard"
 REPORTER = "the-reporter"
@@ -49,11 +56,13 @@ class DeployedAccount:
         policy = {"deadLetterTargetArn": arn, "maxReceiveCount": 1000}
         self.main = self._queue("main", {"RedrivePolicy": json.dumps(policy)})
         facts = {"table": TABLE, "bucket": BUCKET, "incidents_topic": "arn", "dashboard": STACK}
+        facts |= {"databases_path": DATABASES_PATH, "log_group": LOG_GROUP}
         self.settings = ReporterSettings(
             **{**facts, "unreadable_queue": self.unreadable, "slack_secret": "slack", **settings}
         )
         _create_reporter(self.settings.to_environment())
         _create_stack(responders)
+        put_databases(*(WatchedDatabase(name, False, of) for name, of in responders.items()))
 
     @property
     def environment(self) -> dict[str, str]:

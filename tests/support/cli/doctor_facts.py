@@ -163,7 +163,9 @@ def alarm_arn(name: str) -> str:
 
 def reporter_settings(**changes: Any) -> ReporterSettings:
     """Return what the reporter is deployed with."""
-    settings = ReporterSettings("table", "bucket", TOPIC, f"{QUEUES}/unreadable", "dashboard")
+    settings = ReporterSettings(
+        "table", "bucket", TOPIC, f"{QUEUES}/unreadable", "dashboard", "/databases", "/log"
+    )
     return replace(settings, **changes)
 
 
@@ -175,6 +177,7 @@ def a_function(**changes: Any) -> DeployedFunction:
         "last_update": "Successful",
         "reason": "",
         "settings": responder_settings(),
+        "log_group": "/connection-guard/Guard",
     }
     return DeployedFunction(**(facts | changes))
 

@@ -84,7 +84,7 @@ class DoctoredAws:
     def deploy(self, settings: ResponderSettings) -> None:
         """Deploy a guard with these settings, whose alarms exist and whose heart beats."""
         sqs = f"https://sqs.{REGION}.amazonaws.com/123456789012"
-        reporter = ReporterSettings("t", "b", "a", f"{sqs}/Unreadable", "d")
+        reporter = ReporterSettings("t", "b", "a", f"{sqs}/Unreadable", "d", "/d", "/l")
         self.client("cloudformation").create_stack(
             StackName=STACK, TemplateBody=json.dumps(_template(settings, reporter))
         )

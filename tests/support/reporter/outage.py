@@ -9,24 +9,23 @@ from random import Random
 from typing import Any
 
 from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret
-from connection_guard.core.deployment.reporter_settings import (
-    ReporterSettings,
-    Watched,
-    WatchedDatabase,
-)
+from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.incident.circumstances import Circumstances
 from doubles.aws.memory_store import MemoryBucket, MemoryIncidents, MemoryLanes
 from doubles.slack_double import SlackDouble
 from reporter.notifier import Notifier
 from reporter.reporter import Reporter
 from reporter.slack_channel import SlackChannel
+from reporter.watched_databases import WatchedDatabases
 from reporter.world import World
 from tests.support.reporter.deliveries import REGION, a_report, a_success
 from tests.support.reporter.outside import in_queue
 from tests.support.reporter.played_time import PlayedInvocations, an_invocation
 
 START = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
-SETTINGS = ReporterSettings("incidents", "evidence", "arn", "unreadable", "ConnectionGuard")
+SETTINGS = ReporterSettings(
+    "incidents", "evidence", "arn", "unreadable", "ConnectionGuard", "/databases", "/log"
+)
 LONGEST = timedelta(hours=2)
 
 
@@ -55,11 +54,9 @@ class Outage:
         self.slack = slack
         self.time = PlayedInvocations(START)
         slack.limit_to(1, lambda: self.time.now().timestamp())
-        self.watched = Watched(
-            tuple(
-                WatchedDatabase(f"db-{n:03}", is_cluster=False, function_name=f"responder-{n:03}")
-                for n in range(databases)
-            )
+        self.databases = tuple(
+            WatchedDatabase(f"db-{n:03}", is_cluster=False, function_name=f"responder-{n:03}")
+            for n in range(databases)
         )
         self.incidents = MemoryIncidents()
         self._unreadable: list[str] = []
@@ -72,18 +69,19 @@ class Outage:
             bucket=MemoryBucket(),
             incidents=self.incidents,
             lanes=MemoryLanes(),
+            databases=WatchedDatabases(lambda: self.databases, self.time.now),
             channels=(SlackChannel(self._secret),),
             put_unreadable=self._unreadable.append,
             look=lambda _database, now: Circumstances((), (), None, (), looked_at=now),
             now=self.time.now,
             sleep=self.time.sleep,
         )
-        self._notifier = Notifier(SETTINGS, self.watched, REGION, world)
-        self._reporter = Reporter(SETTINGS, self.watched, self._notifier, world)
+        self._notifier = Notifier(SETTINGS, REGION, world)
+        self._reporter = Reporter(SETTINGS, self._notifier, world)
 
     def play(self) -> Shown:
         """Let it happen, and people be notified of everything."""
-        for database in self.watched.databases:
+        for database in self.databases:
             self._schedule(database)
         self.time.later(START + timedelta(minutes=1), self._every_minute)
         self.time.play(until=START + LONGEST)

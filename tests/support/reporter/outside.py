@@ -1,6 +1,7 @@
 """An AWS account, a Slack, and the reporter between them, which a test can make to fail."""
 
 import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -14,24 +15,23 @@ from connection_guard.adapters.aws.incident_table import IncidentTable
 from connection_guard.adapters.aws.lane_table import LaneTable
 from connection_guard.adapters.aws.table import Table
 from connection_guard.adapters.channels.slack_secret import SlackBot, SlackSecret
-from connection_guard.core.deployment.reporter_settings import (
-    ReporterSettings,
-    Watched,
-    WatchedDatabase,
-)
+from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.incident.circumstances import Circumstances
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
-from connection_guard.errors import StoreError
+from connection_guard.errors import ConfigurationError, StoreError
 from doubles.aws.memory_store import MemoryBucket, MemoryIncidents, MemoryLanes
 from doubles.slack_double import SlackDouble
 from reporter.channels import incidents_channel
 from reporter.notifier import Notifier
 from reporter.reporter import Reporter
 from reporter.slack_channel import SlackChannel
+from reporter.watched_databases import WatchedDatabases
 from reporter.world import World
 from tests.support.emulated_account import (
     BUCKET,
+    DATABASES_PATH,
+    LOG_GROUP,
     TABLE,
     create_evidence_bucket,
     create_incidents_table,
@@ -87,7 +87,14 @@ class Outside:
         self.faults = Faults()
         self.unreadable: list[str] = []
         self.settings = ReporterSettings(
-            "incidents", "evidence", TOPIC, "unreadable", "ConnectionGuard", slack_secret="slack"
+            "incidents",
+            "evidence",
+            TOPIC,
+            "unreadable",
+            "ConnectionGuard",
+            DATABASES_PATH,
+            LOG_GROUP,
+            slack_secret="slack",
         )
         self.sns = RecordingSns(self.faults)
         self.secret: SlackSecret = SlackBot(slack.token, slack.channel, slack.base_url)
@@ -96,7 +103,10 @@ class Outside:
             incidents_channel(self.sns, TOPIC),
             SlackChannel(self._read_secret),
         )
-        self._watched = Watched(watched or (ORDERS,))
+        self.read_databases: Callable[[], Iterable[WatchedDatabase | ConfigurationError]] = (
+            self._read_watched
+        )
+        self.watched: Sequence[WatchedDatabase] = watched or (ORDERS,)
         self.another_process()
 
     def another_process(self) -> None:
@@ -108,14 +118,20 @@ class Outside:
             bucket=cast("EvidenceBucket", Breakable("bucket", stores.bucket, faults)),
             incidents=cast("IncidentTable", Breakable("incidents", stores.incidents, faults)),
             lanes=cast("LaneTable", Breakable("lanes", stores.lanes, faults)),
+            databases=WatchedDatabases(self.read_databases, self.time.now),
             channels=self.channels,
             put_unreadable=self._put_unreadable,
             look=self._look,
             now=self.time.now,
             sleep=self.time.sleep,
         )
-        self.notifier = Notifier(self.settings, self._watched, REGION, world)
-        self.reporter = Reporter(self.settings, self._watched, self.notifier, world)
+        self.notifier = Notifier(self.settings, REGION, world)
+        self.reporter = Reporter(self.settings, self.notifier, world)
+
+    def _read_watched(self) -> Sequence[WatchedDatabase]:
+        return self.faults.around(
+            "parameters.read", lambda: self.watched, StoreError("parameters: ThrottlingException")
+        )
 
     def _read_secret(self, *, anew: bool = False) -> SlackSecret:
         return self.secret_anew or self.secret if anew else self.secret

@@ -32,7 +32,7 @@ def test_the_proxy_is_the_first_door_and_each_role_is_the_guards_own() -> None:
         (None, "'CONNECTION_GUARD_SETTINGS' is missing"),
         ("{", "Expecting property name"),
         ("[]", "not what ResponderSettings.to_environment writes"),
-        ("{}", "'proxy' is missing"),
+        ("{}", "'direct' is missing"),
         (
             '{"proxy": null, "direct": {"name": "window"}, "alarms": {}}',
             "'window' is not a valid DoorName",

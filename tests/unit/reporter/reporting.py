@@ -4,10 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from connection_guard.adapters.aws.incident_table import IncidentKey, Kept
-from connection_guard.core.deployment.reporter_settings import (
-    ReporterSettings,
-    Watched,
-)
+from connection_guard.core.deployment.reporter_settings import ReporterSettings
 from connection_guard.core.incident.circumstances import Circumstances
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.view import View
@@ -16,13 +13,16 @@ from connection_guard.errors import NotificationError, StoreError
 from doubles.aws.memory_store import MemoryBucket, MemoryIncidents, MemoryLanes
 from reporter.channel import Channel
 from reporter.notifier import Notifier
+from reporter.watched_databases import WatchedDatabases
 from reporter.world import World
 from tests.support.builders import NOW
 from tests.support.reporter.deliveries import REGION
 from tests.support.reporter.played_time import PlayedTime, an_invocation
 from tests.support.reporter.stories import absorbed, in_alarm
 
-SETTINGS = ReporterSettings("incidents", "evidence", "topic", "unreadable", "dashboard")
+SETTINGS = ReporterSettings(
+    "incidents", "evidence", "topic", "unreadable", "Guard", "/databases", "/log"
+)
 OPENED = absorbed([in_alarm(Tier.CRITICAL, minute=0, used=95)])
 DOWN = NotificationError("the channel did not answer")
 REFUSED = NotificationError("invalid", is_of_message=True)
@@ -83,13 +83,14 @@ class Reporting:
             bucket=self.bucket,
             incidents=self.incidents,
             lanes=self.lanes,
+            databases=WatchedDatabases(tuple, self.time.now),
             channels=self.channels,
             put_unreadable=lambda _: None,
             look=lambda _database, now: Circumstances((), (), None, (), looked_at=now),
             now=self.time.now,
             sleep=self.time.sleep,
         )
-        return Notifier(SETTINGS, Watched(()), REGION, world)
+        return Notifier(SETTINGS, REGION, world)
 
     def store(self, incident: Incident, replaces: Incident | None = None) -> Incident:
         assert self.incidents.put(

@@ -7,7 +7,7 @@ import pytest
 from connection_guard.core.deployment.reporter_settings import ReporterSettings
 from reporter.channels import channels_of
 
-FEW = ReporterSettings("incidents", "evidence", "arn", "unreadable", "ConnectionGuard")
+FEW = ReporterSettings("incidents", "evidence", "arn", "unreadable", "Guard", "/databases", "/log")
 ALL = replace(
     FEW, slack_secret="slack", pagerduty_secret="pagerduty", teams_secret="teams", event_bus="bus"
 )

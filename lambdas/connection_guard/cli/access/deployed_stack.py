@@ -10,6 +10,7 @@ import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from connection_guard.adapters.aws.database_parameters import database_parameters
 from connection_guard.cli.access.aws_session import aws_options, aws_problem, aws_session
 from connection_guard.cli.access.guard_file_option import guard_file_option
 from connection_guard.cli.terminal.mistakes import UserMistakeError
@@ -67,20 +68,16 @@ class DeployedStack:
             )
         return ReporterSettings.from_environment(environment.get("Variables", {}))
 
-    def watched(self, database: str) -> WatchedDatabase:
-        """Return what is known of a database. Where it is no longer guarded, or is the stack
-        itself, the log that says most is the reporter's.
+    def watched(self, settings: ReporterSettings) -> dict[str, WatchedDatabase]:
+        """Return what the reporter knows of the databases, by their identifiers; a parameter that
+        is malformed is none, as it is to the reporter. Raise StoreError.
         """
-        known = self.configuration.databases if self.configuration else ()
-        found = next((each for each in known if each.identifier == database), None)
-        return WatchedDatabase(
-            database,
-            is_cluster=found.is_cluster if found else False,
-            function_name=self.responders.get(database, self.reporter),
-            owner=found.owner if found else None,
-            runbook=found.runbook if found else None,
-            environment=found.environment if found else None,
-        )
+        found = database_parameters(settings.databases_path, self.session)
+        return {each.identifier: each for each in found if isinstance(each, WatchedDatabase)}
+
+    def unwatched(self, database: str) -> WatchedDatabase:
+        """Return what is known of a database that is no longer guarded, and of the stack itself."""
+        return WatchedDatabase(database, is_cluster=False, function_name=self.reporter)
 
 
 def stack_options(verb: Callable[..., None]) -> Callable[..., None]:

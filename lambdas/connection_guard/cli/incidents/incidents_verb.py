@@ -36,11 +36,12 @@ from connection_guard.cli.terminal.mistakes import (
 )
 from connection_guard.cli.terminal.moments import Moment
 from connection_guard.cli.terminal.output import json_option, write
-from connection_guard.core.deployment.reporter_settings import ReporterSettings
+from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.links import links_of
 from connection_guard.core.notification.view import View
 from connection_guard.core.words import printable, quoted
+from connection_guard.errors import StoreError
 
 
 @click.command("incidents")
@@ -133,13 +134,13 @@ def _show(
     if name in stored.problems:
         raise UserMistakeError(stored.problems[name])
     kept = stored.kept[meant(stored.kept, name)]
-    watched = stack.watched(kept.incident.database)
+    problems: list[str] = []
+    watched = _watched(stack, settings, kept.incident.database, problems)
     owners = stack.configuration.application_owners if stack.configuration else ()
     links = links_of(kept.incident, watched, settings, stack.region)
     view = View(kept.incident, watched, links, now, owners, stack.region)
     states = channel_states(kept, settings.channels)
     document, shown = story_document(view, states), story_shown(view, states)
-    problems: list[str] = []
     if with_evidence or folder is not None:
         objects = _objects(stack, settings, kept.incident, problems)
         if with_evidence:
@@ -150,6 +151,18 @@ def _show(
             shown += [Text(f"saved {printable(path)}") for path in saved]
     write(document, *shown)
     return problems
+
+
+def _watched(
+    stack: DeployedStack, settings: ReporterSettings, database: str, problems: list[str]
+) -> WatchedDatabase:
+    """Return what is known of the database; add to the problems why that is only its name."""
+    try:
+        known = stack.watched(settings).get(database)
+    except StoreError as error:
+        problems.append(str(error))
+        known = None
+    return known or stack.unwatched(database)
 
 
 def _stored(

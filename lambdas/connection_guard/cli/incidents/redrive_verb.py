@@ -59,8 +59,8 @@ def redrive(stack: DeployedStack, yes: bool, delete_unreadable: bool, save: Path
     """
     settings = stack.reporter_settings()
     queue = DeadLetterQueue(stack, settings.unreadable_queue)
-    databases = [stack.watched(each) for each in stack.responders]
-    itself, now = stack.watched(settings.dashboard), datetime.now(UTC)
+    databases = list(stack.watched(settings).values())
+    itself, now = stack.unwatched(settings.dashboard), datetime.now(UTC)
     with queue.held() as held:
         letters = [dead_letter(each, databases, itself) for each in held.values()]
         letters.sort(key=lambda each: each.sent_at)

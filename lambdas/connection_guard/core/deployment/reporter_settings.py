@@ -1,17 +1,16 @@
 """The settings of the reporter: written at deployment, without a secret."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from connection_guard.errors import ConfigurationError
 
 ENVIRONMENT_VARIABLE = "CONNECTION_GUARD_REPORTER_SETTINGS"
 
-# In the root of the function's package: the environment, of 4 KB at most, would not hold many
-# databases.
-WATCHED_FILE = "watched.json"
+# In the root of the function's package: the environment holds 4 KB at most.
+APPLICATION_OWNERS_FILE = "application_owners.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +18,11 @@ class ReporterSettings:
     """Where reports go.
 
     `table` and `bucket` are names, `incidents_topic` is an ARN, `unreadable_queue` is the address
-    of the queue for what cannot be read. Each secret is the name of one in AWS Secrets Manager,
-    never its value, and None where that channel is not notified; `event_bus` is a name or an ARN,
-    None where no event is sent. `dashboard` is the name of the stack's. `reads_deployments` says
-    whether CloudTrail is asked for deployments.
+    of the queue for what cannot be read. Below `databases_path`, Systems Manager has a parameter
+    for each database; `log_group` is the name of the one that all responders write to. Each secret
+    is the name of one in AWS Secrets Manager, never its value, and None where that channel is not
+    notified; `event_bus` is a name or an ARN, None where no event is sent. `dashboard` is the name
+    of the stack's. `reads_deployments` says whether CloudTrail is asked for deployments.
     """
 
     table: str
@@ -30,6 +30,8 @@ class ReporterSettings:
     incidents_topic: str
     unreadable_queue: str
     dashboard: str
+    databases_path: str
+    log_group: str
     slack_secret: str | None = None
     pagerduty_secret: str | None = None
     teams_secret: str | None = None
@@ -97,11 +99,6 @@ class WatchedDatabase:
     environment: str | None = None
     slack_channel: str | None = None
 
-    @property
-    def log_group(self) -> str:
-        """The log group of its responder."""
-        return f"/aws/lambda/{self.function_name}"
-
 
 @dataclass(frozen=True, slots=True)
 class ApplicationOwner:
@@ -113,36 +110,71 @@ class ApplicationOwner:
     owner: Owner
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """Everything that the reporter knows of guard.toml's databases."""
-
-    databases: tuple[WatchedDatabase, ...]
-    application_owners: tuple[ApplicationOwner, ...] = ()
+def databases_path(stack_name: str) -> str:
+    """Return below which path the stack's databases are."""
+    return f"{_folder(stack_name)}/databases"
 
 
-def write_watched(watched: Watched) -> str:
-    """Return the content of WATCHED_FILE."""
-    return json.dumps(asdict(watched), indent=1)
+def responders_log_group(stack_name: str) -> str:
+    """Return the name of the log group that all responders of the stack write to."""
+    return _folder(stack_name)
 
 
-def read_watched(written: str) -> Watched:
-    """Return what `write_watched` wrote; raise ConfigurationError where it is malformed."""
+def write_watched_database(database: WatchedDatabase) -> dict[str, Any]:
+    """Return the fields of the database's parameter, which are to be written as JSON."""
+    return {name: value for name, value in asdict(database).items() if value is not None}
+
+
+def read_watched_database(parameter: str, written: str) -> WatchedDatabase:
+    """Return the database of such a parameter; unknown fields are ignored, since the parameter may
+    be of a newer version than the reporter.
+
+    Raises ConfigurationError, which names the parameter, where it is malformed.
+    """
     try:
-        fields = json.loads(written)
-        return Watched(
-            tuple(_database(**each) for each in fields["databases"]),
-            tuple(_application_owner(**each) for each in fields["application_owners"]),
-        )
-    except (KeyError, ValueError, TypeError) as wrong:
+        known = _known_fields(WatchedDatabase, json.loads(written))
+        if "owner" in known:
+            known["owner"] = Owner(**_texts(_known_fields(Owner, known["owner"])))
+        _texts({name: known[name] for name in known.keys() - {"is_cluster", "owner"}})
+        return WatchedDatabase(**known)
+    except (ValueError, TypeError, AttributeError, RecursionError) as wrong:
         raise ConfigurationError(
-            f"{WATCHED_FILE}: not what write_watched writes ({wrong})"
+            f"parameter {parameter}: not what the stack writes ({type(wrong).__name__}: {wrong}); "
+            "deploy the stack again"
         ) from wrong
 
 
-def _database(*, owner: Mapping[str, str] | None = None, **fields: Any) -> WatchedDatabase:
-    return WatchedDatabase(**fields, owner=Owner(**owner) if owner else None)
+def write_application_owners(owners: Iterable[ApplicationOwner]) -> str:
+    """Return the content of APPLICATION_OWNERS_FILE."""
+    return json.dumps([asdict(each) for each in owners], indent=1)
 
 
-def _application_owner(*, pattern: str, owner: Mapping[str, str]) -> ApplicationOwner:
-    return ApplicationOwner(pattern, Owner(**owner))
+def parse_application_owners(written: str) -> tuple[ApplicationOwner, ...]:
+    """Return what `write_application_owners` wrote; raise ConfigurationError where it is
+    malformed.
+    """
+    try:
+        return tuple(
+            ApplicationOwner(each["pattern"], Owner(**each["owner"]))
+            for each in json.loads(written)
+        )
+    except (KeyError, ValueError, TypeError) as wrong:
+        raise ConfigurationError(
+            f"{APPLICATION_OWNERS_FILE}: not what write_application_owners writes ({wrong})"
+        ) from wrong
+
+
+def _folder(stack_name: str) -> str:
+    return f"/connection-guard/{stack_name}"
+
+
+def _known_fields(of: type, written: Mapping[str, Any]) -> dict[str, Any]:
+    names = {each.name for each in fields(of)}
+    return {each: value for each, value in written.items() if each in names and value is not None}
+
+
+def _texts(written: dict[str, Any]) -> dict[str, str]:
+    for name, value in written.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is not text")
+    return written

@@ -52,7 +52,7 @@ class ResponderSettings:
         """
         try:
             written = json.loads(environment[ENVIRONMENT_VARIABLE])
-            proxy = written.pop("proxy")
+            proxy = written.pop("proxy", None)  # the CDK writes no null
             direct = written.pop("direct")
             alarms = written.pop("alarms")
             return cls(

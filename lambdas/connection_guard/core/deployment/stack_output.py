@@ -13,6 +13,7 @@ class StackOutput(StrEnum):
     EVIDENCE_BUCKET = "EvidenceBucket"
     INCIDENTS_TOPIC = "IncidentsTopic"
     REPORTER_ALARMS_TOPIC = "ReporterAlarmsTopic"
+    RESPONDERS_LOG = "RespondersLogName"
 
 
 def responder_description(database: str) -> str:

@@ -174,7 +174,9 @@ def test_a_heartbeat_is_minutes_old_at_most(seconds: int, is_well: bool) -> None
 
     assert is_ok(check) == is_well
     assert check.remedy == (
-        () if is_well else ("aws logs tail /aws/lambda/guard-orders --since 15m",)
+        ()
+        if is_well
+        else ("aws logs tail /connection-guard/Guard --since 15m | grep -F 'guard-orders['",)
     )
 
 

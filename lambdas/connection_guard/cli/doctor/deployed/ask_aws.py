@@ -198,6 +198,7 @@ def _function(
         answer.get("LastUpdateStatus", ""),
         answer.get("StateReason") or answer.get("LastUpdateStatusReason") or "",
         settings,
+        answer.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}"),
     )
 
 

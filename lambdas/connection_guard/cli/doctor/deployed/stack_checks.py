@@ -167,17 +167,23 @@ def check_heartbeat(
     """Check that the responder has looked at the database in the last minutes."""
     if isinstance(heartbeat, Unknown):
         return unchecked("heartbeat", heartbeat.why)
-    log = (
-        [f"aws logs tail {shlex.quote(f'/aws/lambda/{responder.name}')} --since 15m"]
-        if isinstance(responder, DeployedFunction)
-        else []
-    )
+    log = [_log_command(responder)] if isinstance(responder, DeployedFunction) else []
     if heartbeat is None:
         return finding("heartbeat", "none in the last 3 h", *log)
     age = now - heartbeat
     if age > OLDEST_HEARTBEAT:
         return finding("heartbeat", f"the last one is {spelled(age)} old", *log)
     return ok("heartbeat", f"the last one is {spelled(age)} old")
+
+
+def _log_command(responder: DeployedFunction) -> str:
+    """Return what shows the latest lines of the responder. All responders write to one log, each to
+    streams that are named after it, and Lambda's own lines have no other name.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
+    """
+    group, stream = shlex.quote(responder.log_group), shlex.quote(f"{responder.name}[")
+    return f"aws logs tail {group} --since 15m | grep -F {stream}"
 
 
 def check_queues(

@@ -55,6 +55,7 @@ class DeployedFunction:
     last_update: str
     reason: str
     settings: ResponderSettings | ReporterSettings | None
+    log_group: str
 
 
 @dataclass(frozen=True, slots=True)
