@@ -1,11 +1,16 @@
 """The guard's times, divided, so that a demo or an example takes seconds instead of minutes."""
 
 from dataclasses import fields, replace
+from datetime import timedelta
 
+from connection_guard.core.decision.heartbeat_watch import WatchTimes
 from connection_guard.core.diagnosis.case import DIAGNOSIS_TIMES, DiagnosisTimes
 from connection_guard.core.policy import Policy
 
 DIVIDED_BY = 200  # ten minutes become three seconds
+
+# The next heartbeat comes within seconds: no run has time for a second look.
+ONE_LOOK = WatchTimes(between_looks=timedelta(hours=1), at_critical=timedelta(hours=1))
 
 
 def quick_policy(policy: Policy) -> Policy:

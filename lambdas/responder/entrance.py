@@ -9,7 +9,6 @@ from connection_guard.adapters.postgresql.guard_session import GuardSession
 from connection_guard.adapters.postgresql.names import identifier
 from connection_guard.adapters.postgresql.turn import Turn, end_turn, remember, take_turn
 from connection_guard.core.database.snapshot import Measurement
-from connection_guard.core.decision.course import needs_turn
 from connection_guard.core.decision.engagement import (
     Engagement,
     at_present,
@@ -19,10 +18,9 @@ from connection_guard.core.decision.engagement import (
     saved_last,
 )
 from connection_guard.core.decision.reason import Reason, ReasonCode
-from connection_guard.core.deployment.events import AlarmNotification
 from connection_guard.core.policy import Limits
 from connection_guard.errors import DatabaseError
-from responder.timer import SECONDS_TO_ACT, Timer
+from responder.timer import Timer
 
 SECONDS_BETWEEN_TURNS = 0.2
 
@@ -32,7 +30,8 @@ Entered = tuple[GuardSession, Measurement]
 class Entrance:
     """Lets one run after another in, whichever execution environments they are in.
 
-    `engagement` is what the guard is doing about a shortage, as the latest run left it.
+    `engagement` is what the guard is doing about a shortage, as the latest run left it; `stored` is
+    what the database remembers of that.
     """
 
     def __init__(self, doors: Doors, guard_roles: Collection[str], limits: Limits) -> None:
@@ -42,20 +41,26 @@ class Entrance:
         self._doors = doors
         self._guard_roles = guard_roles
         self._limits = limits
-        self._stored = self.engagement
+        self.stored = self.engagement
         self._turn: Turn | None = None
 
-    def enter(self, alarms: Collection[AlarmNotification], timer: Timer) -> Entered:
-        """Enter through the first door that opens; take the turn where there may be work.
+    def enter(self, timer: Timer) -> Entered:
+        """Enter through the first door that opens.
 
         Raises DatabaseError where no door opens.
         """
         self._turn = None
         with timer.phase("connect"):
-            session, measurement = self._recalled(self._doors.enter(timer.deadline))
-        if not needs_turn(measurement, self.engagement, alarms, self._limits):
-            return session, measurement
-        return self._take_turn(session, timer)
+            return self._recalled(self._doors.enter(timer.deadline))
+
+    def keep_looking(self, timer: Timer) -> Entered:
+        """Measure again in a later look of the same run, as it is without a turn.
+
+        Raises DatabaseError where the session is lost and no door opens.
+        """
+        self._turn = None
+        with timer.phase("watch"):
+            return self._recalled(self._doors.enter_again(timer.deadline))
 
     def enter_again(self, timer: Timer) -> Entered:
         """Enter in the middle of a run that lost its session, and take a turn with the new one.
@@ -63,7 +68,7 @@ class Entrance:
         Raises DatabaseError where no door opens.
         """
         session, _ = self._doors.enter_again(timer.deadline)
-        return self._take_turn(session, timer)
+        return self.take_turn(session, timer)
 
     def look_again(self, timer: Timer) -> Entered:
         """Measure again, through the same session where it lives on; a new one has no turn.
@@ -96,14 +101,14 @@ class Entrance:
         session = self._doors.seat
         if not self.has_turn or now is None or session is None:
             return None
-        if not has_to_be_saved(self.engagement, self._stored, now.taken_at):
+        if not has_to_be_saved(self.engagement, self.stored, now.taken_at):
             return None
         engagement = ready_to_save(self.engagement, now.taken_at)
         try:
             remember(session, engagement, timer.last_moment)
         except DatabaseError as error:
             return Reason(ReasonCode.NOT_REMEMBERED, {"error": str(error)})
-        self.engagement = self._stored = engagement
+        self.engagement = self.stored = engagement
         return None
 
     def end_turn(self, timer: Timer) -> None:
@@ -113,13 +118,13 @@ class Entrance:
                 end_turn(self._doors.seat, timer.last_moment)
         self.has_turn = False
 
-    def _take_turn(self, session: GuardSession, timer: Timer) -> Entered:
+    def take_turn(self, session: GuardSession, timer: Timer) -> Entered:
         """Wait for the run that has the turn, then look at what it left.
 
-        `has_turn` is False where that run does not end in time.
+        `has_turn` is False where that run does not end in time. Raises DatabaseError where the
+        session is lost and no door opens.
         """
-        watch = self._limits.watch_for_reconnects.total_seconds()
-        latest = timer.deadline - SECONDS_TO_ACT - watch
+        latest = timer.latest_start(self._limits)
         with timer.phase("turn"):
             while True:
                 turn = self._try_turn(session, timer)
@@ -146,6 +151,6 @@ class Entrance:
         """Adopt what another execution environment has remembered since, where it was the last."""
         _, measurement = entered
         now = measurement.taken_at
-        self._stored = recalled(measurement.memories, now)
-        self.engagement = at_present(saved_last([self.engagement, self._stored]), now)
+        self.stored = recalled(measurement.memories, now)
+        self.engagement = at_present(saved_last([self.engagement, self.stored]), now)
         return entered

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from connection_guard.core.policy import Limits
+
 # The part of the function's time for a last look at the database, packing the evidence and
 # answering.
 SECONDS_TO_VERIFY = 2.0
 SECONDS_TO_REPORT = 3.0
-# The time that a run that waits for its turn keeps in reserve, besides the watch for reconnections:
-# enough to look, to terminate a batch and to look again.
+# The time that a run that waits for its turn, or for its next look, keeps in reserve, besides the
+# watch for reconnections: enough to look, to terminate a batch and to look again.
 SECONDS_TO_ACT = 8.0
 
 
@@ -35,6 +37,10 @@ class Timer:
         """Return the timer of a run that begins now."""
         left = invocation.get_remaining_time_in_millis() / 1000
         return cls(time.monotonic() + left - SECONDS_TO_REPORT)
+
+    def latest_start(self, limits: Limits) -> float:
+        """Return when a round must have begun, so that it has the time to act and to verify."""
+        return self.deadline - SECONDS_TO_ACT - limits.watch_for_reconnects.total_seconds()
 
     @property
     def last_moment(self) -> float:

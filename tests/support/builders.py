@@ -225,7 +225,11 @@ WARNING_ALARM = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:orders-prod 
 
 
 def some_settings(
-    *, direct: Door | None = None, proxy: Door | None = None, database_name: str = "postgres"
+    *,
+    direct: Door | None = None,
+    proxy: Door | None = None,
+    database_name: str = "postgres",
+    watch_from_percent: float = 75,
 ) -> ResponderSettings:
     """Return the settings of a guarded database named orders-prod."""
     return ResponderSettings(
@@ -237,6 +241,7 @@ def some_settings(
         or Door(DoorName.DIRECT, "orders-prod.cluster.example", 5432, "connection_guard"),
         warning_percent=75,
         critical_percent=90,
+        watch_from_percent=watch_from_percent,
         alarms={CRITICAL_ALARM: Tier.CRITICAL, WARNING_ALARM: Tier.WARNING},
     )
 

@@ -54,7 +54,7 @@ def a_database(**changes: Any) -> Database:
         "policy": the_shipped_policy(),
         "warning_percent": 75.0,
         "critical_percent": 90.0,
-        "reserve_concurrency": False,
+        "watch_from_percent": 75.0,
         "owner": None,
         "runbook": None,
         "environment": None,

@@ -4,12 +4,14 @@ responder.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection
 
 from connection_guard.core.database.door import Door, DoorName
+from connection_guard.core.decision.heartbeat_watch import WatchTimes
 from connection_guard.core.diagnosis.case import DIAGNOSIS_TIMES, DiagnosisTimes
 from connection_guard.core.policy import Policy
 from doubles.postgresql.postgres_server import PostgresServer
@@ -17,6 +19,9 @@ from responder.respond import Responder
 from tests.support.builders import a_policy, an_alarm_event, some_settings
 
 GUARD = "connection_guard"
+
+# With these no run has time for a second look: a test that is about that passes its own.
+ONE_LOOK = WatchTimes(between_looks=timedelta(hours=1), at_critical=timedelta(hours=1))
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Guarded:
         proxy: tuple[str, int] | None = None,
         direct_role: str = GUARD,
         diagnosis_times: DiagnosisTimes = DIAGNOSIS_TIMES,
+        watch_times: WatchTimes = ONE_LOOK,
+        watch_from_percent: float = 75,
         database_name: str = "postgres",
     ) -> None:
         self.server = server
@@ -47,10 +54,11 @@ class Guarded:
             direct=Door(DoorName.DIRECT, server.host, server.port, direct_role),
             proxy=Door(DoorName.PROXY, *proxy, GUARD) if proxy else None,
             database_name=database_name,
+            watch_from_percent=watch_from_percent,
         )
         self.logins: list[Door] = []
         self.responder = Responder(
-            self.settings, policy or a_policy(), self.connect, diagnosis_times
+            self.settings, policy or a_policy(), self.connect, diagnosis_times, watch_times
         )
 
     def deliver(

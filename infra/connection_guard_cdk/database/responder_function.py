@@ -94,8 +94,6 @@ class ResponderFunction(Construct):
             log_group=shared.log,
             vpc=vpc_of(self, "Vpc", database.network),
             security_groups=[group],
-            # Runs exclude each other in the database; this keeps a second run from starting at all.
-            reserved_concurrent_executions=1 if database.reserve_concurrency else None,
             # A late run would act on an old alarm, and a run that failed may have acted.
             retry_attempts=0,
             max_event_age=Duration.seconds(MAXIMUM_EVENT_AGE.total_seconds()),
@@ -162,6 +160,7 @@ def _environment(
         direct=Door(DoorName.DIRECT, database.host, database.port, database.role),
         warning_percent=database.warning_percent,
         critical_percent=database.critical_percent,
+        watch_from_percent=database.watch_from_percent,
         alarms=tiers_by_alarm(scope, alarm_prefix, database),
     )
     return {ENVIRONMENT_VARIABLE: Stack.of(scope).to_json_string(asdict(settings))}

@@ -59,11 +59,9 @@ def test_it_is_over_before_the_next_minute_in_private_subnets() -> None:
     assert tuple(function["VpcConfig"]["SubnetIds"]) == a_database().network.subnets
 
 
-def test_concurrency_is_reserved_only_where_that_is_asked_for() -> None:
-    """A new account has none to reserve."""
+def test_no_concurrency_is_reserved() -> None:
+    """A new account has none to reserve, and an alarm must not wait until a watch ends."""
     assert "ReservedConcurrentExecutions" not in responder(stack_with("without proxy"))[1]
-    _, function = responder(synthesized(a_configuration(a_database(reserve_concurrency=True))))
-    assert function["ReservedConcurrentExecutions"] == 1
 
 
 def test_the_local_machine_runs_it_too() -> None:
@@ -121,6 +119,7 @@ def test_its_settings_name_its_doors_and_its_alarms(of: str) -> None:
         direct=Door(DoorName.DIRECT, database.host, 5432, "connection_guard"),
         warning_percent=75,
         critical_percent=90,
+        watch_from_percent=75,
         alarms={
             f"{alarm}-warning": Tier.WARNING,
             f"{alarm}-critical": Tier.CRITICAL,

@@ -4,7 +4,7 @@ import pytest
 
 from doubles.aws.cloudwatch_alarms import state_of
 from doubles.aws.cloudwatch_metric_math import Metric, Series
-from responder.respond import MINUTES_BETWEEN_SECOND_DOOR_TESTS
+from responder.look import MINUTES_BETWEEN_SECOND_DOOR_TESTS
 from tests.cdk.database.alarm_states import NOW, alarm, lately, responders, seen, steadily
 from tests.cdk.database.stacks_of_one import topics_to_reporter
 from tests.cdk.template import Properties, Template, synthesized

@@ -142,8 +142,8 @@ def test_a_login_per_use_is_named_with_its_rate_and_its_database(guarded: Guarde
     for _ in range(90):
         guarded.server.connect("app", application_name="no pool").close()
     fill(guarded.server, role="app")
-    (look,) = guard.responder._looks
-    guard.responder._looks = (replace(look, taken_at=look.taken_at - timedelta(minutes=1)),)
+    (look,) = guard.responder._looks._seen
+    guard.responder._looks._seen = (replace(look, taken_at=look.taken_at - timedelta(minutes=1)),)
     report = guard.deliver()
     (churn,) = [each for each in report["diagnoses"] if each["cause"] == "no pool"]
     assert 60 <= churn["evidence"]["logins per minute"] <= 150
@@ -155,8 +155,8 @@ def test_a_warning_says_when_the_database_will_be_full(guarded: Guarded) -> None
     guard = with_policy(guarded, a_policy())
     for _ in range(24):
         guarded.server.connect("app")
-    (look,) = guard.responder._looks
-    guard.responder._looks = (replace(look, taken_at=look.taken_at - timedelta(minutes=4)),)
+    (look,) = guard.responder._looks._seen
+    guard.responder._looks._seen = (replace(look, taken_at=look.taken_at - timedelta(minutes=4)),)
     report = guard.deliver(an_alarm_event(WARNING_ALARM))
     assert 0 < report["minutes_to_full"] < 2
     assert re.search(r"full in about [12] min at this rate", report["headline"])

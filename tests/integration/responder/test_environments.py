@@ -13,7 +13,7 @@ from connection_guard.core.database.snapshot import Snapshot
 from connection_guard.errors import StatementError
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
-from responder import respond, rounds
+from responder import look, rounds
 from responder.respond import Responder
 from tests.integration.conftest import NEWEST
 from tests.integration.responder.responder_actions import (
@@ -159,7 +159,7 @@ def test_the_turn_ends_with_a_run_that_fails(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(respond, "planned", fail)
+    monkeypatch.setattr(look, "planned", fail)
     with pytest.raises(ZeroDivisionError):
         guard.deliver()
     assert turns_taken(database) == 0

@@ -151,6 +151,7 @@ def responder_settings(database: Database | None = None, **changes: Any) -> Resp
         direct=Door(DoorName.DIRECT, database.host, database.port, database.role),
         warning_percent=database.warning_percent,
         critical_percent=database.critical_percent,
+        watch_from_percent=database.watch_from_percent,
         alarms={alarm_arn(f"connection-guard-orders-{what}"): tier for what, tier in TIERS.items()},
     )
     return replace(settings, **changes)

@@ -1,5 +1,6 @@
 """What a run does, from plain values: look, rest, go on, recover or escalate."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -45,6 +46,7 @@ def course(
     engagement: Engagement = Engagement(),  # noqa: B008 - it is frozen
     *,
     is_stale: bool = False,
+    is_watching: bool = False,
     recovery_is_news: bool = False,
     **policy: Any,
 ) -> Course:
@@ -58,6 +60,7 @@ def course(
         warning_percent=75,
         critical_percent=90,
         is_stale=is_stale,
+        is_watching=is_watching,
         recovery_is_news=recovery_is_news,
     )
 
@@ -83,7 +86,7 @@ def test_after_people_were_notified_it_rests_until_usage_is_down() -> None:
     assert not down.engagement.has_escalated
 
 
-def test_two_heartbeats_in_a_row_at_critical_engage_without_an_alarm() -> None:
+def test_two_looks_in_a_row_at_critical_engage_without_an_alarm() -> None:
     first = course(HEARTBEAT, 90)
     assert first.step is NextStep.CHECK_DOORS
     second = course(Heartbeat(NOW + MINUTE), 90, first.engagement)
@@ -133,16 +136,44 @@ def test_a_shortage_that_lasts_keeps_its_end_news() -> None:
     ("percent", "engagement", "alarms", "needs"),
     [
         (50, Engagement(), [], False),
-        (70, Engagement(), [], True),
+        (89, Engagement(), [], False),
+        (95, NOTIFIED, [], False),
+        (90, Engagement(), [], True),
+        (85, ENGAGED, [], True),
         (50, NOTIFIED, [], True),
         (50, Engagement(), [an_alarm()], True),
     ],
-    ids=["calm", "at the target", "an end to remember", "an alarm"],
+    ids=[
+        "calm",
+        "below critical",
+        "people were notified",
+        "the first look at critical",
+        "engaged",
+        "an end to remember",
+        "an alarm",
+    ],
 )
-def test_only_what_may_have_something_to_do_or_to_remember_needs_the_turn(
+def test_only_what_has_something_to_do_or_to_remember_needs_the_turn(
     percent: int, engagement: Engagement, alarms: list[AlarmNotification], needs: bool
 ) -> None:
-    assert needs_turn(used(percent), engagement, alarms, a_policy().limits) is needs
+    stored = replace(engagement, critical_looks=2) if engagement is NOTIFIED else engagement
+    chosen = course(HEARTBEAT, percent, stored)
+    assert needs_turn(chosen, alarms, stored, NOW) is needs
+
+
+def test_what_the_database_does_not_remember_yet_needs_the_turn() -> None:
+    chosen = course(HEARTBEAT, 95, replace(NOTIFIED, critical_looks=2))
+    assert needs_turn(chosen, [], Engagement(), NOW)
+
+
+def test_a_heartbeat_that_keeps_looking_leaves_the_shortage_to_the_run_that_engaged_meanwhile() -> (
+    None
+):
+    for percent in (50, 95):
+        chosen = course(HEARTBEAT, percent, ENGAGED, is_watching=True)
+        assert (chosen.step, chosen.has_recovered) == (NextStep.REST, False)
+        assert chosen.engagement == ENGAGED
+        assert not needs_turn(chosen, [], ENGAGED, NOW)
 
 
 def plan_for(event: Event, another_run: Reason | None = None) -> Plan:

@@ -111,7 +111,7 @@ def test_an_alarm_that_is_over_or_stale_engages_nothing() -> None:
     assert after(Engagement(), alarm(), 95, is_stale=True).tier is None
 
 
-def test_two_critical_heartbeats_in_a_row_engage_without_an_alarm() -> None:
+def test_two_critical_looks_in_a_row_engage_without_an_alarm() -> None:
     once = after(Engagement(), heartbeat(1), 90)
     assert once.tier is None
     assert after(once, heartbeat(2), 90).tier is Tier.CRITICAL
@@ -149,7 +149,7 @@ def test_a_warning_that_fires_again_after_an_escalation_lets_heartbeats_engage_a
     assert after(observed, heartbeat(10), 100).tier is Tier.CRITICAL
 
 
-def test_where_the_policy_only_observes_at_critical_heartbeats_report_a_shortage_once() -> None:
+def test_where_the_policy_only_observes_at_critical_looks_report_a_shortage_once() -> None:
     once = after(Engagement(), heartbeat(1), 95, observes_critical=True)
     engaged = after(once, heartbeat(2), 95, observes_critical=True)
     assert engaged.tier is Tier.CRITICAL
@@ -244,7 +244,7 @@ ENGAGEMENTS = st.builds(
     attempts=st.integers(0, 100),
     has_escalated=st.booleans(),
     has_observed=st.booleans(),
-    critical_heartbeats=st.integers(0, 2),
+    critical_looks=st.integers(0, 2),
     terminations=st.lists(st.tuples(TIMES, st.integers(0, 300))).map(tuple),
     reopening=st.dictionaries(st.builds(Pool, NAMES, NAMES, NAMES), TIMES, max_size=5),
     unmoved=st.frozensets(st.tuples(st.integers(1, 2**22), TIMES), max_size=5),

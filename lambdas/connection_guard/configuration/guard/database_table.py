@@ -29,7 +29,7 @@ from connection_guard.configuration.toml.readers import (
     given,
     list_of,
     percent,
-    truth,
+    percent_from_0,
 )
 from connection_guard.configuration.toml.tables import Key, read_fields
 
@@ -75,7 +75,7 @@ def database_keys(table: Mapping[str, object], deploy: Mapping[str, Any]) -> dic
         "policy": Key("policy", policy_path),
         "warning": Key("warning", percent, default=75.0),
         "critical": Key("critical", percent, default=90.0),
-        "reserve_concurrency": Key("reserve_concurrency", truth, default=False),
+        "watch_from": Key("watch_from", percent_from_0),
         "owner": Key("owner", owner),
         "runbook": Key("runbook", runbook),
         "environment": Key("environment", environment),
@@ -121,7 +121,9 @@ def read_database(
         policy=policy.policy,
         warning_percent=fields["warning"],
         critical_percent=fields["critical"],
-        reserve_concurrency=fields["reserve_concurrency"],
+        watch_from_percent=fields["warning"]
+        if fields["watch_from"] is None
+        else fields["watch_from"],
         owner=fields["owner"],
         runbook=fields["runbook"],
         environment=fields["environment"],

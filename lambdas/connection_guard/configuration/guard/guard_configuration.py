@@ -137,7 +137,7 @@ class Database:
     policy: Policy
     warning_percent: float
     critical_percent: float
-    reserve_concurrency: bool
+    watch_from_percent: float
     owner: Owner | None
     runbook: str | None
     environment: str | None

@@ -112,6 +112,8 @@ _HOMES = {
     ),
     **dict.fromkeys(notification_keys(None), "it belongs under [notifications]"),
     **dict.fromkeys(deploy_keys({}, is_first=True), "it belongs under [deploy]"),
+    "reserve_concurrency": "remove it: runs exclude each other in the database, and while a "
+    "heartbeat keeps looking an alarm needs a second execution environment",
 }
 
 

@@ -182,6 +182,15 @@ def percent(value: object) -> float:
     return float(value)
 
 
+def percent_from_0(value: object) -> float:
+    """Read a percentage from 0 to 100."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 100:
+        raise MistakeError(
+            f"{given(value)} is not a percentage; write a number from 0 to 100, such as 70"
+        )
+    return float(value)
+
+
 def percent_below_100(value: object) -> float:
     """Read a percentage from 1 to below 100."""
     share = percent(value)

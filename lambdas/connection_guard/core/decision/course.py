@@ -15,6 +15,7 @@ from connection_guard.core.decision.engagement import (
     after_escalation,
     after_observation,
     below_target,
+    has_to_be_saved,
     with_attempt,
     with_events,
     with_outcomes,
@@ -62,14 +63,14 @@ class Conclusion:
 
 
 def needs_turn(
-    measurement: Measurement,
-    engagement: Engagement,
-    alarms: Collection[AlarmNotification],
-    limits: Limits,
+    course: Course, alarms: Collection[AlarmNotification], stored: Engagement, now: datetime
 ) -> bool:
-    """Return whether there may be something to do or to remember."""
-    is_calm = engagement == below_target(engagement)
-    return bool(alarms) or not is_calm or measurement.utilisation >= limits.target_percent
+    """Return whether there is something to do, or to remember beyond what is `stored`."""
+    return (
+        bool(alarms)
+        or course.step is NextStep.LOOK
+        or has_to_be_saved(course.engagement, stored, now)
+    )
 
 
 def course_of(
@@ -82,12 +83,24 @@ def course_of(
     warning_percent: float,
     critical_percent: float,
     is_stale: bool,
+    is_watching: bool,
     recovery_is_news: bool,
 ) -> Course:
     """Return the course of a run that serves the event, and the alarms that are on at its time.
 
-    An alarm that is stale, or delivered again after people were notified, counts as a heartbeat.
+    An alarm that is stale, or delivered again after people were notified, counts as a heartbeat. A
+    heartbeat that keeps looking (`is_watching`) leaves a shortage to the run that engaged meanwhile
+    and to the next heartbeat.
     """
+    if is_watching and engagement.tier is not None:
+        return Course(
+            step=NextStep.REST,
+            engagement=engagement,
+            tier=engagement.tier,
+            is_duplicate=False,
+            has_recovered=False,
+            recovery_is_news=recovery_is_news,
+        )
     engaged = with_events(engagement, alarms)
     is_duplicate = event.key in engagement.seen
     is_old_news = is_stale or (is_duplicate and engaged.has_escalated)

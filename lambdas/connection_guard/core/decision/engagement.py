@@ -21,9 +21,9 @@ from connection_guard.core.decision.outcome import (
 from connection_guard.core.deployment.events import AlarmNotification, AlarmState
 from connection_guard.core.policy import Tier
 
-# A metric can be late or blind: this many heartbeats in a row at or above critical engage the
-# responder without an alarm.
-HEARTBEATS_TO_ENGAGE = 2
+# A metric is late, and can be blind: this many looks in a row at or above critical engage the
+# responder without an alarm. One may be a peak that passes.
+LOOKS_TO_ENGAGE = 2
 HOUR = timedelta(hours=1)
 
 # What is kept in the database is one setting of a role: a few KB.
@@ -50,7 +50,7 @@ class Engagement:
     attempts: int = 0
     has_escalated: bool = False
     has_observed: bool = False
-    critical_heartbeats: int = 0
+    critical_looks: int = 0
     terminations: tuple[tuple[datetime, int], ...] = ()
     reopening: Mapping[Pool, datetime] = field(default_factory=dict)
     unmoved: frozenset[Identity] = frozenset()
@@ -102,7 +102,7 @@ def at_present(engagement: Engagement, now: datetime) -> Engagement:
     """
     if engagement.saved_at is None or now - engagement.saved_at < HOUR:
         return engagement
-    return replace(disengaged(engagement), critical_heartbeats=0, unmoved=frozenset())
+    return replace(disengaged(engagement), critical_looks=0, unmoved=frozenset())
 
 
 def has_to_be_saved(engagement: Engagement, stored: Engagement, now: datetime) -> bool:
@@ -164,23 +164,23 @@ def with_usage(
 ) -> Engagement:
     """Return the engagement after a measurement.
 
-    Usage below the target ends it. Two heartbeats in a row at or above critical engage it without
-    an alarm, unless people have been notified of this shortage already, or the policy only observes
-    at critical (`observes_critical`) and has done so.
+    Usage below the target ends it. Two looks of heartbeats in a row at or above critical engage it
+    without an alarm, unless people have been notified of this shortage already, or the policy only
+    observes at critical (`observes_critical`) and has done so.
     """
     if utilisation < target_percent:
         return below_target(engagement)
     if not is_heartbeat:
         return engagement
     in_a_row = (
-        min(engagement.critical_heartbeats + 1, HEARTBEATS_TO_ENGAGE)
+        min(engagement.critical_looks + 1, LOOKS_TO_ENGAGE)
         if utilisation >= critical_percent
         else 0
     )
     is_known = engagement.has_escalated or (engagement.has_observed and observes_critical)
-    engages = in_a_row == HEARTBEATS_TO_ENGAGE and not is_known
+    engages = in_a_row == LOOKS_TO_ENGAGE and not is_known
     return replace(
-        engagement, critical_heartbeats=in_a_row, tier=Tier.CRITICAL if engages else engagement.tier
+        engagement, critical_looks=in_a_row, tier=Tier.CRITICAL if engages else engagement.tier
     )
 
 
@@ -226,7 +226,7 @@ def below_target(engagement: Engagement) -> Engagement:
         disengaged(engagement),
         has_escalated=False,
         has_observed=False,
-        critical_heartbeats=0,
+        critical_looks=0,
         unmoved=frozenset(),
     )
 
@@ -242,7 +242,7 @@ def after_observation(engagement: Engagement) -> Engagement:
 
 
 def disengaged(engagement: Engagement) -> Engagement:
-    """Return the engagement at rest until the next alarm or the next two critical heartbeats."""
+    """Return the engagement at rest until the next alarm or the next two looks at critical."""
     return replace(engagement, tier=None, attempts=0)
 
 
@@ -255,7 +255,8 @@ def to_text(engagement: Engagement) -> str:
             "attempts": engagement.attempts,
             "has_escalated": engagement.has_escalated,
             "has_observed": engagement.has_observed,
-            "critical_pulses": engagement.critical_heartbeats,
+            # The name is that of the first version: an update loses nothing in a shortage.
+            "critical_pulses": engagement.critical_looks,
             "terminations": [[at.isoformat(), count] for at, count in engagement.terminations],
             "reopening": [
                 [pool.role, pool.application_name, pool.client_address, at.isoformat()]
@@ -277,7 +278,7 @@ def from_text(text: str) -> Engagement | None:
             attempts=int(written["attempts"]),
             has_escalated=bool(written["has_escalated"]),
             has_observed=bool(written["has_observed"]),
-            critical_heartbeats=int(written["critical_pulses"]),
+            critical_looks=int(written["critical_pulses"]),
             terminations=tuple((_time(at), int(count)) for at, count in written["terminations"]),
             reopening={
                 Pool(str(role), str(application), str(client)): _time(at)

@@ -18,7 +18,8 @@ class ResponderSettings:
 
     `database` is the identifier of the DB instance or cluster, `database_name` the PostgreSQL
     database to log in to. `proxy` is None where it has no RDS Proxy. The percentages are
-    of the usable connections. `alarms` maps the ARN of each alarm to its tier.
+    of the usable connections; from `watch_from_percent` on, a heartbeat keeps looking.
+    `alarms` maps the ARN of each alarm to its tier.
     """
 
     database: str
@@ -28,6 +29,7 @@ class ResponderSettings:
     direct: Door
     warning_percent: float
     critical_percent: float
+    watch_from_percent: float
     alarms: Mapping[str, Tier]
 
     @property

@@ -18,9 +18,10 @@ from connection_guard.core.report.kind import Kind
 class Run:
     """One run of the responder. What did not happen is None or empty.
 
-    `measurement` is the first one; `round` is None where the sessions were not looked at. `seconds`
-    maps each phase (connect, gather, decide, act, verify) to its duration. `escalation` says why
-    people have to act, None where they need not. `target_percent` is the policy's.
+    `received_at` is when it made the look that it reports; `looks` counts its looks, `measurement`
+    is the latest of them, and `round` is None where the sessions were not looked at. `seconds` maps
+    each phase (connect, watch, turn, gather, decide, act, verify) to its duration. `escalation`
+    says why people have to act, None where they need not. `target_percent` is the policy's.
     `minutes_to_full` is None where usage does not grow.
     """
 
@@ -39,6 +40,7 @@ class Run:
     doors: tuple[DoorAttempt, ...] = ()
     reconnected: int = 0
     seat_held: bool = False
+    looks: int = 0
     measurement: Measurement | None = None
     minutes_to_full: float | None = None
     round: Round | None = None

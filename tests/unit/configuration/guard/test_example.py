@@ -41,7 +41,6 @@ def test_the_example_guards_one_database_and_creates_no_proxy() -> None:
     assert (database.identifier, database.is_cluster) == ("orders", False)
     assert database.proxy is None
     assert database.policy == parse_policy(POLICY)
-    assert not database.reserve_concurrency
 
 
 DEFAULTS = (
@@ -54,7 +53,7 @@ DEFAULTS = (
     "policy",
     "warning",
     "critical",
-    "reserve_concurrency",
+    "watch_from",
 )
 
 

@@ -51,7 +51,7 @@ def test_a_file_may_have_every_key(write: Write) -> None:
                 policy=str(SHIPPED_POLICY),
                 warning=80,
                 critical=95.5,
-                reserve_concurrency=True,
+                watch_from=0,
                 owner="team-checkout <S0123ABCD>",
                 runbook="https://wiki.example.com/payments?view=full#connections",
                 environment="production",
@@ -140,7 +140,7 @@ def test_a_file_may_have_every_key(write: Write) -> None:
                 policy=parse_policy(POLICY),
                 warning_percent=80,
                 critical_percent=95.5,
-                reserve_concurrency=True,
+                watch_from_percent=0,
                 owner=Owner("team-checkout", "S0123ABCD"),
                 runbook="https://wiki.example.com/payments?view=full#connections",
                 environment="production",
@@ -201,10 +201,21 @@ def test_a_database_has_defaults_for_what_it_leaves_out(write: Write) -> None:
         "connection_guard",
     )
     assert (database.warning_percent, database.critical_percent) == (75, 90)
+    assert database.watch_from_percent == 75
     assert database.policy_file == path.parent / "policy.toml"
     assert database.max_connections == estimate("db.t4g.micro", place="")
     assert database.proxy is None
-    assert not database.reserve_concurrency
+
+
+@pytest.mark.parametrize(
+    ("written", "percent"),
+    [({"warning": 80}, 80), ({"warning": 80, "watch_from": 100}, 100), ({"watch_from": 0}, 0)],
+    ids=["from the warning on", "only where it is full", "always"],
+)
+def test_a_heartbeat_keeps_looking_from_the_warning_on_unless_the_file_says_otherwise(
+    write: Write, written: dict[str, int], percent: float
+) -> None:
+    assert the_database(write(guard(orders(**written)))).watch_from_percent == percent
 
 
 def test_the_path_of_a_policy_is_relative_to_the_file_that_names_it(tmp_path: Path) -> None:

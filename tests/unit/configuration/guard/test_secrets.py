@@ -69,7 +69,7 @@ def test_slacks_token_is_refused_where_its_name_belongs(token: str, write: Write
 
 @pytest.mark.parametrize("token", WHAT_IT_IS)
 def test_no_secret_is_shown_under_any_key(token: str, write: Write) -> None:
-    others = ("policy", "role", "warning", "reserve_concurrency", "owner", "runbook", "environment")
+    others = ("policy", "role", "warning", "watch_from", "owner", "runbook", "environment")
     everywhere = dict.fromkeys((*ORDERS, *others, "slack_channel"), token)
     text = guard(
         everywhere | {"proxy": dict.fromkeys(WITH_SECRET, token)},
