@@ -59,12 +59,12 @@ class Template:
 
     @classmethod
     def read(cls, path: Path) -> "Template":
-        """Return the template with the resources of its nested stacks among its own: they come after
-        what their stack comes after.
+        """Return the template with the resources of its nested stacks among its own: these come
+        after what their stack comes after.
         """
         body = json.loads(path.read_text())
         resources = plain(body["Resources"])
-        for name, each in body["Resources"].items():
+        for each in body["Resources"].values():
             if each["Type"] != "AWS::CloudFormation::Stack":
                 continue
             part = json.loads(_nested_template(path, each["Properties"]["TemplateURL"]).read_text())
