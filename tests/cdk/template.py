@@ -59,18 +59,21 @@ class Template:
 
     @classmethod
     def read(cls, path: Path) -> "Template":
-        """Return the template with the resources of its nested stacks among its own."""
+        """Return the template with the resources of its nested stacks among its own: these come
+        after what their stack comes after.
+        """
         body = json.loads(path.read_text())
-        nested = [
-            each
-            for each in body["Resources"].values()
-            if each["Type"] == "AWS::CloudFormation::Stack"
-        ]
         resources = plain(body["Resources"])
-        for each in nested:
+        for each in body["Resources"].values():
+            if each["Type"] != "AWS::CloudFormation::Stack":
+                continue
             part = json.loads(_nested_template(path, each["Properties"]["TemplateURL"]).read_text())
             parameters = each["Properties"].get("Parameters", {})
-            resources |= plain(_with_parameters(part, parameters)["Resources"])
+            before = each.get("DependsOn", [])
+            own = plain(_with_parameters(part, parameters)["Resources"])
+            for resource in own.values():
+                resource["DependsOn"] = [*resource.get("DependsOn", []), *before]
+            resources |= own
         return cls(resources, plain(body.get("Outputs", {})))
 
     def of(self, resource_type: str) -> dict[str, Properties]:

@@ -238,25 +238,6 @@ def test_another_file_never_replaces_the_stack_of_the_first(project: Path, tmp_p
     assert not list((tmp_path / "assembly").glob("*.template.json"))
 
 
-def test_more_databases_than_a_stack_holds_are_a_line_and_no_traceback(
-    project: Path, tmp_path: Path
-) -> None:
-    head, header, table = EXAMPLE_FILE.read_text().partition("[[databases]]")
-    table = header + table
-    many = tmp_path / "many.toml"
-    head = head.replace('# stack_name = "ConnectionGuard"', 'stack_name = "Many"')
-    table = table.partition("# An Aurora cluster")[0].replace(
-        "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ", "db-ORDERS"
-    )
-    many.write_text(
-        head + "\n".join(re.sub("(?i)orders", rf"\g<0>{number}", table) for number in range(18))
-    )
-    run = app(project, tmp_path / "assembly", guard_file=many)
-    assert run.returncode == 1
-    assert "many.toml: its databases need more than the 500 resources" in run.stderr
-    assert "Traceback" not in run.stderr
-
-
 CARELESS = """
 import app
 from aws_cdk import aws_s3 as s3

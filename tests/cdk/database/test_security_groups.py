@@ -15,10 +15,8 @@ from connection_guard.core.deployment.responder_settings import (
     ENVIRONMENT_VARIABLE,
     ResponderSettings,
 )
+from connection_guard_cdk.connection_guard import ConnectionGuard
 from connection_guard_cdk.network.closed_security_group import ClosedSecurityGroup
-from connection_guard_cdk.database.responder_function import ResponderFunction
-from connection_guard_cdk.database.self_watch import SelfWatch
-from connection_guard_cdk.shared.messaging import Messaging
 from tests.cdk.database.stacks_of_one import (
     DATABASES,
     Way,
@@ -39,7 +37,6 @@ from tests.cdk.template import (
 from tests.support.configurations import (
     a_configuration,
     a_database,
-    a_target,
     an_existing_proxy,
 )
 
@@ -116,18 +113,9 @@ def a_new_database(stack: Stack) -> Database:
 def beside_its_database() -> Template:
     def with_a_new_database(stack: Stack) -> None:
         database = a_new_database(stack)
-        vpc = ec2.Vpc.from_vpc_attributes(
-            stack,
-            "Vpc",
-            vpc_id=a_database().network.vpc,
-            availability_zones=["eu-central-1a"],
-            private_subnet_ids=["subnet-0123abcd"],
-        )
-        messaging = Messaging(stack, "Messaging")
-        responder = ResponderFunction(
-            stack, "orders", database, None, a_target(), vpc, None, messaging
-        )
-        SelfWatch(stack, "SelfWatch", database, responder.function, messaging)
+        guard = ConnectionGuard(stack, "Guard")
+        guard.add(database)
+        guard.finish()
         CfnOutput(stack, "BootstrapCommand", value=bootstrap_command(database))
 
     return template_of(with_a_new_database)
