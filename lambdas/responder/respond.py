@@ -12,6 +12,7 @@ from connection_guard.adapters.postgresql.grants import lacking, missing_grants,
 from connection_guard.adapters.postgresql.guard_session import Connect, GuardSession
 from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.configuration.policy.consistency import target_not_below_warning
+from connection_guard.core.database.faults import faults_of
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.database.trend import logins_lately, minutes_to_full, with_look
 from connection_guard.core.decision.course import NextStep, begun, concluded, course_of, planned
@@ -106,6 +107,15 @@ class Responder:
             problems=problems,
             seconds=timer.seconds,
         )
+        run = replace(
+            run,
+            faults=faults_of(
+                None if run.kind is Kind.LOCKED_OUT else run.latest,
+                run.doors,
+                self._doors.direct,
+                self._settings.critical_percent,
+            ),
+        )
         write_metrics(run)
         report = write_report(run, statement)
         logger.info(report["headline"], kind=run.kind, event_key=run.event.key)
@@ -181,7 +191,8 @@ class Responder:
         if self._settings.proxy is not None:
             event = run.event
             is_due = isinstance(event, Heartbeat) and (
-                event.at.minute % MINUTES_BETWEEN_SECOND_DOOR_TESTS == 0
+                self._doors.direct.needs_test
+                or event.at.minute % MINUTES_BETWEEN_SECOND_DOOR_TESTS == 0
             )
             behind_door = self._doors.try_second_door(timer.deadline) if is_due else None
             if behind_door is None:
