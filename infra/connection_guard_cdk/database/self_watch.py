@@ -67,22 +67,20 @@ class SelfWatch(Construct):
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
         """
-        database = self._database
+        name = self._database.identifier
         proxy = f" {Fault.PROXY_DOOR_SHUT}: see the proxy's targets and secrets."
         return (
             "For 3 minutes the guard could not do all of its work, or a report was lost. It may "
             "not be able to help when connections run out. "
-            f"Which fault: Logs Insights on {log}: filter {Field.DATABASE} = "
-            f"'{database.identifier}' | sort @timestamp desc | display @timestamp, "
-            f"{Field.FAULTS}.0, {Field.FAULTS}.1. "
-            "No lines: the responder does not run; see its errors in the log. "
-            f"{Fault.LOCKED_OUT}: nobody got in; end idle sessions as the master user, or check "
-            f"the login as for {Fault.DIRECT_DOOR_SHUT}. "
+            f"Which fault: Logs Insights on {log}: filter {Field.DATABASE} = '{name}' | "
+            f"sort @timestamp desc | display {Field.FAULTS}.0, {Field.FAULTS}.1. "
+            "No lines: the responder does not run; see its errors there. "
+            f"{Fault.LOCKED_OUT}: no way in; end idle sessions as master user, or check the "
+            f"login as for {Fault.DIRECT_DOOR_SHUT}. "
             f"{Fault.SESSIONS_HIDDEN}, {Fault.MISSING_GRANT}: run bootstrap/bootstrap.sql again "
-            f"as the master user. {Fault.DIRECT_DOOR_SHUT}: the guard has no way in when the "
-            f"server is full; check that {database.host} is the writer, that {database.role} has "
-            "rds_iam, IAM authentication, security groups."
-            f"{proxy if database.proxy else ''} "
+            f"as the master user. {Fault.DIRECT_DOOR_SHUT}: no way in when the server is full; "
+            "check the writer's endpoint, rds_iam, IAM authentication, security groups."
+            f"{proxy if self._database.proxy else ''} "
             "None: a report was lost; may the responder publish to the topics and use their key?"
         )
 

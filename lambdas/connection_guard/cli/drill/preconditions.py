@@ -63,9 +63,7 @@ def refuse_another_drill(own: Session, snapshot: Snapshot) -> None:
         raise UserMistakeError("another drill is at work on this database: drill once it has ended")
 
 
-def refuse_unrest(
-    database: str, alarms: Iterable[str], seen: Sighting, now: datetime
-) -> None:
+def refuse_unrest(database: str, alarms: Iterable[str], seen: Sighting, now: datetime) -> None:
     """Raise UserMistakeError where the guard is not deployed, or is at work."""
     if missing := [name for name in alarms if name not in seen.alarms]:
         raise UserMistakeError(
