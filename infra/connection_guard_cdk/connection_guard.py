@@ -23,7 +23,7 @@ from connection_guard.core.deployment.reporter_settings import (
 from connection_guard.core.deployment.stack_output import StackOutput, responder_description
 from connection_guard_cdk.database.guarded_database import GuardedDatabase
 from connection_guard_cdk.network.network_access import NetworkAccess
-from connection_guard_cdk.shared.dashboard import Dashboard
+from connection_guard_cdk.shared.dashboard import Dashboard, database_widgets
 from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.shared.records import Records
 from connection_guard_cdk.shared.reporter_function import ReporterFunction
@@ -64,22 +64,20 @@ class ConnectionGuard(Construct):
         nested stacks, for more databases than one stack can hold.
         """
         super().__init__(scope, identifier)
-        stack = Stack.of(self)
-        prefix = alarm_prefix or stack.stack_name
+        prefix = alarm_prefix or Stack.of(self).stack_name
         self._nested_stacks = nested_stacks
         self._parts: dict[str, NestedStack] = {}
         self._guarded: list[GuardedDatabase] = []
-        self._application_owners = tuple(application_owners)
-        self._notifications = Notifications(
+        notifications = Notifications(
             tuple(emails), slack_secret, pagerduty_secret, teams_secret, event_bus, deployments
         )
         messaging = Messaging(self, "Messaging", prefix)
         messaging.notify_by_email(emails)
-        self._records = Records(self, "Records", key)
+        records = Records(self, "Records", key)
         log = logs.LogGroup(
             self,
             "Log",
-            log_group_name=responders_log_group(stack.stack_name),
+            log_group_name=responders_log_group(prefix),
             encryption_key=key,
             retention=logs.RetentionDays.THREE_MONTHS,
             removal_policy=RemovalPolicy.DESTROY,  # the reporter keeps the reports themselves
@@ -88,12 +86,28 @@ class ConnectionGuard(Construct):
             messaging,
             NetworkAccess(self, "Network"),
             log,
-            databases_path(stack.stack_name),
+            databases_path(prefix),
             architecture,
             prefix,
             key,
         )
+        dashboard = Dashboard(self, "Dashboard", prefix, log.log_group_name)
+        self._reporter = ReporterFunction(
+            self,
+            "Reporter",
+            notifications,
+            tuple(application_owners),
+            dashboard,
+            records,
+            self._shared,
+        ).function
         for output, value, description in (
+            ("DashboardAddress", dashboard.url, "How full the databases are"),
+            (
+                StackOutput.REPORTER,
+                self._reporter.function_name,
+                "The function that notifies people; `make notify-test` invokes it",
+            ),
             (
                 StackOutput.INCIDENTS_TOPIC,
                 messaging.incidents.topic_arn,
@@ -106,12 +120,12 @@ class ConnectionGuard(Construct):
             ),
             (
                 StackOutput.INCIDENTS_TABLE,
-                self._records.table.table_name,
+                records.table.table_name,
                 "The incidents; kept on removal",
             ),
             (
                 StackOutput.EVIDENCE_BUCKET,
-                self._records.bucket.bucket_name,
+                records.bucket.bucket_name,
                 "The evidence; kept on removal",
             ),
             (
@@ -136,6 +150,9 @@ class ConnectionGuard(Construct):
         """Guard a database. `name` is that of its construct, for an identifier that is a token."""
         name = name or database.identifier
         guarded = GuardedDatabase(self._place_of(name), name, database, self._shared)
+        # The reporter reads what responders of its version and older ones send, and an update
+        # changes it first: an older one would take a new kind of report for trouble.
+        guarded.responder.node.add_dependency(self._reporter)
         self._guarded.append(guarded)
         CfnOutput(
             self,
@@ -145,31 +162,9 @@ class ConnectionGuard(Construct):
         )
         return guarded
 
-    def finish(self) -> None:
-        """Create what has to know every database."""
-        dashboard = Dashboard(self, "Dashboard", [each.database for each in self._guarded])
-        CfnOutput(
-            self, "DashboardAddress", value=dashboard.url, description="How full the databases are"
-        )
-        reporter = ReporterFunction(
-            self,
-            "Reporter",
-            self._notifications,
-            self._application_owners,
-            dashboard,
-            self._records,
-            self._shared,
-        )
-        CfnOutput(
-            self,
-            StackOutput.REPORTER,
-            value=reporter.function.function_name,
-            description="The function that notifies people; `make notify-test` invokes it",
-        )
-        for each in self._guarded:
-            # The reporter reads what responders of its version and older ones send, and an update
-            # changes it first: an older one would take a new kind of report for trouble.
-            each.responder.node.add_dependency(reporter.function)
+    def dashboard_widgets(self, database: Database) -> list[cloudwatch.ConcreteWidget]:
+        """Return the widgets of a guarded database, for a dashboard of somebody's own."""
+        return database_widgets(database, self._shared.log.log_group_name)
 
     def _place_of(self, name: str) -> Construct:
         """Return where a database's part belongs: always the same nested stack, whichever other

@@ -115,7 +115,6 @@ def beside_its_database() -> Template:
         database = a_new_database(stack)
         guard = ConnectionGuard(stack, "Guard")
         guard.add(database)
-        guard.finish()
         CfnOutput(stack, "BootstrapCommand", value=bootstrap_command(database))
 
     return template_of(with_a_new_database)
