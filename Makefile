@@ -76,6 +76,9 @@ synth: node $(VENV) $(CDK)
 	@.cache/cdk/node_modules/.bin/cdk synth --quiet --context guard=$(GUARD) $(ARGS)
 	@$(RUN) connection_guard_cdk.synthesized $(GUARD)
 
+cost: $(VENV)
+	@$(RUN) connection_guard_cdk.cost $(GUARD)
+
 bootstrap diff deploy destroy: node $(VENV) $(CDK)
 	@$(RUN) connection_guard.cli.credentials $(ARGS)
 	@.cache/cdk/node_modules/.bin/cdk $@ --context guard=$(GUARD) $(ARGS)

@@ -30,7 +30,8 @@ ROLE = "drill"
 WARNING_PERCENT = 75.0
 CRITICAL_PERCENT = 90.0
 SECONDS_PER_MINUTE = 1.0
-CRITICAL_ALARM = database_alarm_name("connection-guard", DATABASE, "critical")
+STACK = "ConnectionGuard"
+CRITICAL_ALARM = database_alarm_name(STACK, DATABASE, "critical")
 
 
 def observer_of_drill(postgres: EmbeddedPostgres) -> Connection:
@@ -47,6 +48,7 @@ class PlayedGuard(threading.Thread):
     """
 
     channels = ("incidents", "slack")
+    alarms = tuple(usage_alarm_names(STACK, DATABASE))
     seconds_between_looks = 0.2
 
     def __init__(
@@ -58,10 +60,7 @@ class PlayedGuard(threading.Thread):
     ) -> None:
         super().__init__(daemon=True)
         self.reporter = LocalReporter(DATABASE, incidents)
-        self.alarms = {
-            name: AlarmSeen(AlarmState.OK, datetime.now(UTC))
-            for name in usage_alarm_names(DATABASE)
-        }
+        self._seen = {name: AlarmSeen(AlarmState.OK, datetime.now(UTC)) for name in self.alarms}
         self.problem: Exception | None = None
         self._observer = observer
         _event, alarm = alarm_event(AlarmState.ALARM)
@@ -89,20 +88,20 @@ class PlayedGuard(threading.Thread):
             raise UserMistakeError(f"the local guard cannot go on: {self.problem}")
         incident = self.reporter.incidents_table.latest(DATABASE)
         kept = incident and self.reporter.incidents_table.kept((DATABASE, incident.id))
-        return Sighting(dict(self.alarms), incident, kept.channels if kept else None)
+        return Sighting(dict(self._seen), incident, kept.channels if kept else None)
 
     def alarm_changed(self, name: str, state: AlarmState) -> None:
         """Note an alarm's new state."""
-        self.alarms[name] = AlarmSeen(state, datetime.now(UTC))
+        self._seen[name] = AlarmSeen(state, datetime.now(UTC))
 
     def _minute(self) -> None:
         percent = 100 * len(sessions_seen_by(self._observer)) / USABLE
         limits = (WARNING_PERCENT, CRITICAL_PERCENT, CRITICAL_PERCENT)
         states = {
             name: AlarmState.ALARM if percent >= limit else AlarmState.OK
-            for name, limit in zip(usage_alarm_names(DATABASE), limits, strict=True)
+            for name, limit in zip(self.alarms, limits, strict=True)
         }
-        changed = [name for name, state in states.items() if state != self.alarms[name].state]
+        changed = [name for name, state in states.items() if state != self._seen[name].state]
         for name in changed:
             self.alarm_changed(name, states[name])
         for name in changed:

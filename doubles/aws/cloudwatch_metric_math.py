@@ -8,6 +8,7 @@ import operator
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 Series = Mapping[int, float]
@@ -96,10 +97,13 @@ def _evaluated(node: ast.expr, value_of: Callable[[str], Value], minutes: range)
         ):
             # The guide does not mention a range without any datapoint; it is filled, too.
             return dict.fromkeys(minutes, _number(filler)) | dict(_series(evaluated(series)))
-        case ast.Call(func=ast.Name(id="IF"), args=[condition, then], keywords=[]):
-            return _if(_series(evaluated(condition)), evaluated(then), {})
-        case ast.Call(func=ast.Name(id="IF"), args=[condition, then, otherwise], keywords=[]):
-            return _if(_series(evaluated(condition)), evaluated(then), evaluated(otherwise))
+        case ast.Call(func=ast.Name(id="RUNNING_SUM"), args=[series], keywords=[]):
+            return _running_sum(_series(evaluated(series)))
+        case ast.Call(func=ast.Name(id="IF"), args=[condition, then, *others], keywords=[]) if (
+            len(others) < 2
+        ):
+            otherwise = evaluated(others[0]) if others else {}
+            return _if(_series(evaluated(condition)), evaluated(then), otherwise)
     raise UnsupportedAlarmError(ast.unparse(node))
 
 
@@ -149,6 +153,12 @@ def _repeated(series: Series, minutes: range) -> Series:
         if minute in series or minute - minutes.step in result:
             result[minute] = series[minute] if minute in series else result[minute - minutes.step]
     return result
+
+
+def _running_sum(series: Series) -> Series:
+    """Return RUNNING_SUM(m): "the running sum of the values in the original time series"."""
+    minutes = sorted(series)
+    return dict(zip(minutes, accumulate(series[minute] for minute in minutes), strict=True))
 
 
 def _at(minute: int, value: Value) -> float:

@@ -23,7 +23,7 @@ from connection_guard.core.deployment.reporter_settings import (
 from connection_guard.core.deployment.stack_output import StackOutput, responder_description
 from connection_guard_cdk.database.guarded_database import GuardedDatabase
 from connection_guard_cdk.network.network_access import NetworkAccess
-from connection_guard_cdk.shared.dashboard import Dashboard
+from connection_guard_cdk.shared.dashboard import Dashboard, database_widgets
 from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.shared.records import Records
 from connection_guard_cdk.shared.reporter_function import ReporterFunction
@@ -147,7 +147,9 @@ class ConnectionGuard(Construct):
 
     def finish(self) -> None:
         """Create what has to know every database."""
-        dashboard = Dashboard(self, "Dashboard", [each.database for each in self._guarded])
+        dashboard = Dashboard(
+            self, "Dashboard", [each.database for each in self._guarded], self._log_groups
+        )
         CfnOutput(
             self, "DashboardAddress", value=dashboard.url, description="How full the databases are"
         )
@@ -170,6 +172,14 @@ class ConnectionGuard(Construct):
             # The reporter reads what responders of its version and older ones send, and an update
             # changes it first: an older one would take a new kind of report for trouble.
             each.responder.node.add_dependency(reporter.function)
+
+    def dashboard_widgets(self, database: Database) -> list[cloudwatch.ConcreteWidget]:
+        """Return the widgets of a guarded database, for a dashboard of somebody's own."""
+        return database_widgets(database, self._log_groups)
+
+    @property
+    def _log_groups(self) -> list[str]:
+        return list(dict.fromkeys(each.watched.log_group for each in self._guarded))
 
     def _place_of(self, name: str) -> Construct:
         """Return where a database's part belongs: always the same nested stack, whichever other

@@ -17,7 +17,7 @@ from connection_guard.core.budget.pool_budget import (
     with_declarations,
 )
 from connection_guard.errors import ConfigurationError
-from connection_guard_cdk.cost import SMALLEST_PROXY, dollars_per_month, proxies
+from connection_guard_cdk.cost import cost_of, resources_of, total
 
 ROOT = Path(__file__).parents[2]
 MOST_RESOURCES = 500
@@ -37,22 +37,23 @@ def main() -> None:
         sys.exit(str(mistakes))
     target = configuration.target
     template = Path(arguments.output) / f"{target.stack_name}.template.json"
-    resources = json.loads((ROOT / template).read_text())["Resources"]
+    resources = resources_of(ROOT / template)
+    cost = cost_of(resources, configuration)
 
     names = [database.identifier for database in configuration.databases]
     databases = "1 database" if len(names) == 1 else f"{len(names)} databases"
-    price = f"about {dollars_per_month(resources, configuration):.0f} dollars per month"
-    if created := proxies(resources):
-        price += (
-            f", at least {created * SMALLEST_PROXY:.0f} of them for the {created} RDS "
-            f"{'Proxy' if created == 1 else 'Proxies'} that it creates"
-        )
+    price = (
+        f"about {cost.month:.0f} dollars per month: {total(cost.per_database):.2f} per database, "
+        f"{total(cost.shared):.2f} for the rest"
+    )
+    if cost.proxies:
+        price += f", at least {cost.proxies:.0f} for the RDS Proxies that it creates"
     print(f"\n{target.stack_name} guards {databases} in {target.region}: {', '.join(names)}")
     print(
         f"  {len(resources)} of the {MOST_RESOURCES} resources that CloudFormation allows in one "
         "stack"
     )
-    print(f'  {price}: see "Cost" in docs/deploying.md')
+    print(f"  {price}: `make cost` has it item by item")
     print(f"  template: {template}")
     for line in budget_lines(configuration):
         print(f"  {line}")

@@ -17,6 +17,7 @@ from connection_guard.core.deployment.reporter_settings import (
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.lifecycle import incident_id
+from connection_guard.core.notification.channel.news import first_due_at
 from connection_guard.core.notification.links import links_of
 from connection_guard.core.notification.view import View
 from connection_guard.errors import NotificationError, StoreError
@@ -107,13 +108,13 @@ class Notifier:
     def announce(self, database: WatchedDatabase, entry: Entry, context: InvocationContext) -> None:
         """Notify people of an entry that the table did not take: each channel of its headline, once
         per database and ten minutes. An old entry, which the queue brought again, may no longer be
-        so.
+        so; the first state of a new alarm is announced when the queue brings it again.
         """
         incident = Incident(database.identifier, incident_id(entry), (entry,), version=1)
-        is_old = self._world.now() - entry.at > HEADLINE_EVERY
-        if is_old or not incident.matters:
+        now, begins_at = self._world.now(), first_due_at(incident)
+        if begins_at is None or begins_at > now or now - entry.at > HEADLINE_EVERY:
             return
-        view, deadline = self._view_of(incident, self._world.now()), self._deadline(context)
+        view, deadline = self._view_of(incident, now), self._deadline(context)
         self._at_once(lambda channel: self._announce(channel, view, deadline))
 
     def test(self, database: WatchedDatabase, incident: Incident) -> Mapping[str, str | None]:

@@ -188,7 +188,8 @@ class Looks:
         if self._settings.proxy is not None:
             event = run.event
             is_due = isinstance(event, Heartbeat) and (
-                event.at.minute % MINUTES_BETWEEN_SECOND_DOOR_TESTS == 0
+                self._doors.direct.needs_test
+                or event.at.minute % MINUTES_BETWEEN_SECOND_DOOR_TESTS == 0
             )
             behind_door = self._doors.try_second_door(timer.deadline) if is_due else None
             if behind_door is None:

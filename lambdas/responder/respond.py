@@ -12,6 +12,7 @@ from connection_guard.adapters.postgresql.doors import Doors
 from connection_guard.adapters.postgresql.guard_session import Connect
 from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.configuration.policy.consistency import target_not_below_warning
+from connection_guard.core.database.faults import faults_of
 from connection_guard.core.decision.heartbeat_watch import (
     WATCH_TIMES,
     WatchTimes,
@@ -103,5 +104,11 @@ class Responder:
             reconnected=self._doors.reconnected,
             seat_held=self._doors.holds_seat,
             engaged=self._entrance.engagement.tier is not None,
+            faults=faults_of(
+                None if run.kind is Kind.LOCKED_OUT else run.latest,
+                self._doors.attempts,
+                self._doors.direct,
+                self._settings.critical_percent,
+            ),
             seconds=timer.seconds,
         )

@@ -1,31 +1,65 @@
 """The price of a stack."""
 
-import re
+import json
+from pathlib import Path
 
 import pytest
 
+from connection_guard.adapters.aws.metric_log import write_metrics
 from connection_guard.configuration.guard.guard_configuration import Configuration
-from connection_guard_cdk.cost import SECRET, SMALLEST_PROXY, dollars_per_month, proxies
-from tests.cdk.template import ROOT, Template
+from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
+from connection_guard.core.report.kind import Kind
+from connection_guard_cdk.cost import PRICES, Cost, cost_of, resources_of, table, total, watching
+from tests.cdk.template import ROOT, synthesize
+from tests.support.builders import a_measurement
+from tests.support.configurations import a_configuration, a_database
+from tests.support.runs import a_run
 
-TOGETHER = r"\| \*\*together\*\* \| \*\*([\d.]+)\*\* \| \*\*together\*\* \| \*\*([\d.]+) to"
+MOST_PER_DATABASE = 2.50
+# What Lambda writes about a run, and Powertools about an event: START, END, REPORT, a headline.
+BYTES_OF_OTHER_LINES = 900
 
 
-def test_a_stack_costs_what_the_documents_say(
-    template: Template, configuration: Configuration
+@pytest.fixture(scope="module")
+def of_one(tmp_path_factory: pytest.TempPathFactory) -> Cost:
+    """Return the cost of a stack with one database, without a proxy."""
+    one = a_configuration(a_database())
+    return cost_of(resources_of(synthesize(one, tmp_path_factory.mktemp("one"))), one)
+
+
+def test_a_database_costs_no_more_than_it_may(of_one: Cost) -> None:
+    assert 2.00 < total(of_one.per_database) <= MOST_PER_DATABASE
+
+
+def test_the_documents_have_the_table_that_the_command_prints(of_one: Cost) -> None:
+    document = (ROOT / "docs" / "deploying.md").read_text()
+    assert table(of_one) in document
+    assert watching(of_one) in " ".join(document.split())
+
+
+def test_an_hour_of_watching_costs_less_than_ten_cents(of_one: Cost) -> None:
+    assert 0.01 < of_one.hour_of_watching < 0.10
+
+
+def test_a_stack_is_its_databases_what_they_share_and_its_proxies(
+    template_file: Path, configuration: Configuration, of_one: Cost
 ) -> None:
-    [(each, once)] = re.findall(TOGETHER, (ROOT / "docs" / "deploying.md").read_text())
-    without_proxy = sum(database.proxy is None for database in configuration.databases)
-
-    dollars = dollars_per_month(template.resources, configuration)
-
-    expected = (
-        len(configuration.databases) * float(each)
-        - 0.10 * without_proxy
-        + float(once)
-        + len(("slack", "pagerduty", "teams")) * SECRET
-        + SMALLEST_PROXY
+    cost = cost_of(resources_of(template_file), configuration)
+    assert total(cost.per_database) == pytest.approx(total(of_one.per_database))
+    smallest = PRICES["rds_proxy"]["hour_of_smallest"] * PRICES["usage"]["hours_per_month"]
+    assert cost.proxies == pytest.approx(smallest), "it creates one of two"
+    secrets = 3 * PRICES["secrets_manager"]["secret"]
+    assert total(cost.shared) == pytest.approx(total(of_one.shared) + secrets)
+    assert cost.month == pytest.approx(
+        3 * total(cost.per_database) + total(cost.shared) + cost.proxies
     )
-    assert dollars == pytest.approx(expected, abs=0.1)
-    assert proxies(template.resources) == 1
-    assert f"about {float(each):.0f} dollars per database" in (ROOT / "README.md").read_text()
+
+
+def test_a_heartbeat_s_lines_are_no_longer_than_what_is_paid_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    limits = (ConnectionLimit(LimitOwner.ROLE, "app", 20, 15),)
+    write_metrics(a_run(Kind.HEARTBEAT, measurement=a_measurement(used=3_000, limits=limits)))
+    line = capsys.readouterr().out
+    assert json.loads(line)["used"] == 3_000
+    assert len(line) + BYTES_OF_OTHER_LINES <= PRICES["usage"]["log_bytes_per_heartbeat"]

@@ -59,8 +59,12 @@ class GuardedDatabase(Construct):
         way_in.append(parameter)
         usage = UtilisationAlarms(self, "Alarms", database, self.responder, shared)
         # The first heartbeat comes after the way in is open, the last one before it is closed.
-        EveryMinute(
+        heartbeat = EveryMinute(
             self, "Heartbeat", self.responder, "measures, and continues while the shortage lasts"
-        ).node.add_dependency(*way_in)
+        )
+        heartbeat.node.add_dependency(*way_in)
+        # Its alarm is on until the first heartbeats have come, which nobody is notified of unless
+        # it lasts.
         watch = SelfWatch(self, "SelfWatch", database, self.responder, shared)
+        watch.node.add_dependency(heartbeat)
         self.alarms = (*usage.alarms, *watch.alarms)

@@ -13,10 +13,15 @@ def guard_metric(
     database: Database, metric: Metric, statistic: str = "Maximum"
 ) -> cloudwatch.Metric:
     """Return one of the guard's own metrics of the database."""
+    return metric_of(database.identifier, metric, statistic)
+
+
+def metric_of(identifier: str, metric: Metric, statistic: str = "Maximum") -> cloudwatch.Metric:
+    """Return the same of the database with that identifier."""
     return cloudwatch.Metric(
         namespace=NAMESPACE,
         metric_name=metric.value,
-        dimensions_map={DIMENSION: database.identifier},
+        dimensions_map={DIMENSION: identifier},
         statistic=statistic,
         period=MINUTE,
     )

@@ -1,131 +1,114 @@
 """What the dashboard shows."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from aws_cdk import App, Environment, Stack, assertions
+from aws_cdk import aws_cloudwatch as cloudwatch
 
-from connection_guard.configuration.guard.guard_configuration import (
-    Configuration,
-    ExistingProxy,
-)
-from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE, Metric
-from tests.cdk.template import (
-    Template,
-    synthesized,
-)
-from tests.support.configurations import (
-    REGION,
-    a_configuration,
-    a_database,
-    a_target,
-    an_existing_proxy,
-)
+from connection_guard.configuration.guard.guard_configuration import Configuration
+from connection_guard.core.report.metric_names import Field, Metric
+from connection_guard_cdk.shared.alarm_metrics import utilisation
+from connection_guard_cdk.shared.dashboard import database_widgets
+from tests.cdk.template import Template, plain, synthesized
+from tests.support.configurations import REGION, a_configuration, a_database, a_target
+
+# CloudWatch's limits, and what a free dashboard may show.
+MOST_WIDGETS = 500
+MOST_METRICS = 2_500
+MOST_FREE_METRICS = 50
 
 
-def widgets(template: Template, database: str) -> dict[str, Mapping[str, Any]]:
-    """Return the widgets of the database by their titles without its name."""
+def body_of(template: Template) -> dict[str, Any]:
     [dashboard] = template.of("AWS::CloudWatch::Dashboard").values()
-    return {
-        each["properties"]["title"].removeprefix(f"{database}: "): each["properties"]
-        for each in json.loads(dashboard["DashboardBody"])["widgets"]
-        if each["properties"]["title"].startswith(f"{database}: ")
+    body: dict[str, Any] = json.loads(dashboard["DashboardBody"])
+    return body
+
+
+def test_the_overview_comes_first_and_shows_every_database_worst_first(template: Template) -> None:
+    table, graph = (each["properties"] for each in body_of(template)["widgets"][:2])
+    assert "filter ispresent(Healthy.0)" in table["query"]
+    assert "by database" in table["query"]
+    assert table["query"].endswith("sort healthy asc, percent desc")
+    [[search]] = graph["metrics"]
+    assert 'MetricName="Utilisation"' in search["expression"]
+
+
+def test_a_reader_chooses_the_database_whose_details_are_shown(
+    template: Template, configuration: Configuration
+) -> None:
+    body = body_of(template)
+    [variable] = body["variables"]
+    assert [each["value"] for each in variable["values"]] == [
+        each.identifier for each in configuration.databases
+    ]
+    details = body["widgets"][2:]
+    assert len(details) == 5
+    assert all(variable["pattern"] in json.dumps(each) for each in details)
+
+
+def test_the_details_are_those_of_the_metrics_and_of_every_field_in_time(
+    template: Template,
+) -> None:
+    shown = json.dumps(body_of(template)["widgets"][2:])
+    in_time = [each for each in Field if each.startswith("sessions_")]
+    in_time += [Field.TERMINATED, Field.SURVIVED, Field.SEAT_HELD]
+    assert all(f"({field}) as" in shown for field in in_time)
+    assert f"ispresent({Field.FAULTS}.0)" in shown
+    assert all(each in shown for each in (Metric.UTILISATION, Metric.HIGHEST_LIMIT_UTILISATION))
+
+
+def test_the_queries_read_the_log_that_the_responders_write(template: Template) -> None:
+    logs = {
+        each["LoggingConfig"]["LogGroup"]
+        for each in template.of("AWS::Lambda::Function").values()
+        if each["Handler"] == "responder.handler.lambda_handler"
     }
-
-
-def shown(widget: Mapping[str, Any], database: str) -> set[Metric]:
-    """Return the guard's own metrics of that database."""
-    return {
-        Metric(each[1])
-        for each in widget["metrics"]
-        if each[:1] == [NAMESPACE] and each[2:4] == [DIMENSION, database]
+    names = {
+        each["LogGroupName"]
+        for logical, each in template.of("AWS::Logs::LogGroup").items()
+        if f"${{{logical}}}" in logs
     }
+    queries = [
+        each["properties"]["query"]
+        for each in body_of(template)["widgets"]
+        if each["type"] == "log"
+    ]
+    assert names
+    assert all(f"SOURCE '{name}'" in query for name in names for query in queries)
 
 
-def test_the_dashboard_shows_of_each_database_how_full_it_is_against_both_thresholds(
-    template: Template, configuration: Configuration
-) -> None:
-    for database in configuration.databases:
-        widget = widgets(template, database.identifier)["percent of the usable connections"]
-        assert Metric.UTILISATION in shown(widget, database.identifier)
-        thresholds = {each["label"]: each["value"] for each in widget["annotations"]["horizontal"]}
-        assert thresholds == {
-            "warning": database.warning_percent,
-            "critical": database.critical_percent,
-        }
+def test_a_hundred_databases_have_nearly_the_dashboard_of_one() -> None:
+    many = [a_database(identifier=f"orders{number}") for number in range(12)]
+    one = json.dumps(body_of(synthesized(a_configuration(many[0]))))
+    body = body_of(synthesized(a_configuration(*many)))
+    metrics = [m for each in body["widgets"] for m in each["properties"].get("metrics", ())]
+    assert len(metrics) <= MOST_FREE_METRICS < MOST_METRICS
+    assert len(body["widgets"]) < MOST_WIDGETS
+    widgets = len(json.dumps(body["widgets"])), len(json.dumps(json.loads(one)["widgets"]))
+    # Each responder has a log of its own, which each query names.
+    assert widgets[0] - widgets[1] <= 100 * len(body["widgets"]) * len(many)
 
 
-def test_the_dashboard_draws_what_the_alarms_use(
-    template: Template, configuration: Configuration
-) -> None:
-    for database in configuration.databases:
-        widget = widgets(template, database.identifier)["percent of the usable connections"]
-        drawn = {each[0]["expression"] for each in widget["metrics"] if isinstance(each[0], dict)}
-        [critical] = [
-            alarm
-            for alarm in template.of("AWS::CloudWatch::Alarm").values()
-            if alarm.get("AlarmName") == f"connection-guard-{database.identifier}-critical"
-        ]
-        assert drawn == {each["Expression"] for each in critical["Metrics"] if "Expression" in each}
+def test_the_widgets_of_one_database_draw_what_its_alarms_use_against_both_thresholds() -> None:
+    database = a_database(warning_percent=70.0)
+    stack = Stack(App(), "Others", env=Environment(account="123456789012", region=REGION))
+    widgets = database_widgets(database, ["/connection-guard/Guard"])
+    cloudwatch.Dashboard(stack, "Dashboard", widgets=[widgets])
+    [dashboard] = assertions.Template.from_stack(stack).to_json()["Resources"].values()
+    percent, *details = json.loads(plain(dashboard["Properties"]["DashboardBody"]))["widgets"]
+    drawn = [each[0] for each in percent["properties"]["metrics"] if isinstance(each[0], dict)]
+    assert utilisation(database).expression in {each["expression"] for each in drawn}
+    assert {
+        each["label"]: each["value"] for each in percent["properties"]["annotations"]["horizontal"]
+    } == {"warning": 70, "critical": 90}
+    assert all("orders" in json.dumps(each) for each in details)
 
 
-def test_the_dashboard_shows_sessions_by_state_terminations_and_the_heartbeat(
-    template: Template, configuration: Configuration
-) -> None:
-    for database in configuration.databases:
-        of_database = widgets(template, database.identifier)
-        sessions = of_database["sessions by state"]
-        assert shown(sessions, database.identifier) == {
-            each for each in Metric if each.startswith("Sessions")
-        }
-        assert sessions["stacked"]
-        assert shown(of_database["terminations"], database.identifier) == {
-            Metric.TERMINATED,
-            Metric.SURVIVED,
-        }
-        assert Metric.HEARTBEAT in shown(
-            of_database["heartbeat, seat and doors"], database.identifier
-        )
-
-
-def test_stacks_in_two_regions_have_dashboards_of_their_own() -> None:
+@pytest.mark.parametrize("region", [REGION, "us-east-1"])
+def test_stacks_in_two_regions_have_dashboards_of_their_own(region: str) -> None:
     """A name of a dashboard is unique in the account, that of a stack only in its region."""
-    names = set()
-    for region in (REGION, "us-east-1"):
-        [dashboard] = (
-            synthesized(a_configuration(target=a_target(region=region)))
-            .of("AWS::CloudWatch::Dashboard")
-            .values()
-        )
-        names.add(dashboard["DashboardName"])
-    assert names == {f"connection-guard-{REGION}", "connection-guard-us-east-1"}
-
-
-@pytest.mark.parametrize(("databases", "proxy"), [(3, None), (2, an_existing_proxy())])
-def test_the_dashboard_of_a_few_databases_costs_nothing(
-    databases: int, proxy: ExistingProxy | None
-) -> None:
-    """A free dashboard has at most 50 metrics."""
-
-    def metrics(databases: int) -> int:
-        guarded = [
-            a_database(identifier=f"orders{number}", proxy=proxy) for number in range(databases)
-        ]
-        [dashboard] = (
-            synthesized(a_configuration(*guarded)).of("AWS::CloudWatch::Dashboard").values()
-        )
-        drawn = [
-            each
-            for widget in json.loads(dashboard["DashboardBody"])["widgets"]
-            for each in widget["properties"]["metrics"]
-        ]
-        return len(
-            {
-                tuple(part for part in each if isinstance(part, str))
-                for each in drawn
-                if isinstance(each[0], str)
-            }
-        )
-
-    assert metrics(databases) <= 50 < metrics(databases + 1)
+    stack = synthesized(a_configuration(target=a_target(region=region)))
+    [dashboard] = stack.of("AWS::CloudWatch::Dashboard").values()
+    assert dashboard["DashboardName"] == f"connection-guard-{region}"

@@ -1,5 +1,6 @@
 """Two doors: the guard logs in when no application can, and reports how."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg2
+import pytest
 
 from connection_guard.adapters.postgresql.doors import DOOR_SECONDS, SECONDS_BETWEEN_TRIES
 from connection_guard.core.database.door import Door, DoorName
@@ -25,14 +27,18 @@ def test_the_first_door_is_the_proxys_and_its_session_is_kept_as_the_guards_seat
     database: PostgresServer, proxy: RdsProxyDouble
 ) -> None:
     guarded = behind(proxy, database)
-    assert doors_of(guarded.deliver(a_heartbeat_at(1))) == [("proxy", False, True)]
+    first = guarded.deliver(a_heartbeat_at(1))
+    assert doors_of(first) == [("proxy", False, True), ("direct", False, True)], (
+        "a new process tries the second door, of which it knows nothing"
+    )
     assert proxy.pinned == 1
+    wait_until(lambda: list(guards(database)) == ["connection-guard proxy"])
     seat = guards(database)
     report = guarded.deliver(a_heartbeat_at(2))
     assert doors_of(report) == [("proxy", True, True)]
     assert report["seat_held"] is True
     assert guards(database) == seat
-    assert len(guarded.logins) == 1
+    assert len(guarded.logins) == 2
 
 
 @NEWEST
@@ -173,25 +179,33 @@ def test_every_fifteenth_heartbeat_opens_and_closes_the_second_door(
 
 
 @NEWEST
-def test_a_second_door_that_is_shut_is_noticed_before_it_is_needed(
-    database: PostgresServer, proxy: RdsProxyDouble
+def test_a_second_door_that_is_shut_is_noticed_before_it_is_needed_and_so_is_its_end(
+    database: PostgresServer, proxy: RdsProxyDouble, capsys: pytest.CaptureFixture[str]
 ) -> None:
     guarded = behind(proxy, database)
     guarded.deliver(a_heartbeat_at(1))
+    assert faults_logged(capsys) == []
     database.execute(f"ALTER ROLE {GUARD} NOLOGIN")
-    report = guarded.deliver(a_heartbeat_at(15), seconds_left=5)
-    assert doors_of(report) == [("proxy", True, True), ("direct", False, False)]
-    assert report["kind"] == "heartbeat"
+    for minute in (15, 16):
+        report = guarded.deliver(a_heartbeat_at(minute), seconds_left=5)
+        assert doors_of(report) == [("proxy", True, True), ("direct", False, False)]
+        assert report["kind"] == "heartbeat"
+        assert faults_logged(capsys) == ["direct_door_shut"]
+    database.execute(f"ALTER ROLE {GUARD} LOGIN")
+    guarded.deliver(a_heartbeat_at(17))
+    assert faults_logged(capsys) == []
+    assert doors_of(guarded.deliver(a_heartbeat_at(18))) == [("proxy", True, True)]
 
 
 @NEWEST
 def test_a_privilege_missing_at_the_second_door_is_noticed_before_it_is_needed(
-    database: PostgresServer, proxy: RdsProxyDouble
+    database: PostgresServer, proxy: RdsProxyDouble, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database.execute("CREATE ROLE guard_direct LOGIN; GRANT pg_monitor TO guard_direct")
     guarded = behind(proxy, database, direct_role="guard_direct")
-    assert guarded.deliver(a_heartbeat_at(1))["recovered"]  # for all that a new process knows
-    report = guarded.deliver(a_heartbeat_at(15))
+    report = guarded.deliver(a_heartbeat_at(1))
+    assert report["recovered"]  # for all that a new process knows
+    assert faults_logged(capsys) == ["missing_grant"]
     assert report["kind"] == "preflight_failed"
     assert 'GRANT pg_signal_backend TO "guard_direct";' in report["escalation"]
     assert report["problems"] == [
@@ -266,3 +280,11 @@ def test_another_database_than_the_configured_one_is_not_touched(database: Postg
     report = guarded.deliver(seconds_left=5)
     assert report["kind"] == "locked_out"
     assert report["doors"][0]["error"] == "this is database other, not postgres"
+
+
+def faults_logged(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the faults in the metrics' line of the run."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [faults] = [line["faults"] for line in lines if "_aws" in line]
+    assert isinstance(faults, list)
+    return faults

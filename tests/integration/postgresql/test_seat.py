@@ -95,6 +95,7 @@ def test_trying_the_second_door_does_not_cost_the_guard_its_seat(
 ) -> None:
     guarded = behind(proxy, database)
     guarded.deliver(a_heartbeat_at(1))
+    wait_until(lambda: list(guards(database)) == ["connection-guard proxy"])
     seat = guards(database)
     guarded.deliver(a_heartbeat_at(15))
     wait_until(lambda: guards(database) == seat)

@@ -19,7 +19,7 @@ from connection_guard.core.notification.status import headline_of
 from connection_guard.errors import NotificationError, StoreError
 from doubles.aws.memory_store import MemoryBucket, MemoryIncidents, MemoryLanes
 from doubles.slack_double import SlackDouble
-from tests.integration.reporter.test_guard_alarms import FAILED, NO_HEARTBEAT, an_alarm
+from tests.integration.reporter.test_guard_alarms import LIMIT, UNGUARDED, an_alarm
 from tests.support.reporter.deliveries import a_report, a_success
 from tests.support.reporter.faults import Fault, KilledError
 from tests.support.reporter.outside import (
@@ -56,7 +56,7 @@ def of_kind(kind: str, minute: int, database: WatchedDatabase) -> Mapping[str, A
     match kind:
         case "guard alarm" | "guard ok":
             state = "ALARM" if kind == "guard alarm" else "OK"
-            return an_alarm(FAILED if minute % 2 else NO_HEARTBEAT, minute, state)
+            return an_alarm(LIMIT if minute % 2 else UNGUARDED, minute, state)
         case "attempt":
             report = a_report("remediation", at(minute), alarm="ALARM")
         case "escalated":

@@ -64,14 +64,11 @@ def test_every_run_and_every_heartbeat_writes_its_metrics_into_the_log(
         ]
         assert sum(map(len, batches)) == terminated(report)
         assert metrics["Database"] == "orders-prod"
-        assert (metrics["Used"], metrics["Usable"]) == ([latest["used"]], [latest["usable"]])
-        assert metrics["Terminated"] == [terminated(report)]
+        assert (metrics["used"], metrics["Usable"]) == (latest["used"], [latest["usable"]])
+        assert metrics["terminated"] == terminated(report)
         assert (terminated(report) > 0) is terminates
-        assert (metrics["Heartbeat"], metrics["DirectDoorOpen"], metrics["SeatHeld"]) == (
-            [1],
-            [1],
-            [1],
-        )
+        assert (metrics["Healthy"], metrics["faults"]) == ([1], [])
+        assert (metrics["direct_door_open"], metrics["seat_held"]) == (1, 1)
 
 
 @pytest.mark.parametrize(

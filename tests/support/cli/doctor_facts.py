@@ -41,7 +41,7 @@ TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:incidents"
 OWN_TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:reports"
 QUEUES = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}"
 TIERS = {"warning": Tier.WARNING, "critical": Tier.CRITICAL, "critical-measured": Tier.CRITICAL}
-WATCHED = ("no-heartbeat", "locked-out", "missing-privilege")
+WATCHED = ("unguarded", "limit")
 
 
 def is_ok(check: Check) -> bool:

@@ -89,10 +89,10 @@ class DoctoredAws:
             StackName=STACK, TemplateBody=json.dumps(_template(settings, reporter))
         )
         cloudwatch = self.client("cloudwatch")
-        what = ("no-heartbeat", "locked-out", "missing-privilege")
+        what = ("unguarded", "limit")
         names = [arn.rpartition(":")[2] for arn in settings.alarms]
         thresholds = {**dict.fromkeys(names, 90), "connection-guard-orders-warning": 75}
-        for name in [*names, *(f"connection-guard-orders-{each}" for each in what)]:
+        for name in [*names, *(f"{STACK}-orders-{each}" for each in what)]:
             cloudwatch.put_metric_alarm(
                 AlarmName=name,
                 MetricName="Utilisation",
@@ -110,7 +110,7 @@ class DoctoredAws:
         """Publish a heartbeat."""
         dimensions = [{"Name": DIMENSION, "Value": "orders"}]
         datum = {
-            "MetricName": Metric.HEARTBEAT.value,
+            "MetricName": Metric.USABLE.value,
             "Dimensions": dimensions,
             "Value": 1,
             "Timestamp": datetime.now(UTC),

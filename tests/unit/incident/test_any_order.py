@@ -72,7 +72,7 @@ def stories(draw: st.DrawFn) -> list[Entry]:
                 # Lambda gives up minutes after the alarm.
                 late = draw(st.sampled_from([0.01, 0.02, 3.03, 6.04]))
                 entries.append(replace(run(moment / 10 + late), alarm=alarm, tier=tier))
-    for name in draw(st.lists(st.sampled_from(["no-heartbeat", "errors"]), unique=True)):
+    for name in draw(st.lists(st.sampled_from(["orders-prod-unguarded", "limit"]), unique=True)):
         moments = sorted(next(times) for _ in range(draw(st.integers(0, 3))))
         for number, moment in enumerate(moments):
             state = "OK" if number % 2 else "ALARM"

@@ -15,6 +15,7 @@ from connection_guard.core.incident.progress import Progress
 from connection_guard.core.incident.report_entry import entry_of
 from connection_guard.core.policy import Tier
 from tests.support.reporter.stories import (
+    a_failure,
     a_guard_alarm,
     absorbed,
     alarm_ok,
@@ -24,9 +25,10 @@ from tests.support.reporter.stories import (
     recovered,
 )
 
-NAME = "connection-guard-orders-prod-locked-out"
+NAME = "ConnectionGuard-orders-prod-unguarded"
+DIMENSION = {"name": "Database", "value": "orders-prod"}
 ARN = f"arn:aws:cloudwatch:eu-central-1:123456789012:alarm:{NAME}"
-WHAT = "The guard could not log in through any door: it cannot free slots. Log in as the master."
+WHAT = "The guard could not do all of its work: it may not be able to help. See its log."
 
 
 def a_message(state: str = "ALARM", before: str = "OK", **changes: Any) -> str:
@@ -39,7 +41,12 @@ def a_message(state: str = "ALARM", before: str = "OK", **changes: Any) -> str:
         "OldStateValue": before,
         "NewStateReason": "Threshold Crossed: 1 datapoint",
         "StateChangeTime": "2026-11-20T03:05:07.123+0000",
-        "Trigger": {"MetricName": "locked_out"},
+        "Trigger": {
+            "Metrics": [
+                {"Id": "e1", "Expression": "FILL(healthy, 0)", "ReturnData": True},
+                {"Id": "healthy", "MetricStat": {"Metric": {"Dimensions": [DIMENSION]}}},
+            ]
+        },
     }
     return json.dumps(message | changes)
 
@@ -55,7 +62,7 @@ def test_it_says_what_happened_what_it_means_and_what_to_do_without_the_database
 
     at = datetime(2026, 11, 20, 3, 5, 7, 123_000, tzinfo=UTC)
     assert (entry.kind, entry.at) == (GUARD_ALARM, at)
-    assert entry.headline == "The guard could not log in through any door"
+    assert entry.headline == "The guard could not do all of its work"
     assert (entry.escalation, entry.reason) == (WHAT, f"guard alarm {NAME}")
     assert entry.alarm == Alarm(NAME, ARN, "ALARM", None, at)
     assert entry.request_id == f"{NAME}@2026-11-20T03:05:07.123000+00:00"
@@ -66,7 +73,19 @@ def test_its_end_requires_no_action_and_says_what_is_over() -> None:
     entry = an_entry_of(a_message("OK", "ALARM"))
 
     assert (entry.escalation, entry.reason, entry.opens) == (None, None, False)
-    assert entry.headline == "cleared: The guard could not log in through any door"
+    assert entry.headline == "cleared: The guard could not do all of its work"
+
+
+def test_its_database_is_that_of_its_metrics_whatever_its_name_is() -> None:
+    def database(**changes: Any) -> str | None:
+        delivery = read_delivery(a_message(**changes), "message-1")
+        assert isinstance(delivery, GuardAlarmDelivery)
+        return delivery.database
+
+    assert database(AlarmName="anything") == "orders-prod"
+    of_queue = {"MetricName": "Messages", "Dimensions": [{"name": "QueueName", "value": "x"}]}
+    assert database(Trigger=of_queue) is None
+    assert database(Trigger=None) is None
 
 
 @pytest.mark.parametrize(
@@ -100,7 +119,7 @@ def test_an_alarm_that_was_without_data_clears_with_its_next() -> None:
 
 
 def test_one_fault_with_all_its_alarms_is_one_incident_that_their_ends_close() -> None:
-    names = ["locked-out", "direct-login-failed", "no-heartbeat", "responder-failed"]
+    names = ["unguarded", "limit", "undelivered-alarms", "further"]
     fault = [
         locked_out(minute=0),
         *(a_guard_alarm(name, "ALARM", minute=1 + n) for n, name in enumerate(names)),
@@ -175,11 +194,25 @@ def test_a_locked_out_guard_s_incident_waits_for_the_usage_alarm_that_it_could_n
     unserved = locked_out(minute=0, alarm=served.alarm)
     trouble = [
         unserved,
-        a_guard_alarm("locked-out", "ALARM", minute=1),
-        a_guard_alarm("locked-out", "OK", minute=5),
+        a_guard_alarm("unguarded", "ALARM", minute=1),
+        a_guard_alarm("unguarded", "OK", minute=5),
     ]
 
     assert absorbed(trouble).progress is Progress.ESCALATED
     assert absorbed([*trouble, alarm_ok(Tier.CRITICAL, minute=9, used=60)]).progress is (
         Progress.CLOSED
     )
+
+
+@pytest.mark.parametrize("trouble", [locked_out(minute=1), a_failure(minute=1)])
+@pytest.mark.parametrize("alarm_at", [0, 2])
+def test_the_alarm_is_no_further_reason_where_a_run_says_why_the_guard_could_not_work(
+    trouble: Entry, alarm_at: float
+) -> None:
+    name = "ConnectionGuard-orders-prod-unguarded"
+    unguarded = a_guard_alarm(name, "ALARM", minute=alarm_at)
+    limit = a_guard_alarm("ConnectionGuard-orders-prod-limit", "ALARM", minute=3)
+
+    assert absorbed([unguarded]).reasons == {name}
+    assert absorbed([trouble, unguarded]).reasons == {trouble.reason}
+    assert len(absorbed([trouble, unguarded, limit]).reasons) == 2

@@ -389,6 +389,7 @@ def about_the_guard(minute: float, what: str, description: str, state: str = "AL
     delivery = GuardAlarmDelivery(
         name,
         f"arn:{name}",
+        "orders-prod",
         f"orders-prod: {description}",
         AlarmState(state),
         state_before="OK" if state == "ALARM" else "ALARM",
@@ -406,13 +407,13 @@ SILENT = "No heartbeat for 3 minutes: the responder is not running. See its log.
     ("entries", "first_line", "subject", "do_now"),
     [
         (
-            [about_the_guard(0, "no-heartbeat", SILENT)],
+            [about_the_guard(0, "unguarded", SILENT)],
             "orders-prod is unprotected: no heartbeat for 3 minutes. Action needed.",
             "[ACTION REQUIRED] orders-prod is unprotected: no heartbeat for 3 minutes",
             "The responder is not running. See its log.",
         ),
         (
-            [about_the_guard(0, "role-limit", "A role has nearly reached its limit. Raise it.")],
+            [about_the_guard(0, "limit", "A role has nearly reached its limit. Raise it.")],
             "orders-prod has an alarm: a role has nearly reached its limit. Action needed.",
             "[ACTION REQUIRED] orders-prod has an alarm: a role has nearly reached its limit",
             "Raise it.",
@@ -456,7 +457,7 @@ def test_the_guard_s_own_trouble_is_said_in_the_first_line_and_what_to_do_about_
 
 
 def test_the_end_of_the_guard_s_own_trouble_says_what_it_was() -> None:
-    ended = [about_the_guard(0, "no-heartbeat", SILENT), about_the_guard(5, "no-heartbeat", "", OK)]
+    ended = [about_the_guard(0, "unguarded", SILENT), about_the_guard(5, "unguarded", "", OK)]
 
     assert summary(*ended).first_line == (
         "orders-prod recovered after 5 min; the trouble was: no heartbeat for 3 minutes. No action "
@@ -466,8 +467,8 @@ def test_the_end_of_the_guard_s_own_trouble_says_what_it_was() -> None:
 
 def test_an_alarm_about_the_guard_is_shown_only_while_it_is_on() -> None:
     began = an_entry(0, alarm=an_alarm())
-    on = about_the_guard(1, "no-heartbeat", SILENT)
-    ended = about_the_guard(2, "no-heartbeat", SILENT, OK)
+    on = about_the_guard(1, "unguarded", SILENT)
+    ended = about_the_guard(2, "unguarded", SILENT, OK)
 
     silent = summary(began, on)
     assert silent.first_line.endswith(

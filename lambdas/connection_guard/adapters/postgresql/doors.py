@@ -8,6 +8,7 @@ from math import inf
 from connection_guard.adapters.postgresql.guard_session import Connect, GuardSession, open_session
 from connection_guard.adapters.postgresql.observe import clear_seats, measure
 from connection_guard.core.database.door import Door, DoorAttempt, DoorName
+from connection_guard.core.database.faults import DirectDoor
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.errors import (
@@ -35,7 +36,8 @@ SHORTEST_TRY_SECONDS = 0.5
 class Doors:
     """Opens the guard's sessions, and keeps its seat between runs. There is one per process.
 
-    `attempts` and `reconnected` describe only the present run, from `enter` on.
+    `attempts` and `reconnected` describe only the present run, from `enter` on; `direct` is the
+    direct door as it was when it was last tried, in any run.
     """
 
     def __init__(self, settings: ResponderSettings, connect: Connect) -> None:
@@ -45,6 +47,7 @@ class Doors:
         self._refused_at = -inf
         self.attempts: list[DoorAttempt] = []
         self.reconnected = 0
+        self.direct = DirectDoor()
 
     def enter(self, deadline: float) -> tuple[GuardSession, Measurement]:
         """Return a session on the writer and what it measures, by the deadline (of time.monotonic).
@@ -136,12 +139,17 @@ class Doors:
                 is_late = time.monotonic() + SHORTEST_TRY_SECONDS >= latest
                 if is_late or door.name is DoorName.PROXY:
                     self._note(door, started, tries, error)
+                    # A door that is only full works.
+                    if door == self._settings.direct and refusal is not Refusal.FULL:
+                        self.direct = DirectDoor(is_open=False)
                     raise DoorShutError(
                         str(error), refusal, door=door.name, sqlstate=error.sqlstate
                     ) from error
                 time.sleep(SECONDS_BETWEEN_TRIES)
             else:
                 self._note(door, started, tries)
+                if door == self._settings.direct:
+                    self.direct = DirectDoor(True, measurement.privileges)
                 return session, measurement
 
     def _look_around(self, session: GuardSession, deadline: float) -> Measurement:

@@ -19,6 +19,10 @@ class Watch(Protocol):
         """Return the names of the channels that are to be notified."""
 
     @property
+    def alarms(self) -> Sequence[str]:
+        """Return the names of the alarms on usage."""
+
+    @property
     def seconds_between_looks(self) -> float:
         """Return how long to wait before the next look."""
 
@@ -33,6 +37,7 @@ class DeployedWatch:
 
     def __init__(self, stack: DeployedStack, database: str, notifications: Notifications) -> None:
         self._database = database
+        self.alarms = tuple(usage_alarm_names(stack.name, database))
         self._cloudwatch: Any = stack.session.client("cloudwatch")
         self._incidents = IncidentTable(
             Table(stack.output(StackOutput.INCIDENTS_TABLE), stack.session)
@@ -50,7 +55,7 @@ class DeployedWatch:
 
         Raise botocore's errors and StoreError.
         """
-        answer = self._cloudwatch.describe_alarms(AlarmNames=usage_alarm_names(self._database))
+        answer = self._cloudwatch.describe_alarms(AlarmNames=list(self.alarms))
         alarms = {
             alarm["AlarmName"]: AlarmSeen(
                 alarm["StateValue"],

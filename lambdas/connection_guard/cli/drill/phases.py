@@ -81,11 +81,10 @@ class Inside:
     is_below_target: bool
 
 
-def usage_alarm_names(database: str) -> list[str]:
-    """Return the names of the alarms on a database's usage."""
+def usage_alarm_names(stack: str, database: str) -> list[str]:
+    """Return the names of the stack's alarms on a database's usage."""
     return [
-        database_alarm_name("connection-guard", database, what)
-        for what in (WARNING_ALARM, *CRITICAL_ALARMS)
+        database_alarm_name(stack, database, what) for what in (WARNING_ALARM, *CRITICAL_ALARMS)
     ]
 
 

@@ -1,11 +1,12 @@
 """When a drill is refused, and where to look where it has found something."""
 
 import os
+from collections.abc import Iterable
 from datetime import datetime
 
 from connection_guard.cli.access.database_access import DatabaseAccess
 from connection_guard.cli.drill.filling import APPLICATION, WATCHER
-from connection_guard.cli.drill.phases import NOTIFIED, PhaseName, Sighting, usage_alarm_names
+from connection_guard.cli.drill.phases import NOTIFIED, PhaseName, Sighting
 from connection_guard.cli.drill.production_words import production_signs
 from connection_guard.cli.terminal.mistakes import UserMistakeError
 from connection_guard.configuration.guard.guard_configuration import Configuration
@@ -62,9 +63,9 @@ def refuse_another_drill(own: Session, snapshot: Snapshot) -> None:
         raise UserMistakeError("another drill is at work on this database: drill once it has ended")
 
 
-def refuse_unrest(database: str, seen: Sighting, now: datetime) -> None:
+def refuse_unrest(database: str, alarms: Iterable[str], seen: Sighting, now: datetime) -> None:
     """Raise UserMistakeError where the guard is not deployed, or is at work."""
-    if missing := [name for name in usage_alarm_names(database) if name not in seen.alarms]:
+    if missing := [name for name in alarms if name not in seen.alarms]:
         raise UserMistakeError(
             f"there is no alarm {missing[0]}: deploy the guard with `make deploy`, or look with "
             f"`connection-guard doctor {database}`"

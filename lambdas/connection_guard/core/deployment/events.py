@@ -102,10 +102,24 @@ def read_event(event: object, settings: ResponderSettings) -> Event:
         ) from wrong
 
 
+def database_dimensions(trigger: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the databases that a single-metric or a metric-math alarm watches, by the `Trigger` of
+    its notification.
+    """
+    metrics = [
+        trigger,
+        *(query.get("MetricStat", {}).get("Metric", {}) for query in trigger.get("Metrics", [])),
+    ]
+    for metric in metrics:
+        for dimension in metric.get("Dimensions", []):
+            if dimension.get("name") in DATABASE_DIMENSIONS:
+                yield dimension["value"]
+
+
 def _notification(message: Mapping[str, Any], settings: ResponderSettings) -> AlarmNotification:
     arn = message["AlarmArn"]
     tier = settings.alarms.get(arn)
-    named = set(_database_dimensions(message.get("Trigger") or {}))
+    named = set(database_dimensions(message.get("Trigger") or {}))
     if tier is None or (named and settings.database not in named):
         raise _foreign(settings, f"alarm {arn} of {', '.join(sorted(named)) or 'no database'}")
     state = message["NewStateValue"]
@@ -119,18 +133,6 @@ def _notification(message: Mapping[str, Any], settings: ResponderSettings) -> Al
         changed_at=_time(message["StateChangeTime"], "StateChangeTime", settings),
         reason=str(message.get("NewStateReason", "")),
     )
-
-
-def _database_dimensions(trigger: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the databases that a single-metric or a metric-math alarm watches."""
-    metrics = [
-        trigger,
-        *(query.get("MetricStat", {}).get("Metric", {}) for query in trigger.get("Metrics", [])),
-    ]
-    for metric in metrics:
-        for dimension in metric.get("Dimensions", []):
-            if dimension.get("name") in DATABASE_DIMENSIONS:
-                yield dimension["value"]
 
 
 def _time(text: object, field: str, settings: ResponderSettings) -> datetime:

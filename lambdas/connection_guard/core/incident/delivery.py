@@ -7,12 +7,11 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-action
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from connection_guard.core.deployment.alarm_names import is_alarm_of
-from connection_guard.core.deployment.events import AlarmState
+from connection_guard.core.deployment.events import AlarmState, database_dimensions
 from connection_guard.core.deployment.reporter_settings import WatchedDatabase
 from connection_guard.core.report.kind import Kind
 from connection_guard.errors import ForeignEventError
@@ -63,11 +62,14 @@ class FailureDelivery:
 @dataclass(frozen=True, slots=True)
 class GuardAlarmDelivery:
     """An alarm about the guard itself changed its state; `state_before` is "" where that is not
-    known. `description` says what happened, what it means, and what to do. `record` is the whole.
+    known. `database` is the one whose metrics the alarm watches, None where it is on something that
+    all databases share. `description` says what happened, what it means, and what to do. `record`
+    is the whole.
     """
 
     name: str
     arn: str
+    database: str | None
     description: str
     state: AlarmState
     state_before: str
@@ -104,8 +106,10 @@ def database_of(
     that all databases share belongs to the stack itself.
     """
     if isinstance(delivery, GuardAlarmDelivery):
-        named = [each for each in databases if is_alarm_of(each.identifier, delivery.name)]
-        return max(named, key=lambda each: len(each.identifier), default=stack)
+        if delivery.database is None:
+            return stack
+        named = (each for each in databases if each.identifier == delivery.database)
+        return next(named, replace(stack, identifier=delivery.database))
     function = function_name(delivery.function_arn)
     guarded = next((each for each in databases if each.function_name == function), None)
     identifier = delivery.database if isinstance(delivery, ReportDelivery) else function
@@ -176,6 +180,7 @@ def _guard_alarm(record: Mapping[str, Any]) -> GuardAlarmDelivery:
     return GuardAlarmDelivery(
         name=_text(record["AlarmName"]),
         arn=_text(record["AlarmArn"]),
+        database=next(database_dimensions(record.get("Trigger") or {}), None),
         description=str(record.get("AlarmDescription") or ""),
         state=AlarmState(record["NewStateValue"]),
         state_before=str(record.get("OldStateValue") or ""),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connection_guard.core.database.pause import Pause
+from connection_guard.core.deployment.alarm_names import leaves_unprotected
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.policy import NO_RULE, Tier
 from connection_guard.core.report.kind import Kind
@@ -186,6 +187,16 @@ class Entry:
     def is_trouble(self) -> bool:
         """Return whether the guard itself could not do its work."""
         return self.kind not in (Kind.REMEDIATION, Kind.OBSERVATION)
+
+    @property
+    def is_unguarded_alarm(self) -> bool:
+        """Return whether it is the alarm that says that the guard cannot do its work."""
+        return (
+            self.kind == GUARD_ALARM
+            and self.alarm is not None
+            and self.alarm.state == AlarmState.ALARM
+            and leaves_unprotected(self.alarm.name)
+        )
 
     @property
     def has_looked(self) -> bool:

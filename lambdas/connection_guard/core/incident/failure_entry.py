@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from connection_guard.core.deployment.alarm_names import is_alarm_of
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.incident.delivery import FailureDelivery, GuardAlarmDelivery, moment
 from connection_guard.core.incident.entry import FAILURE, GUARD_ALARM, LINE_LENGTH, Alarm, Entry
@@ -57,7 +56,8 @@ def failure_entry(delivery: FailureDelivery, evidence: str | None) -> Entry:
 
 def guard_alarm_entry(delivery: GuardAlarmDelivery, evidence: str | None) -> Entry:
     """Return the entry of an alarm about the guard itself; its OK requires no action."""
-    description = _without_database(delivery) or delivery.reason or delivery.name
+    description = delivery.description.removeprefix(f"{delivery.database}: ")
+    description = description or delivery.reason or delivery.name
     happened = _END_OF_WHAT_HAPPENED.split(description, maxsplit=1)[0].rstrip(".")
     is_on = delivery.state is AlarmState.ALARM
     headline = happened if is_on else f"cleared: {happened}"
@@ -74,11 +74,6 @@ def guard_alarm_entry(delivery: GuardAlarmDelivery, evidence: str | None) -> Ent
         evidence=evidence,
         had_no_data=delivery.state_before == AlarmState.INSUFFICIENT_DATA,
     )
-
-
-def _without_database(delivery: GuardAlarmDelivery) -> str:
-    database, _, description = delivery.description.partition(": ")
-    return description if is_alarm_of(database, delivery.name) else delivery.description
 
 
 def trouble_entry(

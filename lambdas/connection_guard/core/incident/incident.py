@@ -14,6 +14,7 @@ from operator import itemgetter
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.incident.circumstances import Circumstances
 from connection_guard.core.incident.entry import (
+    GUARD_ALARM,
     Alarm,
     DiagnosedCause,
     Entry,
@@ -215,8 +216,18 @@ class Incident:
 
     @property
     def reasons(self) -> frozenset[str]:
-        """Return the reasons of the escalations: the same one comes with other figures."""
-        return frozenset(entry.reason for entry in self.story if entry.reason)
+        """Return the reasons of the escalations: the same one comes with other figures.
+
+        The alarm that the guard cannot do its work is no further reason where a run says itself why
+        it could not.
+        """
+        story = self.story
+        is_explained = any(each.is_trouble and each.kind != GUARD_ALARM for each in story)
+        return frozenset(
+            entry.reason
+            for entry in story
+            if entry.reason and not (is_explained and entry.is_unguarded_alarm)
+        )
 
     @property
     def problems(self) -> tuple[str, ...]:

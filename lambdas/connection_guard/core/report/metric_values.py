@@ -1,4 +1,4 @@
-"""What a run publishes: the value of each metric that it knows."""
+"""What a run writes to its log in figures: the metrics, and the fields beside them."""
 
 from collections.abc import Iterator
 
@@ -7,66 +7,86 @@ from connection_guard.core.database.door import DoorName
 from connection_guard.core.database.session import SessionState
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.decision.outcome import Result
-from connection_guard.core.report.kind import Kind
-from connection_guard.core.report.metric_names import Metric
+from connection_guard.core.report.metric_names import Field, Metric
 from connection_guard.core.report.run import Run
 
 _OF_STATE = {
-    SessionState.ACTIVE: Metric.SESSIONS_ACTIVE,
-    SessionState.IDLE: Metric.SESSIONS_IDLE,
-    SessionState.IDLE_IN_TRANSACTION: Metric.SESSIONS_IDLE_IN_TRANSACTION,
-    SessionState.IDLE_IN_TRANSACTION_ABORTED: Metric.SESSIONS_IDLE_IN_TRANSACTION_ABORTED,
-    SessionState.FASTPATH: Metric.SESSIONS_FASTPATH,
-    SessionState.STARTING: Metric.SESSIONS_STARTING,
-    SessionState.DISABLED: Metric.SESSIONS_DISABLED,
+    SessionState.ACTIVE: Field.SESSIONS_ACTIVE,
+    SessionState.IDLE: Field.SESSIONS_IDLE,
+    SessionState.IDLE_IN_TRANSACTION: Field.SESSIONS_IDLE_IN_TRANSACTION,
+    SessionState.IDLE_IN_TRANSACTION_ABORTED: Field.SESSIONS_IDLE_IN_TRANSACTION_ABORTED,
+    SessionState.FASTPATH: Field.SESSIONS_FASTPATH,
+    SessionState.STARTING: Field.SESSIONS_STARTING,
+    SessionState.DISABLED: Field.SESSIONS_DISABLED,
 }
 _OF_LIMIT = {
-    LimitOwner.ROLE: Metric.HIGHEST_ROLE_LIMIT_UTILISATION,
-    LimitOwner.DATABASE: Metric.HIGHEST_DATABASE_LIMIT_UTILISATION,
+    LimitOwner.ROLE: Field.HIGHEST_ROLE_LIMIT_UTILISATION,
+    LimitOwner.DATABASE: Field.HIGHEST_DATABASE_LIMIT_UTILISATION,
 }
-_OF_DOOR = {DoorName.PROXY: Metric.PROXY_DOOR_OPEN, DoorName.DIRECT: Metric.DIRECT_DOOR_OPEN}
+_OF_DOOR = {DoorName.PROXY: Field.PROXY_DOOR_OPEN, DoorName.DIRECT: Field.DIRECT_DOOR_OPEN}
 
 
 def metrics_of(run: Run) -> dict[Metric, float]:
     """Return the value of each metric that the run knows; others are left out, never 0.
 
-    The database's figures are the latest that the run saw. `Heartbeat` is 1 wherever it measured at
-    all: an alarm watches for its absence.
+    The database's figures are the latest that the run saw.
     """
-    results = [outcome.result for outcome in run.round.outcomes] if run.round else []
-    values = {
-        Metric.TERMINATED: float(results.count(Result.TERMINATED)),
-        Metric.SURVIVED: float(results.count(Result.SURVIVED)),
-        Metric.SEAT_HELD: float(run.seat_held),
-        Metric.LOCKED_OUT: float(run.kind is Kind.LOCKED_OUT),
-    }
-    values |= {_OF_DOOR[attempt.door]: float(attempt.error is None) for attempt in run.doors}
+    values = {Metric.HEALTHY: float(not run.faults)}
     if latest := run.latest:
-        values |= dict(_figures(latest))
         values |= {
-            Metric.HEARTBEAT: 1.0,
-            Metric.PREFLIGHT_FAILED: float(run.kind is Kind.PREFLIGHT_FAILED),
+            Metric.USABLE: float(latest.capacity.usable),
+            Metric.UTILISATION: latest.utilisation,
         }
+        if limits := _highest_limits(latest):
+            values[Metric.HIGHEST_LIMIT_UTILISATION] = max(limits.values())
     return values
 
 
-def _figures(measurement: Measurement) -> Iterator[tuple[Metric, float]]:
-    yield Metric.USABLE, measurement.capacity.usable
-    yield Metric.USED, measurement.used
-    yield Metric.UTILISATION, measurement.utilisation
-    yield Metric.SESSIONS_HIDDEN, measurement.sessions_by_state.get("hidden", 0)
+def fields_of(run: Run) -> dict[Field, object]:
+    """Return the value of each field that the run knows; others are left out."""
+    results = [outcome.result for outcome in run.round.outcomes] if run.round else []
+    fields: dict[Field, object] = {
+        Field.DATABASE: run.database,
+        Field.KIND: run.kind,
+        Field.FAULTS: list(run.faults),
+        Field.TERMINATED: results.count(Result.TERMINATED),
+        Field.SURVIVED: results.count(Result.SURVIVED),
+        Field.SEAT_HELD: int(run.seat_held),
+    }
+    fields |= {_OF_DOOR[attempt.door]: int(attempt.error is None) for attempt in run.doors}
+    if latest := run.latest:
+        fields |= dict(_figures(latest))
+    return fields
+
+
+def _figures(measurement: Measurement) -> Iterator[tuple[Field, object]]:
+    yield Field.USABLE, measurement.capacity.usable
+    yield Field.USED, measurement.used
+    yield Field.UTILISATION, round(measurement.utilisation, 2)
+    yield Field.SESSIONS_HIDDEN, measurement.sessions_by_state.get("hidden", 0)
     if measurement.privileges.reads_all_stats:
-        for state, metric in _OF_STATE.items():
-            yield metric, measurement.sessions_by_state.get(state, 0)
+        for state, field in _OF_STATE.items():
+            yield field, measurement.sessions_by_state.get(state, 0)
         yield (
-            Metric.OLDEST_IDLE_IN_TRANSACTION,
+            Field.OLDEST_IDLE_IN_TRANSACTION_SECONDS,
             measurement.oldest_idle_in_transaction.total_seconds(),
         )
-    for owner, metric in _OF_LIMIT.items():
-        # A limit of 0 is somebody's decision to shut everybody out: it is not one that clients run
-        # into.
-        utilisations = [
-            each.utilisation for each in measurement.limits if each.owner is owner and each.limit
-        ]
-        if utilisations:
-            yield metric, max(utilisations)
+    yield from _highest_limits(measurement).items()
+
+
+def _highest_limits(measurement: Measurement) -> dict[Field, float]:
+    """Return the highest utilisation of a limit of each kind.
+
+    A limit of 0 is somebody's decision to shut everybody out: it is not one that clients run into.
+    """
+    return {
+        field: max(utilisations)
+        for owner, field in _OF_LIMIT.items()
+        if (
+            utilisations := [
+                each.utilisation
+                for each in measurement.limits
+                if each.owner is owner and each.limit
+            ]
+        )
+    }

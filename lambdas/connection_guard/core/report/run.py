@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connection_guard.core.database.door import DoorAttempt
+from connection_guard.core.database.faults import Fault
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.decision.reason import Reason
 from connection_guard.core.decision.round import Round
@@ -22,7 +23,7 @@ class Run:
     is the latest of them, and `round` is None where the sessions were not looked at. `seconds` maps
     each phase (connect, watch, turn, gather, decide, act, verify) to its duration. `escalation`
     says why people have to act, None where they need not. `target_percent` is the policy's.
-    `minutes_to_full` is None where usage does not grow.
+    `minutes_to_full` is None where usage does not grow. `faults` are the guard's own.
     """
 
     kind: Kind
@@ -46,6 +47,7 @@ class Run:
     round: Round | None = None
     diagnoses: tuple[Diagnosis, ...] = ()
     problems: tuple[Reason, ...] = ()
+    faults: tuple[Fault, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property

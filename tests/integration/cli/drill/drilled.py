@@ -20,6 +20,7 @@ from connection_guard.cli.drill.phases import usage_alarm_names
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
 from connection_guard.core.deployment.events import AlarmState
 from demo.game_day.played_guard import DATABASE, ROLE, PlayedGuard
+from demo.game_day.played_guard import STACK as STACK_NAME
 from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.cli.running import ROOT, environment_of
 from tests.support.emulated_account import REGION, TABLE, create_incidents_table
@@ -148,8 +149,8 @@ QUICK = quick(SHIPPED)
 def deploy() -> None:
     """Make the stack, the alarms and the table in the emulated account."""
     outputs = '{"Value": "%s"}' % TABLE  # noqa: UP031 braces are JSON's
-    client("cloudformation").create_stack(StackName="ConnectionGuard", TemplateBody=STACK % outputs)
-    for name in usage_alarm_names(DATABASE):
+    client("cloudformation").create_stack(StackName=STACK_NAME, TemplateBody=STACK % outputs)
+    for name in usage_alarm_names(STACK_NAME, DATABASE):
         client("cloudwatch").put_metric_alarm(
             AlarmName=name,
             Namespace="ConnectionGuard",

@@ -18,7 +18,7 @@ from connection_guard.cli.drill.last_drills import LastDrill, keep_drill, last_d
 from connection_guard.core.deployment.alarm_names import database_alarm_name
 from connection_guard.core.deployment.events import AlarmState
 from demo.database import SERVER_SETTINGS
-from demo.game_day.played_guard import DATABASE, observer_of_drill
+from demo.game_day.played_guard import DATABASE, STACK, observer_of_drill
 from doubles.certificates import self_signed
 from doubles.postgresql import postgres_binaries
 from doubles.postgresql.embedded_postgres import EmbeddedPostgres
@@ -153,9 +153,7 @@ def test_a_drill_lets_go_where_an_alarm_fires_before_it_has_crossed_the_line(
     with drilled.started(*ANYWAY) as process:
         assert process.stderr is not None
         assert any("waiting until they are 2 s old" in line for line in process.stderr)
-        set_alarm(
-            database_alarm_name("connection-guard", DATABASE, "critical-measured"), AlarmState.ALARM
-        )
+        set_alarm(database_alarm_name(STACK, DATABASE, "critical-measured"), AlarmState.ALARM)
         output, errors = process.communicate(timeout=20)
 
     assert process.returncode == 1, errors
@@ -214,7 +212,7 @@ def test_it_is_refused_before_anything_is_opened(drilled: Drilled) -> None:
     status, _, errors = drilled.run(*ANYWAY, "--limit", "999999d")
     assert (status, "is out of range" in errors) == (2, True)
 
-    set_alarm(database_alarm_name("connection-guard", DATABASE, "warning"), AlarmState.ALARM)
+    set_alarm(database_alarm_name(STACK, DATABASE, "warning"), AlarmState.ALARM)
     status, _, errors = drilled.run(*ANYWAY)
     assert (status, f"{DATABASE}-warning is on" in errors) == (2, True)
 

@@ -26,17 +26,18 @@ from tests.support.cli.doctor_facts import (
 )
 from tests.support.configurations import a_configuration, a_database
 
-NAMES = {f"connection-guard-orders-{what}" for what in (*TIERS, *WATCHED)}
+PREFIX = "connection-guard"
+NAMES = {f"{PREFIX}-orders-{what}" for what in (*TIERS, *WATCHED)}
 DATABASE = a_database()
 
 
 def test_the_alarms_of_the_settings_and_those_that_watch_the_guard_are_expected() -> None:
-    assert set(expected_alarms(a_stack(), a_function(), "orders", ["orders"])) == NAMES
+    assert set(expected_alarms(PREFIX, a_stack(), a_function(), "orders", ["orders"])) == NAMES
 
 
 def test_alarms_of_the_stack_are_expected_but_not_those_of_another_database() -> None:
     made = (
-        "connection-guard-orders-role-limit",
+        "connection-guard-orders-further",
         "connection-guard-orders-eu-critical",
         "connection-guard-payments-critical",
         "Guard-reporter-failed",
@@ -44,18 +45,18 @@ def test_alarms_of_the_stack_are_expected_but_not_those_of_another_database() ->
     stack = a_stack(resources={"AWS::CloudWatch::Alarm": made})
     databases = ["orders", "orders-eu", "payments"]
 
-    expected = expected_alarms(stack, None, "orders", databases)
+    expected = expected_alarms(PREFIX, stack, None, "orders", databases)
 
     assert set(expected) & set(made) == {made[0], made[3]}
-    assert made[1] in expected_alarms(stack, None, "orders-eu", databases)
+    assert made[1] in expected_alarms(PREFIX, stack, None, "orders-eu", databases)
 
 
 def test_a_missing_alarm_is_named() -> None:
-    alarms = [each for each in the_alarms() if not each.name.endswith("-no-heartbeat")]
+    alarms = [each for each in the_alarms() if not each.name.endswith("-unguarded")]
     check = check_existing_alarms(alarms, sorted(NAMES), "Guard")
 
     assert is_finding(check)
-    assert check.detail == ("1 alarm of the guard is missing: connection-guard-orders-no-heartbeat")
+    assert check.detail == ("1 alarm of the guard is missing: connection-guard-orders-unguarded")
     assert check.remedy == (
         "aws cloudformation detect-stack-drift --stack-name Guard",
         "make deploy",

@@ -24,7 +24,7 @@ from connection_guard.core.notification.channel.notified import Notified
 from tests.support.reporter.incidents import OPENED, a_recovery, an_alarm, an_entry, an_incident
 
 DATABASE = "orders-prod"
-WARNING, CRITICAL, MEASURED = usage_alarm_names(DATABASE)
+WARNING, CRITICAL, MEASURED = usage_alarm_names("Guard", DATABASE)
 CROSSED = OPENED - timedelta(minutes=1)
 FILLED = {"filled": CROSSED}
 QUIET = Inside(None, is_below_target=False)
@@ -190,13 +190,13 @@ def test_filling_is_timed_from_the_beginning_and_all_else_from_the_line() -> Non
 )
 def test_a_drill_does_not_begin_where_the_guard_is_at_work(seen: Sighting, said: str) -> None:
     with pytest.raises(UserMistakeError, match=said):
-        refuse_unrest(DATABASE, seen, minute(10))
+        refuse_unrest(DATABASE, (WARNING, CRITICAL, MEASURED), seen, minute(10))
 
 
 def test_a_drill_begins_where_all_is_quiet() -> None:
-    refuse_unrest(DATABASE, CALM, minute(10))
+    refuse_unrest(DATABASE, (WARNING, CRITICAL, MEASURED), CALM, minute(10))
     resolved = an_incident(an_entry(alarm=an_alarm()), a_recovery(4))
-    refuse_unrest(DATABASE, sighting(incident=resolved), minute(19))
+    refuse_unrest(DATABASE, (WARNING, CRITICAL, MEASURED), sighting(incident=resolved), minute(19))
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,9 @@ from connection_guard.cli.doctor.facts.aws_facts import (
 from connection_guard.cli.doctor.facts.check import Check, Unknown, finding, ok, unchecked
 from connection_guard.configuration.guard.guard_configuration import Configuration, Database
 from connection_guard.core.deployment.alarm_names import (
-    LOCKED_OUT,
-    MISSING_PRIVILEGE,
-    NO_HEARTBEAT,
+    LIMIT,
+    UNGUARDED,
     database_alarm_name,
-    is_alarm_of,
 )
 from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.core.policy import Tier
@@ -26,6 +24,7 @@ from connection_guard.core.words import counted, shown
 
 
 def expected_alarms(
+    prefix: str,
     stack: DescribedStack,
     responder: DeployedFunction | Unknown | None,
     database: str,
@@ -34,18 +33,15 @@ def expected_alarms(
     """Return the names of the alarms that ought to exist: the database's, and those that no other
     of `databases` has.
 
-    CloudFormation lists those that it made. Those without which the guard does not work are named
-    also where it lists none.
+    CloudFormation lists those that it made. Those on the guard itself and on limits are named also
+    where it lists none. `prefix` is what the names of the stack's alarms begin with.
     """
-    named = [
-        database_alarm_name("connection-guard", database, what)
-        for what in (NO_HEARTBEAT, LOCKED_OUT, MISSING_PRIVILEGE)
-    ]
+    named = [database_alarm_name(prefix, database, what) for what in (UNGUARDED, LIMIT)]
     names = list(databases)
     made = [
         alarm
         for alarm in stack.resources.get("AWS::CloudWatch::Alarm", ())
-        if _database_of(alarm, names) in (database, None)
+        if _database_of(prefix, alarm, names) in (database, None)
     ]
     return tuple(dict.fromkeys([*tiers_of(responder), *named, *made]))
 
@@ -58,9 +54,10 @@ def tiers_of(responder: DeployedFunction | Unknown | None) -> dict[str, Tier]:
     return {arn.rpartition(":")[2]: tier for arn, tier in settings.alarms.items()}
 
 
-def _database_of(alarm: str, databases: list[str]) -> str | None:
+def _database_of(prefix: str, alarm: str, databases: list[str]) -> str | None:
     """Return whose alarm it is: of two databases, one's identifier may begin with the other's."""
-    return max((each for each in databases if is_alarm_of(each, alarm)), key=len, default=None)
+    named = (each for each in databases if alarm.startswith(database_alarm_name(prefix, each, "")))
+    return max(named, key=len, default=None)
 
 
 def check_alarms(
@@ -71,9 +68,10 @@ def check_alarms(
     if isinstance(alarms, Unknown):
         return [unchecked("alarms", alarms.why)]
     databases = [each.identifier for each in configuration.databases]
-    expected = expected_alarms(stack, facts.responder, database.identifier, databases)
+    name = configuration.target.stack_name
+    expected = expected_alarms(name, stack, facts.responder, database.identifier, databases)
     return [
-        check_existing_alarms(alarms, expected, configuration.target.stack_name),
+        check_existing_alarms(alarms, expected, name),
         check_alarm_actions(alarms),
         check_alarm_states(alarms),
         check_alarm_thresholds(alarms, tiers_of(facts.responder), database),

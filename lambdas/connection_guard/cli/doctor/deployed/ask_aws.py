@@ -80,7 +80,13 @@ def ask(
     if deployed is not None:
         facts.heartbeat = known(lambda: _heartbeat(client("cloudwatch"), database))
         names = [each.identifier for each in configuration.databases]
-        expected = expected_alarms(deployed, facts.responder, database.identifier, names)
+        expected = expected_alarms(
+            configuration.target.stack_name,
+            deployed,
+            facts.responder,
+            database.identifier,
+            names,
+        )
         facts.alarms = known(lambda: tuple(_alarms(client("cloudwatch"), iter(expected))))
         facts.topics = known(lambda: _topics(client("sns"), deployed))
         facts.queues = known(lambda: _dead_letter_queues(client("sqs"), deployed))
@@ -206,12 +212,12 @@ def _heartbeat(cloudwatch: Any, database: Database) -> datetime | None:
     now = datetime.now(UTC)
     answer = cloudwatch.get_metric_statistics(
         Namespace=NAMESPACE,
-        MetricName=Metric.HEARTBEAT.value,
+        MetricName=Metric.USABLE.value,
         Dimensions=[{"Name": DIMENSION, "Value": database.identifier}],
         StartTime=now - HEARTBEATS_SINCE,
         EndTime=now + timedelta(minutes=1),
         Period=60,
-        Statistics=["Sum"],
+        Statistics=["Minimum"],
     )
     return max((each["Timestamp"] for each in answer["Datapoints"]), default=None)
 

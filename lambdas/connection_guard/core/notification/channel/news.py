@@ -14,6 +14,10 @@ from connection_guard.core.report.kind import Kind
 # end of what has begun more than once, has to last for so long first.
 SETTLED_AFTER = timedelta(minutes=15)
 
+# The alarm that the guard cannot do its work is on from its creation until the first heartbeats
+# have come. Nobody is notified of that unless it lasts.
+NEW_ALARM_CLEARS_WITHIN = timedelta(minutes=5)
+
 
 @dataclass(frozen=True, slots=True)
 class News:
@@ -31,17 +35,30 @@ def news_of(incident: Incident, notified: Notified, now: datetime) -> News | Non
     News is that an incident opened, became critical, requires action (for a further reason) or no
     longer does, closed, or began again.
     """
-    if not incident.matters:
+    begins_at = first_due_at(incident)
+    if begins_at is None and not notified.news:
         return None
     name = state_name(incident)
     if notified.news[-1:] == (name,):
         return None
-    due_at = now
+    due_at = max(now, begins_at or now)
     if incident.closed_at is not None and incident.beginnings > 1:
         due_at = incident.closed_at + SETTLED_AFTER
     if name in notified.news and notified.news_at is not None:
         due_at = max(due_at, notified.news_at + SETTLED_AFTER)
     return News(name, due_at)
+
+
+def first_due_at(incident: Incident) -> datetime | None:
+    """Return from when on people are to be notified of the incident, None for never."""
+    openings = [entry for entry in incident.entries if entry.opens]
+    if not openings:
+        return None
+    if not all(entry.is_unguarded_alarm and entry.had_no_data for entry in openings):
+        return incident.opened_at
+    settles_at = incident.opened_at + NEW_ALARM_CLEARS_WITHIN
+    closed_at = incident.closed_at
+    return None if closed_at is not None and closed_at <= settles_at else settles_at
 
 
 def state_name(incident: Incident) -> str:

@@ -5,7 +5,11 @@ from datetime import datetime
 
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
-from connection_guard.core.notification.channel.news import news_of, thread_entries
+from connection_guard.core.notification.channel.news import (
+    first_due_at,
+    news_of,
+    thread_entries,
+)
 from connection_guard.core.notification.channel.notified import Notified
 
 
@@ -50,7 +54,9 @@ def alert_due_at(incident: Incident, notified: Notified, now: datetime) -> datet
 def next_call(incident: Incident, notified: Notified, now: datetime) -> Call | None:
     """Return the call that the channel is to be made next, None where it shows everything."""
     if notified.message is None:
-        return Post()
+        begins_at = first_due_at(incident)
+        is_due = bool(notified.news) or (begins_at is not None and begins_at <= now)
+        return Post() if is_due else None
     if notified.shown < incident.version:
         return Edit()
     alert_at = alert_due_at(incident, notified, now)
