@@ -148,7 +148,10 @@ class ConnectionGuard(Construct):
     def finish(self) -> None:
         """Create what has to know every database."""
         dashboard = Dashboard(
-            self, "Dashboard", [each.database for each in self._guarded], self._log_groups
+            self,
+            "Dashboard",
+            [each.database for each in self._guarded],
+            self._shared.log.log_group_name,
         )
         CfnOutput(
             self, "DashboardAddress", value=dashboard.url, description="How full the databases are"
@@ -175,11 +178,7 @@ class ConnectionGuard(Construct):
 
     def dashboard_widgets(self, database: Database) -> list[cloudwatch.ConcreteWidget]:
         """Return the widgets of a guarded database, for a dashboard of somebody's own."""
-        return database_widgets(database, self._log_groups)
-
-    @property
-    def _log_groups(self) -> list[str]:
-        return list(dict.fromkeys(each.watched.log_group for each in self._guarded))
+        return database_widgets(database, self._shared.log.log_group_name)
 
     def _place_of(self, name: str) -> Construct:
         """Return where a database's part belongs: always the same nested stack, whichever other

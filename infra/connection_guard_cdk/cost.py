@@ -232,10 +232,10 @@ def main() -> None:
     if not template.exists():
         sys.exit(f"{template}: there is no such template; run `make synth` first")
     cost = cost_of(resources_of(template), configuration)
-    print(table(cost))
-    print(f"\n{watching(cost)}")
+    lines = [table(cost), "", watching(cost)]
     if cost.proxies:
-        print(f"RDS Proxies that the stack creates: at least {cost.proxies:.2f} dollars per month.")
+        lines.append(f"RDS Proxies that the stack creates: at least {cost.proxies:.2f} dollars.")
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ _SESSIONS = [each for each in Field if each.startswith("sessions_")]
 
 
 class Dashboard(Construct):
-    """A dashboard called `name`; `url` opens it in a browser. `log_groups` are those that the
-    responders write to.
+    """A dashboard called `name`; `url` opens it in a browser. `log_group` is the one that
+    the responders write to.
 
     The name contains the region: dashboards of all regions of an account share their names, and
     stacks in two regions may have the same name.
@@ -35,7 +35,7 @@ class Dashboard(Construct):
         scope: Construct,
         identifier: str,
         databases: Sequence[Database],
-        log_groups: Sequence[str],
+        log_group: str,
     ) -> None:
         super().__init__(scope, identifier)
         stack = Stack.of(self)
@@ -61,15 +61,13 @@ class Dashboard(Construct):
                 )
             ],
             widgets=[
-                _overview(log_groups),
-                [_percent(CHOSEN, []), *_details(CHOSEN, log_groups)],
+                _overview(log_group),
+                [_percent(CHOSEN, []), *_details(CHOSEN, log_group)],
             ],
         )
 
 
-def database_widgets(
-    database: Database, log_groups: Sequence[str]
-) -> list[cloudwatch.ConcreteWidget]:
+def database_widgets(database: Database, log_group: str) -> list[cloudwatch.ConcreteWidget]:
     """Return the widgets of one database, for a dashboard of somebody's own."""
     thresholds = [
         cloudwatch.HorizontalAnnotation(value=percent, label=label, color=color)
@@ -81,10 +79,10 @@ def database_widgets(
     # The alarms use the first; the second, which the guard counts, is missing while the guard
     # cannot log in.
     percent = _percent(database.identifier, [utilisation(database)], thresholds)
-    return [percent, *_details(database.identifier, log_groups)]
+    return [percent, *_details(database.identifier, log_group)]
 
 
-def _overview(log_groups: Sequence[str]) -> list[cloudwatch.IWidget]:
+def _overview(log_group: str) -> list[cloudwatch.IWidget]:
     """Return what shows all databases: one row each, worst first, and their usage over time."""
     latest = {
         "percent": Field.UTILISATION,
@@ -98,7 +96,7 @@ def _overview(log_groups: Sequence[str]) -> list[cloudwatch.IWidget]:
     return [
         cloudwatch.LogQueryWidget(
             title="Each database, as it was last seen",
-            log_group_names=list(log_groups),
+            log_group_names=[log_group],
             view=cloudwatch.LogQueryVisualizationType.TABLE,
             query_lines=[
                 f"filter ispresent({Metric.HEALTHY}.0)",
@@ -143,14 +141,14 @@ def _percent(
     )
 
 
-def _details(name: str, log_groups: Sequence[str]) -> list[cloudwatch.ConcreteWidget]:
+def _details(name: str, log_group: str) -> list[cloudwatch.ConcreteWidget]:
     def over_time(
         title: str, view: cloudwatch.LogQueryVisualizationType, figures: Mapping[str, str]
     ) -> cloudwatch.ConcreteWidget:
         shown = ", ".join(f"{figure} as {label}" for label, figure in figures.items())
         return cloudwatch.LogQueryWidget(
             title=f"{name}: {title}",
-            log_group_names=list(log_groups),
+            log_group_names=[log_group],
             view=view,
             query_lines=[f"filter {Field.DATABASE} = '{name}'", f"stats {shown} by bin(1m)"],
             width=HALF,
@@ -170,7 +168,7 @@ def _details(name: str, log_groups: Sequence[str]) -> list[cloudwatch.ConcreteWi
         over_time("doors and seat", view.LINE, doors),
         cloudwatch.LogQueryWidget(
             title=f"{name}: faults of the guard",
-            log_group_names=list(log_groups),
+            log_group_names=[log_group],
             view=view.TABLE,
             query_lines=[
                 f"filter {Field.DATABASE} = '{name}' and ispresent({Field.FAULTS}.0)",

@@ -26,7 +26,7 @@ def test_the_reporter_gets_what_keeps_the_guard_from_its_work(orders: Template, 
     assert "FilterPolicy" not in topics_to_reporter(orders)[topic]
 
 
-def test_a_database_has_five_alarms_on_seven_metrics(orders: Template) -> None:
+def test_a_database_has_five_alarms_and_no_more(orders: Template) -> None:
     prefix = "connection-guard-orders-"
     of_database = {
         each["AlarmName"].removeprefix(prefix)
