@@ -166,10 +166,6 @@ class ConnectionGuard(Construct):
         """Return the widgets of a guarded database, for a dashboard of somebody's own."""
         return database_widgets(database, self._shared.log.log_group_name)
 
-    def dashboard_widgets(self, database: Database) -> list[cloudwatch.ConcreteWidget]:
-        """Return the widgets of a guarded database, for a dashboard of somebody's own."""
-        return database_widgets(database, self._shared.log.log_group_name)
-
     def _place_of(self, name: str) -> Construct:
         """Return where a database's part belongs: always the same nested stack, whichever other
         databases there are.
