@@ -6,6 +6,7 @@ from itertools import permutations
 
 import pytest
 
+from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.progress import Progress
 from connection_guard.core.policy import Tier
 from tests.support.builders import NOW
@@ -135,15 +136,52 @@ def test_neither_an_alarm_that_is_on_nor_its_end_is_ever_too_late() -> None:
     assert ended.progress is Progress.CLOSED
 
 
-def test_an_alarm_that_is_later_than_the_heartbeats_belongs_to_what_they_mended() -> None:
-    incident = absorbed(
-        [an_attempt(minute=0, before=97, after=60), in_alarm(Tier.CRITICAL, minute=2, used=58)]
-    )
+def test_alarms_later_than_the_heartbeats_belong_to_what_those_mended_and_change_nothing() -> None:
+    mended = absorbed([an_attempt(minute=0, before=97, after=60)])
+    late = [
+        changed(in_alarm(Tier.CRITICAL, minute=2, used=58), 1),
+        changed(in_alarm(Tier.WARNING, minute=3, used=58), 2),
+        changed(alarm_ok(Tier.CRITICAL, minute=5, used=40), 5),
+    ]
 
-    assert (len(incident.entries), incident.progress) == (2, Progress.RECOVERING)
-    assert absorbed(
-        [alarm_ok(Tier.CRITICAL, minute=5, used=40)], incident
-    ).closed_at == NOW + timedelta(minutes=5)
+    incident = absorbed(late, mended)
+
+    assert (incident.id, len(incident.entries)) == (mended.id, 4)
+    assert (incident.progress, incident.closed_at, incident.beginnings) == (Progress.CLOSED, NOW, 1)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        changed(in_alarm(Tier.CRITICAL, minute=2, used=95), 1),
+        changed(in_alarm(Tier.CRITICAL, minute=11, used=58), 10),
+        changed(in_alarm(Tier.CRITICAL, minute=7, used=58), 6),
+    ],
+    ids=["usage is up again", "long after", "after its OK"],
+)
+def test_an_alarm_that_is_not_only_late_begins_again(again: Entry) -> None:
+    seen = [an_attempt(minute=0, before=97, after=60)]
+    if again.at == NOW + timedelta(minutes=7):
+        seen += [
+            changed(in_alarm(Tier.CRITICAL, minute=2, used=58), 1),
+            changed(alarm_ok(Tier.CRITICAL, minute=5, used=40), 5),
+        ]
+
+    incident = absorbed([*seen, again])
+
+    assert incident.progress is not Progress.CLOSED
+    assert incident.beginnings == 2
+
+
+def test_a_second_shortage_that_one_run_ends_is_a_second_beginning_or_another_incident() -> None:
+    first = absorbed([an_attempt(minute=0, before=97, after=60)])
+
+    soon = absorbed([an_attempt(minute=14, before=97, after=60)], first)
+    later = absorbed([an_attempt(minute=16, before=97, after=60)], first)
+
+    assert (soon.id, soon.progress, soon.beginnings) == (first.id, Progress.CLOSED, 2)
+    assert soon.closed_at == NOW + timedelta(minutes=14)
+    assert (later.id == first.id, later.progress) == (False, Progress.CLOSED)
 
 
 def test_a_recovery_closes_an_incident_whose_alarm_has_cleared_before() -> None:

@@ -48,8 +48,9 @@ def absorb(current: Incident | None, entry: Entry, *, database: str, new_id: str
       closing, however late. After it, a further alarm's OK and a further attempt join for an hour,
       and it stays closed.
     - What matters within 15 minutes of the closing reopens the incident, and what matters later
-      opens a new one. Where no alarm was seen and recovery by itself closed it, it waits for an
-      hour: the alarm may be later than the heartbeats.
+      opens a new one. Where no alarm was seen and recovery by itself closed it, it waits for its
+      alarm for an hour: that may be later than the heartbeats, and within ten minutes, with usage
+      below the target, it changes nothing.
     - An incident that is not closed waits for a day while an alarm is on, and for an hour where it
       has recovered, has no alarm on, or was the guard's own trouble only. What matters later opens
       a new one; the old one is then `followed`.
@@ -176,8 +177,9 @@ def _is_too_late(current: Incident, entry: Entry) -> bool:
         had_alarm = any(
             each.change and each.change.state == AlarmState.ALARM for each in current.story
         )
+        may_be_late = entry.change is not None and not had_alarm
         return entry.at - step.closed_by.at > (
-            REOPENS_WITHIN if is_new and had_alarm else WAITS_AFTER_RECOVERY
+            REOPENS_WITHIN if is_new and not may_be_late else WAITS_AFTER_RECOVERY
         )
     is_quiet = (
         step.progress is Progress.RECOVERING

@@ -6,12 +6,16 @@ nor their repetition matters.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.incident.entry import GUARD_ALARM, Alarm, Entry
 from connection_guard.core.report.kind import Kind
+
+# CloudWatch's figures, and so its alarms, come minutes after a heartbeat has seen, and ended, what
+# they are about: such an alarm's datapoint is true, and no news.
+ALARM_FOLLOWS_WITHIN = timedelta(minutes=10)
 
 
 class Progress(StrEnum):
@@ -63,7 +67,8 @@ class _Course:
 
     `seen` are the usage alarms seen in ALARM since usage was last in order, `guard_alarms` the
     guard's own with what each requires. `has_shortage` says that the guard has seen high usage
-    since then, and not only trouble of its own.
+    since then, and not only trouble of its own. `late` are the alarms that fired only after the
+    end, None where one had been seen before it.
     """
 
     latest: dict[str, Alarm]
@@ -75,6 +80,7 @@ class _Course:
     progress: Progress = Progress.CLOSED
     reason: str | None = None
     closed_by: Entry | None = None
+    late: set[str] | None = None
     has_begun: bool = False
     has_shortage: bool = False
     has_escalated: bool = False
@@ -84,20 +90,29 @@ class _Course:
         is_known = change_key(entry) in self.known
         self.known.add(change_key(entry))
         self._note_change(entry, is_known=is_known)
+        # A run that found a shortage and ended it is a beginning and an end.
+        is_relief = (
+            entry.kind == Kind.REMEDIATION
+            and self.progress is Progress.CLOSED
+            and self._begins(entry, is_known=is_known)
+        )
         if entry.kind == GUARD_ALARM:
             self._follow_guard_alarm(entry)
         else:
             self._follow_run(entry, is_known=is_known)
+        before, self.progress = self.progress, self._combined
+        if self.progress is not Progress.CLOSED:
+            self.closed_by = None
+        elif before is not Progress.CLOSED or is_relief or (entry.opens and not self.has_begun):
+            self.closed_by = entry
+            self.late = None if self.seen else set()
+        elif self.late is not None and entry.change and entry.change.state == AlarmState.ALARM:
+            self.late.add(entry.change.arn)
         if self.usage is Progress.CLOSED:
             self.seen.clear()
             self.has_shortage = False
         else:
             self.has_shortage |= entry.opens and not entry.is_trouble
-        before, self.progress = self.progress, self._combined
-        if self.progress is not Progress.CLOSED:
-            self.closed_by = None
-        elif before is not Progress.CLOSED or (entry.opens and not self.has_begun):
-            self.closed_by = entry
         self.has_begun |= entry.opens
         self.has_escalated = self.progress is Progress.ESCALATED or (
             self.progress is Progress.RECOVERING and self.has_escalated
@@ -110,7 +125,8 @@ class _Course:
             has_escalated=self.has_escalated,
             has_alarm_on=self._has_usage_alarm_on or bool(self._guard_reasons),
             has_guard_alarm_on=bool(self._guard_reasons),
-            begins=before is Progress.CLOSED and self.progress is not Progress.CLOSED,
+            begins=is_relief
+            or (before is Progress.CLOSED and self.progress is not Progress.CLOSED),
         )
 
     def _note_change(self, entry: Entry, *, is_known: bool) -> None:
@@ -159,10 +175,20 @@ class _Course:
 
     def _begins(self, entry: Entry, *, is_known: bool) -> bool:
         """Return whether it matters although usage was in order: no further attempt does, and no
-        alarm that is delivered again.
+        alarm that is delivered again, or late.
         """
         is_delivered_again = entry.kind == Kind.OBSERVATION and entry.change and is_known
-        return entry.opens and not (self.has_begun and (entry.carries_on or is_delivered_again))
+        is_old_news = entry.carries_on or is_delivered_again or self._is_late_alarm(entry)
+        return entry.opens and not (self.has_begun and is_old_news)
+
+    def _is_late_alarm(self, entry: Entry) -> bool:
+        """Return whether an alarm fires, and usage is in order, soon after what no alarm had shown
+        has ended.
+        """
+        if self.late is None or self.closed_by is None or not entry.is_below_target:
+            return False
+        is_soon = entry.at - self.closed_by.at <= ALARM_FOLLOWS_WITHIN
+        return entry.change is not None and entry.change.arn not in self.late and is_soon
 
     def _is_overtaken(self, entry: Entry) -> bool:
         """Return whether the alarm's OK, which came after it by CloudWatch's clock, is known."""
