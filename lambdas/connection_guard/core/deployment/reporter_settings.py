@@ -56,12 +56,14 @@ class ReporterSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "ReporterSettings":
-        """Return what `to_environment` wrote.
+        """Return what `to_environment` wrote. Where a parameter of a template was left empty, the
+        setting is None.
 
         Raises ConfigurationError where it is missing or malformed.
         """
         try:
-            return cls(**json.loads(environment[ENVIRONMENT_VARIABLE]))
+            written = json.loads(environment[ENVIRONMENT_VARIABLE])
+            return cls(**{name: None if value == "" else value for name, value in written.items()})
         except KeyError as missing:
             raise ConfigurationError(
                 f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing"
