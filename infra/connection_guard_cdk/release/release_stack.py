@@ -21,8 +21,8 @@ from connection_guard.configuration.guard.guard_configuration import (
     Network,
     ProxyAuthentication,
 )
-from connection_guard.configuration.max_connections.estimate import Estimate
 from connection_guard.configuration.guard.policy_of_database import PolicyFile
+from connection_guard.configuration.max_connections.estimate import Estimate
 from connection_guard_cdk.connection_guard import ConnectionGuard
 from connection_guard_cdk.release.release_parameters import Variant, create_parameters
 

@@ -62,8 +62,9 @@ class ReporterSettings:
         Raises ConfigurationError where it is missing or malformed.
         """
         try:
-            written = json.loads(environment[ENVIRONMENT_VARIABLE])
-            return cls(**{name: None if value == "" else value for name, value in written.items()})
+            written: dict[str, Any] = json.loads(environment[ENVIRONMENT_VARIABLE])
+            given: dict[str, Any] = {name: each for name, each in written.items() if each != ""}
+            return cls(**given)
         except KeyError as missing:
             raise ConfigurationError(
                 f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing"
