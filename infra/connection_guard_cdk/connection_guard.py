@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from zlib import crc32
 
-from aws_cdk import CfnOutput, NestedStack, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, NestedStack, RemovalPolicy, Stack, Token
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -158,7 +158,10 @@ class ConnectionGuard(Construct):
             self,
             f"{name}:ResponderName",
             value=guarded.watched.function_name,
-            description=responder_description(database.identifier),
+            # CloudFormation takes only plain text for it.
+            description=responder_description(
+                name if Token.is_unresolved(database.identifier) else database.identifier
+            ),
         )
         return guarded
 

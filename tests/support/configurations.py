@@ -41,7 +41,7 @@ def a_database(**changes: Any) -> Database:
         "host": "orders.c0ffee.eu-central-1.rds.amazonaws.com",
         "port": 5432,
         "resource_id": "db-ORDERS",
-        "max_connections": Estimate(79, "max_connections is estimated, at 79."),
+        "max_connections": Estimate(79, "max_connections is estimated, at 79.", 70),
         "network": Network(
             "vpc-00000000000000001",
             ("subnet-00000000000000001", "subnet-00000000000000002"),

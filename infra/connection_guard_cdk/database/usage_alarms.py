@@ -14,7 +14,7 @@ from connection_guard.configuration.guard.guard_configuration import Database
 from connection_guard.core.deployment.alarm_names import database_alarm_name
 from connection_guard.core.policy import Mode, Tier
 from connection_guard.core.report.metric_names import Metric
-from connection_guard_cdk.shared.alarm_metrics import guard_metric, utilisation
+from connection_guard_cdk.shared.alarm_metrics import guard_metric, shown_number, utilisation
 from connection_guard_cdk.shared.shared_parts import SharedParts
 
 # The names are explicit: people see them, and they make the ARNs known before the alarms exist. The
@@ -81,8 +81,8 @@ class UtilisationAlarms(Construct):
         )
         measured = self._alarm(
             "critical-measured",
-            f"{database.critical_percent:g} % or more of the connections that applications can get "
-            "are in use, as the guard counts them. If "
+            f"{shown_number(database.critical_percent)} % or more of the connections that "
+            "applications can get are in use, as the guard counts them. If "
             f"{self._name('critical')} is not on, sessions whose "
             "clients are gone hold slots: DatabaseConnections does not count them.",
             guard_metric(database, Metric.UTILISATION),
@@ -99,8 +99,9 @@ class UtilisationAlarms(Construct):
         limit = self._database.max_connections
         alarm = self._alarm(
             what,
-            f"{percent:g} % or more of the connections that applications can get are in use. "
-            f"Without a recent heartbeat the alarm uses an estimate: {limit.usable} connections. "
+            f"{shown_number(percent)} % or more of the connections that applications can get are "
+            "in use. Without a recent heartbeat the alarm uses an estimate: "
+            f"{shown_number(limit.usable)} connections. "
             f"{limit.explanation}",
             utilisation(self._database),
             percent,

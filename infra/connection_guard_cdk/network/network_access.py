@@ -61,6 +61,10 @@ def vpc_of(scope: Construct, identifier: str, network: Network) -> ec2.IVpc:
         Acknowledgment(
             id="Construct-Annotations::@aws-cdk/aws-ec2:noSubnetRouteTableId",
             reason="Nothing here adds routes.",
-        )
+        ),
+        Acknowledgment(
+            id="Construct-Annotations::@aws-cdk/aws-ec2:vpcAttributeIsListTokenprivateSubnetIds",
+            reason="Only functions run in the subnets, and take the list as it is.",
+        ),
     )
     return vpc

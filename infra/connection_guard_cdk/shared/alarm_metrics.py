@@ -1,6 +1,6 @@
 """The metrics that the alarms and the dashboard use, with one datapoint per minute."""
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Token
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from connection_guard.configuration.guard.guard_configuration import Database
@@ -67,9 +67,15 @@ def _usable(database: Database) -> cloudwatch.MathExpression:
     REPEAT reaches back no further than the few datapoints that an alarm retrieves. A missing
     heartbeat has an alarm of its own, and the estimate is conservative.
     """
+    estimate = shown_number(database.max_connections.usable)
     return cloudwatch.MathExpression(
-        expression=f"FILL(FILL(published, REPEAT), {database.max_connections.usable})",
+        expression=f"FILL(FILL(published, REPEAT), {estimate})",
         using_metrics={"published": guard_metric(database, Metric.USABLE, "Minimum")},
         label="usable connections",
         period=MINUTE,
     )
+
+
+def shown_number(number: float) -> str:
+    """Return the number as text has it, also one that only CloudFormation knows."""
+    return Token.as_string(number) if Token.is_unresolved(number) else f"{number:g}"

@@ -11,5 +11,5 @@ from tests.support.configurations import a_configuration, a_database
 def orders() -> Template:
     """Return the stack of an instance with an estimate of 70 usable connections."""
     return synthesized(
-        a_configuration(a_database(max_connections=Estimate(79, "It is estimated.")))
+        a_configuration(a_database(max_connections=Estimate(79, "It is estimated.", 70)))
     )

@@ -32,17 +32,13 @@ MOST_CONNECTIONS_BELOW_ONE_ACU = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure for max_connections, and a sentence that says whether it is an estimate and how it
-    was reached.
+    """A figure for max_connections, a sentence that says whether it is an estimate and how it was
+    reached, and the connections that applications can get, at least.
     """
 
     max_connections: int
     explanation: str
-
-    @property
-    def usable(self) -> int:
-        """The connections that applications can get, at least."""
-        return max(self.max_connections - MOST_RESERVED, 1)
+    usable: int
 
 
 def estimate(
@@ -65,7 +61,7 @@ def estimate(
         )
     if not has_formula(expression):
         value = _evaluate(expression, {}, place)
-        return Estimate(value, _explanation_of_constant(value))
+        return _estimate(value, _explanation_of_constant(value))
     if memory_gib is None:
         try:
             hardware = hardware_of(instance_class)
@@ -84,7 +80,7 @@ def estimate(
             "the class, such as 16"
         )
     value = _evaluate(expression, variables, place)
-    return Estimate(value, _explanation(value, expression, instance_class, memory_gib))
+    return _estimate(value, _explanation(value, expression, instance_class, memory_gib))
 
 
 def estimate_serverless(
@@ -122,7 +118,7 @@ def estimate_serverless(
     if minimum_acu < 1 and value > MOST_CONNECTIONS_BELOW_ONE_ACU:
         value = MOST_CONNECTIONS_BELOW_ONE_ACU
         explanation += f" A minimum of {minimum_acu:g} ACUs caps it at {value:,}."
-    return Estimate(value, explanation)
+    return _estimate(value, explanation)
 
 
 def database_memory(memory_gib: float) -> int:
@@ -135,6 +131,10 @@ def database_memory(memory_gib: float) -> int:
     fifth of the truth.
     """
     return max(floor((0.9 * memory_gib - 0.25) * GIB), 0)
+
+
+def _estimate(max_connections: int, explanation: str) -> Estimate:
+    return Estimate(max_connections, explanation, max(max_connections - MOST_RESERVED, 1))
 
 
 def _evaluate(expression: str | int, variables: Mapping[str, int], place: str) -> int:

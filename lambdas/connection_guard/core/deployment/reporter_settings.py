@@ -56,12 +56,15 @@ class ReporterSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "ReporterSettings":
-        """Return what `to_environment` wrote.
+        """Return what `to_environment` wrote. Where a parameter of a template was left empty, the
+        setting is None.
 
         Raises ConfigurationError where it is missing or malformed.
         """
         try:
-            return cls(**json.loads(environment[ENVIRONMENT_VARIABLE]))
+            written: dict[str, Any] = json.loads(environment[ENVIRONMENT_VARIABLE])
+            given: dict[str, Any] = {name: each for name, each in written.items() if each != ""}
+            return cls(**given)
         except KeyError as missing:
             raise ConfigurationError(
                 f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing"

@@ -43,7 +43,7 @@ def links_of(
 
 def dashboard_page(region: str, name: str) -> str:
     """Return the page of a CloudWatch dashboard."""
-    return f"{_cloudwatch(region)}#dashboards/dashboard/{quote(name, safe='')}"
+    return f"{_cloudwatch(region)}#dashboards/dashboard/{name}"
 
 
 def alarm_page(region: str, name: str) -> str:

@@ -88,7 +88,7 @@ def test_a_server_that_reserves_everything_is_a_finding() -> None:
     [(100, 100, True), (79, 100, True), (70, 100, True), (69, 100, False), (107, 100, False)],
 )
 def test_an_estimate_errs_low_and_not_by_much(estimate: int, live: int, is_well: bool) -> None:
-    access = an_access(a_database(max_connections=Estimate(estimate, "")))
+    access = an_access(a_database(max_connections=Estimate(estimate, "", estimate)))
     check = check_estimate(a_measurement(capacity=a_capacity(live)), access)
 
     assert is_ok(check) == is_well

@@ -1,0 +1,101 @@
+"""What a synthesized template lacks to be released: the name of its stack, and parts that only some
+values of its parameters need.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+Json = Any
+
+PORTS_AND_GROUPS = (("ProxySecurityGroup", "DatabaseSecurityGroup"), ("ProxyPort", "Port"))
+
+# What the parameter appears in exists only under the condition. A proxy and its database may share
+# a security group, and EC2 refuses a rule that exists already.
+CONDITIONS: Mapping[str, tuple[str, Json]] = {
+    "SlackSecret": (
+        "SlackIsNotified",
+        {"Fn::Not": [{"Fn::Equals": [{"Ref": "SlackSecret"}, ""]}]},
+    ),
+    "ProxySecurityGroup": (
+        "ProxyHasItsOwnRules",
+        {
+            "Fn::Not": [
+                {
+                    "Fn::And": [
+                        {"Fn::Equals": [{"Ref": one}, {"Ref": other}]}
+                        for one, other in PORTS_AND_GROUPS
+                    ]
+                }
+            ]
+        },
+    ),
+}
+
+
+def released(template: Mapping[str, Json], stack_name: str) -> dict[str, Json]:
+    """Return the template with AWS::StackName in place of `stack_name`, and with the conditions of
+    those parameters that it has.
+    """
+    result: dict[str, Json] = _with_stack_name(template, stack_name)
+    conditions = {
+        parameter: condition
+        for parameter, condition in CONDITIONS.items()
+        if parameter in result["Parameters"]
+    }
+    resources = result["Resources"]
+    for parameter, (condition, _) in conditions.items():
+        for resource in resources.values():
+            _put_under_condition(resource, parameter, condition)
+    for resource in resources.values():
+        # What may not exist cannot be waited for.
+        waits = [each for each in _waits_for(resource) if "Condition" not in resources[each]]
+        if waits:
+            resource["DependsOn"] = waits
+    return {**result, "Conditions": {**result.get("Conditions", {}), **dict(conditions.values())}}
+
+
+def _waits_for(resource: Mapping[str, Json]) -> list[str]:
+    waits = resource.get("DependsOn", [])
+    return [waits] if isinstance(waits, str) else waits
+
+
+def _with_stack_name(value: Json, stack_name: str) -> Json:
+    match value:
+        case str() if value == stack_name:
+            return {"Ref": "AWS::StackName"}
+        case str() if stack_name in value:
+            escaped = value.replace("${", "${!")
+            return {"Fn::Sub": escaped.replace(stack_name, "${AWS::StackName}")}
+        case {"Fn::Sub": str(text)}:
+            return {"Fn::Sub": text.replace(stack_name, "${AWS::StackName}")}
+        case dict():
+            return {key: _with_stack_name(each, stack_name) for key, each in value.items()}
+        case list():
+            return [_with_stack_name(each, stack_name) for each in value]
+        case _:
+            return value
+
+
+def _put_under_condition(resource: dict[str, Json], parameter: str, condition: str) -> None:
+    """Put what the parameter appears in under the condition: a rule in a resource of its own, or
+    one of a group's rules, or one of a policy's statements.
+    """
+
+    def is_meant(value: Json) -> bool:
+        return json.dumps({"Ref": parameter}) in json.dumps(value)
+
+    match resource:
+        case {"Type": "AWS::EC2::SecurityGroupIngress"} if is_meant(resource):
+            resource["Condition"] = condition
+        case {
+            "Type": "AWS::EC2::SecurityGroup",
+            "Properties": {"SecurityGroupEgress": list(parts)},
+        } | {
+            "Type": "AWS::IAM::Policy",
+            "Properties": {"PolicyDocument": {"Statement": list(parts)}},
+        }:
+            parts[:] = [
+                {"Fn::If": [condition, each, {"Ref": "AWS::NoValue"}]} if is_meant(each) else each
+                for each in parts
+            ]
