@@ -33,11 +33,13 @@ class Dashboard(Construct):
             "Dashboard",
             dashboard_name=self.name,
             default_interval=Duration.hours(3),
-            widgets=[_row(database) for database in databases],
+            widgets=[database_widgets(database) for database in databases],
         )
 
 
-def _row(database: Database) -> list[cloudwatch.IWidget]:
+def database_widgets(database: Database) -> list[cloudwatch.IWidget]:
+    """Return the widgets of one database."""
+
     def measured(metrics: Sequence[Metric], statistic: str = "Maximum") -> list[cloudwatch.IMetric]:
         return [guard_metric(database, metric, statistic) for metric in metrics]
 
