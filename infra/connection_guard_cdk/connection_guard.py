@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from zlib import crc32
 
-from aws_cdk import CfnOutput, NestedStack, RemovalPolicy, Stack
+import jsii
+from aws_cdk import Aspects, CfnOutput, IAspect, NestedStack, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_rds as rds
 from aws_cdk import aws_sns as sns
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from connection_guard.configuration.guard.guard_configuration import (
     Architecture,
     Database,
+    ExistingProxy,
     Notifications,
 )
 from connection_guard.core.deployment.reporter_settings import (
@@ -21,9 +25,11 @@ from connection_guard.core.deployment.reporter_settings import (
     responders_log_group,
 )
 from connection_guard.core.deployment.stack_output import StackOutput, responder_description
+from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.database.guarded_database import GuardedDatabase
+from connection_guard_cdk.described.described_database import described
 from connection_guard_cdk.network.network_access import NetworkAccess
-from connection_guard_cdk.shared.dashboard import Dashboard
+from connection_guard_cdk.shared.dashboard import Dashboard, database_widgets
 from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.shared.records import Records
 from connection_guard_cdk.shared.reporter_function import ReporterFunction
@@ -65,10 +71,17 @@ class ConnectionGuard(Construct):
         """
         super().__init__(scope, identifier)
         stack = Stack.of(self)
+        if any(isinstance(each, ConnectionGuard) for each in _others(self, stack)):
+            raise ConfigurationError(
+                f"{self.node.path}: {stack.node.path} has a ConnectionGuard already; let that one "
+                "watch the databases, or put this one into another stack"
+            )
         prefix = alarm_prefix or stack.stack_name
+        self._is_finished = False
         self._nested_stacks = nested_stacks
         self._parts: dict[str, NestedStack] = {}
         self._guarded: list[GuardedDatabase] = []
+        self._watched: dict[str, GuardedDatabase] = {}
         self._application_owners = tuple(application_owners)
         self._notifications = Notifications(
             tuple(emails), slack_secret, pagerduty_secret, teams_secret, event_bus, deployments
@@ -121,6 +134,7 @@ class ConnectionGuard(Construct):
             ),
         ):
             CfnOutput(self, output, value=value, description=description)
+        Aspects.of(self).add(_Finisher(self))
 
     @property
     def incidents(self) -> sns.ITopic:
@@ -145,8 +159,85 @@ class ConnectionGuard(Construct):
         )
         return guarded
 
+    def watch(
+        self,
+        database: rds.IDatabaseInstance | rds.IDatabaseCluster,
+        *,
+        proxy: rds.IDatabaseProxy | ExistingProxy | None = None,
+        proxy_role: str | None = None,
+        policy: str | None = None,
+        warning: float | None = None,
+        critical: float | None = None,
+        watch_from: float | None = None,
+        role: str | None = None,
+        database_name: str | None = None,
+        owner: str | None = None,
+        runbook: str | None = None,
+        environment: str | None = None,
+        slack_channel: str | None = None,
+        instance_class: str | None = None,
+        memory_gib: float | None = None,
+        minimum_acu: float | None = None,
+        maximum_acu: float | None = None,
+        max_connections: str | int | None = None,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
+        resource_id: str | None = None,
+    ) -> GuardedDatabase:
+        """Guard a database of the CDK. The arguments up to `max_connections` mean what they mean in
+        guard.toml; `policy` is a path from the working directory, without which the shipped policy
+        applies. `proxy_role` is the role for a proxy that logs in with passwords.
+
+        What a construct does not know of a database that exists already has to be passed: its
+        class, `vpc`, `resource_id`. Raise ConfigurationError with one line for every mistake.
+        """
+        written = {
+            "policy": policy,
+            "warning": warning,
+            "critical": critical,
+            "watch_from": watch_from,
+            "role": role,
+            "database_name": database_name,
+            "owner": owner,
+            "runbook": runbook,
+            "environment": environment,
+            "slack_channel": slack_channel,
+            "instance_class": instance_class,
+            "memory_gib": memory_gib,
+            "minimum_acu": minimum_acu,
+            "maximum_acu": maximum_acu,
+            "max_connections": max_connections,
+        }
+        description = described(
+            database,
+            Stack.of(self),
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
+            security_groups=security_groups,
+            resource_id=resource_id,
+            proxy=proxy,
+            proxy_role=proxy_role,
+            written={key: value for key, value in written.items() if value is not None},
+        )
+        name = database.node.path.replace("/", "-")
+        if name in self._watched:
+            raise ConfigurationError(f"{database.node.path}: is watched already; remove one watch")
+        self._watched[name] = self.add(description, name)
+        return self._watched[name]
+
+    def dashboard_widgets(
+        self, database: rds.IDatabaseInstance | rds.IDatabaseCluster
+    ) -> list[cloudwatch.IWidget]:
+        """Return widgets on a watched database, for a dashboard of your own."""
+        watched = self._watched[database.node.path.replace("/", "-")]
+        return database_widgets(watched.database)
+
     def finish(self) -> None:
-        """Create what has to know every database."""
+        """Create what has to know every database. The CDK calls this when it synthesizes."""
+        if self._is_finished:
+            return
+        self._is_finished = True
         dashboard = Dashboard(self, "Dashboard", [each.database for each in self._guarded])
         CfnOutput(
             self, "DashboardAddress", value=dashboard.url, description="How full the databases are"
@@ -183,3 +274,20 @@ class ConnectionGuard(Construct):
                 self, part, description="Connection Guard: responders and alarms of some databases"
             )
         return self._parts[part]
+
+
+def _others(guard: Construct, stack: Stack) -> list[IConstruct]:
+    """Return the other constructs in the stack."""
+    return [each for each in stack.node.find_all() if each is not guard]
+
+
+@jsii.implements(IAspect)
+class _Finisher:
+    """Finishes a guard when the CDK comes to it, which is after all databases were added."""
+
+    def __init__(self, guard: ConnectionGuard) -> None:
+        self._guard = guard
+
+    def visit(self, node: IConstruct) -> None:
+        if node is self._guard:
+            self._guard.finish()

@@ -50,7 +50,6 @@ class ConnectionGuardStack(Stack):
         )
         for database in configuration.databases:
             guard.add(database)
-        guard.finish()
         if not notifications.emails:
             Annotations.of(self).add_warning_v2(
                 "connection-guard:no-email",
