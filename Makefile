@@ -2,7 +2,7 @@
 # Node.js with npm.
 
 PYTHON ?= python3
-SOURCES = app.py lambdas infra doubles demo tests benchmarks clients
+SOURCES = app.py lambdas infra doubles demo tests benchmarks clients examples
 
 # It is in the name of each environment's stamp, so that another PYTHON makes the environment again.
 VERSION := $(shell $(PYTHON) -c 'import sys; \

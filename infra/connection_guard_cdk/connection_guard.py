@@ -5,14 +5,17 @@ from zlib import crc32
 
 from aws_cdk import CfnOutput, NestedStack, RemovalPolicy, Stack, Token
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_rds as rds
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import (
     Architecture,
     Database,
+    ExistingProxy,
     Notifications,
 )
 from connection_guard.core.deployment.reporter_settings import (
@@ -21,7 +24,9 @@ from connection_guard.core.deployment.reporter_settings import (
     responders_log_group,
 )
 from connection_guard.core.deployment.stack_output import StackOutput, responder_description
+from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.database.guarded_database import GuardedDatabase
+from connection_guard_cdk.described.described_database import described
 from connection_guard_cdk.network.network_access import NetworkAccess
 from connection_guard_cdk.shared.dashboard import Dashboard, database_widgets
 from connection_guard_cdk.shared.messaging import Messaging
@@ -65,9 +70,12 @@ class ConnectionGuard(Construct):
         """
         super().__init__(scope, identifier)
         prefix = alarm_prefix or Stack.of(self).stack_name
+        _refuse_second_of_that_name(self, prefix)
+        self.name = prefix
         self._nested_stacks = nested_stacks
         self._parts: dict[str, NestedStack] = {}
         self._guarded: list[GuardedDatabase] = []
+        self._watched: dict[str, GuardedDatabase] = {}
         notifications = Notifications(
             tuple(emails), slack_secret, pagerduty_secret, teams_secret, event_bus, deployments
         )
@@ -165,9 +173,79 @@ class ConnectionGuard(Construct):
         )
         return guarded
 
-    def dashboard_widgets(self, database: Database) -> list[cloudwatch.ConcreteWidget]:
-        """Return the widgets of a guarded database, for a dashboard of somebody's own."""
-        return database_widgets(database, self._shared.log.log_group_name)
+    def watch(
+        self,
+        database: rds.IDatabaseInstance | rds.IDatabaseCluster,
+        *,
+        proxy: rds.IDatabaseProxy | ExistingProxy | None = None,
+        proxy_role: str | None = None,
+        policy: str | None = None,
+        warning: float | None = None,
+        critical: float | None = None,
+        watch_from: float | None = None,
+        role: str | None = None,
+        database_name: str | None = None,
+        owner: str | None = None,
+        runbook: str | None = None,
+        environment: str | None = None,
+        slack_channel: str | None = None,
+        instance_class: str | None = None,
+        memory_gib: float | None = None,
+        minimum_acu: float | None = None,
+        maximum_acu: float | None = None,
+        max_connections: str | int | None = None,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
+        resource_id: str | None = None,
+    ) -> GuardedDatabase:
+        """Guard a database of the CDK. The arguments up to `max_connections` mean what they mean in
+        guard.toml; `policy` is a path from the working directory, without which the shipped policy
+        applies. `proxy_role` is the role for a proxy that logs in with passwords.
+
+        What a construct does not know of a database that exists already has to be passed: its
+        class, `vpc`, `resource_id`. Raise ConfigurationError with one line for every mistake.
+        """
+        written = {
+            "policy": policy,
+            "warning": warning,
+            "critical": critical,
+            "watch_from": watch_from,
+            "role": role,
+            "database_name": database_name,
+            "owner": owner,
+            "runbook": runbook,
+            "environment": environment,
+            "slack_channel": slack_channel,
+            "instance_class": instance_class,
+            "memory_gib": memory_gib,
+            "minimum_acu": minimum_acu,
+            "maximum_acu": maximum_acu,
+            "max_connections": max_connections,
+        }
+        description = described(
+            database,
+            Stack.of(self),
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
+            security_groups=security_groups,
+            resource_id=resource_id,
+            proxy=proxy,
+            proxy_role=proxy_role,
+            written={key: value for key, value in written.items() if value is not None},
+        )
+        name = database.node.path.replace("/", "-")
+        if name in self._watched:
+            raise ConfigurationError(f"{database.node.path}: is watched already; remove one watch")
+        self._watched[name] = self.add(description, name)
+        return self._watched[name]
+
+    def dashboard_widgets(
+        self, database: rds.IDatabaseInstance | rds.IDatabaseCluster
+    ) -> list[cloudwatch.ConcreteWidget]:
+        """Return widgets on a watched database, for a dashboard of your own."""
+        watched = self._watched[database.node.path.replace("/", "-")]
+        return database_widgets(watched.database, self._shared.log.log_group_name)
 
     def _place_of(self, name: str) -> Construct:
         """Return where a database's part belongs: always the same nested stack, whichever other
@@ -181,3 +259,15 @@ class ConnectionGuard(Construct):
                 self, part, description="Connection Guard: responders and alarms of some databases"
             )
         return self._parts[part]
+
+
+def _refuse_second_of_that_name(guard: ConnectionGuard, name: str) -> None:
+    """Raise ConfigurationError where another guard of the stack has the name: log, parameters and
+    dashboard are named after it.
+    """
+    for each in Stack.of(guard).node.find_all():
+        if isinstance(each, ConnectionGuard) and each is not guard and each.name == name:
+            raise ConfigurationError(
+                f"{guard.node.path}: {each.node.path} has the same name, {name}; let that one "
+                "watch the databases, or give this one an alarm_prefix"
+            )

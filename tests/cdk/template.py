@@ -180,6 +180,10 @@ def plain(value: Any) -> Any:
             return f"${{{name}}}"
         case {"Fn::GetAtt": [name, attribute]}:
             return f"${{{name}.{attribute}}}"
+        case {"Fn::Sub": str() as text}:
+            return text
+        case {"Fn::Select": [index, {"Fn::GetAZs": ""}]}:
+            return f"${{AvailabilityZone{index}}}"
         case {"Fn::Join": [separator, parts]}:
             return separator.join(plain(part) for part in parts)
         case {"Fn::Select": [index, {"Fn::Split": [_, whole]}]}:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from connection_guard.configuration.guard.guard_configuration import Architecture, Synthesizer
-from connection_guard_cdk.shared.packages import build_package
+from connection_guard_cdk.packages.build_package import build_package
 from tests.cdk.template import CONTEXT, ROOT, synthesize
 from tests.support.configurations import EXAMPLE_FILE, REGION, a_configuration, a_target
 
@@ -72,7 +72,7 @@ def the_manifest(assembly: Path) -> Any:
 def _packages() -> None:
     """Build them before, because libraries come over the network."""
     for function in ("reporter", "responder"):
-        build_package(function, Architecture.ARM64, {})
+        build_package(function, Architecture.ARM64, {}, ROOT / ".cache" / "packages")
 
 
 @pytest.fixture(scope="module")

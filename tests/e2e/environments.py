@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from connection_guard_cdk.shared.packages import PYTHON
+from connection_guard_cdk.packages.build_package import PYTHON
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache"

@@ -126,7 +126,7 @@ def pip(*arguments: str | Path) -> None:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the wheel, built from a copy of the source: setuptools leaves files beside it."""
+    """Return the wheel, built from a copy of the source: a folder that is not versioned."""
     source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     unversioned = shutil.ignore_patterns(".*", "__pycache__", "build", "*.egg-info")
     shutil.copytree(ROOT, source, symlinks=True, ignore=unversioned, dirs_exist_ok=True)

@@ -1,8 +1,10 @@
-"""The package that `pip install .` installs: complete, without what is only deployed, and with the
-command `connection-guard`.
+"""The package that `pip install .` installs: complete, with the command `connection-guard`, and
+with the construct for other people's apps.
 """
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,12 +16,19 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from connection_guard import __version__
+from connection_guard.configuration.guard.guard_configuration import Architecture
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
+from connection_guard_cdk.packages.build_package import build_package
 from tests.integration.conftest import pip
 
 ROOT = Path(__file__).parents[2]
-ROOTS = {"connection_guard": ROOT / "lambdas", "connection_guard_cdk": ROOT / "infra"}
-DATA = {".sql", ".pem", ".toml"}
+FOLDERS = {
+    "connection_guard": ROOT / "lambdas" / "connection_guard",
+    "connection_guard_cdk": ROOT / "infra" / "connection_guard_cdk",
+    "connection_guard_cdk/functions/responder": ROOT / "lambdas" / "responder",
+    "connection_guard_cdk/functions/reporter": ROOT / "lambdas" / "reporter",
+}
+DATA = {".sql", ".pem", ".toml", ".txt"}
 
 # Any import of the CDK ends the program.
 WITHOUT_CDK = """
@@ -52,15 +61,15 @@ def run(installed: Path, elsewhere: Path, *command: str | Path) -> subprocess.Co
     )
 
 
-def test_it_holds_both_import_roots_with_their_data_and_nothing_else(wheel: Path) -> None:
+def test_it_holds_what_is_imported_and_what_is_deployed_and_nothing_else(wheel: Path) -> None:
     packed = {
         name: content for name, content in contents(wheel).items() if ".dist-info/" not in name
     }
 
     assert packed == {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for root, folder in ROOTS.items()
-        for path in (folder / root).rglob("*")
+        f"{place}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for place, folder in FOLDERS.items()
+        for path in folder.rglob("*")
         if path.suffix in {".py", *DATA}
     }
     assert SHIPPED_POLICY.read_bytes() in packed.values()
@@ -112,6 +121,71 @@ def test_anything_else_is_one_line_and_status_2(
 
     assert (command.returncode, command.stdout) == (2, "")
     assert command.stderr == f"connection-guard: {problem}; see `connection-guard --help`\n"
+
+
+@pytest.fixture(scope="module")
+def project(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an empty project with the example's app, which has been synthesized with what is
+    installed.
+    """
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copyfile(ROOT / "examples" / "cdk" / "shop.py", folder / "app.py")
+    before = files_in(installed)
+    synthesized = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(installed),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "CDK_OUTDIR": "cdk.out",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert synthesized.returncode == 0, synthesized.stderr
+    assert files_in(installed) == before
+    return folder
+
+
+def files_in(folder: Path) -> dict[Path, int]:
+    """Return when each file in it was changed last."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_an_app_of_ten_lines_synthesizes_with_what_is_installed(project: Path) -> None:
+    template = json.loads((project / "cdk.out" / "Shop.template.json").read_text())
+    handlers = {
+        each["Properties"]["Handler"]
+        for each in template["Resources"].values()
+        if each["Type"] == "AWS::Lambda::Function"
+    }
+
+    assert handlers == {"responder.handler.lambda_handler", "reporter.handler.lambda_handler"}
+
+
+def test_its_functions_are_those_of_a_clone_to_the_byte(project: Path) -> None:
+    built = project / ".connection-guard"
+    [package] = [path.parents[1] for path in built.glob("*/responder/handler.py")]
+    clone = build_package(
+        "responder",
+        Architecture.ARM64,
+        {"policy.toml": SHIPPED_POLICY.read_bytes()},
+        ROOT / ".cache" / "packages",
+    )
+
+    assert {path.name for path in project.iterdir()} == {"app.py", "cdk.out", built.name}
+    assert contents_of(package) == contents_of(clone)
+    assert (built / ".gitignore").read_text() == "*\n"
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_the_versions_that_are_tested_are_within_the_ranges_of_the_package() -> None:

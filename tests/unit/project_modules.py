@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("lambdas", "infra")
-OTHERS = ("doubles", "demo", "benchmarks", "clients", "tests")
+OTHERS = ("doubles", "demo", "benchmarks", "clients", "examples", "tests")
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ LAYERS = (
     ("app",),
     ("doubles*",),
     ("demo*", "tests.support*"),
-    ("benchmarks*", "clients*"),
+    ("benchmarks*", "clients*", "examples*"),
     ("tests*",),
 )
 

@@ -18,7 +18,8 @@ from connection_guard.core.deployment.responder_settings import (
 from connection_guard_cdk.database.login_permission import may_log_in
 from connection_guard_cdk.database.usage_alarms import tiers_by_alarm
 from connection_guard_cdk.network.network_access import vpc_of
-from connection_guard_cdk.shared.packages import PYTHON, build_package
+from connection_guard_cdk.packages.build_package import PYTHON
+from connection_guard_cdk.packages.function_code import function_code
 from connection_guard_cdk.shared.shared_parts import SharedParts
 
 # Lambda's own work on network interfaces. The actions that describe have no resource-level
@@ -73,14 +74,11 @@ class ResponderFunction(Construct):
             "are refused",
             runtime=lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON),
             architecture=lambda_.Architecture.custom(shared.architecture.value),
-            code=lambda_.Code.from_asset(
-                str(
-                    build_package(
-                        "responder",
-                        shared.architecture,
-                        {"policy.toml": database.policy_file.read_bytes()},
-                    )
-                )
+            code=function_code(
+                self,
+                "responder",
+                shared.architecture,
+                {"policy.toml": database.policy_file.read_bytes()},
             ),
             handler="responder.handler.lambda_handler",
             environment=_environment(self, database, proxy, shared.alarm_prefix),

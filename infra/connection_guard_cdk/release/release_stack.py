@@ -58,7 +58,6 @@ class ReleaseStack(Stack):
             architecture=architecture,
         )
         guard.add(self._database(parameters, variant, policy), NAME_OF_DATABASE)
-        guard.finish()
         Validations.of(self).acknowledge(
             Acknowledgment(
                 id="CloudFormation-Validate::W2509",

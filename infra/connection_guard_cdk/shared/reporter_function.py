@@ -13,9 +13,10 @@ from connection_guard.core.deployment.reporter_settings import (
     ReporterSettings,
     write_application_owners,
 )
+from connection_guard_cdk.packages.build_package import PYTHON
+from connection_guard_cdk.packages.function_code import function_code
 from connection_guard_cdk.shared.dashboard import Dashboard
 from connection_guard_cdk.shared.every_minute import EveryMinute
-from connection_guard_cdk.shared.packages import PYTHON, build_package
 from connection_guard_cdk.shared.records import Records
 from connection_guard_cdk.shared.reporter_queue import ReporterQueue
 from connection_guard_cdk.shared.reporter_role import reporter_role
@@ -47,10 +48,7 @@ class ReporterFunction(Construct):
         name = Names.unique_resource_name(
             self, max_length=64, separator="-", allowed_special_characters="-"
         )
-        owners = write_application_owners(application_owners)
-        package = build_package(
-            "reporter", architecture, {APPLICATION_OWNERS_FILE: owners.encode()}
-        )
+        owners = write_application_owners(application_owners).encode()
         queue = ReporterQueue(self, "Queue", shared)
         self.function = lambda_.Function(
             self,
@@ -59,7 +57,7 @@ class ReporterFunction(Construct):
             description="Connection Guard: stores the responders' reports and notifies people",
             runtime=lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON),
             architecture=lambda_.Architecture.custom(architecture.value),
-            code=lambda_.Code.from_asset(str(package)),
+            code=function_code(self, "reporter", architecture, {APPLICATION_OWNERS_FILE: owners}),
             handler="reporter.handler.lambda_handler",
             environment=ReporterSettings(
                 table=records.table.table_name,
@@ -104,7 +102,7 @@ class ReporterFunction(Construct):
             Acknowledgment(
                 id="AwsSolutions-L1",
                 reason="The libraries are pinned and tested for one Python version, which "
-                "packages.py names.",
+                "build_package.py names.",
             )
         )
         lambda_.EventSourceMapping(

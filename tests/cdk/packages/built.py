@@ -16,10 +16,12 @@ from connection_guard.core.deployment.reporter_settings import (
     ReporterSettings,
     write_application_owners,
 )
-from connection_guard_cdk.shared.packages import build_package
+from connection_guard_cdk.packages.build_package import build_package
+from tests.cdk.template import ROOT
 from tests.support.builders import some_settings
 
 FUNCTIONS = ("responder", "reporter")
+PACKAGES = ROOT / ".cache" / "packages"
 THIS_PYTHON = ".".join(platform.python_version_tuple()[:2])
 REPORTER_SETTINGS = ReporterSettings(
     "incidents",
@@ -55,10 +57,12 @@ only_where_it_runs = pytest.mark.skipif(
 
 
 def build(function: str, architecture: Architecture) -> Path:
-    return build_package(function, architecture, DATA[function])
+    return build_package(function, architecture, DATA[function], PACKAGES)
 
 
 def unpacked(function: str, folder: Path) -> Path:
     """Return the package as it is in Lambda: a copy, since running it leaves bytecode behind."""
-    package = build_package(function, Architecture.X86_64, DATA[function], python=THIS_PYTHON)
+    package = build_package(
+        function, Architecture.X86_64, DATA[function], PACKAGES, python=THIS_PYTHON
+    )
     return shutil.copytree(package, folder / function)

@@ -18,7 +18,7 @@ from zipfile import ZipFile
 import pytest
 
 from connection_guard.errors import ConfigurationError
-from connection_guard_cdk.shared.packages import ROOT
+from tests.cdk.template import ROOT
 
 
 class Index(ThreadingHTTPServer):
@@ -75,8 +75,8 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 BUILD = (
-    "from connection_guard_cdk.shared.packages import *; print(build_package('greeter', "
-    "Architecture.ARM64, {}))"
+    "from connection_guard_cdk.packages.build_package import *; print(build_package('greeter', "
+    "Architecture.ARM64, {}, Path('packages').resolve()))"
 )
 
 
@@ -92,7 +92,8 @@ class Checkout:
 
     @property
     def cached(self) -> list[str]:
-        return [path.name for path in (self.folder / ".cache" / "packages").iterdir()]
+        """Return what has been built, with the rest of what was not finished."""
+        return [path.name for path in (self.folder / "packages").iterdir() if path.is_dir()]
 
     def start(
         self, program: str, environment: dict[str, str], python: str = sys.executable
@@ -176,7 +177,8 @@ def test_a_package_is_built_once_until_something_in_it_changes(
 
 
 BUILD_IN_TWO_STEPS = """
-from connection_guard_cdk.shared import packages
+from pathlib import Path
+from connection_guard_cdk.packages import build_package as packages
 
 def build(folder):
     folder.mkdir()
@@ -185,7 +187,7 @@ def build(folder):
     input()
     (folder / "second").touch()
 
-print(packages._built_once(build, {}))
+print(packages._built_once(build, {}, Path("packages").resolve()))
 """
 
 

@@ -18,17 +18,19 @@ from packaging.utils import canonicalize_name
 
 from connection_guard.configuration.guard.guard_configuration import Architecture
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
-from connection_guard_cdk.shared import packages
-from connection_guard_cdk.shared.packages import LAMBDAS, ROOT, build_package
+from connection_guard_cdk.packages import build_package as packages
+from connection_guard_cdk.packages.build_package import LIBRARY, build_package
 from tests.cdk.packages.built import (
     APPLICATION_OWNERS,
     DATA,
     FUNCTIONS,
+    PACKAGES,
     SETTINGS,
     build,
     only_where_it_runs,
     unpacked,
 )
+from tests.cdk.template import ROOT
 
 MEGABYTE = 1_000_000
 
@@ -66,7 +68,7 @@ def own_modules_in(package: Path) -> set[str]:
 
 def pins_of(function: str) -> dict[str, str]:
     """Return the version of each distribution in the function's requirements.txt."""
-    lines = (LAMBDAS / function / "requirements.txt").read_text().splitlines()
+    lines = (LIBRARY / function / "requirements.txt").read_text().splitlines()
     requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
     pins: dict[str, str] = {}
     for requirement in requirements:
@@ -157,14 +159,14 @@ def test_a_package_holds_all_that_its_handler_imports_and_nothing_else(
 def test_each_function_has_its_own_data_and_none_of_the_others() -> None:
     responder, reporter = (build(function, Architecture.ARM64) for function in FUNCTIONS)
     data = [
-        path.relative_to(LAMBDAS)
-        for path in (LAMBDAS / "connection_guard").rglob("*")
+        path.relative_to(LIBRARY)
+        for path in (LIBRARY / "connection_guard").rglob("*")
         if path.is_file() and path.suffix not in (".py", ".pyc", ".toml")
     ]
 
     assert {path.suffix for path in data} == {".sql", ".pem"}
     assert [
-        path for path in data if (responder / path).read_bytes() != (LAMBDAS / path).read_bytes()
+        path for path in data if (responder / path).read_bytes() != (LIBRARY / path).read_bytes()
     ] == []
     assert [path for path in data if (reporter / path).exists()] == []
     assert (responder / "policy.toml").read_bytes() == SHIPPED_POLICY.read_bytes()
@@ -218,9 +220,7 @@ def test_production_is_arm64_and_the_responder_at_most_25_mb() -> None:
 
 
 def test_the_other_architecture_has_the_same_runtime() -> None:
-    (compiled,) = build_package("responder", Architecture.X86_64, DATA["responder"]).rglob(
-        "_psycopg*.so"
-    )
+    (compiled,) = build("responder", Architecture.X86_64).rglob("_psycopg*.so")
 
     assert compiled.name == "_psycopg.cpython-313-x86_64-linux-gnu.so"
 
@@ -234,9 +234,9 @@ def colleagues_package(tmp_path: Path) -> Path:
     shutil.copyfile(SHIPPED_POLICY, checkout / "policy.toml")
     program = (
         "import os; os.umask(0o077); from pathlib import Path; "
-        "from connection_guard_cdk.shared.packages import *; "
+        "from connection_guard_cdk.packages.build_package import *; "
         "print(build_package('responder', Architecture.ARM64, "
-        "{'policy.toml': Path('policy.toml').read_bytes()}))"
+        "{'policy.toml': Path('policy.toml').read_bytes()}, Path('packages').resolve()))"
     )
     process = subprocess.run(
         [sys.executable, "-c", program],
@@ -292,7 +292,9 @@ def test_another_policy_is_another_package_and_needs_no_package_index(
         packages, "_install", lambda *_arguments: pytest.fail("asked the package index")
     )
 
-    other = build_package("responder", Architecture.ARM64, {"policy.toml": b"# gentler\n"})
+    other = build_package(
+        "responder", Architecture.ARM64, {"policy.toml": b"# gentler\n"}, PACKAGES
+    )
 
     assert other != ours
     assert (other / "policy.toml").read_text() == "# gentler\n"

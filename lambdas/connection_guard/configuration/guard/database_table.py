@@ -35,6 +35,20 @@ from connection_guard.configuration.toml.tables import Key, read_fields
 
 _KINDS = ("instance", "cluster")
 
+# The keys that say which server it is, and where. The others say how it is guarded.
+SERVER_KEYS = frozenset(
+    {
+        *_KINDS,
+        "endpoint",
+        "resource_id",
+        "vpc",
+        "subnets",
+        "availability_zones",
+        "security_groups",
+        "proxy",
+    }
+)
+
 
 def shown_identifier(table: object) -> str:
     """Return the identifier that the table names, as a message shows it."""
@@ -98,37 +112,49 @@ def read_database(
     known_before = len(mistakes)
     written = table if isinstance(table, dict) else {}
     fields = read_fields(table, database_keys(written, deploy), place, mistakes, homes)
-    mistakes += [f"{place}: {contradiction}" for contradiction in _contradictions(fields)]
-    max_connections = estimate_max_connections(fields, place, mistakes)
-    policy = read_policy(fields, folder, place, mistakes)
+    guarded = read_how_it_is_guarded(fields, folder, place, mistakes)
     proxy = read_proxy(fields, deploy, place, mistakes, homes)
-    if max_connections is None or policy is None or len(mistakes) > known_before:
+    if len(mistakes) > known_before:
         return None
     host, port = fields["endpoint"]
     return Database(
         identifier=fields["instance"] or fields["cluster"],
         is_cluster=fields["cluster"] is not None,
-        database_name=fields["database_name"],
         host=host,
         port=port,
         resource_id=fields["resource_id"],
-        max_connections=max_connections,
         network=Network(fields["vpc"], fields["subnets"], fields["availability_zones"]),
         security_groups=fields["security_groups"],
         proxy=proxy,
-        role=fields["role"],
-        policy_file=policy.file,
-        policy=policy.policy,
-        warning_percent=fields["warning"],
-        critical_percent=fields["critical"],
-        watch_from_percent=fields["warning"]
-        if fields["watch_from"] is None
-        else fields["watch_from"],
-        owner=fields["owner"],
-        runbook=fields["runbook"],
-        environment=fields["environment"],
-        slack_channel=fields["slack_channel"],
+        **guarded,
     )
+
+
+def read_how_it_is_guarded(
+    fields: Mapping[str, Any], folder: Path, place: str, mistakes: list[str]
+) -> dict[str, Any]:
+    """Return the fields of a Database that do not say which server it is, None for those that have
+    mistakes, which are added to `mistakes`.
+    """
+    mistakes += [f"{place}: {contradiction}" for contradiction in _contradictions(fields)]
+    max_connections = estimate_max_connections(fields, place, mistakes)
+    policy = read_policy(fields, folder, place, mistakes)
+    return {
+        "database_name": fields.get("database_name"),
+        "max_connections": max_connections,
+        "role": fields.get("role"),
+        "policy_file": policy and policy.file,
+        "policy": policy and policy.policy,
+        "warning_percent": fields.get("warning"),
+        "critical_percent": fields.get("critical"),
+        "watch_from_percent": fields.get("warning")
+        if fields.get("watch_from") is None
+        else fields["watch_from"],
+        "owner": fields.get("owner"),
+        "runbook": fields.get("runbook"),
+        "environment": fields.get("environment"),
+        "slack_channel": fields.get("slack_channel"),
+    }
 
 
 def _kind_and_identifier(table: Mapping[str, object]) -> tuple[str, str] | tuple[None, None]:

@@ -26,7 +26,7 @@ def proxy_keys(
     return {
         "create": Key("create", truth, default=False),
         "authentication": Key("authentication", one_of(ProxyAuthentication), '"iam"'),
-        "role": _role_key(table.get("authentication"), database_role),
+        "role": role_key(table.get("authentication"), database_role),
         **_keys_of_existing_proxy(table.get("create") is True, deploy),
         **_keys_of_new_proxy(
             table.get("create") is True, table.get("authentication"), deploy.get("region")
@@ -82,7 +82,7 @@ def _obstacles_to_a_new_proxy(database: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _role_key(authentication: object, database_role: str | None) -> Key:
+def role_key(authentication: object, database_role: str | None) -> Key:
     """Return the key of the role: with end-to-end IAM both doors have one, with a secret they have
     two.
     """

@@ -1,7 +1,7 @@
 """The functions' deployment packages, built without Docker: only what a function imports, unzipped.
 
-Libraries are wheels that pip selects for Lambda's platform, as pinned in
-`lambdas/FUNCTION/requirements.txt`. The project's own modules are those that the handler imports,
+Libraries are wheels that pip selects for Lambda's platform, as pinned in the function's
+`requirements.txt`. The project's own modules are those that the handler imports,
 at once or later, with the data that they read.
 
 The same inputs give the same bytes, on any machine and at any time, so that an unchanged function
@@ -22,16 +22,20 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from modulefinder import ModuleFinder
 from pathlib import Path
+from pkgutil import iter_modules
 
+import connection_guard
 from connection_guard.configuration.guard.guard_configuration import Architecture
 from connection_guard.errors import ConfigurationError
 
 # The Python version of the functions' runtime.
 PYTHON = "3.13"
 
-ROOT = Path(__file__).parents[3]
-LAMBDAS = ROOT / "lambdas"
-CACHE = ROOT / ".cache" / "packages"
+# The folders of the functions and of the package that they import: one and the same in a clone,
+# whereas a wheel has the functions among the data of this package (see pyproject.toml).
+_IN_WHEEL = Path(__file__).parents[1] / "functions"
+FUNCTIONS = _IN_WHEEL if _IN_WHEEL.is_dir() else Path(__file__).parents[3] / "lambdas"
+LIBRARY = Path(connection_guard.__file__).parents[1]
 
 # The folder of data that a module reads.
 POSTGRESQL = "connection_guard.adapters.postgresql"
@@ -58,19 +62,22 @@ RECORDS = (
 
 
 def build_package(
-    function: str, architecture: Architecture, data: Mapping[str, bytes], *, python: str = PYTHON
+    function: str,
+    architecture: Architecture,
+    data: Mapping[str, bytes],
+    folder: Path,
+    *,
+    python: str = PYTHON,
 ) -> Path:
-    """Return the folder that holds the unzipped package of `function` (a folder in `lambdas`), and
-    build it if it does not exist.
+    """Return the folder that holds the unzipped package of `function`, "responder" or "reporter",
+    and build it in `folder` if it is not there.
 
     `data` are the files that this deployment adds, by their names in the package's root. `python`
     is the version that it is to run under: psycopg2 is compiled for each. Raises ConfigurationError
     where its libraries cannot be installed.
     """
-    files = {
-        path.relative_to(LAMBDAS).as_posix(): path.read_bytes() for path in _own_files(function)
-    } | dict(data)
-    libraries = _libraries(function, MACHINES[architecture], python)
+    files = {**_own_files(function), **data}
+    libraries = _libraries(function, MACHINES[architecture], python, folder)
 
     def build(package: Path) -> None:
         shutil.copytree(libraries, package)
@@ -79,33 +86,45 @@ def build_package(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
 
-    return _built_once(build, {"libraries": libraries.name.encode(), **files})
+    return _built_once(build, {"libraries": libraries.name.encode(), **files}, folder)
 
 
-def _own_files(function: str) -> Iterator[Path]:
-    """Yield the files that the handler needs, also for imports inside functions and for type
-    checkers only.
+def _own_files(function: str) -> dict[str, bytes]:
+    """Return the files that the handler needs, also for imports inside functions and for type
+    checkers only, by their names in the package.
     """
-    finder = ModuleFinder(path=[str(LAMBDAS)])
+    own = (function, connection_guard.__name__)
+    # Where this project is installed, all that is installed is beside it.
+    others = [each.name for each in iter_modules([str(LIBRARY)]) if each.name not in own]
+    finder = ModuleFinder(path=[str(FUNCTIONS), str(LIBRARY)], excludes=others)
     finder.import_hook(f"{function}.handler")
-    for name, module in finder.modules.items():
-        file: str | None = getattr(module, "__file__", None)  # None: built into the interpreter
-        if file is not None:
-            yield Path(file)
-        if name in DATA:
-            yield from (LAMBDAS / DATA[name].replace(".", "/")).iterdir()
+    files = [path for name, module in finder.modules.items() for path in _files_of(name, module)]
+    return {
+        path.relative_to(
+            FUNCTIONS if path.is_relative_to(FUNCTIONS) else LIBRARY
+        ).as_posix(): path.read_bytes()
+        for path in files
+    }
 
 
-def _libraries(function: str, machine: str, python: str) -> Path:
+def _files_of(name: str, module: object) -> Iterator[Path]:
+    file: str | None = getattr(module, "__file__", None)  # None: built into the interpreter
+    if file is not None:
+        yield Path(file)
+    if name in DATA:
+        yield from (LIBRARY / DATA[name].replace(".", "/")).iterdir()
+
+
+def _libraries(function: str, machine: str, python: str, folder: Path) -> Path:
     """Return the folder of the libraries, which is built separately from the package, so that a
     changed line or other data need no package index.
     """
-    requirements = LAMBDAS / function / "requirements.txt"
+    requirements = FUNCTIONS / function / "requirements.txt"
 
-    def build(folder: Path) -> None:
-        _install(requirements, folder, machine, python)
+    def build(libraries: Path) -> None:
+        _install(requirements, libraries, machine, python)
         for pattern in RECORDS:
-            for path in folder.glob(pattern):
+            for path in libraries.glob(pattern):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     return _built_once(
@@ -115,12 +134,14 @@ def _libraries(function: str, machine: str, python: str) -> Path:
             "machine": machine.encode(),
             "python": python.encode(),
         },
+        folder,
     )
 
 
 def _install(requirements: Path, folder: Path, machine: str, python: str) -> None:
     place = (
-        f"{requirements.relative_to(ROOT)}: cannot be installed for Python {python} on {machine}"
+        f"{requirements.relative_to(FUNCTIONS.parent)}: cannot be installed for Python {python} on "
+        f"{machine}"
     )
     if find_spec("pip") is None:
         raise ConfigurationError(
@@ -152,9 +173,9 @@ def _install(requirements: Path, folder: Path, machine: str, python: str) -> Non
         )
 
 
-def _built_once(build: Callable[[Path], None], inputs: Mapping[str, bytes]) -> Path:
-    """Return a folder with what `build` puts into it; its name is a digest of the inputs and of
-    this module.
+def _built_once(build: Callable[[Path], None], inputs: Mapping[str, bytes], folder: Path) -> Path:
+    """Return a folder in `folder` with what `build` puts into it; its name is a digest of the
+    inputs and of this module.
 
     It is built under another name and renamed when it is complete: neither an interrupted build nor
     a concurrent one does any harm.
@@ -162,15 +183,16 @@ def _built_once(build: Callable[[Path], None], inputs: Mapping[str, bytes]) -> P
     digest = hashlib.sha256()
     for name, content in sorted({"built by": Path(__file__).read_bytes(), **inputs}.items()):
         digest.update(f"{name} {len(content)}\n".encode() + content)
-    built = CACHE / digest.hexdigest()
+    built = folder / digest.hexdigest()
     if not built.is_dir():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=CACHE) as beside:
-            folder = Path(beside) / "built"
-            build(folder)
-            _make_readable(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".gitignore").write_text("*\n")  # it is in somebody's project
+        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=folder) as beside:
+            unfinished = Path(beside) / "built"
+            build(unfinished)
+            _make_readable(unfinished)
             try:
-                folder.rename(built)
+                unfinished.rename(built)
             except OSError:
                 if not built.is_dir():  # otherwise another build was faster, with the same result
                     raise

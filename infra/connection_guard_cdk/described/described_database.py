@@ -1,0 +1,132 @@
+"""Describe a database that a construct of the CDK stands for, as guard.toml describes one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import Stack, Token
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_rds as rds
+
+from connection_guard.configuration.guard import aws_identifiers
+from connection_guard.configuration.guard.database_table import (
+    SERVER_KEYS,
+    database_keys,
+    read_how_it_is_guarded,
+)
+from connection_guard.configuration.guard.guard_configuration import (
+    Database,
+    ExistingProxy,
+    Network,
+)
+from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
+from connection_guard.configuration.toml.tables import Key, read_fields
+from connection_guard.errors import ConfigurationError
+from connection_guard_cdk.described.cloudformation_properties import is_known, literal
+from connection_guard_cdk.described.described_proxy import described_proxy
+from connection_guard_cdk.described.server import server_of
+
+_EXAMPLES = {
+    "vpc": "vpc, the ec2.IVpc that it is in",
+    "resource_id": 'resource_id="db-...", or "cluster-..." of Aurora: the console shows it under '
+    "Configuration",
+    "security_groups": "security_groups, its own, which are to let the guard in",
+    "endpoint": "cluster_endpoint_address and port where the cluster is imported",
+}
+
+
+def described(
+    database: rds.IDatabaseInstance | rds.IDatabaseCluster,
+    stack: Stack,
+    *,
+    vpc: ec2.IVpc | None,
+    vpc_subnets: ec2.SubnetSelection | None,
+    security_groups: Sequence[ec2.ISecurityGroup] | None,
+    resource_id: str | None,
+    proxy: rds.IDatabaseProxy | ExistingProxy | None,
+    proxy_role: str | None,
+    written: Mapping[str, object],
+) -> Database:
+    """Return the database for a guard in `stack`. `written` are keys of guard.toml, which count
+    more than what the construct knows. Raise ConfigurationError with one line for every mistake.
+    """
+    place = database.node.path
+    server = server_of(database)
+    mistakes = [
+        f"{place}: {problem}" for problem in (*server.problems, *_elsewhere(database, stack))
+    ]
+    if "max_connections" not in written:
+        mistakes += [f"{place}: {problem}" for problem in server.size_problems]
+    table = {"policy": str(SHIPPED_POLICY), **server.size, **written}
+    fields = read_fields(table, _keys(table), place, mistakes)
+    guarded = read_how_it_is_guarded(fields, Path.cwd(), place, mistakes)
+    its_proxy = (
+        None
+        if proxy is None
+        else described_proxy(proxy, proxy_role, guarded["role"], place, mistakes)
+    )
+    groups = database.connections.security_groups if security_groups is None else security_groups
+    vpc, resource_id = vpc or server.vpc, resource_id or server.resource_id
+    known = {
+        "vpc": vpc,
+        "resource_id": resource_id,
+        "security_groups": groups,
+        "endpoint": server.endpoint,
+    }
+    mistakes += [
+        f"{place}: {name}: is not known of a database that exists already; pass {_EXAMPLES[name]}"
+        for name, value in known.items()
+        if not value
+    ]
+    network = None if vpc is None else _network(vpc, vpc_subnets, place, mistakes)
+    if mistakes:
+        raise ConfigurationError(*dict.fromkeys(mistakes))
+    assert server.endpoint is not None
+    assert resource_id is not None
+    assert network is not None
+    port: Any = server.endpoint.port  # a token is a number that means nothing, but not an integer
+    return Database(
+        identifier=server.identifier,
+        is_cluster=server.is_cluster,
+        host=server.endpoint.hostname,
+        port=port if Token.is_unresolved(port) else int(port),
+        resource_id=resource_id,
+        network=network,
+        security_groups=tuple(each.security_group_id for each in groups),
+        proxy=its_proxy,
+        **guarded,
+    )
+
+
+def _keys(table: Mapping[str, object]) -> dict[str, Key]:
+    """Return the keys that are not the server's own; none of them takes a token."""
+    return {
+        name: replace(key, read=literal(name, key.read))
+        for name, key in database_keys(table, {}).items()
+        if name not in SERVER_KEYS
+    }
+
+
+def _elsewhere(database: Any, stack: Stack) -> Iterator[str]:
+    """Yield why a guard in the stack could not reach the database."""
+    region, its_region = stack.region, database.env.region
+    if is_known(region) and is_known(its_region) and region != its_region:
+        yield (
+            f"is in {its_region}, but the guard is in {region}; let a guard in a stack of "
+            f"{its_region} watch it"
+        )
+
+
+def _network(
+    vpc: ec2.IVpc, chosen: ec2.SubnetSelection | None, place: str, mistakes: list[str]
+) -> Network:
+    """Return the subnets for the guard to run in: any in the VPC reaches the database."""
+    selection = {} if chosen is None else chosen._values  # noqa: SLF001
+    selected = vpc.select_subnets(**selection)
+    if len(selected.subnet_ids) > aws_identifiers.MOST_SUBNETS:
+        mistakes.append(
+            f"{place}: vpc_subnets: {len(selected.subnet_ids)} subnets are more than the "
+            f"{aws_identifiers.MOST_SUBNETS} that Lambda takes; pass vpc_subnets with two or three"
+        )
+    return Network(vpc.vpc_id, tuple(selected.subnet_ids), tuple(selected.availability_zones))

@@ -1,0 +1,126 @@
+"""The database server that a construct of the CDK stands for, as far as the construct knows it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from aws_cdk import CfnResource
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_rds as rds
+
+from connection_guard.configuration.toml.readers import given
+from connection_guard_cdk.described.cloudformation_properties import properties_of
+from connection_guard_cdk.described.described_size import size_of_cluster, size_of_instance
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What is None, or missing from `size`, the construct does not know: mostly of a database that
+    exists already. `problems` say why it cannot be guarded as it is.
+    """
+
+    is_cluster: bool
+    identifier: str
+    endpoint: rds.Endpoint | None
+    resource_id: str | None
+    vpc: ec2.IVpc | None
+    size: dict[str, object]
+    problems: tuple[str, ...]
+    size_problems: tuple[str, ...]
+
+
+def server_of(database: rds.IDatabaseInstance | rds.IDatabaseCluster) -> Server:
+    """Return the server that the construct stands for."""
+    if hasattr(database, "cluster_identifier"):
+        return _cluster(database)
+    return _instance(database)
+
+
+def _instance(instance: Any) -> Server:
+    resource = instance.node.default_child
+    is_owned = isinstance(resource, rds.CfnDBInstance)
+    size_problems: list[str] = []
+    return Server(
+        is_cluster=False,
+        identifier=(is_owned and _literal_identifier(resource)) or instance.instance_identifier,
+        endpoint=instance.instance_endpoint,
+        resource_id=instance.instance_resource_id,
+        vpc=getattr(instance, "vpc", None),
+        size=size_of_instance(resource, size_problems) if is_owned else {},
+        problems=(
+            *_wrong_engine(instance, "postgres"),
+            *_wrong_replica(resource),
+            *_without_iam(resource),
+        ),
+        size_problems=tuple(size_problems),
+    )
+
+
+def _cluster(cluster: Any) -> Server:
+    resource = cluster.node.default_child
+    is_owned = isinstance(resource, rds.CfnDBCluster)
+    size_problems: list[str] = []
+    instances = [each for each in cluster.node.find_all() if isinstance(each, rds.CfnDBInstance)]
+    # The CDK creates the writer before the readers.
+    writer = instances[0] if instances else None
+    return Server(
+        is_cluster=True,
+        identifier=(is_owned and _literal_identifier(resource)) or cluster.cluster_identifier,
+        endpoint=_if_known(lambda: cluster.cluster_endpoint),
+        resource_id=_if_known(lambda: cluster.cluster_resource_identifier),
+        vpc=getattr(cluster, "vpc", None),
+        size=size_of_cluster(resource, writer, size_problems) if is_owned else {},
+        problems=(
+            *_wrong_engine(cluster, "aurora-postgresql"),
+            *_wrong_replica(resource),
+            *_without_iam(resource),
+        ),
+        size_problems=tuple(size_problems),
+    )
+
+
+def _if_known(read: Callable[[], T]) -> T | None:
+    """Return None where the CDK refuses: it does so for a database that exists already."""
+    try:
+        return read()
+    except RuntimeError as error:
+        if "imported cluster" in str(error):
+            return None
+        raise
+
+
+def _literal_identifier(resource: CfnResource) -> str | None:
+    """Return the identifier if the app chooses it: RDS keeps it in lower case."""
+    properties = properties_of(resource)
+    chosen = properties.get("dbInstanceIdentifier") or properties.get("dbClusterIdentifier")
+    return chosen.lower() if isinstance(chosen, str) else None
+
+
+def _wrong_engine(database: Any, expected: str) -> Iterator[str]:
+    engine = database.engine  # a database that exists already may not name it
+    if engine is not None and engine.engine_type != expected:
+        yield (
+            f"engine: {given(engine.engine_type)} is not PostgreSQL, the only engine that the "
+            "guard knows; remove this database"
+        )
+
+
+def _wrong_replica(resource: object) -> Iterator[str]:
+    sources = ("sourceDbInstanceIdentifier", "replicationSourceIdentifier")
+    if isinstance(resource, CfnResource) and any(map(properties_of(resource).get, sources)):
+        yield (
+            "is a read replica, and the guard works only on a writer; watch the database that it "
+            "replicates"
+        )
+
+
+def _without_iam(resource: object) -> Iterator[str]:
+    if isinstance(resource, CfnResource) and not properties_of(resource).get(
+        "enableIamDatabaseAuthentication"
+    ):
+        yield (
+            "iam_authentication: is off, and the guard logs in only with IAM tokens; set "
+            "iam_authentication=True on the database"
+        )
