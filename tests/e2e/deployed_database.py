@@ -87,7 +87,7 @@ class DeployedDatabase:
         return [
             document["_aws"]["Timestamp"]
             for document in self._metric_lines()
-            if "Heartbeat" in document
+            if "Usable" in document
         ]
 
     def _metric_lines(self) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ def test_two_full_databases_are_freed_at_once_and_what_was_done_is_stored(
     # Leaks, but no emergency yet. No alarm has started the guard: its own heartbeats make it look.
     for database in guard.databases.values():
         database.running.applications.leak(USABLE * 6 // 10)
-    wait_until(lambda: all(each.published("Heartbeat") for each in guard.databases.values()))
+    wait_until(lambda: all(each.published("Usable") for each in guard.databases.values()))
     for database in guard.databases.values():
         assert set(database.published("Usable").values()) == {USABLE}
         assert database.evaluate_critical_alarm() == "OK"

