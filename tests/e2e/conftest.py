@@ -1,8 +1,5 @@
 """The stage of the end-to-end test: the doubles of AWS and RDS, and the guard deployed to them.
 
-    responder -> proxy gate  -> PgBouncer -> PostgreSQL
-    responder -> direct gate -> PostgreSQL
-
 Everything is set up once, and torn down to the last process and port.
 """
 
@@ -11,6 +8,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +16,16 @@ import pytest
 
 from connection_guard.core.database.door import DoorName
 from doubles.certificates import Authority, create_authority
-from doubles.postgresql import postgres_binaries
-from doubles.postgresql.embedded_postgres import EmbeddedPostgres
-from doubles.postgresql.pgbouncer import PgBouncer
-from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import SlackDouble
 from doubles.waiting import wait_until
-from tests.e2e import filling_clients as clients
+from tests.e2e.databases import BILLING, ORDERS, PAYMENTS, RESOURCES, RunningDatabase, running
+from tests.e2e.deployed_database import DeployedDatabase
 from tests.e2e.deployed_guard import DeployedGuard
 from tests.e2e.deployment import Deployment
-from tests.e2e.emulator import ACCOUNT, REGION, Emulator
-from tests.e2e.iam_gate import Iam, IamGate, Signer, loopback, postgres_over_tls
-from tests.support.bootstrapping import assert_silent_success, bootstrap
-from tests.support.guarded import GUARD
+from tests.e2e.emulator import Emulator
+from tests.e2e.iam_gate import Iam, Signer
 
-SETTINGS = {"max_connections": 60, "superuser_reserved_connections": 3, "reserved_connections": 3}
-POOL = 3  # server connections that the proxy may open
-RESOURCES = {DoorName.PROXY: "prx-0123456789abcdef0", DoorName.DIRECT: "db-ORDERS"}
-USERS = {
-    door: f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:{resource}"
-    for door, resource in RESOURCES.items()
-}
+STACK = "ConnectionGuard"
 
 
 @pytest.fixture(scope="session")
@@ -99,37 +86,6 @@ def emulator(authorities: Mapping[DoorName, Authority], ports: list[int]) -> Ite
 
 
 @pytest.fixture(scope="session")
-def server(authorities: Mapping[DoorName, Authority], ports: list[int]) -> Iterator[PostgresServer]:
-    """Yield a server that takes clients over TLS only, with the guard's roles on it."""
-    tls = authorities[DoorName.DIRECT].server
-    hba = [f"hostssl all {user} 127.0.0.0/8 trust" for user in (GUARD, clients.ROLE)]
-    with EmbeddedPostgres(postgres_binaries.installed(18), SETTINGS, hba=hba, tls=tls) as postgres:
-        ports.append(postgres.port)
-        server = PostgresServer(postgres)
-        assert_silent_success(bootstrap(server))
-        server.execute(f"CREATE ROLE {clients.ROLE} LOGIN")
-        yield server
-        server.close_connections()
-
-
-@pytest.fixture(scope="session")
-def pooler(
-    server: PostgresServer, authorities: Mapping[DoorName, Authority]
-) -> Iterator[PgBouncer]:
-    """Yield PgBouncer in place of RDS Proxy. It lets the guard, which uses SET, keep its server
-    connection, as RDS Proxy does, and gives up before the guard, which waits for 2 s.
-    """
-    with PgBouncer(
-        server.port,
-        (GUARD, clients.ROLE),
-        {"pool_mode": "transaction", "max_db_connections": POOL, "query_wait_timeout": 1},
-        pinned=GUARD,
-        authority=authorities[DoorName.DIRECT].certificate,
-    ) as pooler:
-        yield pooler
-
-
-@pytest.fixture(scope="session")
 def iam(emulator: Emulator) -> Iam:
     """Return the emulator's IAM: the credentials that it gave to functions, and the policies of
     their roles.
@@ -152,27 +108,16 @@ def iam(emulator: Emulator) -> Iam:
 
 
 @pytest.fixture(scope="session")
-def gates(
-    iam: Iam,
-    pooler: PgBouncer,
-    server: PostgresServer,
-    authorities: Mapping[DoorName, Authority],
-    ports: list[int],
-) -> Iterator[dict[DoorName, IamGate]]:
-    """Yield the doors; RDS itself, too, checks a token before PostgreSQL sees the login."""
-    to_server = postgres_over_tls(
-        "localhost", server.port, authorities[DoorName.DIRECT].certificate
-    )
-    proxy = IamGate(
-        loopback(pooler.host, pooler.port),
-        USERS[DoorName.PROXY],
-        iam,
-        authorities[DoorName.PROXY].server,
-    )
-    direct = IamGate(to_server, USERS[DoorName.DIRECT], iam, authorities[DoorName.DIRECT].server)
-    with proxy, direct:
-        ports += [proxy.port, direct.port]
-        yield {DoorName.PROXY: proxy, DoorName.DIRECT: direct}
+def databases(
+    iam: Iam, authorities: Mapping[DoorName, Authority], ports: list[int]
+) -> Iterator[dict[str, RunningDatabase]]:
+    with ExitStack() as stack:
+        databases = {
+            name: stack.enter_context(running(name, authorities, iam)) for name in RESOURCES
+        }
+        for database in databases.values():
+            ports += [database.server.port, *(gate.port for gate in database.gates.values())]
+        yield databases
 
 
 @pytest.fixture(scope="session")
@@ -190,37 +135,42 @@ def slack(emulator: Emulator, ports: list[int]) -> Iterator[SlackDouble]:
 def deployment(
     folder: Path,
     emulator: Emulator,
-    gates: Mapping[DoorName, IamGate],
+    databases: Mapping[str, RunningDatabase],
     authorities: Mapping[DoorName, Authority],
     slack: SlackDouble,  # noqa: ARG001 - the stack is deployed with its secret's name
 ) -> Deployment:
     return Deployment(
         folder,
         emulator,
-        {door: gate.port for door, gate in gates.items()},
+        {
+            name: {door: gate.port for door, gate in database.gates.items()}
+            for name, database in databases.items()
+        },
         {door: authority.certificate for door, authority in authorities.items()},
     )
 
 
 @pytest.fixture(scope="session")
-def guard(deployment: Deployment, emulator: Emulator, server: PostgresServer) -> DeployedGuard:
-    def count_connections() -> int:
-        ((count,),) = server.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-        )
-        return int(count)
-
-    return DeployedGuard(emulator, deployment.deploy(), count_connections)
+def guard(
+    deployment: Deployment, emulator: Emulator, databases: Mapping[str, RunningDatabase]
+) -> DeployedGuard:
+    outputs = deployment.deploy(STACK, databases)
+    return DeployedGuard(emulator, STACK, outputs, databases.values())
 
 
-@pytest.fixture
-def applications(
-    server: PostgresServer, authorities: Mapping[DoorName, Authority], pooler: PgBouncer
-) -> Iterator[clients.Applications]:
-    with clients.applications(
-        server.port, authorities[DoorName.DIRECT].certificate, pooler.port
-    ) as applications:
-        yield applications
+@pytest.fixture(scope="session")
+def orders(guard: DeployedGuard) -> DeployedDatabase:
+    return guard.databases[ORDERS]
+
+
+@pytest.fixture(scope="session")
+def payments(guard: DeployedGuard) -> DeployedDatabase:
+    return guard.databases[PAYMENTS]
+
+
+@pytest.fixture(scope="session")
+def billing(guard: DeployedGuard) -> DeployedDatabase:
+    return guard.databases[BILLING]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -233,10 +183,14 @@ def pytest_runtest_makereport(
         stage: Mapping[str, Any] = item.funcargs
         if "emulator" in stage:
             report.sections.append(("AWS and the functions", stage["emulator"].log))
-        if "pooler" in stage:
-            report.sections.append(("PgBouncer", stage["pooler"].log))
-        for door, gate in stage.get("gates", {}).items():
-            report.sections.append(
-                (f"logins at the {door} door", "\n".join(gate.logins + gate.refusals))
-            )
+        for database in stage.get("databases", {}).values():
+            if database.pooler is not None:
+                report.sections.append(("PgBouncer", database.pooler.log))
+            for door, gate in database.gates.items():
+                report.sections.append(
+                    (
+                        f"logins at the {door} door of {database.name}",
+                        "\n".join(gate.logins + gate.refusals),
+                    )
+                )
     return report

@@ -1,5 +1,5 @@
-"""The application deployed with `cdk deploy`, from a copy of the project with this test's
-guard.toml.
+"""The application deployed with `cdk deploy`, from a copy of the project with this test's guard
+files.
 
 No setting of the product weakens TLS or trusts another authority than Amazon's. Hence the copy
 differs from the project in two more files: the root certificates of each door are those of the
@@ -11,7 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -22,21 +23,22 @@ from tests.e2e import environments
 from tests.e2e.emulator import ACCOUNT, REGION, Emulator
 
 GUARD_FILE = Path(__file__).with_name("guard.toml")
-STACK = "ConnectionGuard"
+TABLE = "[[databases]]"
 # The CDK uploads packages here. In a real account, `cdk bootstrap` creates it.
 ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
-SYNTHESIZED = "synthesized"
 DEADLINE_SECONDS = 300
 
 
 class Deployment:
-    """A copy of the project in `folder`, and the emulated account that it is deployed to."""
+    """A copy of the project in `folder`, and the emulated account that it is deployed to. `ports`
+    are those of each database's doors.
+    """
 
     def __init__(
         self,
         folder: Path,
         emulator: Emulator,
-        ports: Mapping[DoorName, int],
+        ports: Mapping[str, Mapping[DoorName, int]],
         authorities: Mapping[DoorName, Path],
     ) -> None:
         self._folder = folder / "project"
@@ -46,10 +48,14 @@ class Deployment:
             self._folder,
             ignore=shutil.ignore_patterns(".*", "__pycache__", "cdk.out", "policy.toml"),
         )
-        guard_file = Template(GUARD_FILE.read_text())
-        endpoints = {f"{door}_port": port for door, port in ports.items()}
-        written = guard_file.substitute(endpoints, **_create_network(emulator.client("ec2")))
-        (self._folder / "guard.toml").write_text(written)
+        self._places = {
+            **_create_network(emulator.client("ec2")),
+            **{
+                f"{database}_{door}_port": str(port)
+                for database, doors in ports.items()
+                for door, port in doors.items()
+            },
+        }
         for door, authority in authorities.items():
             shutil.copy(
                 authority,
@@ -58,17 +64,27 @@ class Deployment:
         where = {"LocationConstraint": REGION}
         emulator.client("s3").create_bucket(Bucket=ASSETS, CreateBucketConfiguration=where)
 
-    def deploy(self) -> dict[str, str]:
-        """Deploy the stack and return its outputs."""
-        outputs = self._folder / "outputs.json"
-        application = ("--app", f"{sys.executable} app.py", "--output", SYNTHESIZED)
+    def deploy(self, stack: str, databases: Collection[str]) -> dict[str, str]:
+        """Deploy a stack that guards these databases of guard.toml, and return its outputs."""
+        guard_file = self._folder / f"{stack}.toml"
+        guard_file.write_text(self._guard_file(stack, databases))
+        outputs = self._folder / f"{stack}.outputs.json"
+        application = ("--app", f"{sys.executable} app.py", "--context", f"guard={guard_file}")
         shown = ("--outputs-file", str(outputs), "--progress", "events")
-        self._cdk("deploy", *application, *shown, "--require-approval", "never")
-        return dict(json.loads(outputs.read_text())[STACK])
+        synthesized = ("--output", _synthesized(stack))
+        self._cdk("deploy", *application, *synthesized, *shown, "--require-approval", "never")
+        return dict(json.loads(outputs.read_text())[stack])
 
-    def destroy(self) -> None:
+    def destroy(self, stack: str) -> None:
         """Destroy the stack; what is to be retained stays in the account."""
-        self._cdk("destroy", "--app", SYNTHESIZED, "--force")
+        self._cdk("destroy", "--app", _synthesized(stack), "--force")
+
+    def _guard_file(self, stack: str, databases: Collection[str]) -> str:
+        start, *tables = GUARD_FILE.read_text().split(TABLE)
+        names = [tomllib.loads(table)["instance"] for table in tables]
+        chosen = [table for name, table in zip(names, tables, strict=True) if name in databases]
+        assert len(chosen) == len(databases)
+        return Template(TABLE.join([start, *chosen])).substitute(self._places, stack=stack)
 
     def _cdk(self, *command: str) -> None:
         result = subprocess.run(
@@ -92,8 +108,12 @@ class Deployment:
         assert result.returncode == 0, f"cdk {command[0]} failed:\n{result.stdout}"
 
 
+def _synthesized(stack: str) -> str:
+    return f"synthesized/{stack}"
+
+
 def _create_network(ec2: Any) -> dict[str, str]:
-    """Create the database's VPC, and return the ids that guard.toml needs."""
+    """Create the databases' VPC, and return the ids that guard.toml needs."""
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
 
     def subnet(block: str, zone: str) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 
 from pg8000.exceptions import DatabaseError
@@ -23,9 +22,9 @@ class RefusedError(Exception):
 
 
 class Applications:
-    """Sessions that `close` ends."""
+    """Sessions that `close` ends. `pooler_port` is None where there is no pooler."""
 
-    def __init__(self, port: int, authority: Path, pooler_port: int) -> None:
+    def __init__(self, port: int, authority: Path, pooler_port: int | None) -> None:
         self._port = port
         self._tls = ssl.create_default_context(cafile=authority)
         self._pooler_port = pooler_port
@@ -61,6 +60,7 @@ class Applications:
         """Open clients of the pooler whose transactions stay open and keep its server
         connections.
         """
+        assert self._pooler_port is not None
         for _ in range(transactions):
             connection = Connection(
                 ROLE, host=HOST, port=self._pooler_port, database=DATABASE, ssl_context=None
@@ -86,16 +86,8 @@ class Applications:
         return True
 
     def close(self) -> None:
+        """End every session."""
         for connection in self._connections:
             with contextlib.suppress(Exception):  # the guard has ended it
                 connection.close()
-
-
-@contextlib.contextmanager
-def applications(port: int, authority: Path, pooler_port: int) -> Iterator[Applications]:
-    """Yield applications; their sessions are closed in the end."""
-    opened = Applications(port, authority, pooler_port)
-    try:
-        yield opened
-    finally:
-        opened.close()
+        self._connections.clear()

@@ -119,9 +119,11 @@ class IamGate:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers = [writer]
         try:
             startup = await self._admit(reader, writer)
             target_reader, target_writer = await self._target()
+            writers.append(target_writer)
             target_writer.write(startup)
             await asyncio.gather(
                 self._to_target(reader, target_writer), _pipe(target_reader, writer)
@@ -129,8 +131,11 @@ class IamGate:
         except RefusedError as refusal:
             self.refusals.append(str(refusal))
             writer.write(fatal("IAM authentication failed", "28P01"))  # as little as AWS says
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # either side is gone, or the gate
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # either side is gone
+        except asyncio.CancelledError:  # the gate goes, and waits for no side's end of TLS
+            for each in writers:
+                each.transport.abort()
         finally:
             writer.close()
 

@@ -1,12 +1,12 @@
-"""The application, deployed as it is by the CDK's own command, on a database that is really full.
+"""The application, deployed as it is by the CDK's own command, on databases that are really full.
 
 AWS is LocalEmu with IAM enforced. Functions run from their deployment packages, each in a process
-under Lambda's real runtime client. PostgreSQL is real and uses TLS; PgBouncer serves as RDS Proxy;
-in front of both, a gate accepts only IAM tokens. Of what is deployed, only guard.toml (see there)
-and the certificate authorities (see `deployment`) differ from production. The test evaluates the
-alarms on expressions: LocalEmu stores them, but does not evaluate them.
+under Lambda's real runtime client. PostgreSQL is real and uses TLS; PgBouncer serves as the RDS
+Proxy of one database; in front of each, a gate accepts only IAM tokens. Of what is deployed, only
+guard.toml (see there) and the certificate authorities (see `deployment`) differ from production.
+The test evaluates the alarms on expressions: LocalEmu stores them, but does not evaluate them.
 
-The tests are one story, in this order.
+The tests are one story, in this order; `test_moving.py` continues it.
 """
 
 import json
@@ -29,69 +29,86 @@ from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.slack.slack_blocks import MARKS
 from connection_guard.core.notification.status import Status
 from doubles.certificates import Authority
-from doubles.postgresql.postgres_server import PostgresServer
-from doubles.slack_double import SlackDouble
+from doubles.slack_double import Posted, SlackDouble
 from doubles.waiting import wait_until
-from tests.e2e.conftest import POOL, SETTINGS, USERS
-from tests.e2e.deployed_guard import CRITICAL_ALARM, DeployedGuard
-from tests.e2e.deployment import STACK, Deployment
+from tests.e2e.conftest import STACK
+from tests.e2e.databases import POOL, USABLE, users_behind
+from tests.e2e.deployed_database import DeployedDatabase, latest_incident
+from tests.e2e.deployed_guard import DeployedGuard
 from tests.e2e.emulator import REGION, Emulator, FunctionProcess
 from tests.e2e.environments import ROOT
-from tests.e2e.filling_clients import Applications
-from tests.e2e.iam_gate import IamGate
 from tests.support.guarded import GUARD
 
-USABLE = (
-    SETTINGS["max_connections"]
-    - SETTINGS["superuser_reserved_connections"]
-    - SETTINGS["reserved_connections"]
-)
 ARE_STALE = (
     "SELECT bool_and(clock_timestamp() - state_change > '1 minute') FROM pg_stat_activity WHERE "
     "state = 'idle in transaction (aborted)'"
 )
 
 
-def test_a_full_database_is_freed_and_what_was_done_is_stored(
-    guard: DeployedGuard, server: PostgresServer, applications: Applications, slack: SlackDouble
+def test_two_full_databases_are_freed_at_once_and_what_was_done_is_stored(
+    guard: DeployedGuard,
+    orders: DeployedDatabase,
+    payments: DeployedDatabase,
+    billing: DeployedDatabase,
+    slack: SlackDouble,
 ) -> None:
-    # A leak, but no emergency yet. No alarm has started the guard: its own heartbeat makes it look.
-    applications.leak(USABLE * 6 // 10)
-    assert wait_until(lambda: guard.published("Heartbeat"))
-    assert set(guard.published("Usable").values()) == {USABLE}
-    assert guard.evaluate_critical_alarm() == "OK"
+    # Leaks, but no emergency yet. No alarm has started the guard: its own heartbeats make it look.
+    for database in guard.databases.values():
+        database.running.applications.leak(USABLE * 6 // 10)
+    wait_until(lambda: all(each.published("Usable") for each in guard.databases.values()))
+    for database in guard.databases.values():
+        assert set(database.published("Usable").values()) == {USABLE}
+        assert database.evaluate_critical_alarm() == "OK"
 
-    # The leak becomes stale, and then more clients come than there are connections: neither the
-    # proxy nor the server has any left. No heartbeat comes in between, and the guard has lost its
-    # seat: only the second door is left.
-    wait_until(
-        lambda: server.execute(ARE_STALE) == [(True,)] and guard.seconds_since_heartbeat() < 30
-    )
-    server.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (GUARD,)
-    )
-    applications.hold_pool(POOL)
-    applications.fill()
-    assert not applications.are_served()
+    # The leaks become stale, and then more clients come to two databases than there are
+    # connections: neither the proxy nor a server has any left. No heartbeat comes in between, and
+    # the guard has lost its seats: only the direct door is left.
+    full = (orders, payments)
+    wait_until(lambda: all(each.running.server.execute(ARE_STALE) == [(True,)] for each in full))
+    wait_until(lambda: all(each.seconds_since_heartbeat() < 30 for each in full))
+    for database in full:
+        database.running.end_seat()
+    orders.running.applications.hold_pool(POOL)
+    for database in full:
+        database.running.applications.fill()
+    assert not any(database.running.applications.are_served() for database in full)
+    untouched = billing.running.sessions()
 
-    assert guard.evaluate_critical_alarm() == "ALARM"
-    wait_until(applications.are_served)
+    assert [database.evaluate_critical_alarm() for database in full] == ["ALARM", "ALARM"]
+    wait_until(lambda: all(database.running.applications.are_served() for database in full))
 
-    (remediation,) = wait_until(lambda: guard.reports_of_kind("remediation"))
-    assert remediation["event"]["alarm"]["name"] == CRITICAL_ALARM
-    assert remediation["before"]["used"] >= USABLE
-    assert remediation["after"]["utilisation"] < 70
-    assert remediation["recovered"]
-    assert {each["rule"] for each in remediation["terminated"]} == {"aborted transactions"}
-    assert [(door["door"], door["error"] is None) for door in remediation["doors"]][-2:] == [
+    for database in full:
+        assert_it_was_freed(database, guard, slack)
+    doors = orders.reports_of_kind("remediation")[0]["doors"]
+    assert [(door["door"], door["error"] is None) for door in doors][-2:] == [
         (DoorName.PROXY, False),
         (DoorName.DIRECT, True),
     ]
 
-    assert guard.evaluate_critical_alarm() == "OK"
+    # Nothing became of the third database, and the reporter gets what was done, but not every
+    # heartbeat.
+    assert len(slack.channel_view) == len(full)
+    assert billing.running.sessions() == untouched
+    assert {report["kind"] for report in billing.reports()} <= {"observation"}
+    assert (incident := billing.incident()) is None or incident.progress is Progress.CLOSED
+    assert "heartbeat" not in {line.get("kind") for line in guard.reporter_log()}
+
+
+def assert_it_was_freed(
+    database: DeployedDatabase, guard: DeployedGuard, slack: SlackDouble
+) -> None:
+    (remediation,) = wait_until(lambda: database.reports_of_kind("remediation"))
+    assert remediation["event"]["alarm"]["name"] == database.alarm("critical")
+    assert remediation["server"]["port"] == database.running.server.port
+    assert remediation["before"]["used"] >= USABLE
+    assert remediation["after"]["utilisation"] < 70
+    assert remediation["recovered"]
+    assert {each["rule"] for each in remediation["terminated"]} == {"aborted transactions"}
+
+    assert database.evaluate_critical_alarm() == "OK"
     ends = wait_until(
         lambda: [
-            each for each in guard.reports() if each["received_at"] > remediation["received_at"]
+            each for each in database.reports() if each["received_at"] > remediation["received_at"]
         ]
     )
     assert [(each["kind"], each["event"]["alarm"]["state"]) for each in ends] == [
@@ -100,8 +117,8 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
 
     # It is one incident, which is resolved, and one message in Slack, edited and with the attempt
     # in its thread.
-    wait_until(lambda: (incident := guard.incident()) and incident.progress is Progress.CLOSED)
-    (message,) = slack.channel_view
+    wait_until(lambda: (incident := database.incident()) and incident.progress is Progress.CLOSED)
+    message = message_about(database, slack)
     wait_until(lambda: message.edits and message.text.startswith(MARKS[Status.RESOLVED]))
     assert f"freed {len(remediation['terminated'])}." in message.text
     attempts = wait_until(
@@ -110,16 +127,20 @@ def test_a_full_database_is_freed_and_what_was_done_is_stored(
     assert len(attempts) == 1
     seen = [
         each
-        for each in guard.sessions_in_evidence()
+        for each in database.sessions_in_evidence()
         if each["event_key"] == remediation["event"]["key"]
     ]
     assert [each["result"] for each in seen].count("terminated") == len(remediation["terminated"])
 
-    # The reporter gets what was done, but not every heartbeat.
-    wait_until(lambda: ends[0]["headline"] in messages(guard.log("reporter")))
-    assert remediation["headline"] in messages(guard.log("reporter"))
-    assert "heartbeat" not in {line.get("kind") for line in guard.log("reporter")}
-    assert not guard.reports_of_kind("heartbeat")
+    wait_until(lambda: ends[0]["headline"] in messages(guard.reporter_log()))
+    assert remediation["headline"] in messages(guard.reporter_log())
+    assert not database.reports_of_kind("heartbeat")
+
+
+def message_about(database: DeployedDatabase, slack: SlackDouble) -> Posted:
+    """Return the only message in the channel that is about the database."""
+    (message,) = [each for each in slack.channel_view if database.name in each.text]
+    return message
 
 
 def messages(log: list[dict[str, Any]]) -> list[str]:
@@ -127,11 +148,11 @@ def messages(log: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_token_opens_only_the_door_that_it_was_signed_for(
-    guard: DeployedGuard,
-    gates: Mapping[DoorName, IamGate],
+    orders: DeployedDatabase,
+    payments: DeployedDatabase,
     authorities: Mapping[DoorName, Authority],
 ) -> None:
-    responder = guard.responder_process()
+    responder, gates = orders.process(), orders.running.gates
     proxy, direct = (
         Door(name, "localhost", gates[name].port, GUARD)
         for name in (DoorName.PROXY, DoorName.DIRECT)
@@ -155,7 +176,13 @@ def test_a_token_opens_only_the_door_that_it_was_signed_for(
 
     with pytest.raises(psycopg2.OperationalError, match="IAM authentication failed"):
         log_in(direct, token_of(responder, replace(direct, role="postgres")), user="postgres")
-    assert refusals[-1] == f"{responder.role} may not connect as {USERS[DoorName.DIRECT]}/postgres"
+    users = users_behind(orders.name, DoorName.DIRECT)
+    assert refusals[-1] == f"{responder.role} may not connect as {users}/postgres"
+
+    another = payments.process()
+    with pytest.raises(psycopg2.OperationalError, match="IAM authentication failed"):
+        log_in(direct, token_of(another, direct))
+    assert refusals[-1] == f"{another.role} may not connect as {users}/{GUARD}"
 
 
 def token_of(process: FunctionProcess, door: Door) -> str:
@@ -181,45 +208,47 @@ def start_login_and_wait(door: Door, token: str, user: str, authority: Path) -> 
 
 
 def test_a_responder_that_is_killed_at_work_is_reported_as_a_failure_and_replaced(
-    guard: DeployedGuard, gates: Mapping[DoorName, IamGate], slack: SlackDouble
+    orders: DeployedDatabase, slack: SlackDouble
 ) -> None:
+    gates = orders.running.gates
     with (
         gates[DoorName.PROXY].closed() as proxy_is_tried,
         gates[DoorName.DIRECT].closed() as direct_is_tried,
     ):
-        guard.set_critical_alarm("ALARM")
+        orders.set_critical_alarm("ALARM")
         wait_until(lambda: proxy_is_tried.is_set() or direct_is_tried.is_set())
-        killed = guard.responder_process()
+        killed = orders.process()
         os.kill(killed.pid, signal.SIGKILL)
-        (failure,) = wait_until(guard.failures)
+        (failure,) = wait_until(orders.failures)
 
     assert failure["responsePayload"]["errorType"] == "Runtime.ExitError"
-    wait_until(lambda: (incident := guard.incident()) and incident.progress is Progress.ESCALATED)
+    wait_until(lambda: (incident := orders.incident()) and incident.progress is Progress.ESCALATED)
     # It is the incident that ended a moment ago.
-    (message,) = slack.channel_view
+    message = message_about(orders, slack)
     wait_until(lambda: message.text.startswith(MARKS[Status.ACTION_REQUIRED]))
 
-    reports_before = len(guard.reports())
-    guard.set_critical_alarm("OK")
-    wait_until(lambda: len(guard.reports()) > reports_before)
-    assert guard.responder_process().pid != killed.pid
+    reports_before = len(orders.reports())
+    orders.set_critical_alarm("OK")
+    wait_until(lambda: len(orders.reports()) > reports_before)
+    assert orders.process().pid != killed.pid
 
 
 def test_an_alarm_on_the_guard_itself_joins_the_incident(
-    guard: DeployedGuard, slack: SlackDouble
+    orders: DeployedDatabase, slack: SlackDouble
 ) -> None:
-    (message,) = slack.channel_view
+    message = message_about(orders, slack)
 
     def is_shown() -> bool:
         thread = [reply.content for reply in slack.thread_of(message)]
         return "could not log in through any door" in json.dumps([message.content, *thread])
 
     assert not is_shown()
-    guard.set_alarm("locked-out", "ALARM")
+    shown_before = slack.channel_view
+    orders.set_alarm("locked-out", "ALARM")
 
     wait_until(is_shown)
-    assert slack.channel_view == [message]
-    guard.set_alarm("locked-out", "OK")
+    assert slack.channel_view == shown_before
+    orders.set_alarm("locked-out", "OK")
 
 
 def test_what_the_reporter_cannot_read_waits_in_the_dead_letter_queue(
@@ -251,13 +280,13 @@ def test_every_channel_answers_to_a_test(
     answers = {each["channel"]: each["answer"] for each in json.loads(run.stdout)["channels"]}
     assert answers == {"incidents": "delivered", "slack": "delivered"}
     assert len(slack.channel_view) > shown_before
-    assert guard.incident_of("TEST-nothing-is-wrong") is None
+    assert latest_incident(emulator, guard.table, "TEST-nothing-is-wrong") is None
 
 
 def test_the_responder_has_no_permission_in_aws_but_to_hand_over_its_report(
-    guard: DeployedGuard, emulator: Emulator
+    guard: DeployedGuard, orders: DeployedDatabase, emulator: Emulator
 ) -> None:
-    responder = guard.responder_process()
+    responder = orders.process()
     assert (
         responder.role.rpartition("/")[2]
         in emulator.client("sts", responder).get_caller_identity()["Arn"]
@@ -267,20 +296,8 @@ def test_the_responder_has_no_permission_in_aws_but_to_hand_over_its_report(
         ("dynamodb", "scan", {"TableName": guard.table}),
         ("s3", "list_objects_v2", {"Bucket": guard.bucket}),
         ("sns", "publish", {"TopicArn": guard.incidents_topic, "Message": "all is well"}),
-        ("lambda", "get_function", {"FunctionName": guard.responder}),
+        ("lambda", "get_function", {"FunctionName": orders.responder}),
         ("iam", "list_roles", {}),
     ):
         with pytest.raises(ClientError, match="is not authorized to perform"):
             getattr(emulator.client(service, responder), call)(**arguments)
-
-
-def test_destroying_the_stack_keeps_what_was_stored(
-    guard: DeployedGuard, deployment: Deployment, emulator: Emulator
-) -> None:
-    reports, failures = guard.reports(), guard.failures()
-    deployment.destroy()
-
-    assert emulator.client("lambda").list_functions()["Functions"] == []
-    with pytest.raises(ClientError, match=f"{STACK} does not exist"):
-        emulator.client("cloudformation").describe_stacks(StackName=STACK)
-    assert (guard.reports(), guard.failures()) == (reports, failures)

@@ -1,5 +1,7 @@
 """What infra writes is what the function reads."""
 
+import json
+
 import pytest
 
 from connection_guard.core.database.door import Door, DoorName
@@ -17,6 +19,15 @@ PROXY = Door(DoorName.PROXY, "proxy.example", 5432, "connection_guard_proxy")
 def test_settings_survive_the_environment(proxy: Door | None) -> None:
     settings = some_settings(proxy=proxy)
     assert ResponderSettings.from_environment(settings.to_environment()) == settings
+
+
+def test_a_database_without_a_proxy_needs_no_entry_for_one() -> None:
+    settings = some_settings(proxy=None)
+    written = json.loads(settings.to_environment()[ENVIRONMENT_VARIABLE])
+    del written["proxy"]
+    assert (
+        ResponderSettings.from_environment({ENVIRONMENT_VARIABLE: json.dumps(written)}) == settings
+    )
 
 
 def test_the_proxy_is_the_first_door_and_each_role_is_the_guards_own() -> None:
