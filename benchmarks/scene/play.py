@@ -24,7 +24,6 @@ SECONDS_BETWEEN_LOOKS = 0.2
 MOST_SECONDS_TO_RELIEF = 300.0
 
 IN_USE = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-IS_FULL = "remaining connection slots are reserved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +92,7 @@ class Clients:
         while self._served < arrived:
             try:
                 self._server.connect(role="app")
-            except psycopg2.OperationalError as error:
-                if IS_FULL not in str(error):
-                    raise
+            except psycopg2.OperationalError:
                 self._first_refused = self._first_refused or time.monotonic()
                 self.refused += arrived - max(self._served, known)
                 return
