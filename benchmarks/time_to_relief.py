@@ -21,7 +21,7 @@ from connection_guard_cdk.stack import ConnectionGuardStack
 from tests.support.builders import CRITICAL_ALARM, WARNING_ALARM
 from tests.support.configurations import a_configuration
 
-SERVERS_AT_ONCE = 12
+SERVERS_AT_ONCE = 14
 CALM, WATCHED, BELOW_WARNING = 40.0, 80.0, 74.0
 SECONDS_LATE = 10.0
 # How many ramps of each steepness, in percent of the usable connections per minute.
@@ -55,7 +55,7 @@ def measure_time_to_relief(rounds: int) -> list[Finding]:
     )
     return [
         *_steps(step, step_by_alarms),
-        _unjudged(f"of these, heartbeats up to {SECONDS_LATE:.0f} s late", late),
+        _unjudged(f"the same step, heartbeats up to {SECONDS_LATE:.0f} s late", late),
         _step_while_watched(watched),
         *map(_ramp, RAMPS, ramps[: len(RAMPS)], ramps[len(RAMPS) :]),
     ]
@@ -132,7 +132,7 @@ def _steps(ours: Sequence[Relief], bare: Sequence[Relief]) -> list[Finding]:
     typical, most = _median(ours), _most(ours)
     return [
         Finding(
-            f"time to relief after a step from {CALM:.0f} %, median; bare: by the alarms only",
+            f"time to relief after a step from {CALM:.0f} %, median; bare: by alarms only",
             _seconds(ours),
             _seconds(bare),
             f"{typical / _median(bare):.3f}",
@@ -140,7 +140,7 @@ def _steps(ours: Sequence[Relief], bare: Sequence[Relief]) -> list[Finding]:
             typical < MOST_SECONDS_MEDIAN,
         ),
         Finding(
-            "of these, the longest",
+            "the same step, longest",
             f"{most:.0f} s",
             f"{_most(bare):.0f} s",
             f"{most / _most(bare):.3f}",
@@ -151,7 +151,7 @@ def _steps(ours: Sequence[Relief], bare: Sequence[Relief]) -> list[Finding]:
 
 
 def _step_while_watched(ours: Sequence[Relief]) -> Finding:
-    return _unjudged(f"after a step from {WATCHED:.0f} %, which the guard is watching", ours)
+    return _unjudged(f"time to relief after a step from {WATCHED:.0f} %", ours)
 
 
 def _unjudged(what: str, ours: Sequence[Relief]) -> Finding:
@@ -160,7 +160,7 @@ def _unjudged(what: str, ours: Sequence[Relief]) -> Finding:
 
 def _ramp(per_minute: float, ours: Sequence[Relief], bare: Sequence[Relief]) -> Finding:
     return Finding(
-        f"clients refused on a ramp of {per_minute:.0f} % per minute; bare: by the alarms only",
+        f"clients refused on a ramp of {per_minute:.0f} % per minute; bare: by alarms only",
         _refused(ours),
         _refused(bare),
         "",
@@ -171,8 +171,9 @@ def _ramp(per_minute: float, ours: Sequence[Relief], bare: Sequence[Relief]) -> 
 
 def _refused(plays: Sequence[Relief]) -> str:
     """Return the worst play of these."""
-    most, peak = max(each.refused for each in plays), max(each.peak_percent for each in plays)
-    return f"{most or 'none'} (at most {peak:.0f} % in use)"
+    if most := max(each.refused for each in plays):
+        return str(most)
+    return f"none (at most {max(each.peak_percent for each in plays):.0f} % in use)"
 
 
 def _seconds(plays: Sequence[Relief]) -> str:

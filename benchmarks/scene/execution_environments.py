@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
+from connection_guard.core.decision.heartbeat_watch import WATCH_TIMES
 from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.builders import a_rule
 from tests.support.guarded import Guarded
@@ -31,7 +32,11 @@ class Environments:
 
     def invoke(self, event: Mapping[str, Any]) -> None:
         """Begin a run, without waiting for its end."""
-        environment = self._idle.pop() if self._idle else Guarded(self._server, POLICY)
+        environment = (
+            self._idle.pop()
+            if self._idle
+            else Guarded(self._server, POLICY, watch_times=WATCH_TIMES)
+        )
         self._runs.append(self._threads.submit(self._run, environment, event))
 
     def wait(self) -> None:
