@@ -12,7 +12,9 @@ class BenchmarkError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the table. `bare` and `ratio` are empty where the goal is absolute."""
+    """One line of the table. `bare` and `ratio` are empty where the goal is absolute, and `goal`
+    where there is none.
+    """
 
     what: str
     ours: str
@@ -53,7 +55,8 @@ def show(findings: Sequence[Finding], *, with_goals: bool = True) -> None:
     """Print the table."""
     rows = [("", "ours", "bare", "ratio", "goal", "")]
     rows += [
-        (*astuple(finding)[:-1], "met" if finding.is_met else "MISSED") for finding in findings
+        (*astuple(each)[:-1], each.goal and ("met" if each.is_met else "MISSED"))
+        for each in findings
     ]
     columns = range(6 if with_goals else 4)
     widths = [max(len(row[column]) for row in rows) for column in columns]

@@ -4,8 +4,8 @@ import json
 import time
 from typing import Any
 
-from benchmarks.crowd import close, open_sessions, send, wait_for_answers
 from benchmarks.finding import BenchmarkError, Finding, absolute, compared, seconds
+from benchmarks.scene.crowd import close, open_sessions, send, wait_for_answers
 from connection_guard.adapters.postgresql.guard_session import GuardSession, open_session
 from connection_guard.adapters.postgresql.observe import measure, take_snapshot
 from doubles.postgresql import postgres_binaries

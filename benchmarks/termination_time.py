@@ -1,4 +1,4 @@
-"""Relief: the time until the 1,000 stale ones of 2,000 real sessions are gone."""
+"""The time until the 1,000 stale ones of 2,000 real sessions are gone."""
 
 import time
 from collections import Counter
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from psycopg2.extensions import connection, cursor
 
-from benchmarks.crowd import close, open_sessions, send, wait_for_answers
 from benchmarks.finding import BenchmarkError, Finding, compared, seconds
+from benchmarks.scene.crowd import close, open_sessions, send, wait_for_answers
 from connection_guard.adapters.postgresql.guard_session import GuardSession, open_session
 from connection_guard.adapters.postgresql.observe import measure, take_snapshot
 from connection_guard.adapters.postgresql.terminate import SECONDS_BETWEEN_LOOKS, terminate
@@ -39,7 +39,7 @@ REMAINING = (
 )
 
 
-def measure_relief(rounds: int) -> list[Finding]:
+def measure_termination(rounds: int) -> list[Finding]:
     """Measure the guard and the statement that one would type in turn, until all are gone."""
     policy = parse_policy(POLICY.read_text(), POLICY.name)
     with EmbeddedPostgres(
@@ -54,17 +54,21 @@ def measure_relief(rounds: int) -> list[Finding]:
         fresh = open_sessions(server, FRESH, application_name="fresh")
         ours, bare = [], []
         for _ in range(rounds):
-            ours.append(_relief(server, fresh, lambda: _by_the_guard(guard, policy)))
-            bare.append(_relief(server, fresh, lambda: _by_hand(person)))
+            ours.append(_time_until_gone(server, fresh, lambda: _by_the_guard(guard, policy)))
+            bare.append(_time_until_gone(server, fresh, lambda: _by_hand(person)))
         close(fresh)
         guard.close()
         server.close_connections()
     return [
-        compared(f"relief of {STALE:,} among {STALE + FRESH:,} sessions", ours, bare, at_most=1.5)
+        compared(
+            f"termination of {STALE:,} among {STALE + FRESH:,} sessions", ours, bare, at_most=1.5
+        )
     ]
 
 
-def _relief(server: PostgresServer, fresh: list[cursor], relieve: Callable[[], None]) -> float:
+def _time_until_gone(
+    server: PostgresServer, fresh: list[cursor], relieve: Callable[[], None]
+) -> float:
     """Return how long it takes until exactly the stale sessions are gone."""
     stale = open_sessions(server, STALE, application_name="stale")
     wait_until(lambda: server.execute(ARE_STALE) == [(STALE,)])
@@ -74,7 +78,9 @@ def _relief(server: PostgresServer, fresh: list[cursor], relieve: Callable[[], N
     remaining = server.execute(REMAINING)
     close(stale)
     if remaining != [("fresh", FRESH)]:
-        raise BenchmarkError(f"relief: {FRESH} fresh sessions should remain; these do: {remaining}")
+        raise BenchmarkError(
+            f"termination: {FRESH} fresh sessions should remain; these do: {remaining}"
+        )
     return duration
 
 
@@ -95,7 +101,7 @@ def _by_the_guard(guard: GuardSession, policy: Policy) -> None:
     results = Counter(outcome.result for outcome in outcomes)
     if results != {Result.TERMINATED: STALE}:
         raise BenchmarkError(
-            f"relief: {STALE} sessions should be gone; these are the results: {results}"
+            f"termination: {STALE} sessions should be gone; these are the results: {results}"
         )
 
 
