@@ -33,7 +33,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(NODE)
 # The project's own modules, run in its environment.
 RUN = PYTHONPATH=lambdas:infra:. .venv/bin/python -m
 
-.PHONY: environment node help demo test e2e check bench clients clients-packages bootstrap synth diff deploy \
+.PHONY: environment node help demo test e2e check bench clients clients-packages bootstrap synth cost diff deploy \
     destroy notify-test examples pictures clean
 
 help:
@@ -41,6 +41,7 @@ help:
 	@echo "                (the first run takes about half a minute)"
 	@echo "make bootstrap  prepare the AWS account for the CDK, once per region"
 	@echo "make synth      check guard.toml and write its CloudFormation template, without AWS"
+	@echo "make cost       print what that stack costs per month, item by item"
 	@echo "make diff       show what a deployment would change"
 	@echo "make deploy     deploy the stack"
 	@echo "make destroy    delete the stack; evidence and incidents are kept"

@@ -86,7 +86,7 @@ def cost_of(resources: Sequence[Resource], configuration: Configuration) -> Cost
     )
 
 
-def table(cost: Cost) -> str:
+def cost_table(cost: Cost) -> str:
     """Return the cost as Markdown."""
     rows = [f"| {item.name} | {item.dollars:.2f} |" for item in cost.per_database]
     rows.append(f"| **together, per database** | **{total(cost.per_database):.2f}** |")
@@ -232,7 +232,7 @@ def main() -> None:
     if not template.exists():
         sys.exit(f"{template}: there is no such template; run `make synth` first")
     cost = cost_of(resources_of(template), configuration)
-    print(table(cost))
+    print(cost_table(cost))
     print(f"\n{watching(cost)}")
     if cost.proxies:
         print(f"RDS Proxies that the stack creates: at least {cost.proxies:.2f} dollars per month.")

@@ -12,7 +12,7 @@ from connection_guard.adapters.postgresql.doors import Doors
 from connection_guard.adapters.postgresql.guard_session import Connect
 from connection_guard.adapters.postgresql.remedies import statement
 from connection_guard.configuration.policy.consistency import target_not_below_warning
-from connection_guard.core.database.faults import faults_of
+from connection_guard.core.database.guard_faults import faults_of
 from connection_guard.core.decision.heartbeat_watch import (
     WATCH_TIMES,
     WatchTimes,

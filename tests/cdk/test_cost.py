@@ -9,7 +9,15 @@ from connection_guard.adapters.aws.metric_log import write_metrics
 from connection_guard.configuration.guard.guard_configuration import Configuration
 from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.report.kind import Kind
-from connection_guard_cdk.cost import PRICES, Cost, cost_of, resources_of, table, total, watching
+from connection_guard_cdk.cost import (
+    PRICES,
+    Cost,
+    cost_of,
+    cost_table,
+    resources_of,
+    total,
+    watching,
+)
 from tests.cdk.template import ROOT, synthesize
 from tests.support.builders import a_measurement
 from tests.support.configurations import a_configuration, a_database
@@ -33,7 +41,7 @@ def test_a_database_costs_no_more_than_it_may(of_one: Cost) -> None:
 
 def test_the_documents_have_the_table_that_the_command_prints(of_one: Cost) -> None:
     document = (ROOT / "docs" / "deploying.md").read_text()
-    assert table(of_one) in document
+    assert cost_table(of_one) in document
     assert watching(of_one) in " ".join(document.split())
 
 

@@ -240,15 +240,15 @@ def test_an_alarm_on_the_guard_itself_joins_the_incident(
 
     def is_shown() -> bool:
         thread = [reply.content for reply in slack.thread_of(message)]
-        return "could not log in through any door" in json.dumps([message.content, *thread])
+        return "could not do all of its work" in json.dumps([message.content, *thread])
 
     assert not is_shown()
     shown_before = slack.channel_view
-    orders.set_alarm("locked-out", "ALARM")
+    orders.set_alarm("unguarded", "ALARM")
 
     wait_until(is_shown)
     assert slack.channel_view == shown_before
-    orders.set_alarm("locked-out", "OK")
+    orders.set_alarm("unguarded", "OK")
 
 
 def test_what_the_reporter_cannot_read_waits_in_the_dead_letter_queue(

@@ -7,7 +7,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Database
-from connection_guard.core.database.faults import Fault
+from connection_guard.core.database.guard_faults import Fault
 from connection_guard.core.deployment.alarm_names import LIMIT, UNGUARDED, database_alarm_name
 from connection_guard.core.report.metric_names import Field, Metric
 from connection_guard_cdk.shared.alarm_metrics import MINUTE, guard_metric

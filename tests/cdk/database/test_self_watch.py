@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from connection_guard.core.database.faults import Fault
+from connection_guard.core.database.guard_faults import Fault
 from doubles.aws.cloudwatch_alarms import state_of
 from doubles.aws.cloudwatch_metric_math import Metric, Series
 from tests.cdk.database.alarm_states import NOW, alarm, lately, responders, seen, steadily

@@ -8,13 +8,13 @@ import pytest
 from connection_guard.adapters.aws.metric_log import write_metrics
 from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.database.door import DoorAttempt, DoorName
-from connection_guard.core.database.faults import Fault
+from connection_guard.core.database.guard_faults import Fault
 from connection_guard.core.database.session import SessionState
 from connection_guard.core.database.snapshot import Privileges
 from connection_guard.core.decision.outcome import Result
 from connection_guard.core.report.kind import Kind
 from connection_guard.core.report.metric_names import Field, Metric
-from connection_guard.core.report.metric_values import fields_of, metrics_of
+from connection_guard.core.report.metric_values import log_fields_of, metrics_of
 from tests.support.builders import a_capacity, a_measurement, a_session
 from tests.support.runs import a_remediation, a_run
 
@@ -34,7 +34,7 @@ def test_a_heartbeat_shows_how_full_the_database_is() -> None:
         ),
     )
     run = a_run(Kind.HEARTBEAT, measurement=measurement, seat_held=True)
-    values, fields = metrics_of(run), fields_of(run)
+    values, fields = metrics_of(run), log_fields_of(run)
     assert (values[Metric.USABLE], values[Metric.HEALTHY]) == (70, 1)
     assert values[Metric.UTILISATION] == pytest.approx(42.86, abs=0.01)
     assert values[Metric.HIGHEST_LIMIT_UTILISATION] == 75
@@ -57,14 +57,14 @@ def test_the_limit_s_metric_is_that_of_the_role_or_database_that_is_fullest() ->
     )
     run = a_run(Kind.HEARTBEAT, measurement=a_measurement(limits=limits))
     assert metrics_of(run)[Metric.HIGHEST_LIMIT_UTILISATION] == 90
-    assert fields_of(run)[Field.HIGHEST_DATABASE_LIMIT_UTILISATION] == 90
+    assert log_fields_of(run)[Field.HIGHEST_DATABASE_LIMIT_UTILISATION] == 90
     unlimited = metrics_of(a_run(Kind.HEARTBEAT, measurement=a_measurement(limits=())))
     assert Metric.HIGHEST_LIMIT_UTILISATION not in unlimited
 
 
 def test_every_state_has_its_field() -> None:
     states = {state.value: 10 + place for place, state in enumerate(SessionState)} | {"hidden": 9}
-    fields = fields_of(a_run(Kind.HEARTBEAT, measurement=a_measurement(states=states)))
+    fields = log_fields_of(a_run(Kind.HEARTBEAT, measurement=a_measurement(states=states)))
     of_states = sorted(
         value
         for field, value in fields.items()
@@ -81,7 +81,7 @@ def test_a_remediation_shows_what_it_did_and_how_full_it_is_now() -> None:
         after=a_measurement(used=68),
         doors=(SHUT_PROXY, OPEN_DIRECT),
     )
-    fields = fields_of(run)
+    fields = log_fields_of(run)
     assert (fields[Field.TERMINATED], fields[Field.SURVIVED], fields[Field.USED]) == (29, 1, 68)
     assert (fields[Field.PROXY_DOOR_OPEN], fields[Field.DIRECT_DOOR_OPEN]) == (0, 1)
 
@@ -89,7 +89,7 @@ def test_a_remediation_shows_what_it_did_and_how_full_it_is_now() -> None:
 def test_locked_out_nothing_is_known_but_that() -> None:
     run = a_run(Kind.LOCKED_OUT, doors=(SHUT_PROXY,), faults=(Fault.LOCKED_OUT,))
     assert metrics_of(run) == {Metric.HEALTHY: 0}
-    assert fields_of(run) == {
+    assert log_fields_of(run) == {
         Field.DATABASE: "orders-prod",
         Field.KIND: Kind.LOCKED_OUT,
         Field.FAULTS: ["locked_out"],
@@ -104,7 +104,7 @@ def test_states_that_may_not_be_read_are_not_shown_as_none() -> None:
     blind = a_measurement(
         used=97, states={"hidden": 96, "active": 1}, privileges=Privileges(False, True, True)
     )
-    fields = fields_of(a_run(Kind.PREFLIGHT_FAILED, measurement=blind))
+    fields = log_fields_of(a_run(Kind.PREFLIGHT_FAILED, measurement=blind))
     assert (fields[Field.SESSIONS_HIDDEN], fields[Field.USED]) == (96, 97)
     assert not {
         Field.SESSIONS_IDLE,

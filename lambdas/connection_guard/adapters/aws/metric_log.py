@@ -3,7 +3,7 @@
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE
-from connection_guard.core.report.metric_values import fields_of, metrics_of
+from connection_guard.core.report.metric_values import log_fields_of, metrics_of
 from connection_guard.core.report.run import Run
 
 
@@ -15,6 +15,6 @@ def write_metrics(run: Run) -> None:
     metrics.add_dimension(DIMENSION, run.database)
     for metric, value in metrics_of(run).items():
         metrics.add_metric(metric.value, metric.unit, value)
-    for field, content in fields_of(run).items():
+    for field, content in log_fields_of(run).items():
         metrics.add_metadata(field.value, content)
     metrics.flush_metrics()

@@ -8,7 +8,7 @@ from math import inf
 from connection_guard.adapters.postgresql.guard_session import Connect, GuardSession, open_session
 from connection_guard.adapters.postgresql.observe import clear_seats, measure
 from connection_guard.core.database.door import Door, DoorAttempt, DoorName
-from connection_guard.core.database.faults import DirectDoor
+from connection_guard.core.database.guard_faults import DirectDoor
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.errors import (

@@ -42,7 +42,7 @@ def metrics_of(run: Run) -> dict[Metric, float]:
     return values
 
 
-def fields_of(run: Run) -> dict[Field, object]:
+def log_fields_of(run: Run) -> dict[Field, object]:
     """Return the value of each field that the run knows; others are left out."""
     results = [outcome.result for outcome in run.round.outcomes] if run.round else []
     fields: dict[Field, object] = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connection_guard.core.database.door import DoorAttempt
-from connection_guard.core.database.faults import Fault
+from connection_guard.core.database.guard_faults import Fault
 from connection_guard.core.database.snapshot import Measurement
 from connection_guard.core.decision.reason import Reason
 from connection_guard.core.decision.round import Round

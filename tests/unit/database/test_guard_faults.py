@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from connection_guard.core.database.door import DoorAttempt, DoorName
-from connection_guard.core.database.faults import DirectDoor, Fault, faults_of
+from connection_guard.core.database.guard_faults import DirectDoor, Fault, faults_of
 from connection_guard.core.database.snapshot import Measurement, Privileges
 from connection_guard.errors import Refusal
 from tests.support.builders import a_capacity, a_measurement
