@@ -11,7 +11,7 @@ VENV = .venv/made-with-$(VERSION)
 DEMO_VENV = .venv-demo/made-with-$(VERSION)
 
 # What is deployed. Another file describes another stack, with other databases and another
-# stack_name.
+# stack_name; GUARD='guards/*.toml' is one stack for each file.
 GUARD = guard.toml
 # Further arguments for the CDK's command, such as ARGS='--require-approval never' in a pipeline,
 # where nobody can answer its question.
@@ -58,7 +58,8 @@ help:
 	@echo "make pictures   make the pictures in docs/commands again (needs libfaketime)"
 	@echo "make clean      remove everything that these commands set up"
 	@echo
-	@echo "GUARD=FILE uses another file than guard.toml. ARGS='...' passes arguments to the CDK:"
+	@echo "GUARD=FILE uses another file than guard.toml, GUARD='guards/*.toml' several."
+	@echo "ARGS='...' passes arguments to the CDK:"
 	@echo "make deploy ARGS='--require-approval never'"
 
 demo: $(DEMO_VENV)
@@ -74,18 +75,21 @@ e2e: node $(VENV) $(CDK)
 	@.venv/bin/python -m pytest tests/e2e
 
 synth: node $(VENV) $(CDK)
-	@.cache/cdk/node_modules/.bin/cdk synth --quiet --context guard=$(GUARD) $(ARGS)
-	@$(RUN) connection_guard_cdk.synthesized $(GUARD)
+	@.cache/cdk/node_modules/.bin/cdk synth --quiet --context guard='$(GUARD)' $(ARGS)
+	@$(RUN) connection_guard_cdk.synthesized '$(GUARD)'
 
 cost: $(VENV)
 	@$(RUN) connection_guard_cdk.cost $(GUARD)
 
+# Bootstrapping is of every account and region of the stacks; the other commands are of stacks.
 bootstrap diff deploy destroy: node $(VENV) $(CDK)
 	@$(RUN) connection_guard.cli.credentials $(ARGS)
-	@.cache/cdk/node_modules/.bin/cdk $@ --context guard=$(GUARD) $(ARGS)
+	@.cache/cdk/node_modules/.bin/cdk $@ $(if $(filter bootstrap,$@),,--all) \
+	    --context guard='$(GUARD)' $(ARGS)
 
 notify-test: $(VENV)
-	@$(RUN) connection_guard.cli.command_line notify-test --guard $(GUARD) $(ARGS)
+	@$(foreach file,$(or $(wildcard $(GUARD)),$(GUARD)),\
+	    $(RUN) connection_guard.cli.command_line notify-test --guard $(file) $(ARGS) &&) true
 
 # For ./connection-guard
 environment: $(VENV)

@@ -1,7 +1,7 @@
 """The construct: it guards databases, wherever they are described."""
 
 from collections.abc import Sequence
-from zlib import crc32
+from functools import cache
 
 from aws_cdk import CfnOutput, NestedStack, RemovalPolicy, Stack, Token
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -27,16 +27,15 @@ from connection_guard.core.deployment.stack_output import StackOutput, responder
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.database.guarded_database import GuardedDatabase
 from connection_guard_cdk.described.described_database import described
+from connection_guard_cdk.nested_stacks import nested_stack_of
 from connection_guard_cdk.network.network_access import NetworkAccess
+from connection_guard_cdk.packages.build_package import build_package
+from connection_guard_cdk.packages.function_code import packages_folder
 from connection_guard_cdk.shared.dashboard import Dashboard, database_widgets
 from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.shared.records import Records
 from connection_guard_cdk.shared.reporter_function import ReporterFunction
 from connection_guard_cdk.shared.shared_parts import SharedParts
-
-# A database stays in its nested stack as long as this number stays what it is: a change would move
-# most databases to another one, and leave them unguarded meanwhile.
-NESTED_STACKS = 8
 
 
 class ConnectionGuard(Construct):
@@ -52,6 +51,7 @@ class ConnectionGuard(Construct):
         identifier: str,
         *,
         emails: Sequence[str] = (),
+        incident_accounts: Sequence[str] = (),
         slack_secret: str | None = None,
         pagerduty_secret: str | None = None,
         teams_secret: str | None = None,
@@ -65,8 +65,9 @@ class ConnectionGuard(Construct):
     ) -> None:
         """`key` is the customer's, for logs, incidents, evidence and the functions' environments;
         without it AWS's own keys are used. `alarm_prefix` begins the names of all alarms; without
-        it the stack's name does. With `nested_stacks` a database's part is in one of NESTED_STACKS
-        nested stacks, for more databases than one stack can hold.
+        it the stack's name does. With `nested_stacks` a database's part is in one of some nested
+        stacks, for more databases than one stack can hold. `incident_accounts` are other accounts
+        that may subscribe to the incidents.
         """
         super().__init__(scope, identifier)
         prefix = alarm_prefix or Stack.of(self).stack_name
@@ -81,6 +82,7 @@ class ConnectionGuard(Construct):
         )
         messaging = Messaging(self, "Messaging", prefix)
         messaging.notify_by_email(emails)
+        messaging.let_subscribe(incident_accounts)
         records = Records(self, "Records", key)
         log = logs.LogGroup(
             self,
@@ -90,6 +92,7 @@ class ConnectionGuard(Construct):
             retention=logs.RetentionDays.THREE_MONTHS,
             removal_policy=RemovalPolicy.DESTROY,  # the reporter keeps the reports themselves
         )
+        packages = packages_folder(self)
         self._shared = SharedParts(
             messaging,
             NetworkAccess(self, "Network"),
@@ -97,6 +100,11 @@ class ConnectionGuard(Construct):
             databases_path(prefix),
             architecture,
             prefix,
+            cache(
+                lambda policy: str(
+                    build_package("responder", architecture, {"policy.toml": policy}, packages)
+                )
+            ),
             key,
         )
         dashboard = Dashboard(self, "Dashboard", prefix, log.log_group_name)
@@ -248,12 +256,10 @@ class ConnectionGuard(Construct):
         return database_widgets(watched.database, self._shared.log.log_group_name)
 
     def _place_of(self, name: str) -> Construct:
-        """Return where a database's part belongs: always the same nested stack, whichever other
-        databases there are.
-        """
+        """Return where a database's part belongs."""
         if not self._nested_stacks:
             return self
-        part = f"Databases{crc32(name.encode()) % NESTED_STACKS + 1}"
+        part = nested_stack_of(name)
         if part not in self._parts:
             self._parts[part] = NestedStack(
                 self, part, description="Connection Guard: responders and alarms of some databases"

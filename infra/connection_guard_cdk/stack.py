@@ -20,11 +20,15 @@ from connection_guard_cdk.connection_guard import ConnectionGuard
 class ConnectionGuardStack(Stack):
     """Everything that guards the databases of one guard.toml."""
 
-    def __init__(self, scope: Construct, configuration: Configuration) -> None:
+    def __init__(
+        self, scope: Construct, configuration: Configuration, identifier: str | None = None
+    ) -> None:
+        """`identifier` is what the CDK calls it, where the stack's name is not unique."""
         target, notifications = configuration.target, configuration.notifications
         super().__init__(
             scope,
-            target.stack_name,
+            identifier or target.stack_name,
+            stack_name=target.stack_name,
             description="Connection Guard: keeps RDS and Aurora PostgreSQL reachable when "
             "connections run out",
             env=Environment(account=target.account, region=target.region),
@@ -38,6 +42,7 @@ class ConnectionGuardStack(Stack):
             # there was a construct keep theirs.
             "Default",
             emails=notifications.emails,
+            incident_accounts=notifications.incident_accounts,
             slack_secret=notifications.slack_secret,
             pagerduty_secret=notifications.pagerduty_secret,
             teams_secret=notifications.teams_secret,

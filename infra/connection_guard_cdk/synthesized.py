@@ -1,4 +1,4 @@
-"""A summary of the stack that was just synthesized, to decide whether to deploy it: `make synth`
+"""A summary of each stack that was just synthesized, to decide whether to deploy it: `make synth`
 ends with it.
 """
 
@@ -8,8 +8,9 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 
+from connection_guard.configuration.bootstrap_command import bootstrap_command
 from connection_guard.configuration.guard.guard_configuration import Configuration
-from connection_guard.configuration.guard.guard_file import read_configuration
+from connection_guard.configuration.guard.guard_files import read_guard_files
 from connection_guard.core.budget.pool_budget import (
     DEFAULT_SHARE,
     PoolBudget,
@@ -18,25 +19,37 @@ from connection_guard.core.budget.pool_budget import (
 )
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.cost import cost_of, resources_of, total
+from connection_guard_cdk.limits import RESOURCES_OF_DEPLOYMENT
+from connection_guard_cdk.nested_stacks import stack_identifiers
 
 ROOT = Path(__file__).parents[2]
-MOST_RESOURCES = 500
+# More would hide the rest; `connection-guard doctor` shows them for each database.
+MOST_BOOTSTRAP_COMMANDS = 3
 
 
 def main() -> None:
-    """Print the databases, the resources, the estimated price, and the path of the template."""
+    """Print, for each stack, the databases, the resources, the estimated price, and the path of
+    the template.
+    """
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("guard_file")
+    parser.add_argument("guard_files")
     parser.add_argument(
         "--output", "-o", default=json.loads((ROOT / "cdk.json").read_text())["output"]
     )
     arguments, _others_for_the_cdk = parser.parse_known_args()
     try:
-        configuration = read_configuration(ROOT / arguments.guard_file)
+        configurations = tuple(read_guard_files(arguments.guard_files, ROOT).values())
     except ConfigurationError as mistakes:
         sys.exit(str(mistakes))
+    identifiers = stack_identifiers([each.target for each in configurations])
+    for configuration, identifier in zip(configurations, identifiers, strict=True):
+        print("\n" + "\n  ".join(summary(configuration, Path(arguments.output), identifier)))
+
+
+def summary(configuration: Configuration, assembly: Path, identifier: str) -> Iterator[str]:
+    """Yield the lines about one stack."""
     target = configuration.target
-    template = Path(arguments.output) / f"{target.stack_name}.template.json"
+    template = assembly / f"{identifier}.template.json"
     resources = resources_of(ROOT / template)
     cost = cost_of(resources, configuration)
 
@@ -48,15 +61,17 @@ def main() -> None:
     )
     if cost.proxies:
         price += f", at least {cost.proxies:.0f} for the RDS Proxies that it creates"
-    print(f"\n{target.stack_name} guards {databases} in {target.region}: {', '.join(names)}")
-    print(
-        f"  {len(resources)} of the {MOST_RESOURCES} resources that CloudFormation allows in one "
-        "stack"
+    yield f"{target.stack_name} guards {databases} in {target.region}: {', '.join(names)}"
+    yield (
+        f"{len(resources):,} of the {RESOURCES_OF_DEPLOYMENT:,} resources that CloudFormation "
+        "deploys at once"
     )
-    print(f"  {price}: `make cost` has it item by item")
-    print(f"  template: {template}")
-    for line in budget_lines(configuration):
-        print(f"  {line}")
+    yield f"{price}: `make cost` has it item by item"
+    yield f"template: {template}"
+    if len(names) <= MOST_BOOTSTRAP_COMMANDS:
+        for database in configuration.databases:
+            yield f"the roles on {database.identifier}: {bootstrap_command(database)}"
+    yield from budget_lines(configuration)
 
 
 def budget_lines(configuration: Configuration) -> Iterator[str]:

@@ -67,7 +67,8 @@ class Template:
         for each in body["Resources"].values():
             if each["Type"] != "AWS::CloudFormation::Stack":
                 continue
-            part = json.loads(_nested_template(path, each["Properties"]["TemplateURL"]).read_text())
+            nested = _nested_template(path, each["Properties"]["TemplateURL"])
+            part = json.loads(nested.read_text())
             parameters = each["Properties"].get("Parameters", {})
             before = each.get("DependsOn", [])
             own = plain(_with_parameters(part, parameters)["Resources"])

@@ -19,7 +19,6 @@ from connection_guard_cdk.database.login_permission import may_log_in
 from connection_guard_cdk.database.usage_alarms import tiers_by_alarm
 from connection_guard_cdk.network.network_access import vpc_of
 from connection_guard_cdk.packages.build_package import PYTHON
-from connection_guard_cdk.packages.function_code import function_code
 from connection_guard_cdk.shared.shared_parts import SharedParts
 
 # Lambda's own work on network interfaces. The actions that describe have no resource-level
@@ -60,12 +59,21 @@ class ResponderFunction(Construct):
         self.name = name = Names.unique_resource_name(
             self, max_length=64, separator="-", allowed_special_characters="-"
         )
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        shared.log.grant_write(role)
-        if key is not None:
-            key.grant(role, "kms:Decrypt")
-        role.add_to_policy(may_log_in(self, _logins(database, proxy)))
-        _let_only_lambda_manage_network_interfaces(role, name)
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            # Inline, so that it is no resource of its own, and exists before the function does.
+            inline_policies={
+                "Responder": iam.PolicyDocument(
+                    statements=[
+                        *_may_log_and_publish(shared),
+                        may_log_in(self, _logins(database, proxy)),
+                        *_only_lambda_manages_network_interfaces(self, name),
+                    ]
+                )
+            },
+        )
         self.function = lambda_.Function(
             self,
             "Function",
@@ -74,11 +82,8 @@ class ResponderFunction(Construct):
             "are refused",
             runtime=lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON),
             architecture=lambda_.Architecture.custom(shared.architecture.value),
-            code=function_code(
-                self,
-                "responder",
-                shared.architecture,
-                {"policy.toml": database.policy_file.read_bytes()},
+            code=lambda_.Code.from_asset(
+                shared.responder_package(database.policy_file.read_bytes())
             ),
             handler="responder.handler.lambda_handler",
             environment=_environment(self, database, proxy, shared.alarm_prefix),
@@ -88,7 +93,7 @@ class ResponderFunction(Construct):
             # It needs 128 MB for 5,000 sessions. Lambda gives processor time in proportion to
             # memory: the rest shortens a cold start, signing and TLS.
             memory_size=512,
-            role=role,
+            role=role.without_policy_updates(),
             log_group=shared.log,
             vpc=vpc_of(self, "Vpc", database.network),
             security_groups=[group],
@@ -114,29 +119,52 @@ class ResponderFunction(Construct):
         )
 
 
-def _let_only_lambda_manage_network_interfaces(role: iam.Role, function: str) -> None:
-    """Allow Lambda to manage network interfaces, and deny that to the function's code.
+def _may_log_and_publish(shared: SharedParts) -> list[iam.PolicyStatement]:
+    messaging = shared.messaging
+    statements = [
+        iam.PolicyStatement(
+            actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+            resources=[shared.log.log_group_arn],
+        ),
+        iam.PolicyStatement(
+            actions=["sns:Publish"],
+            resources=[messaging.reports.topic_arn, messaging.failures.topic_arn],
+        ),
+        iam.PolicyStatement(
+            actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[messaging.key.key_arn]
+        ),
+    ]
+    if shared.key is not None:
+        statements.append(
+            iam.PolicyStatement(actions=["kms:Decrypt"], resources=[shared.key.key_arn])
+        )
+    return statements
+
+
+def _only_lambda_manages_network_interfaces(
+    scope: Construct, function: str
+) -> list[iam.PolicyStatement]:
+    """Return what allows Lambda to manage network interfaces, and denies that to the function's
+    code.
 
     The code has every permission of the role that is not denied to it. AWS advises this on the page
     above.
     """
-    arn = Stack.of(role).format_arn(
+    arn = Stack.of(scope).format_arn(
         service="lambda",
         resource="function",
         resource_name=function,
         arn_format=ArnFormat.COLON_RESOURCE_NAME,
     )
-    role.add_to_policy(
-        iam.PolicyStatement(actions=list(NETWORK_INTERFACE_ACTIONS), resources=["*"])
-    )
-    role.add_to_policy(
+    return [
+        iam.PolicyStatement(actions=list(NETWORK_INTERFACE_ACTIONS), resources=["*"]),
         iam.PolicyStatement(
             effect=iam.Effect.DENY,
             actions=[*NETWORK_INTERFACE_ACTIONS, "ec2:DetachNetworkInterface"],
             resources=["*"],
             conditions={"ArnEquals": {"lambda:SourceFunctionArn": arn}},
-        )
-    )
+        ),
+    ]
 
 
 def _logins(database: Database, proxy: ExistingProxy | None) -> list[tuple[str, str]]:

@@ -149,6 +149,22 @@ class Messaging(Construct):
                     subscriptions.EmailSubscription(address, dead_letter_queue=undelivered)
                 )
 
+    def let_subscribe(self, accounts: Sequence[str]) -> None:
+        """Allow other accounts to subscribe to `incidents`.
+
+        They need no permission on the key: SNS decrypts what it delivers
+        (https://docs.aws.amazon.com/sns/latest/dg/sns-server-side-encryption.html).
+        """
+        if accounts:
+            self.incidents.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid="IncidentAccountsSubscribe",
+                    principals=[iam.AccountPrincipal(each) for each in accounts],
+                    actions=["sns:Subscribe"],
+                    resources=[self.incidents.topic_arn],
+                )
+            )
+
     def _from_alarms_of_this_account(self) -> dict[str, dict[str, str]]:
         stack = Stack.of(self)
         alarms = stack.format_arn(

@@ -1,5 +1,6 @@
 """What the parts of all databases share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aws_cdk import aws_kms as kms
@@ -13,7 +14,8 @@ from connection_guard_cdk.shared.messaging import Messaging
 @dataclass(frozen=True, slots=True)
 class SharedParts:
     """`log` is that of all responders. Below `databases_path` is a parameter for each database.
-    `alarm_prefix` begins the name of every alarm. `key` is the customer's, None where AWS's own
+    `alarm_prefix` begins the name of every alarm. `responder_package` returns the folder of the
+    package with a policy, which most databases share. `key` is the customer's, None where AWS's own
     keys are used.
     """
 
@@ -23,4 +25,5 @@ class SharedParts:
     databases_path: str
     architecture: Architecture
     alarm_prefix: str
+    responder_package: Callable[[bytes], str]
     key: kms.IKey | None

@@ -59,7 +59,8 @@ class Target:
 class Notifications:
     """Who is notified of incidents.
 
-    `emails` are subscribed to the incidents topic. Each secret is the name of one in AWS Secrets
+    `emails` are subscribed to the incidents topic, and `incident_accounts` are other AWS accounts
+    that may subscribe to it. Each secret is the name of one in AWS Secrets
     Manager, never its value, and None where that channel is not notified; `event_bus` is a name or
     an ARN, None where no event is sent. `deployments` says whether incidents show those that
     CloudTrail knows.
@@ -71,6 +72,7 @@ class Notifications:
     teams_secret: str | None
     event_bus: str | None
     deployments: bool
+    incident_accounts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

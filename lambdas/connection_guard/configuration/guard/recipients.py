@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from connection_guard.configuration.guard.aws_identifiers import EXAMPLE_REGION, REGION
+from connection_guard.configuration.guard.aws_identifiers import EXAMPLE_REGION, REGION, account
 from connection_guard.configuration.policy.matchers import application_glob
 from connection_guard.configuration.toml.readers import (
     MistakeError,
@@ -85,6 +85,9 @@ def _event_bus(region: str | None) -> Reader[str]:
     )
 
 
+_NO_CHANNELS = ("deployments", "incident_accounts")
+
+
 def notification_keys(region: str | None) -> dict[str, Key]:
     """Return the keys of [notifications] in the region, None where that is not known."""
     return {
@@ -100,6 +103,7 @@ def notification_keys(region: str | None) -> dict[str, Key]:
         ),
         "event_bus": Key("event_bus", _event_bus(region)),
         "deployments": Key("deployments", truth, default=True),
+        "incident_accounts": Key("incident_accounts", unique(account), default=()),
     }
 
 
@@ -115,7 +119,7 @@ def read_notifications(
     """
     keys = notification_keys(region)
     fields = read_fields(table, keys, place, mistakes, homes)
-    channels = [fields.get(key, "a mistake") for key in keys if key != "deployments"]
+    channels = [fields.get(key, "a mistake") for key in keys if key not in _NO_CHANNELS]
     if isinstance(table, dict) and not any(channels):
         mistakes.append(
             f"{place}: nobody would be notified, not even when the guard is locked out; write "
