@@ -1,23 +1,28 @@
 """The construct: it guards databases, wherever they are described."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
+from typing import Unpack
 
 from aws_cdk import CfnOutput, NestedStack, RemovalPolicy, Stack, Token
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import (
     Architecture,
     Database,
-    ExistingProxy,
     Notifications,
 )
+from connection_guard.configuration.guard.recipients import notification_keys, without_secrets
+from connection_guard.configuration.toml.readers import Reader
+from connection_guard.configuration.toml.tables import read_fields
 from connection_guard.core.deployment.reporter_settings import (
     ApplicationOwner,
     databases_path,
@@ -27,11 +32,13 @@ from connection_guard.core.deployment.stack_output import StackOutput, responder
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.database.guarded_database import GuardedDatabase
 from connection_guard_cdk.described.described_database import described
+from connection_guard_cdk.described.watch_options import WatchOptions
 from connection_guard_cdk.nested_stacks import nested_stack_of
 from connection_guard_cdk.network.network_access import NetworkAccess
 from connection_guard_cdk.packages.build_package import build_package
 from connection_guard_cdk.packages.function_code import packages_folder
 from connection_guard_cdk.shared.dashboard import Dashboard, database_widgets
+from connection_guard_cdk.shared.key_policy import let_logs_use
 from connection_guard_cdk.shared.messaging import Messaging
 from connection_guard_cdk.shared.records import Records
 from connection_guard_cdk.shared.reporter_function import ReporterFunction
@@ -60,6 +67,10 @@ class ConnectionGuard(Construct):
         application_owners: Sequence[ApplicationOwner] = (),
         architecture: Architecture = Architecture.ARM64,
         key: kms.IKey | None = None,
+        log_group: logs.ILogGroup | None = None,
+        incidents_topic: sns.ITopic | None = None,
+        table: dynamodb.ITable | None = None,
+        bucket: s3.IBucket | None = None,
         alarm_prefix: str | None = None,
         nested_stacks: bool = False,
     ) -> None:
@@ -67,7 +78,11 @@ class ConnectionGuard(Construct):
         without it AWS's own keys are used. `alarm_prefix` begins the names of all alarms; without
         it the stack's name does. With `nested_stacks` a database's part is in one of some nested
         stacks, for more databases than one stack can hold. `incident_accounts` are other accounts
-        that may subscribe to the incidents.
+        that may subscribe to the incidents. `log_group` is the responders', `incidents_topic` where
+        incidents are published, `table` and `bucket` are where incidents and evidence are stored;
+        each is created where it is None.
+
+        Raise ConfigurationError with one line for every mistake.
         """
         super().__init__(scope, identifier)
         prefix = alarm_prefix or Stack.of(self).stack_name
@@ -77,14 +92,21 @@ class ConnectionGuard(Construct):
         self._parts: dict[str, NestedStack] = {}
         self._guarded: list[GuardedDatabase] = []
         self._watched: dict[str, GuardedDatabase] = {}
-        notifications = Notifications(
-            tuple(emails), slack_secret, pagerduty_secret, teams_secret, event_bus, deployments
+        self._notifications = notifications = _notifications(
+            self.node.path,
+            emails=list(emails),
+            slack_secret=slack_secret,
+            pagerduty_secret=pagerduty_secret,
+            teams_secret=teams_secret,
+            event_bus=event_bus,
+            deployments=deployments,
         )
-        messaging = Messaging(self, "Messaging", prefix)
+        let_logs_use(key, Stack.of(self))
+        messaging = Messaging(self, "Messaging", prefix, incidents_topic)
         messaging.notify_by_email(emails)
         messaging.let_subscribe(incident_accounts)
-        records = Records(self, "Records", key)
-        log = logs.LogGroup(
+        records = Records(self, "Records", key, table, bucket)
+        log = log_group or logs.LogGroup(
             self,
             "Log",
             log_group_name=responders_log_group(prefix),
@@ -184,64 +206,17 @@ class ConnectionGuard(Construct):
     def watch(
         self,
         database: rds.IDatabaseInstance | rds.IDatabaseCluster,
-        *,
-        proxy: rds.IDatabaseProxy | ExistingProxy | None = None,
-        proxy_role: str | None = None,
-        policy: str | None = None,
-        warning: float | None = None,
-        critical: float | None = None,
-        watch_from: float | None = None,
-        role: str | None = None,
-        database_name: str | None = None,
-        owner: str | None = None,
-        runbook: str | None = None,
-        environment: str | None = None,
-        slack_channel: str | None = None,
-        instance_class: str | None = None,
-        memory_gib: float | None = None,
-        minimum_acu: float | None = None,
-        maximum_acu: float | None = None,
-        max_connections: str | int | None = None,
-        vpc: ec2.IVpc | None = None,
-        vpc_subnets: ec2.SubnetSelection | None = None,
-        security_groups: Sequence[ec2.ISecurityGroup] | None = None,
-        resource_id: str | None = None,
+        **options: Unpack[WatchOptions],
     ) -> GuardedDatabase:
-        """Guard a database of the CDK. The arguments up to `max_connections` mean what they mean in
-        guard.toml; `policy` is a path from the working directory, without which the shipped policy
-        applies. `proxy_role` is the role for a proxy that logs in with passwords.
-
-        What a construct does not know of a database that exists already has to be passed: its
-        class, `vpc`, `resource_id`. Raise ConfigurationError with one line for every mistake.
+        """Guard a database of the CDK. Raise ConfigurationError with one line for every mistake,
+        and for everything that the construct does not know and has to be passed.
         """
-        written = {
-            "policy": policy,
-            "warning": warning,
-            "critical": critical,
-            "watch_from": watch_from,
-            "role": role,
-            "database_name": database_name,
-            "owner": owner,
-            "runbook": runbook,
-            "environment": environment,
-            "slack_channel": slack_channel,
-            "instance_class": instance_class,
-            "memory_gib": memory_gib,
-            "minimum_acu": minimum_acu,
-            "maximum_acu": maximum_acu,
-            "max_connections": max_connections,
-        }
-        description = described(
-            database,
-            Stack.of(self),
-            vpc=vpc,
-            vpc_subnets=vpc_subnets,
-            security_groups=security_groups,
-            resource_id=resource_id,
-            proxy=proxy,
-            proxy_role=proxy_role,
-            written={key: value for key, value in written.items() if value is not None},
-        )
+        description = described(database, Stack.of(self), options)
+        if description.slack_channel and self._notifications.slack_secret is None:
+            raise ConfigurationError(
+                f"{database.node.path}: slack_channel: Slack is not notified; pass slack_secret to "
+                f"{self.node.path}, or remove this"
+            )
         name = database.node.path.replace("/", "-")
         if name in self._watched:
             raise ConfigurationError(f"{database.node.path}: is watched already; remove one watch")
@@ -277,3 +252,27 @@ def _refuse_second_of_that_name(guard: ConnectionGuard, name: str) -> None:
                 f"{guard.node.path}: {each.node.path} has the same name, {name}; let that one "
                 "watch the databases, or give this one an alarm_prefix"
             )
+
+
+def _notifications(place: str, **written: object) -> Notifications:
+    """Return them, checked as guard.toml's are where they are known before deployment: a secret
+    itself is not the name of one.
+    """
+    mistakes: list[str] = []
+    table = {name: value for name, value in written.items() if value is not None}
+    keys = {
+        name: replace(key, read=_or_token(key.read))
+        for name, key in notification_keys(None).items()
+    }
+    fields = read_fields(table, keys, place, mistakes)
+    if mistakes:
+        raise ConfigurationError(*map(without_secrets, mistakes))
+    return Notifications(**fields)
+
+
+def _or_token(read: Reader[object]) -> Reader[object]:
+    def read_unless_token(value: object) -> object:
+        items = value if isinstance(value, list) else [value]
+        return value if any(map(Token.is_unresolved, items)) else read(value)
+
+    return read_unless_token

@@ -185,6 +185,8 @@ def plain(value: Any) -> Any:
             return text
         case {"Fn::Select": [index, {"Fn::GetAZs": ""}]}:
             return f"${{AvailabilityZone{index}}}"
+        case {"Fn::GetStackOutput": {"StackName": stack, "OutputName": output}}:
+            return f"${{{plain(stack)}:{output}}}"
         case {"Fn::Join": [separator, parts]}:
             return separator.join(plain(part) for part in parts)
         case {"Fn::Select": [index, {"Fn::Split": [_, whole]}]}:

@@ -1,11 +1,11 @@
 """Describe a database that a construct of the CDK stands for, as guard.toml describes one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import Stack, Token
+from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_rds as rds
 
@@ -17,7 +17,6 @@ from connection_guard.configuration.guard.database_table import (
 )
 from connection_guard.configuration.guard.guard_configuration import (
     Database,
-    ExistingProxy,
     Network,
 )
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
@@ -26,6 +25,7 @@ from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.described.cloudformation_properties import is_known, literal
 from connection_guard_cdk.described.described_proxy import described_proxy
 from connection_guard_cdk.described.server import server_of
+from connection_guard_cdk.described.watch_options import GuardKeys, WatchOptions
 
 _EXAMPLES = {
     "vpc": "vpc, the ec2.IVpc that it is in",
@@ -39,18 +39,12 @@ _EXAMPLES = {
 def described(
     database: rds.IDatabaseInstance | rds.IDatabaseCluster,
     stack: Stack,
-    *,
-    vpc: ec2.IVpc | None,
-    vpc_subnets: ec2.SubnetSelection | None,
-    security_groups: Sequence[ec2.ISecurityGroup] | None,
-    resource_id: str | None,
-    proxy: rds.IDatabaseProxy | ExistingProxy | None,
-    proxy_role: str | None,
-    written: Mapping[str, object],
+    options: WatchOptions,
 ) -> Database:
-    """Return the database for a guard in `stack`. `written` are keys of guard.toml, which count
-    more than what the construct knows. Raise ConfigurationError with one line for every mistake.
+    """Return the database for a guard in `stack`; `options` count more than what the construct
+    knows. Raise ConfigurationError with one line for every mistake.
     """
+    written = {name: each for name, each in options.items() if name in GuardKeys.__annotations__}
     place = database.node.path
     server = server_of(database)
     mistakes = [
@@ -61,13 +55,15 @@ def described(
     table = {"policy": str(SHIPPED_POLICY), **server.size, **written}
     fields = read_fields(table, _keys(table), place, mistakes)
     guarded = read_how_it_is_guarded(fields, Path.cwd(), place, mistakes)
+    proxy = options.get("proxy")
     its_proxy = (
         None
         if proxy is None
-        else described_proxy(proxy, proxy_role, guarded["role"], place, mistakes)
+        else described_proxy(proxy, options.get("proxy_role"), guarded["role"], place, mistakes)
     )
-    groups = database.connections.security_groups if security_groups is None else security_groups
-    vpc, resource_id = vpc or server.vpc, resource_id or server.resource_id
+    groups = options.get("security_groups") or database.connections.security_groups
+    vpc = options.get("vpc") or server.vpc
+    resource_id = options.get("resource_id") or server.resource_id
     known = {
         "vpc": vpc,
         "resource_id": resource_id,
@@ -79,18 +75,18 @@ def described(
         for name, value in known.items()
         if not value
     ]
-    network = None if vpc is None else _network(vpc, vpc_subnets, place, mistakes)
+    network = None if vpc is None else _network(vpc, options.get("vpc_subnets"), place, mistakes)
     if mistakes:
         raise ConfigurationError(*dict.fromkeys(mistakes))
     assert server.endpoint is not None
     assert resource_id is not None
     assert network is not None
-    port: Any = server.endpoint.port  # a token is a number that means nothing, but not an integer
+    assert server.port is not None
     return Database(
         identifier=server.identifier,
         is_cluster=server.is_cluster,
         host=server.endpoint.hostname,
-        port=port if Token.is_unresolved(port) else int(port),
+        port=server.port,
         resource_id=resource_id,
         network=network,
         security_groups=tuple(each.security_group_id for each in groups),

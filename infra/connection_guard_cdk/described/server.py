@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from aws_cdk import CfnResource
+from aws_cdk import CfnResource, Token
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_rds as rds
 
 from connection_guard.configuration.toml.readers import given
-from connection_guard_cdk.described.cloudformation_properties import properties_of
+from connection_guard_cdk.described.cloudformation_properties import is_known, properties_of
 from connection_guard_cdk.described.described_size import size_of_cluster, size_of_instance
 
 T = TypeVar("T")
@@ -24,6 +24,7 @@ class Server:
     is_cluster: bool
     identifier: str
     endpoint: rds.Endpoint | None
+    port: int | None
     resource_id: str | None
     vpc: ec2.IVpc | None
     size: dict[str, object]
@@ -46,6 +47,7 @@ def _instance(instance: Any) -> Server:
         is_cluster=False,
         identifier=(is_owned and _literal_identifier(resource)) or instance.instance_identifier,
         endpoint=instance.instance_endpoint,
+        port=_port(resource, instance.instance_endpoint),
         resource_id=instance.instance_resource_id,
         vpc=getattr(instance, "vpc", None),
         size=size_of_instance(resource, size_problems) if is_owned else {},
@@ -65,10 +67,12 @@ def _cluster(cluster: Any) -> Server:
     instances = [each for each in cluster.node.find_all() if isinstance(each, rds.CfnDBInstance)]
     # The CDK creates the writer before the readers.
     writer = instances[0] if instances else None
+    endpoint = _if_known(lambda: cluster.cluster_endpoint)
     return Server(
         is_cluster=True,
         identifier=(is_owned and _literal_identifier(resource)) or cluster.cluster_identifier,
-        endpoint=_if_known(lambda: cluster.cluster_endpoint),
+        endpoint=endpoint,
+        port=endpoint and _port(resource, endpoint),
         resource_id=_if_known(lambda: cluster.cluster_resource_identifier),
         vpc=getattr(cluster, "vpc", None),
         size=size_of_cluster(resource, writer, size_problems) if is_owned else {},
@@ -89,6 +93,13 @@ def _if_known(read: Callable[[], T]) -> T | None:
         if "imported cluster" in str(error):
             return None
         raise
+
+
+def _port(resource: object, endpoint: rds.Endpoint) -> int:
+    """Return the port that the app chooses, or else that of the endpoint, which may be a token."""
+    chosen = properties_of(resource).get("port") if isinstance(resource, CfnResource) else None
+    port: Any = endpoint.port if chosen is None or not is_known(chosen) else chosen
+    return port if Token.is_unresolved(port) else int(port)
 
 
 def _literal_identifier(resource: CfnResource) -> str | None:

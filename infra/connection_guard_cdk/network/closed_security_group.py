@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from aws_cdk import IResolvable, Stack, Token
+from aws_cdk import IResolvable, Token
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
@@ -20,7 +20,7 @@ class ClosedSecurityGroup(ec2.SecurityGroup):
         super().__init__(
             scope, identifier, vpc=vpc, description=description, allow_all_outbound=False
         )
-        self._reached: list[object] = []
+        self._reached: set[tuple[str, int]] = set()
         self._ways_out: list[IResolvable | ec2.CfnSecurityGroup.EgressProperty] = []
 
     def let_reach(self, groups: Iterable[str], port: int) -> None:
@@ -32,9 +32,8 @@ class ClosedSecurityGroup(ec2.SecurityGroup):
         rule that exists already.
         """
         for group in groups:
-            reached = Stack.of(self).resolve([group, port])
-            if reached not in self._reached:
-                self._reached.append(reached)
+            if (group, port) not in self._reached:
+                self._reached.add((group, port))
                 self._let_reach(group, port)
 
     def _let_reach(self, group: str, port: int) -> None:

@@ -1,10 +1,11 @@
 """The guard's network access: one security group per VPC and port, which databases share."""
 
-from aws_cdk import Acknowledgment, Stack, Validations
+from aws_cdk import Acknowledgment, Token, Validations
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Database, Network
+from connection_guard_cdk.described.cloudformation_properties import referred
 from connection_guard_cdk.network.closed_security_group import ClosedSecurityGroup
 
 
@@ -17,7 +18,7 @@ class NetworkAccess(Construct):
 
     def __init__(self, scope: Construct, identifier: str) -> None:
         super().__init__(scope, identifier)
-        self._groups: dict[str, ClosedSecurityGroup] = {}
+        self._groups: dict[tuple[str, str, int], ClosedSecurityGroup] = {}
 
     def of_responder(self, database: Database) -> ClosedSecurityGroup:
         """Return the security group of the responders of the database's VPC and port."""
@@ -33,12 +34,14 @@ class NetworkAccess(Construct):
         """Return the group, a new one where it is the first time that it is asked for: a VPC and a
         port may be tokens.
         """
-        vpc, its_port = Stack.of(self).resolve([network.vpc, port])
-        place = f"{members}:{vpc}:{its_port}"
+        # Not by what they resolve to: in two stacks that may be the same reference.
+        place = (members, network.vpc, port)
         if place not in self._groups:
-            known = sum(each.startswith(members) for each in self._groups)
-            is_literal = isinstance(vpc, str) and isinstance(its_port, int)
-            name = f"{members}:{vpc}:{its_port}" if is_literal else f"{members}{known + 1}"
+            vpc = referred(network.vpc)
+            shown_port = "port" if Token.is_unresolved(port) else port
+            name = f"{members}:{vpc.node.path if vpc else network.vpc}:{shown_port}"
+            same = sum(each.node.id.startswith(name) for each in self._groups.values())
+            name = f"{name}-{same + 1}" if same else name
             self._groups[place] = ClosedSecurityGroup(
                 self,
                 name,

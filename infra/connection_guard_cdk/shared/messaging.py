@@ -29,7 +29,13 @@ class Messaging(Construct):
     `reporter_alarms` says that the reporter itself fails.
     """
 
-    def __init__(self, scope: Construct, identifier: str, alarm_prefix: str) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        identifier: str,
+        alarm_prefix: str,
+        incidents: sns.ITopic | None = None,
+    ) -> None:
         super().__init__(scope, identifier)
         self._alarm_prefix = alarm_prefix
         # Alarms cannot publish under alias/aws/sns, whose policy does not admit CloudWatch. This
@@ -56,7 +62,7 @@ class Messaging(Construct):
         self.alarms = self._topic_for_alarms("Alarms")
         self.guard_alarms = self._topic_for_alarms("GuardAlarms")
         self.reporter_alarms = self._topic_for_alarms("ReporterAlarms")
-        self.incidents = EncryptedTopic(self, "Incidents", self.key)
+        self.incidents: sns.ITopic = incidents or EncryptedTopic(self, "Incidents", self.key)
         self.undelivered_alarms = self.dead_letter_queue(
             self,
             "UndeliveredAlarms",
@@ -143,7 +149,8 @@ class Messaging(Construct):
             "incident.",
             what_to_do="read it, correct the address or its subscription, then purge the queue.",
         )
-        for topic in (self.incidents, self.reporter_alarms):
+        topics: tuple[sns.ITopic, ...] = (self.incidents, self.reporter_alarms)
+        for topic in topics:
             for address in addresses:
                 topic.add_subscription(
                     subscriptions.EmailSubscription(address, dead_letter_queue=undelivered)

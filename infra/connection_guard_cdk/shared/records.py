@@ -16,6 +16,7 @@ from connection_guard.core.incident.item import (
     PENDING_PROJECTION,
     SORT_KEY,
 )
+from connection_guard_cdk.described.own_table import check_table
 
 # `cdk destroy` and a replacement keep both; a first deployment that fails leaves neither behind.
 KEEP = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
@@ -31,12 +32,28 @@ class Records(Construct):
     AWS's own keys are used.
     """
 
-    def __init__(self, scope: Construct, identifier: str, key: kms.IKey | None) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        identifier: str,
+        key: kms.IKey | None,
+        table: dynamodb.ITable | None = None,
+        bucket: s3.IBucket | None = None,
+    ) -> None:
         super().__init__(scope, identifier)
+        if table is not None:
+            check_table(table)
+        self.table = table or self._new_table(key)
+        self.pending_index = f"{self.table.table_arn}/index/{PENDING_INDEX}"
+        self.bucket = bucket or self._new_bucket(key)
+        # Those of what was brought along.
+        self.own_keys = [each.encryption_key for each in (table, bucket) if each is not None]
+
+    def _new_table(self, key: kms.IKey | None) -> dynamodb.Table:
         # There is no deletion protection, since it would block the rollback of a first deployment:
         # DynamoDB keeps a last backup of a table with point-in-time recovery for 35 days after its
         # deletion.
-        self.table = dynamodb.Table(
+        table = dynamodb.Table(
             self,
             "Incidents",
             partition_key=dynamodb.Attribute(
@@ -51,17 +68,19 @@ class Records(Construct):
             ),
             removal_policy=KEEP,
         )
-        self.table.add_global_secondary_index(
+        table.add_global_secondary_index(
             index_name=PENDING_INDEX,
             partition_key=dynamodb.Attribute(name=PENDING, type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name=DUE_AT, type=dynamodb.AttributeType.STRING),
             projection_type=dynamodb.ProjectionType.INCLUDE,
             non_key_attributes=list(PENDING_PROJECTION),
         )
-        self.pending_index = f"{self.table.table_arn}/index/{PENDING_INDEX}"
+        return table
+
+    def _new_bucket(self, key: kms.IKey | None) -> s3.Bucket:
         # Evidence does not move to infrequent access: S3 charges for at least 128 KB per object
         # there, and most evidence is smaller.
-        self.bucket = s3.Bucket(
+        bucket = s3.Bucket(
             self,
             "Evidence",
             encryption=s3.BucketEncryption.S3_MANAGED if key is None else s3.BucketEncryption.KMS,
@@ -79,10 +98,10 @@ class Records(Construct):
             ],
             removal_policy=KEEP,
         )
-        assert self.bucket.policy is not None
+        assert bucket.policy is not None
         # A bucket that is kept continues to refuse requests without TLS.
-        self.bucket.policy.apply_removal_policy(KEEP)
-        Validations.of(self.bucket).acknowledge(
+        bucket.policy.apply_removal_policy(KEEP)
+        Validations.of(bucket).acknowledge(
             Acknowledgment(
                 id="AwsSolutions-S1",
                 reason="Server access logs need a second bucket that outlives the stack, too. Only "
@@ -90,3 +109,4 @@ class Records(Construct):
                 "account enables them.",
             )
         )
+        return bucket

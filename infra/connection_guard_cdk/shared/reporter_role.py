@@ -72,17 +72,20 @@ def reporter_role(
     allow("s3:PutObject", on=records.bucket.arn_for_objects("*"))
     allow(*LOOKS, *(LOOKS_AT_DEPLOYMENTS if notifications.deployments else ()), on="*")
     messaging.incidents.grant_publish(role)
-    if key is not None:
-        key.grant(role, *KEY_ACTIONS)
+    for each in (key, *records.own_keys):
+        if each is not None:
+            each.grant(role, *KEY_ACTIONS)
     for secret in secrets_of(notifications):
         allow("secretsmanager:GetSecretValue", on=_secret_arn(scope, secret))
     if notifications.event_bus is not None:
         allow("events:PutEvents", on=_event_bus_arn(scope, notifications.event_bus))
 
-    bucket = Stack.of(scope).resolve(records.bucket.bucket_arn)["Fn::GetAtt"][0]
+    bucket = Stack.of(scope).resolve(records.bucket.bucket_arn)
+    if "Fn::GetAtt" in bucket:
+        bucket = f"<{bucket['Fn::GetAtt'][0]}.Arn>"
     Validations.of(role).acknowledge(
         Acknowledgment(
-            id=f"AwsSolutions-IAM5[Resource::<{bucket}.Arn>/*]",
+            id=f"AwsSolutions-IAM5[Resource::{bucket}/*]",
             reason="A report's key is known only when the report arrives; the bucket holds "
             "nothing else, and keeps every version.",
         ),

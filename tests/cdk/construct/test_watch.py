@@ -81,7 +81,7 @@ def test_the_responder_of_a_cluster_goes_through_its_proxy_first(shop: Template)
 
     assert settings.doors == (
         Door(DoorName.PROXY, f"${{{proxy}.Endpoint}}", 5432, "guard_of_proxy"),
-        Door(DoorName.DIRECT, f"${{{cluster}.Endpoint.Address}}", PORT, "guard"),
+        Door(DoorName.DIRECT, f"${{{cluster}.Endpoint.Address}}", 5432, "guard"),
     )
     assert (settings.warning_percent, settings.critical_percent) == (80, 90)
 
