@@ -34,7 +34,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(NODE)
 RUN = PYTHONPATH=lambdas:infra:. .venv/bin/python -m
 
 .PHONY: environment node help demo test e2e check bench clients clients-packages bootstrap synth cost diff deploy \
-    destroy notify-test examples pictures clean
+    destroy notify-test release-template examples pictures clean
 
 help:
 	@echo "make demo       exhaust a PostgreSQL on this machine and watch the guard free it"
@@ -47,6 +47,9 @@ help:
 	@echo "make destroy    delete the stack; evidence and incidents are kept"
 	@echo "make notify-test"
 	@echo "                send a test incident through every channel of the deployed stack"
+	@echo "make release-template"
+	@echo "                write CloudFormation templates with parameters, for use without the CDK"
+	@echo "                (POLICY=FILE: another policy than the shipped one; FOLDER=dist/release)"
 	@echo "make test       run the unit, template and integration tests, on PostgreSQL 14, 16 and 18"
 	@echo "make e2e        deploy the stack to an AWS emulator and exhaust a database that it guards"
 	@echo "make check      check format, lint, types and the order of the imports"
@@ -90,6 +93,10 @@ bootstrap diff deploy destroy: node $(VENV) $(CDK)
 notify-test: $(VENV)
 	@$(foreach file,$(or $(wildcard $(GUARD)),$(GUARD)),\
 	    $(RUN) connection_guard.cli.command_line notify-test --guard $(file) $(ARGS) &&) true
+
+release-template: node $(VENV)
+	@$(RUN) connection_guard_cdk.release.write_release $(if $(POLICY),--policy $(POLICY)) \
+	    $(ARGS) $(FOLDER)
 
 # For ./connection-guard
 environment: $(VENV)

@@ -16,6 +16,7 @@ NEEDS_NODE = (
     "bench",
     "examples",
     "pictures",
+    "release-template",
     "bootstrap",
     "synth",
     "diff",

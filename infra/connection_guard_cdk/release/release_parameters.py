@@ -171,7 +171,7 @@ def _database(variant: Variant) -> Mapping[str, Parameter]:
             "The PostgreSQL database that the guard logs in to: it sees the sessions of every "
             "database from there",
             default="postgres",
-            pattern=rf'(?!(?:template[01]|rdsadmin)$)[^"\\\p{{Cntrl}}]{{1,{LONGEST_NAME}}}',
+            pattern=rf'(?!(?:template[01]|rdsadmin)$)[^"\\\x00-\x1f]{{1,{LONGEST_NAME}}}',
             must_be="postgres, or one of your own databases",
         ),
         "Role": _role(

@@ -39,7 +39,9 @@ class ReleaseStack(Stack):
     ) -> None:
         super().__init__(
             scope,
-            variant.name,
+            # The same for all variants: it is part of some logical IDs, so that a stack can change
+            # from one template to another.
+            "ConnectionGuard",
             stack_name=STACK_NAME,
             description="Connection Guard: keeps a database of RDS or Aurora PostgreSQL reachable "
             "when connections run out",

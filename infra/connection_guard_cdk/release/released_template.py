@@ -61,14 +61,14 @@ def _waits_for(resource: Mapping[str, Json]) -> list[str]:
 
 
 def _with_stack_name(value: Json, stack_name: str) -> Json:
+    """Return the value with the name of the stack, and with texts in the shortest form."""
     match value:
-        case str() if value == stack_name:
-            return {"Ref": "AWS::StackName"}
         case str() if stack_name in value:
-            escaped = value.replace("${", "${!")
-            return {"Fn::Sub": escaped.replace(stack_name, "${AWS::StackName}")}
-        case {"Fn::Sub": str(text)}:
-            return {"Fn::Sub": text.replace(stack_name, "${AWS::StackName}")}
+            return {"Fn::Sub": _substituted(value, stack_name)}
+        case {"Fn::Join": ["", [*parts]]} if None not in (
+            texts := [_substituted(each, stack_name) for each in parts]
+        ):
+            return {"Fn::Sub": "".join(text for text in texts if text)}
         case dict():
             return {key: _with_stack_name(each, stack_name) for key, each in value.items()}
         case list():
@@ -77,13 +77,27 @@ def _with_stack_name(value: Json, stack_name: str) -> Json:
             return value
 
 
+def _substituted(part: Json, stack_name: str) -> str | None:
+    """Return the part as it is in Fn::Sub, None for one that cannot be there."""
+    match part:
+        case str():
+            return part.replace("${", "${!").replace(stack_name, "${AWS::StackName}")
+        case {"Ref": name}:
+            return f"${{{name}}}"
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"${{{name}.{attribute}}}"
+        case _:
+            return None
+
+
 def _put_under_condition(resource: dict[str, Json], parameter: str, condition: str) -> None:
     """Put what the parameter appears in under the condition: a rule in a resource of its own, or
     one of a group's rules, or one of a policy's statements.
     """
 
     def is_meant(value: Json) -> bool:
-        return json.dumps({"Ref": parameter}) in json.dumps(value)
+        text = json.dumps(value)
+        return f'{{"Ref": "{parameter}"}}' in text or f"${{{parameter}}}" in text
 
     match resource:
         case {"Type": "AWS::EC2::SecurityGroupIngress"} if is_meant(resource):

@@ -52,27 +52,32 @@ def write_release(
     Raise ConfigurationError where the policy has mistakes, or the folder cannot be written.
     """
     policy = _read_policy(policy_file)
-    with TemporaryDirectory() as temporary:
-        assembly = Path(temporary)
-        context = json.loads((ROOT / "cdk.json").read_text())["context"]
-        app = App(outdir=temporary, context=context, analytics_reporting=False)
+    try:
+        functions = folder / FUNCTIONS
+        functions.mkdir(parents=True, exist_ok=True)
+        templates, zips = {}, set()
         for variant in VARIANTS:
-            ReleaseStack(app, variant, policy, architecture)
-        app.synth()
-        try:
-            functions = folder / FUNCTIONS
-            functions.mkdir(parents=True, exist_ok=True)
-            return Release(
-                {each.name: _write_template(assembly, each.name, folder) for each in VARIANTS},
-                tuple(
-                    _write_zip(package, functions) for package in sorted(assembly.glob("asset.*/"))
-                ),
-            )
-        except OSError as error:
-            raise ConfigurationError(
-                f"{folder}: cannot be written: {error.strerror}; name another folder: make "
-                "release-template FOLDER=..."
-            ) from error
+            with TemporaryDirectory() as temporary:
+                assembly = _synthesize(Path(temporary), variant, policy, architecture)
+                templates[variant.name] = _write_template(assembly, variant, folder)
+                zips |= {_write_zip(each, functions) for each in assembly.glob("asset.*/")}
+        return Release(templates, tuple(sorted(zips)))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder}: cannot be written: {error.strerror}; name another folder: "
+            "make release-template FOLDER=..."
+        ) from error
+
+
+def _synthesize(
+    assembly: Path, variant: Variant, policy: PolicyFile, architecture: Architecture
+) -> Path:
+    """Return the folder, with the variant's template and its packages in it."""
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    app = App(outdir=str(assembly), context=context, analytics_reporting=False)
+    ReleaseStack(app, variant, policy, architecture)
+    app.synth()
+    return assembly
 
 
 def _read_policy(file: Path) -> PolicyFile:
@@ -82,11 +87,12 @@ def _read_policy(file: Path) -> PolicyFile:
         raise ConfigurationError(f"policy: {mistake}") from mistake
 
 
-def _write_template(assembly: Path, variant: str, folder: Path) -> Path:
+def _write_template(assembly: Path, variant: Variant, folder: Path) -> Path:
     """Write it as briefly as possible: CloudFormation takes 51,200 bytes inline."""
-    synthesized = json.loads((assembly / f"{variant}.template.json").read_text())
-    path = folder / f"{variant}.template.json"
-    path.write_text(json.dumps(released(synthesized, STACK_NAME), separators=(",", ":")))
+    [synthesized] = assembly.glob("*.template.json")
+    template = released(json.loads(synthesized.read_text()), STACK_NAME)
+    path = folder / f"{variant.name}.template.json"
+    path.write_text(json.dumps(template, separators=(",", ":")))
     return path
 
 

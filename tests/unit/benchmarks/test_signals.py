@@ -38,11 +38,11 @@ CRITICAL, WARNING = an_alarm(90, 1, 1), an_alarm(75, 2, 3)
 
 def notified(signals: Signals, full_from: int, full_until: int = 10_000) -> list[tuple[int, str]]:
     """Return the second and the state of each notification in ten minutes."""
-    found = []
-    for second in range(600):
-        for event in signals(second, FULL if full_from <= second < full_until else CALM):
-            found.append((second, json.loads(event["Records"][0]["Sns"]["Message"])))
-    return [(second, message["NewStateValue"]) for second, message in found]
+    return [
+        (second, json.loads(event["Records"][0]["Sns"]["Message"])["NewStateValue"])
+        for second in range(600)
+        for event in signals(second, FULL if full_from <= second < full_until else CALM)
+    ]
 
 
 def test_an_alarm_goes_off_once_its_datapoint_is_published_and_evaluated() -> None:
