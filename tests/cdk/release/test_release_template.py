@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from connection_guard_cdk.shared.packages import PYTHON
 
 from connection_guard.configuration.max_connections.estimate import Estimate
 from connection_guard.core.deployment.reporter_settings import ReporterSettings
 from connection_guard.core.deployment.responder_settings import ResponderSettings
+from connection_guard_cdk.packages.build_package import PYTHON
 from connection_guard_cdk.release.write_release import Release, write_release
 from tests.cdk.release.deployed_values import PROXY, STACK, VALUES, deployed
 from tests.cdk.template import Template, synthesized
