@@ -100,16 +100,14 @@ def _usage_alarms() -> Alarms:
         app.synth()
         templates = [json.loads(path.read_text()) for path in Path(folder).glob("*.template.json")]
     named = {
-        resource["Properties"].get("AlarmName"): resource["Properties"]
+        str(resource["Properties"].get("AlarmName")): resource["Properties"]
         for template in templates
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::CloudWatch::Alarm"
     }
     return {
-        arn: alarm
+        arn: next(alarm for name, alarm in named.items() if name.endswith(f"-{what}"))
         for what, arn in {"warning": WARNING_ALARM, "critical": CRITICAL_ALARM}.items()
-        for name, alarm in named.items()
-        if str(name).endswith(f"-{what}")
     }
 
 

@@ -65,7 +65,7 @@ class Relief:
 
 
 class Clients:
-    """Clients that keep one connection each. Who is refused tries again until he has it."""
+    """Clients that keep one connection each; one that is refused tries again until it is served."""
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
