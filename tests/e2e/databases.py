@@ -68,6 +68,14 @@ class RunningDatabase:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (GUARD,)
         )
 
+    def leak_is_stale(self) -> bool:
+        """Return whether the policy may end every session whose transaction failed."""
+        ((is_stale,),) = self.server.execute(
+            "SELECT bool_and(clock_timestamp() - state_change > '1 minute') "
+            "FROM pg_stat_activity WHERE state = 'idle in transaction (aborted)'"
+        )
+        return bool(is_stale)
+
     def sessions(self) -> set[int]:
         """Return the server process of each session of the applications."""
         found = self.server.execute(

@@ -28,7 +28,9 @@ STATISTICS: Mapping[str, Callable[[list[float]], float]] = {
 
 
 class DeployedDatabase:
-    """`outputs` are those of the stack, `running` is the database itself."""
+    """`outputs` are those of the stack, `running` is the database itself, `responder` is the name
+    of its function.
+    """
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class DeployedDatabase:
         stack: str,
         outputs: Mapping[str, str],
         running: RunningDatabase,
+        responder: str,
     ) -> None:
         self._emulator = emulator
         self._stack = stack
@@ -44,7 +47,7 @@ class DeployedDatabase:
         self._critical_state = "INSUFFICIENT_DATA"
         self.running = running
         self.name = running.name
-        self.responder = outputs[f"{self.name}ResponderName"]
+        self.responder = responder
 
     def alarm(self, what: str) -> str:
         """Return the name of an alarm on the database, or on its guard."""

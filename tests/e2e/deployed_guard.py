@@ -26,7 +26,9 @@ class DeployedGuard:
         self.incidents_topic = outputs["IncidentsTopic"]
         self.reporter = outputs["ReporterName"]
         self.databases = {
-            database.name: DeployedDatabase(emulator, stack, outputs, database)
+            database.name: DeployedDatabase(
+                emulator, stack, outputs, database, outputs[f"{database.name}ResponderName"]
+            )
             for database in databases
         }
         self.queue, self._unreadable = self._queues()

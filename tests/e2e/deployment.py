@@ -20,6 +20,7 @@ from typing import Any
 from connection_guard.adapters.postgresql.login import ROOTS
 from connection_guard.core.database.door import DoorName
 from tests.e2e import environments
+from tests.e2e.databases import RESOURCES, USABLE
 from tests.e2e.emulator import ACCOUNT, REGION, Emulator
 
 GUARD_FILE = Path(__file__).with_name("guard.toml")
@@ -79,6 +80,46 @@ class Deployment:
         """Destroy the stack; what is to be retained stays in the account."""
         self._cdk("destroy", "--app", _synthesized(stack), "--force")
 
+    def deploy_release(self, stack: str, database: str) -> dict[str, str]:
+        """Write a release, deploy its template for a database without a proxy as the command
+        `aws cloudformation deploy` does, and return the stack's outputs.
+        """
+        release = self._folder / "release"
+        write = ("-m", "connection_guard_cdk.release.write_release", str(release))
+        self._run(sys.executable, *write, "--architecture", "x86_64")
+        for package in (release / "functions").iterdir():
+            key = f"connection-guard/{package.name}"
+            self._emulator.client("s3").upload_file(str(package), ASSETS, key)
+        places = self._places
+        parameters = {
+            "DatabaseIdentifier": database,
+            "Endpoint": "localhost",  # the emulator does not check the values' patterns
+            "Port": places[f"{database}_direct_port"],
+            "ResourceId": RESOURCES[database][DoorName.DIRECT],
+            "UsableConnections": str(USABLE),
+            "Vpc": places["vpc"],
+            "Subnets": f"{places['subnet_a']},{places['subnet_b']}",
+            "DatabaseSecurityGroup": places["database_group"],
+            "Email": "platform@example.com",
+            "SlackSecret": "connection-guard/slack",
+            "CodeBucket": ASSETS,
+        }
+        cloudformation = self._emulator.client("cloudformation")
+        cloudformation.create_stack(
+            StackName=stack,
+            TemplateBody=(release / "instance.template.json").read_text(),
+            Parameters=[
+                {"ParameterKey": name, "ParameterValue": value}
+                for name, value in parameters.items()
+            ],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+        )
+        cloudformation.get_waiter("stack_create_complete").wait(
+            StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": DEADLINE_SECONDS}
+        )
+        (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+        return {each["OutputKey"]: each["OutputValue"] for each in described["Outputs"]}
+
     def _guard_file(self, stack: str, databases: Collection[str]) -> str:
         start, *tables = GUARD_FILE.read_text().split(TABLE)
         names = [tomllib.loads(table)["instance"] for table in tables]
@@ -87,8 +128,12 @@ class Deployment:
         return Template(TABLE.join([start, *chosen])).substitute(self._places, stack=stack)
 
     def _cdk(self, *command: str) -> None:
+        self._run(str(environments.cdk()), *command, "--no-color", "--no-notices")
+
+    def _run(self, *command: str) -> None:
+        """Run the command in the copy of the project, with the permissions of the root user."""
         result = subprocess.run(
-            [str(environments.cdk()), *command, "--no-color", "--no-notices"],
+            command,
             cwd=self._folder,
             env={
                 **{
@@ -96,6 +141,7 @@ class Deployment:
                 },
                 **self._emulator.root_environment,
                 "NODE_EXTRA_CA_CERTS": self._emulator.root_environment["AWS_CA_BUNDLE"],
+                "PYTHONPATH": f"{self._folder / 'lambdas'}:{self._folder / 'infra'}",
                 "TMPDIR": str(self._folder.parent),
             },
             stdin=subprocess.DEVNULL,
@@ -105,7 +151,7 @@ class Deployment:
             timeout=DEADLINE_SECONDS,
             check=False,
         )
-        assert result.returncode == 0, f"cdk {command[0]} failed:\n{result.stdout}"
+        assert result.returncode == 0, f"{' '.join(command)} failed:\n{result.stdout}"
 
 
 def _synthesized(stack: str) -> str:

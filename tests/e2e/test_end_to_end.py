@@ -39,11 +39,6 @@ from tests.e2e.emulator import REGION, Emulator, FunctionProcess
 from tests.e2e.environments import ROOT
 from tests.support.guarded import GUARD
 
-ARE_STALE = (
-    "SELECT bool_and(clock_timestamp() - state_change > '1 minute') FROM pg_stat_activity WHERE "
-    "state = 'idle in transaction (aborted)'"
-)
-
 
 def test_two_full_databases_are_freed_at_once_and_what_was_done_is_stored(
     guard: DeployedGuard,
@@ -64,7 +59,7 @@ def test_two_full_databases_are_freed_at_once_and_what_was_done_is_stored(
     # connections: neither the proxy nor a server has any left. No heartbeat comes in between, and
     # the guard has lost its seats: only the direct door is left.
     full = (orders, payments)
-    wait_until(lambda: all(each.running.server.execute(ARE_STALE) == [(True,)] for each in full))
+    wait_until(lambda: all(each.running.leak_is_stale() for each in full))
     wait_until(lambda: all(each.seconds_since_heartbeat() < 30 for each in full))
     for database in full:
         database.running.end_seat()
