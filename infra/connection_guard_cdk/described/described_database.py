@@ -1,4 +1,4 @@
-"""Describe a database that a construct of the CDK stands for, as guard.toml describes one."""
+"""Describe a database of which somebody has a construct, as guard.toml describes one."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -24,7 +24,7 @@ from connection_guard.configuration.toml.tables import Key, read_fields
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.described.cloudformation_properties import is_known, literal
 from connection_guard_cdk.described.described_proxy import described_proxy
-from connection_guard_cdk.described.server import server_of
+from connection_guard_cdk.described.known_server import server_of
 from connection_guard_cdk.described.watch_options import GuardKeys, WatchOptions
 
 _EXAMPLES = {

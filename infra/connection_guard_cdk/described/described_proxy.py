@@ -1,4 +1,4 @@
-"""The RDS Proxy that a construct of the CDK stands for."""
+"""The RDS Proxy of which somebody has a construct."""
 
 from collections.abc import Mapping
 from typing import Any

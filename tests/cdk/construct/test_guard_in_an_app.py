@@ -44,12 +44,7 @@ def test_others_use_its_topic_its_alarms_and_its_widgets(tmp_path: Path) -> None
     cloudwatch.CompositeAlarm(
         stack,
         "Any",
-        alarm_rule=cloudwatch.AlarmRule.any_of(
-            *(
-                cloudwatch.AlarmRule.from_alarm(each, cloudwatch.AlarmState.ALARM)
-                for each in guard.alarms
-            )
-        ),
+        alarm_rule=cloudwatch.AlarmRule.any_of(*guard.alarms),
     )
     cloudwatch.Dashboard(
         stack, "Ours", dashboard_name="ours", widgets=[guard.dashboard_widgets(orders)]

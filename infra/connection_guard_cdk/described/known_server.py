@@ -1,4 +1,4 @@
-"""The database server that a construct of the CDK stands for, as far as the construct knows it."""
+"""What a construct of the CDK knows of its database."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class KnownServer:
     """What is None, or missing from `size`, the construct does not know: mostly of a database that
     exists already. `problems` say why it cannot be guarded as it is.
     """
@@ -32,18 +32,18 @@ class Server:
     size_problems: tuple[str, ...]
 
 
-def server_of(database: rds.IDatabaseInstance | rds.IDatabaseCluster) -> Server:
-    """Return the server that the construct stands for."""
+def server_of(database: rds.IDatabaseInstance | rds.IDatabaseCluster) -> KnownServer:
+    """Return what the construct knows of its server."""
     if hasattr(database, "cluster_identifier"):
         return _cluster(database)
     return _instance(database)
 
 
-def _instance(instance: Any) -> Server:
+def _instance(instance: Any) -> KnownServer:
     resource = instance.node.default_child
     is_owned = isinstance(resource, rds.CfnDBInstance)
     size_problems: list[str] = []
-    return Server(
+    return KnownServer(
         is_cluster=False,
         identifier=(is_owned and _literal_identifier(resource)) or instance.instance_identifier,
         endpoint=instance.instance_endpoint,
@@ -60,7 +60,7 @@ def _instance(instance: Any) -> Server:
     )
 
 
-def _cluster(cluster: Any) -> Server:
+def _cluster(cluster: Any) -> KnownServer:
     resource = cluster.node.default_child
     is_owned = isinstance(resource, rds.CfnDBCluster)
     size_problems: list[str] = []
@@ -68,7 +68,7 @@ def _cluster(cluster: Any) -> Server:
     # The CDK creates the writer before the readers.
     writer = instances[0] if instances else None
     endpoint = _if_known(lambda: cluster.cluster_endpoint)
-    return Server(
+    return KnownServer(
         is_cluster=True,
         identifier=(is_owned and _literal_identifier(resource)) or cluster.cluster_identifier,
         endpoint=endpoint,
