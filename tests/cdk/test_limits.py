@@ -9,7 +9,6 @@ import pytest
 
 from connection_guard.configuration.guard.guard_configuration import (
     Configuration,
-    Database,
     Network,
     ProxyAuthentication,
 )
@@ -25,23 +24,9 @@ from tests.support.configurations import (
     an_existing_proxy,
     notifications,
 )
+from tests.support.fleets import a_fleet, numbered
 
 OTHER_NETWORK = Network("vpc-00000000000000002", ("subnet-0000000000000000a",), ("eu-central-1a",))
-
-
-def numbered(number: int, **changes: Any) -> Database:
-    """Return a database that shares nothing but its VPC and its port with others."""
-    facts: dict[str, Any] = {
-        "identifier": f"orders{number}",
-        "host": f"orders{number}.c0ffee.eu-central-1.rds.amazonaws.com",
-        "resource_id": f"db-ORDERS{number}",
-        "security_groups": (f"sg-{number:017x}",),
-    }
-    return a_database(**(facts | changes))
-
-
-def a_fleet(size: int, **changes: Any) -> Configuration:
-    return a_configuration(*(numbered(number, **changes) for number in range(size)))
 
 
 CONFIGURATIONS = {

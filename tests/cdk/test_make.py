@@ -86,8 +86,11 @@ def test_arguments_reach_the_cdk(tmp_path: Path, target: str) -> None:
         node="v22.1.0",
     )
 
-    [command] = [line for line in run.stdout.splitlines() if f"cdk {target} " in line]
-    assert command.endswith("--context guard=second.toml --require-approval never")
+    commands = run.stdout.replace("\\\n", " ").splitlines()
+    [command] = [line for line in commands if f"cdk {target} " in line]
+    assert command.endswith("--context guard='second.toml' --require-approval never")
+    # With several stacks these ask for one by its name, or for all.
+    assert ("--all" in command) is (target in {"diff", "deploy", "destroy"})
 
 
 @pytest.mark.parametrize("target", NEEDS_CREDENTIALS)
@@ -117,6 +120,13 @@ def test_notify_test_asks_the_stack_of_the_guard_file(tmp_path: Path) -> None:
     )
 
     assert "notify-test --guard second.toml --profile production" in run.stdout
+
+
+def test_notify_test_asks_the_stack_of_each_file(tmp_path: Path) -> None:
+    run = make(tmp_path, "-C", str(ROOT), "--dry-run", "notify-test", "GUARD=examples/*.toml")
+
+    assert "notify-test --guard examples/guard.toml" in run.stdout
+    assert "*" not in run.stdout.splitlines()[-1]
 
 
 def credentials(

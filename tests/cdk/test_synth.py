@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from connection_guard.configuration.guard.guard_configuration import Architecture, Synthesizer
+from connection_guard_cdk.cost import resources_of
 from connection_guard_cdk.packages.build_package import build_package
 from tests.cdk.template import CONTEXT, ROOT, synthesize
 from tests.support.configurations import EXAMPLE_FILE, REGION, a_configuration, a_target
@@ -137,14 +138,75 @@ def the_last_lines(guard_file: Path, assembly: Path) -> list[str]:
     return run.stdout.strip().splitlines()
 
 
-def test_what_a_person_wants_to_know_of_it_is_four_lines(project: Path, example: Path) -> None:
+def test_what_a_person_wants_to_know_of_it_is_five_lines(project: Path, example: Path) -> None:
     template = example / "ConnectionGuard.template.json"
-    resources = len(json.loads(template.read_text())["Resources"])
-    headline, counted, price, place = the_last_lines(project / "guard.toml", example)
+    resources = len(resources_of(template))
+    headline, counted, price, place, roles = the_last_lines(project / "guard.toml", example)
     assert headline == "ConnectionGuard guards 1 database in eu-central-1: orders"
-    assert counted == f"  {resources} of the 500 resources that CloudFormation allows in one stack"
+    assert counted == f"  {resources} of the 2,500 resources that CloudFormation deploys at once"
     assert re.match(r"  about \d+ dollars per month", price)
     assert place == f"  template: {template}"
+    assert roles == (
+        '  the roles on orders: psql "host=orders.c1abcdefghij.eu-central-1.rds.amazonaws.com '
+        'port=5432 dbname=postgres user=<master>" -v guard_role=connection_guard -f '
+        "bootstrap/bootstrap.sql"
+    )
+    assert (ROOT / "bootstrap/bootstrap.sql").is_file()
+
+
+def test_each_of_several_files_is_a_stack_in_its_own_place(project: Path, tmp_path: Path) -> None:
+    guards = tmp_path / "guards"
+    guards.mkdir()
+    text = EXAMPLE_FILE.read_text()
+    text = text.replace('# stack_name = "ConnectionGuard"', 'stack_name = "Guard"')
+    (guards / "east.toml").write_text(text)
+    (guards / "west.toml").write_text(text.replace("eu-central-1", "eu-west-1"))
+    (guards / "moving.toml").write_text(text.replace('"Guard"', '"Moving"'))
+    assembly = tmp_path / "assembly"
+
+    run = app(project, assembly, guard_file=guards / "*.toml")
+
+    assert run.returncode == 0, run.stderr
+    artifacts = the_manifest(assembly)["artifacts"]
+    stacks = {
+        name: (each["environment"], each["properties"].get("stackName", name))
+        for name, each in artifacts.items()
+        if each["type"] == "aws:cloudformation:stack"
+    }
+    east, west = "aws://123456789012/eu-central-1", "aws://123456789012/eu-west-1"
+    assert stacks == {
+        "Guard-123456789012-eu-central-1": (east, "Guard"),
+        "Guard-123456789012-eu-west-1": (west, "Guard"),
+        "Moving": (east, "Moving"),
+    }
+    assert "east.toml guards orders, too" in run.stderr
+    headlines = [line for line in the_last_lines(guards / "*.toml", assembly) if " guards " in line]
+    assert headlines == [
+        "Guard guards 1 database in eu-central-1: orders",
+        "Moving guards 1 database in eu-central-1: orders",
+        "Guard guards 1 database in eu-west-1: orders",
+    ]
+
+
+def test_more_databases_than_aws_allows_are_a_line_and_no_traceback(
+    project: Path, tmp_path: Path
+) -> None:
+    head, header, table = EXAMPLE_FILE.read_text().partition("[[databases]]")
+    table = header + table
+    many = tmp_path / "many.toml"
+    head = head.replace('# stack_name = "ConnectionGuard"', 'stack_name = "Many"')
+    table = table.partition("# An Aurora cluster")[0].replace(
+        "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ", "db-ORDERS"
+    )
+    many.write_text(
+        head + "\n".join(re.sub("(?i)orders", rf"\g<0>{number}", table) for number in range(194))
+    )
+    run = app(project, tmp_path / "assembly", guard_file=many)
+    assert run.returncode == 1
+    assert "many.toml: its databases need " in run.stderr
+    assert "make deploy GUARD=second.toml" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not list((tmp_path / "assembly").glob("*.template.json"))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +239,7 @@ def test_pools_that_are_declared_are_added_up(
     declared = f'[[services]]\nname = "api"\nreplicas = 5\n{pool_size}\n'
     guard_file.write_text(f"{EXAMPLE_FILE.read_text()}\n{declared}")
 
-    assert the_last_lines(guard_file, example)[4:] == [line]
+    assert the_last_lines(guard_file, example)[5:] == [line]
 
 
 def test_the_same_file_gives_the_same_template_and_packages(

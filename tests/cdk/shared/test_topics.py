@@ -4,7 +4,9 @@ from tests.cdk.deployed import ALARMS_OF_THIS_ACCOUNT, CLOUDWATCH
 from tests.cdk.template import (
     Template,
     referred,
+    synthesized,
 )
+from tests.support.configurations import a_configuration, notifications
 
 
 def test_only_responders_publish_their_reports_and_failures(
@@ -71,3 +73,19 @@ def test_who_may_publish_may_use_the_key_and_nobody_else(template: Template) -> 
         ]
         assert for_alarms.condition == ALARMS_OF_THIS_ACCOUNT
     assert template.who_may("kms:CreateGrant", key) == {"root"}
+
+
+def test_another_account_may_subscribe_to_incidents_where_that_is_configured(
+    smallest: Template,
+) -> None:
+    account = "210987654321"
+    with_account = synthesized(
+        a_configuration(notifications=notifications(incident_accounts=(account,)))
+    )
+
+    topic = referred(with_account.outputs["IncidentsTopic"]["Value"])
+    [statement] = with_account.allowing("sns:Subscribe", topic)
+    assert statement.principals == {f"arn:aws:iam::{account}:root"}
+    assert statement.actions == {"sns:Subscribe"}
+    assert not smallest.allowing("sns:Subscribe", topic)
+    assert with_account.of("AWS::KMS::Key") == smallest.of("AWS::KMS::Key")
