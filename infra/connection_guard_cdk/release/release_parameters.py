@@ -36,7 +36,7 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class TemplateParameter:
     """A parameter, which has to be given where it has no default. `must_be` continues the line with
     which a wrong value is refused.
     """
@@ -51,7 +51,7 @@ class Parameter:
     most: int | None = None
 
 
-Groups = Mapping[str, Mapping[str, Parameter]]
+Groups = Mapping[str, Mapping[str, TemplateParameter]]
 
 
 def create_parameters(stack: Stack, variant: Variant, policy: Policy) -> dict[str, CfnParameter]:
@@ -102,9 +102,9 @@ def _groups(variant: Variant, policy: Policy) -> Groups:
     }
 
 
-def _endpoint(of: str, kind: str, shown: str) -> Parameter:
+def _endpoint(of: str, kind: str, shown: str) -> TemplateParameter:
     """Return an endpoint: certificates are checked against exactly these names."""
-    return Parameter(
+    return TemplateParameter(
         "Endpoint",
         f"The endpoint of the {of}",
         pattern=rf"[a-z][a-z0-9-]*\.{kind}[a-z0-9]+\.{REGION}\.rds\.amazonaws\.com",
@@ -112,19 +112,18 @@ def _endpoint(of: str, kind: str, shown: str) -> Parameter:
     )
 
 
-def _role(label: str, description: str) -> Parameter:
-    return Parameter(
+def _role(label: str, description: str) -> TemplateParameter:
+    return TemplateParameter(
         label,
         description,
         default="connection_guard",
         pattern=rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}",
-        must_be=f'the name of a role: at most {LONGEST_NAME} letters, digits, "_", "-" and ".", '
-        'beginning with a letter or "_"',
+        must_be=f"1 to {LONGEST_NAME} letters, digits, _, - and ., beginning with a letter or _",
     )
 
 
-def _port(label: str) -> Parameter:
-    return Parameter(
+def _port(label: str) -> TemplateParameter:
+    return TemplateParameter(
         label,
         "The port of the endpoint",
         type="Number",
@@ -135,7 +134,7 @@ def _port(label: str) -> Parameter:
     )
 
 
-def _database(variant: Variant) -> Mapping[str, Parameter]:
+def _database(variant: Variant) -> Mapping[str, TemplateParameter]:
     if variant.is_cluster:
         of, prefixes = "DB cluster", "cluster"
         endpoint = _endpoint(of, "cluster-", "the cluster (writer) endpoint, NAME.cluster-xxxx")
@@ -143,21 +142,21 @@ def _database(variant: Variant) -> Mapping[str, Parameter]:
         of, prefixes = "DB instance", "db|cluster"
         endpoint = _endpoint(of, "", "the instance's own endpoint, NAME.xxxx")
     return {
-        "DatabaseIdentifier": Parameter(
+        "DatabaseIdentifier": TemplateParameter(
             "Identifier",
             f"The identifier of the {of}, in lower case",
             pattern="(?!.{64})[a-z][a-z0-9]*(?:-[a-z0-9]+)*",
-            must_be='1 to 63 lower-case letters, digits and single "-", beginning with a letter',
+            must_be="1 to 63 lower-case letters, digits and single -, beginning with a letter",
         ),
         "Endpoint": endpoint,
         "Port": _port("Port"),
-        "ResourceId": Parameter(
+        "ResourceId": TemplateParameter(
             "Resource ID",
             f"The resource ID of the {of}: the console shows it under Configuration",
             pattern=f"(?:{prefixes})-[A-Z0-9]+",
             must_be=f"a resource ID, such as {prefixes.partition('|')[0]}-ABCDEFGHIJKLMNOPQRSTUVWX",
         ),
-        "UsableConnections": Parameter(
+        "UsableConnections": TemplateParameter(
             "Usable connections",
             f"An estimate that is used until the first heartbeat: max_connections, less the "
             f"{MOST_RESERVED} that PostgreSQL and RDS reserve at most",
@@ -166,10 +165,9 @@ def _database(variant: Variant) -> Mapping[str, Parameter]:
             most=MOST_CONNECTIONS,
             must_be="a number of connections",
         ),
-        "DatabaseName": Parameter(
+        "DatabaseName": TemplateParameter(
             "Database to log in to",
-            "The PostgreSQL database that the guard logs in to: it sees the sessions of every "
-            "database from there",
+            "It sees the sessions of every database from there",
             default="postgres",
             pattern=rf'(?!(?:template[01]|rdsadmin)$)[^"\\\x00-\x1f]{{1,{LONGEST_NAME}}}',
             must_be="postgres, or one of your own databases",
@@ -181,13 +179,13 @@ def _database(variant: Variant) -> Mapping[str, Parameter]:
 
 
 _NETWORK = {
-    "Vpc": Parameter("VPC", "The VPC of the database", type="AWS::EC2::VPC::Id"),
-    "Subnets": Parameter(
+    "Vpc": TemplateParameter("VPC", "The VPC of the database", type="AWS::EC2::VPC::Id"),
+    "Subnets": TemplateParameter(
         "Subnets",
         "Private subnets of that VPC for the guard: one per availability zone is enough",
         type="List<AWS::EC2::Subnet::Id>",
     ),
-    "DatabaseSecurityGroup": Parameter(
+    "DatabaseSecurityGroup": TemplateParameter(
         "Security group of the database",
         "One of the database's own: it gets a rule that lets the guard in",
         type="AWS::EC2::SecurityGroup::Id",
@@ -201,35 +199,34 @@ _PROXY = {
         "the proxy's endpoint, NAME.proxy-xxxx",
     ),
     "ProxyPort": _port("Port"),
-    "ProxyResourceId": Parameter(
+    "ProxyResourceId": TemplateParameter(
         "Resource ID",
         "The last part of the proxy's ARN",
         pattern="prx-[A-Za-z0-9]+",
         must_be="the last part of the proxy's ARN, such as prx-0123456789abcdef0",
     ),
-    "ProxySecurityGroup": Parameter(
+    "ProxySecurityGroup": TemplateParameter(
         "Security group of the proxy",
         "One of the proxy's own, which may be the database's",
         type="AWS::EC2::SecurityGroup::Id",
     ),
     "ProxyRole": _role(
         "Role",
-        "The role that the guard logs in as through the proxy: that of the database where the "
-        "proxy itself logs in with IAM, a second one where it has a secret",
+        "The role through the proxy: the same where the proxy itself logs in with IAM, a second "
+        "one where it has a secret",
     ),
 }
 
 _PEOPLE = {
-    "Email": Parameter(
+    "Email": TemplateParameter(
         "E-mail address",
         "It is notified of incidents; AWS asks it to confirm, twice",
         pattern=r'[^@\s"\\]+@[^@\s"\\]+\.[^@\s."\\]+',
         must_be="an e-mail address",
     ),
-    "SlackSecret": Parameter(
+    "SlackSecret": TemplateParameter(
         "Slack: name of the secret",
-        "The name of the secret in AWS Secrets Manager that holds the token or webhook; empty "
-        "where Slack is not notified",
+        "In AWS Secrets Manager; empty: Slack is not notified",
         default="",
         pattern=r"(?!xox)[\w/+=.@-]{0,512}",
         must_be="the name of a secret, never its value",
@@ -237,14 +234,14 @@ _PEOPLE = {
 }
 
 
-def _thresholds(policy: Policy) -> Mapping[str, Parameter]:
+def _thresholds(policy: Policy) -> Mapping[str, TemplateParameter]:
     # An alarm at or below the target that the guard frees slots down to would never clear.
     least = floor(policy.limits.target_percent) + 1
 
-    def percent(tier: str, default: int) -> Parameter:
-        return Parameter(
+    def percent(tier: str, default: int) -> TemplateParameter:
+        return TemplateParameter(
             tier,
-            f"Percent of the usable connections in use at which the tier {tier.lower()} begins",
+            f"Percent of the usable connections at which the tier {tier.lower()} begins",
             type="Number",
             default=max(default, least),
             least=least,
@@ -255,10 +252,9 @@ def _thresholds(policy: Policy) -> Mapping[str, Parameter]:
     return {
         "WarningPercent": percent("Warning", WARNING_PERCENT),
         "CriticalPercent": percent("Critical", CRITICAL_PERCENT),
-        "WatchFromPercent": Parameter(
+        "WatchFromPercent": TemplateParameter(
             "Keep looking from",
-            "Percent of the usable connections in use from which a heartbeat keeps looking within "
-            "its minute; empty is from Warning on, 0 is always",
+            "Percent from which a heartbeat keeps looking; empty: from Warning on; 0: always",
             default="",
             pattern=r"(?:[0-9]{1,2}|100)?",
             must_be="empty, or 0 to 100",
@@ -267,13 +263,13 @@ def _thresholds(policy: Policy) -> Mapping[str, Parameter]:
 
 
 _FUNCTIONS = {
-    "CodeBucket": Parameter(
+    "CodeBucket": TemplateParameter(
         "Bucket",
         "The bucket that holds the functions' zips, in the region of the stack",
         pattern=r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
         must_be="the name of an S3 bucket",
     ),
-    "CodePrefix": Parameter(
+    "CodePrefix": TemplateParameter(
         "Prefix",
         "What the keys of the zips begin with in that bucket",
         default="connection-guard/",

@@ -3,7 +3,9 @@ values of its parameters need.
 """
 
 import json
+import re
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 Json = Any
@@ -48,33 +50,41 @@ def released(template: Mapping[str, Json], stack_name: str) -> dict[str, Json]:
         for resource in resources.values():
             _put_under_condition(resource, parameter, condition)
     for resource in resources.values():
-        # What may not exist cannot be waited for.
-        waits = [each for each in _waits_for(resource) if "Condition" not in resources[each]]
+        # What may not exist cannot be waited for, and what is referred to is waited for anyway.
+        waits = resource.pop("DependsOn", [])
+        waits = [
+            each
+            for each in ([waits] if isinstance(waits, str) else waits)
+            if "Condition" not in resources[each] and not _refers_to(each, resource)
+        ]
         if waits:
             resource["DependsOn"] = waits
     return {**result, "Conditions": {**result.get("Conditions", {}), **dict(conditions.values())}}
 
 
-def _waits_for(resource: Mapping[str, Json]) -> list[str]:
-    waits = resource.get("DependsOn", [])
-    return [waits] if isinstance(waits, str) else waits
-
-
 def _with_stack_name(value: Json, stack_name: str) -> Json:
-    """Return the value with the name of the stack, and with texts in the shortest form."""
+    """Return the value with the name of the stack, and with texts in their shortest form."""
     match value:
         case str() if stack_name in value:
             return {"Fn::Sub": _substituted(value, stack_name)}
-        case {"Fn::Join": ["", [*parts]]} if None not in (
-            texts := [_substituted(each, stack_name) for each in parts]
-        ):
-            return {"Fn::Sub": "".join(text for text in texts if text)}
+        case {"Fn::Join": ["", [*parts]]}:
+            return _joined(parts, stack_name)
         case dict():
             return {key: _with_stack_name(each, stack_name) for key, each in value.items()}
         case list():
             return [_with_stack_name(each, stack_name) for each in value]
         case _:
             return value
+
+
+def _joined(parts: list[Json], stack_name: str) -> Json:
+    joined: list[Json] = []
+    for is_text, run in groupby(parts, lambda part: _substituted(part, stack_name) is not None):
+        if is_text:
+            joined.append({"Fn::Sub": "".join(str(_substituted(each, stack_name)) for each in run)})
+        else:
+            joined += [_with_stack_name(each, stack_name) for each in run]
+    return joined[0] if len(joined) == 1 else {"Fn::Join": ["", joined]}
 
 
 def _substituted(part: Json, stack_name: str) -> str | None:
@@ -90,17 +100,16 @@ def _substituted(part: Json, stack_name: str) -> str | None:
             return None
 
 
+def _refers_to(name: str, value: Json) -> bool:
+    return bool(re.search(rf'("Ref": "|"Fn::GetAtt": \["|\$\{{){name}\b', json.dumps(value)))
+
+
 def _put_under_condition(resource: dict[str, Json], parameter: str, condition: str) -> None:
     """Put what the parameter appears in under the condition: a rule in a resource of its own, or
     one of a group's rules, or one of a policy's statements.
     """
-
-    def is_meant(value: Json) -> bool:
-        text = json.dumps(value)
-        return f'{{"Ref": "{parameter}"}}' in text or f"${{{parameter}}}" in text
-
     match resource:
-        case {"Type": "AWS::EC2::SecurityGroupIngress"} if is_meant(resource):
+        case {"Type": "AWS::EC2::SecurityGroupIngress"} if _refers_to(parameter, resource):
             resource["Condition"] = condition
         case {
             "Type": "AWS::EC2::SecurityGroup",
@@ -110,6 +119,8 @@ def _put_under_condition(resource: dict[str, Json], parameter: str, condition: s
             "Properties": {"PolicyDocument": {"Statement": list(parts)}},
         }:
             parts[:] = [
-                {"Fn::If": [condition, each, {"Ref": "AWS::NoValue"}]} if is_meant(each) else each
+                {"Fn::If": [condition, each, {"Ref": "AWS::NoValue"}]}
+                if _refers_to(parameter, each)
+                else each
                 for each in parts
             ]
