@@ -69,7 +69,7 @@ class ReporterSettings:
             raise ConfigurationError(
                 f"environment variable {ENVIRONMENT_VARIABLE}: {missing} is missing"
             ) from missing
-        except (ValueError, TypeError) as wrong:
+        except (ValueError, TypeError, AttributeError) as wrong:
             problem = f"not what ReporterSettings.to_environment writes ({wrong})"
             raise ConfigurationError(
                 f"environment variable {ENVIRONMENT_VARIABLE}: {problem}"

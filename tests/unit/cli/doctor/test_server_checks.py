@@ -21,7 +21,7 @@ from connection_guard.cli.doctor.doors.server_checks import (
 )
 from connection_guard.cli.doctor.facts.check import Unknown, has_finding
 from connection_guard.cli.doctor.facts.door_facts import LoginFacts
-from connection_guard.configuration.max_connections.estimate import Estimate
+from connection_guard.configuration.max_connections.estimate import MOST_RESERVED, Estimate
 from connection_guard.core.database.pause import Pause
 from tests.support.builders import a_capacity, a_measurement, a_server
 from tests.support.cli.doctor_facts import (
@@ -88,7 +88,7 @@ def test_a_server_that_reserves_everything_is_a_finding() -> None:
     [(100, 100, True), (79, 100, True), (70, 100, True), (69, 100, False), (107, 100, False)],
 )
 def test_an_estimate_errs_low_and_not_by_much(estimate: int, live: int, is_well: bool) -> None:
-    access = an_access(a_database(max_connections=Estimate(estimate, "", estimate)))
+    access = an_access(a_database(max_connections=Estimate(estimate, "", estimate - MOST_RESERVED)))
     check = check_estimate(a_measurement(capacity=a_capacity(live)), access)
 
     assert is_ok(check) == is_well
