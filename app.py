@@ -13,10 +13,10 @@ from cdk_nag import AwsSolutionsChecks
 sys.path.insert(0, str(Path(__file__).parent / "lambdas"))
 sys.path.insert(0, str(Path(__file__).parent / "infra"))
 
-from connection_guard.configuration.guard.guard_files import FIRST, guarded_twice, read_guard_files
 from connection_guard.errors import ConfigurationError
-from connection_guard_cdk.limits import refuse_beyond_limits
+from connection_guard_cdk.fleet_limits import refuse_beyond_limits
 from connection_guard_cdk.nested_stacks import stack_identifiers
+from connection_guard_cdk.several_guard_files import FIRST, guarded_twice, read_guard_files
 from connection_guard_cdk.stack import ConnectionGuardStack
 
 

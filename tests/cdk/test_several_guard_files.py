@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from connection_guard.configuration.guard.guard_files import guarded_twice, read_guard_files
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.nested_stacks import stack_identifiers
+from connection_guard_cdk.several_guard_files import guarded_twice, read_guard_files
 from tests.unit.configuration.guard.guard_files import DEPLOY, guard, payments
 
 
