@@ -40,7 +40,7 @@ def test_every_mistake_of_every_file_is_a_line(tmp_path: Path) -> None:
     folder = written(tmp_path, a=guard(deploy=DEPLOY | {"account": "12"}), b="databases = 1")
 
     with pytest.raises(ConfigurationError) as refused:
-        read_guard_files("guards/*.toml", folder)
+        read_guard_files("guards/*.toml", folder, folder / "guard.toml")
 
     lines = str(refused.value).splitlines()
     assert {line.partition(":")[0] for line in lines} == {"a.toml", "b.toml"}
