@@ -13,10 +13,10 @@ from cdk_nag import AwsSolutionsChecks
 sys.path.insert(0, str(Path(__file__).parent / "lambdas"))
 sys.path.insert(0, str(Path(__file__).parent / "infra"))
 
-from connection_guard.configuration.guard.guard_files import FIRST, guarded_twice, read_guard_files
 from connection_guard.errors import ConfigurationError
-from connection_guard_cdk.limits import refuse_beyond_limits
+from connection_guard_cdk.fleet_limits import refuse_beyond_limits
 from connection_guard_cdk.nested_stacks import stack_identifiers
+from connection_guard_cdk.several_guard_files import guarded_twice, read_guard_files
 from connection_guard_cdk.stack import ConnectionGuardStack
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     app = App()
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     try:
-        add_stacks(app, app.node.try_get_context("guard") or FIRST)
+        add_stacks(app, app.node.try_get_context("guard"))
     except ConfigurationError as mistakes:
         sys.exit(str(mistakes))
     try:
@@ -35,11 +35,13 @@ def main() -> None:
         raise
 
 
-def add_stacks(app: App, files: str) -> None:
+def add_stacks(app: App, files: str | None) -> None:
     """Add the stack of each guard file. Raise ConfigurationError where a file is wrong, or a stack
     would be larger than AWS allows.
     """
-    configurations = read_guard_files(files, Path(__file__).parent)
+    folder = Path(__file__).parent
+    first = folder / "guard.toml"
+    configurations = read_guard_files(files or first.name, folder, first)
     refuse_beyond_limits(configurations)
     identifiers = stack_identifiers([each.target for each in configurations.values()])
     stacks = {

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from connection_guard.configuration.bootstrap_command import bootstrap_command
 from connection_guard.configuration.guard.guard_configuration import Configuration
-from connection_guard.configuration.guard.guard_files import read_guard_files
 from connection_guard.core.budget.pool_budget import (
     DEFAULT_SHARE,
     PoolBudget,
@@ -19,8 +18,9 @@ from connection_guard.core.budget.pool_budget import (
 )
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.cost import cost_of, resources_of, total
-from connection_guard_cdk.limits import RESOURCES_OF_DEPLOYMENT
+from connection_guard_cdk.fleet_limits import RESOURCES_OF_DEPLOYMENT
 from connection_guard_cdk.nested_stacks import stack_identifiers
+from connection_guard_cdk.several_guard_files import read_guard_files
 
 ROOT = Path(__file__).parents[2]
 # More would hide the rest; `connection-guard doctor` shows them for each database.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connection_guard.configuration.guard.guard_configuration import Configuration
-from connection_guard_cdk.limits import OUTPUTS_OF_STACK, RESOURCES_OF_STACK
+from connection_guard_cdk.fleet_limits import OUTPUTS_OF_STACK, RESOURCES_OF_STACK
 from connection_guard_cdk.nested_stacks import nested_stack_of
 from tests.cdk.template import synthesize
 from tests.support.configurations import a_configuration, a_new_proxy

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from connection_guard.configuration.guard.guard_files import guarded_twice, read_guard_files
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.nested_stacks import stack_identifiers
+from connection_guard_cdk.several_guard_files import guarded_twice, read_guard_files
 from tests.unit.configuration.guard.guard_files import DEPLOY, guard, payments
 
 
@@ -40,7 +40,7 @@ def test_every_mistake_of_every_file_is_a_line(tmp_path: Path) -> None:
     folder = written(tmp_path, a=guard(deploy=DEPLOY | {"account": "12"}), b="databases = 1")
 
     with pytest.raises(ConfigurationError) as refused:
-        read_guard_files("guards/*.toml", folder)
+        read_guard_files("guards/*.toml", folder, folder / "guard.toml")
 
     lines = str(refused.value).splitlines()
     assert {line.partition(":")[0] for line in lines} == {"a.toml", "b.toml"}

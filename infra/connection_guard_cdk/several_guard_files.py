@@ -8,18 +8,19 @@ from connection_guard.configuration.guard.guard_configuration import Configurati
 from connection_guard.configuration.guard.guard_file import read_configuration
 from connection_guard.errors import ConfigurationError
 
-FIRST = "guard.toml"
-
 _ONLY_WHILE_IT_MOVES = (
     "once the guard of the other stack works, remove the database from the file that it leaves"
 )
 
 
-def read_guard_files(files: str, folder: Path) -> dict[str, Configuration]:
+def read_guard_files(
+    files: str, folder: Path, first: Path | None = None
+) -> dict[str, Configuration]:
     """Return what each file says, by the file's name, in the order of their names.
 
-    `files` is a path or a glob, as seen from `folder`, where guard.toml is the file whose stack may
-    have the default name. Raise ConfigurationError with one line for every mistake in any of them.
+    `files` is a path or a glob, as seen from `folder`. `first` is the file whose stack may have the
+    default name, None where every file's may. Raise ConfigurationError with one line for every
+    mistake in any of them.
     """
     path = folder / files
     anchor = Path(path.anchor)
@@ -30,7 +31,7 @@ def read_guard_files(files: str, folder: Path) -> dict[str, Configuration]:
     mistakes: list[str] = []
     for each in paths:
         try:
-            read[each.name] = read_configuration(each, folder / FIRST)
+            read[each.name] = read_configuration(each, first)
         except ConfigurationError as wrong:
             mistakes += wrong.args
     mistakes += _same_stack(read)

@@ -13,7 +13,7 @@ from connection_guard.configuration.guard.guard_configuration import (
     ProxyAuthentication,
 )
 from connection_guard.errors import ConfigurationError
-from connection_guard_cdk.limits import StackCount, count, refuse_beyond_limits
+from connection_guard_cdk.fleet_limits import StackCount, count, refuse_beyond_limits
 from tests.cdk.template import synthesize
 from tests.support.configurations import (
     a_cluster,
