@@ -1,6 +1,5 @@
 """What `make release-template` writes, and its messages where it cannot."""
 
-import subprocess
 import sys
 from pathlib import Path
 from zipfile import ZipFile
@@ -14,7 +13,6 @@ from connection_guard_cdk.release import write_release as written
 from connection_guard_cdk.release.release_parameters import Variant
 from connection_guard_cdk.release.write_release import write_release
 from tests.cdk.packages.built import PACKAGES
-from tests.cdk.template import ROOT
 
 CAUTIOUS = SHIPPED_POLICY.read_text().replace("most_per_run = 100", "most_per_run = 99")
 
@@ -69,40 +67,39 @@ def test_a_zip_is_the_package_that_guard_toml_deploys(tmp_path: Path) -> None:
         each.close()
 
 
-def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "connection_guard_cdk.release.write_release", *arguments],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{ROOT / 'lambdas'}:{ROOT / 'infra'}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
     ("policy", "mistake"),
     [
-        (None, "policy: cautious.toml does not exist; create it, or correct its path\n"),
+        (None, "policy: cautious.toml does not exist; create it, or correct its path"),
         ("[tiers]\nwarning = 1\n", "cautious.toml: "),
     ],
 )
 def test_a_wrong_policy_is_a_line_each_and_nothing_is_written(
-    tmp_path: Path, policy: str | None, mistake: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str | None, mistake: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     if policy is not None:
-        (tmp_path / "cautious.toml").write_text(policy)
-    ended = run(tmp_path, "out", "--policy", "cautious.toml")
-    assert ended.returncode == 1
-    assert all(line.startswith(mistake.strip()) for line in ended.stderr.splitlines())
-    assert not (tmp_path / "out").exists()
+        Path("cautious.toml").write_text(policy)
+    lines = refusal(monkeypatch, "out", "--policy", "cautious.toml").splitlines()
+    assert lines
+    assert all(line.startswith(mistake) for line in lines)
+    assert not Path("out").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("a file")
-    ended = run(tmp_path, "out")
-    assert ended.returncode == 1
-    assert ended.stderr == (
+def test_a_folder_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out").write_text("a file")
+    assert refusal(monkeypatch, "out") == (
         "out: cannot be written: Not a directory; name another folder: make release-template "
-        "FOLDER=...\n"
+        "FOLDER=..."
     )
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """Return what the command ends with."""
+    monkeypatch.setattr(sys, "argv", ["write_release", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        written.main()
+    return str(ended.value)
