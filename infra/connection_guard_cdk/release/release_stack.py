@@ -73,7 +73,7 @@ class ReleaseStack(Stack):
         """Return the database that the parameters describe."""
 
         def text(name: str) -> str:
-            return Fn.ref(parameters[name].logical_id)
+            return parameters[name].value_as_string
 
         def number(name: str) -> int:
             return int(parameters[name].value_as_number)
@@ -84,7 +84,7 @@ class ReleaseStack(Stack):
             expression=Fn.condition_not(Fn.condition_equals(text("WatchFromPercent"), "")),
         )
         watch_from = Fn.condition_if(
-            is_given.logical_id, text("WatchFromPercent"), text("WarningPercent")
+            is_given.logical_id, text("WatchFromPercent"), number("WarningPercent")
         )
         subnets = tuple(parameters["Subnets"].value_as_list)
         usable = number("UsableConnections")

@@ -46,7 +46,7 @@ def deployed(template: Path, **values: str) -> Template:
         body["Conditions"],
     )
     resources = {
-        name: resource
+        name: {key: each for key, each in resource.items() if key != "Condition"}
         for name, resource in body["Resources"].items()
         if "Condition" not in resource or stack.holds(resource["Condition"])
     }
