@@ -31,6 +31,11 @@ SETTINGS = ReporterSettings(
 WRITTEN = json.loads(SETTINGS.to_environment()[ENVIRONMENT_VARIABLE])
 
 
+def test_what_a_parameter_of_a_template_leaves_empty_is_no_channel() -> None:
+    settings = replace(SETTINGS, slack_secret="")
+    assert ReporterSettings.from_environment(settings.to_environment()).channels == ("incidents",)
+
+
 @pytest.mark.parametrize("slack_secret", ["connection-guard/slack", None])
 def test_settings_survive_the_environment(slack_secret: str | None) -> None:
     settings = replace(SETTINGS, slack_secret=slack_secret)
