@@ -8,7 +8,7 @@ stack has at most two parameters per database, and Systems Manager holds 10,000 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from connection_guard.configuration.guard.guard_configuration import (
@@ -19,6 +19,7 @@ from connection_guard.configuration.guard.guard_configuration import (
 )
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.nested_stacks import nested_stack_of
+from connection_guard_cdk.network.closed_security_group import RULES_OF_GROUP
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 RESOURCES_OF_STACK = 500
@@ -26,8 +27,6 @@ RESOURCES_OF_DEPLOYMENT = 2500
 OUTPUTS_OF_STACK = 200
 # https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html
 FILTER_POLICIES_OF_TOPIC = 200
-# https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
-RULES_OF_GROUP = 60
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html
 PROXIES_OF_REGION = 20
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -43,13 +42,10 @@ SHARED_OUTPUTS = 7
 
 PORT_OF_PROXY = 5432
 
-Group = tuple[str, str, int]
-"""Whose security group it is, the VPC, and the port of its members or of what they reach."""
-
 
 @dataclass(frozen=True, slots=True)
 class StackCount:
-    """What one stack holds. `rules` are the ways out of each security group that it creates,
+    """What one stack holds. `rules` are the ways out of each security group that it creates, and
     `interfaces` the network interfaces of its functions by VPC.
     """
 
@@ -57,7 +53,7 @@ class StackCount:
     nested: Mapping[str, int]
     outputs: int
     filter_policies: int
-    rules: Mapping[Group, int]
+    rules: Sequence[int]
     proxies: int
     interfaces: Mapping[str, int]
 
@@ -67,28 +63,48 @@ class StackCount:
         return self.top + sum(self.nested.values())
 
 
-@dataclass(slots=True)
-class _Network:
-    """What the members of each security group reach, and the subnets that they are in."""
+@dataclass(slots=True, eq=False)
+class _SecurityGroup:
+    """What the members of a security group reach, and the subnets that they are in."""
 
-    reached: defaultdict[Group, set[tuple[object, int]]] = field(
-        default_factory=lambda: defaultdict(set)
-    )
-    subnets: defaultdict[Group, set[str]] = field(default_factory=lambda: defaultdict(set))
+    reached: set[tuple[object, int]] = field(default_factory=set)
+    subnets: set[str] = field(default_factory=set)
+
+
+class _Network:
+    """The security groups by whose they are, the VPC and the port."""
+
+    def __init__(self) -> None:
+        self.groups: defaultdict[tuple[str, str, int], list[_SecurityGroup]] = defaultdict(list)
 
     def add(self, database: Database) -> None:
-        vpc = database.network.vpc
-        responders = ("responders", vpc, database.port)
-        doors = {(group, database.port) for group in database.security_groups}
-        self.subnets[responders] |= set(database.network.subnets)
-        self.reached[responders] |= doors
+        """Add what the database's responder needs, and its proxy where that is to be created."""
+        network = database.network
+        doors: set[tuple[object, int]] = {
+            (group, database.port) for group in database.security_groups
+        }
+        reached = doors
         match database.proxy:
             case ExistingProxy(port=port, security_groups=groups):
-                self.reached[responders] |= {(group, port) for group in groups}
+                reached = doors | {(group, port) for group in groups}
             case NewProxy():
-                proxies = ("proxies", vpc, PORT_OF_PROXY)
-                self.reached[responders].add((proxies, PORT_OF_PROXY))
-                self.reached[proxies] |= doors
+                place = ("proxies", network.vpc, PORT_OF_PROXY)
+                number = self._add(place, doors, frozenset())
+                reached = doors | {((place, number), PORT_OF_PROXY)}
+        self._add(("responders", network.vpc, database.port), reached, frozenset(network.subnets))
+
+    def _add(
+        self, place: tuple[str, str, int], reached: set[tuple[object, int]], subnets: Set[str]
+    ) -> int:
+        """Add them to the first group that has room, and return its number."""
+        groups = self.groups[place]
+        group = next((g for g in groups if len(g.reached | reached) <= RULES_OF_GROUP), None)
+        if group is None:
+            group = _SecurityGroup()
+            groups.append(group)
+        group.reached |= reached
+        group.subnets |= subnets
+        return groups.index(group)
 
 
 def count(configuration: Configuration) -> StackCount:
@@ -101,16 +117,16 @@ def count(configuration: Configuration) -> StackCount:
             database.proxy, NewProxy
         )
     emails = configuration.notifications.emails
-    rules = {group: len(reached) for group, reached in network.reached.items()}
+    rules = [len(each.reached) for groups in network.groups.values() for each in groups]
     interfaces: Counter[str] = Counter()
-    for (_members, vpc, _port), subnets in network.subnets.items():
-        interfaces[vpc] += len(subnets)
+    for (_members, vpc, _port), groups in network.groups.items():
+        interfaces[vpc] += sum(len(each.subnets) for each in groups)
     databases = len(configuration.databases)
     return StackCount(
         top=SHARED
         + (EMAILS + EMAIL * len(emails) if emails else 0)
         + len(nested)
-        + sum(1 + each for each in rules.values()),
+        + sum(1 + each for each in rules),
         nested=nested,
         outputs=SHARED_OUTPUTS + databases,
         filter_policies=databases,
@@ -167,12 +183,6 @@ def _of_stack(file: str, stack: StackCount) -> Iterator[str]:
     ):
         if needed > limit:
             yield f"{file}: its databases need {needed:,} {what.format(f'{limit:,}')}; {split}"
-    for (members, vpc, port), rules in stack.rules.items():
-        if rules > RULES_OF_GROUP:
-            yield (
-                f"{file}: the {members} on port {port} in {vpc} reach {rules} security groups, and "
-                f"Amazon EC2 allows {RULES_OF_GROUP} rules per security group; {split}"
-            )
 
 
 def _of_region(place: str, files: Sequence[str], counts: Mapping[str, StackCount]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Read one guard file or several: each is a stack with its own account and region."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from glob import has_magic
 from pathlib import Path
@@ -16,7 +17,8 @@ _ONLY_WHILE_IT_MOVES = (
 def read_guard_files(
     files: str, folder: Path, first: Path | None = None
 ) -> dict[str, Configuration]:
-    """Return what each file says, by the file's name, in the order of their names.
+    """Return what each file says, in the order of their paths, by the file's name, or by its path
+    where another has the same name.
 
     `files` is a path or a glob, as seen from `folder`. `first` is the file whose stack may have the
     default name, None where every file's may. Raise ConfigurationError with one line for every
@@ -27,11 +29,13 @@ def read_guard_files(
     paths = sorted(anchor.glob(str(path.relative_to(anchor)))) if has_magic(files) else [path]
     if not paths:
         raise ConfigurationError(f"{files}: no file has such a name; correct GUARD")
+    times = Counter(each.name for each in paths)
     read: dict[str, Configuration] = {}
     mistakes: list[str] = []
     for each in paths:
         try:
-            read[each.name] = read_configuration(each, first)
+            name = each.name if times[each.name] == 1 else str(each)
+            read[name] = read_configuration(each, first)
         except ConfigurationError as wrong:
             mistakes += wrong.args
     mistakes += _same_stack(read)

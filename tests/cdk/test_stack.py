@@ -1,6 +1,7 @@
 """The stack as a whole: tags, logs, outputs and warnings."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -45,14 +46,18 @@ def test_the_stack_has_the_tags_that_cloudformation_puts_on_all_that_it_creates(
     assert manifest["artifacts"]["connection-guard"]["properties"]["tags"] == expected
 
 
-def test_no_log_is_kept_forever_and_each_function_writes_to_its_own(template: Template) -> None:
+def test_no_log_is_kept_forever_and_the_reporter_does_not_share_the_responders(
+    template: Template,
+) -> None:
     groups = template.of("AWS::Logs::LogGroup")
     assert all(0 < group["RetentionInDays"] <= 365 for group in groups.values())
     functions = template.of("AWS::Lambda::Function")
     logs = {name: referred(each["LoggingConfig"]["LogGroup"]) for name, each in functions.items()}
     assert set(logs.values()) == set(groups)
-    for name, group in logs.items():
-        assert template.who_may("logs:PutLogEvents", group) == {template.role_of(name)}
+    for group in groups:
+        writers = {template.role_of(name) for name in logs if logs[name] == group}
+        assert template.who_may("logs:PutLogEvents", group) == writers
+    assert sorted(Counter(logs.values()).values()) == [1, len(functions) - 1]
 
 
 def test_the_outputs_say_where_to_look_and_what_to_do_next(

@@ -49,7 +49,6 @@ class Proxy(Construct):
     ) -> None:
         super().__init__(scope, identifier)
         self.security_group = network.of_proxy(database, PORT)
-        self.security_group.let_reach(database.security_groups, database.port)
         with_iam = settings.authentication is ProxyAuthentication.IAM
         log_in = self._with_tokens(database, settings) if with_iam else self._with_secret(settings)
         role = iam.Role(

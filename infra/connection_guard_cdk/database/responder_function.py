@@ -50,10 +50,7 @@ class ResponderFunction(Construct):
     ) -> None:
         super().__init__(scope, identifier)
         key = shared.key
-        self.security_group = group = shared.network.of_responder(database)
-        group.let_reach(database.security_groups, database.port)
-        if proxy is not None:
-            group.let_reach(proxy.security_groups, proxy.port)
+        self.security_group = group = shared.network.of_responder(database, proxy)
         # The name is known beforehand, so that the role can name the function that has it, and the
         # reporter the function that a failure is about.
         self.name = name = Names.unique_resource_name(

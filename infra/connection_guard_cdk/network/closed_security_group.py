@@ -6,6 +6,9 @@ from aws_cdk import IResolvable, Token
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+# In each direction: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+RULES_OF_GROUP = 60
+
 
 class ClosedSecurityGroup(ec2.SecurityGroup):
     """A security group that allows no traffic except what `let_reach` adds.
@@ -22,6 +25,10 @@ class ClosedSecurityGroup(ec2.SecurityGroup):
         )
         self._reached: set[tuple[str, int]] = set()
         self._ways_out: list[IResolvable | ec2.CfnSecurityGroup.EgressProperty] = []
+
+    def has_room_for(self, ways: Iterable[tuple[str, int]]) -> bool:
+        """Return whether its members may reach these security groups and ports, too."""
+        return len(self._reached | set(ways)) <= RULES_OF_GROUP
 
     def let_reach(self, groups: Iterable[str], port: int) -> None:
         """Allow its members to connect to the members of the security groups, by a rule on each

@@ -1,10 +1,17 @@
 """The guard's network access: one security group per VPC and port, which databases share."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from aws_cdk import Acknowledgment, Token, Validations
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from connection_guard.configuration.guard.guard_configuration import Database, Network
+from connection_guard.configuration.guard.guard_configuration import (
+    Database,
+    ExistingProxy,
+    Network,
+)
 from connection_guard_cdk.described.cloudformation_properties import referred
 from connection_guard_cdk.network.closed_security_group import ClosedSecurityGroup
 
@@ -12,43 +19,63 @@ from connection_guard_cdk.network.closed_security_group import ClosedSecurityGro
 class NetworkAccess(Construct):
     """The security groups of the responders and of the proxies that are created for the guard.
 
+    Where one has all the rules that EC2 allows, the next database begins another.
+
     Lambda makes one network interface per subnet and security group, whichever functions use it:
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
     """
 
     def __init__(self, scope: Construct, identifier: str) -> None:
         super().__init__(scope, identifier)
-        self._groups: dict[tuple[str, str, int], ClosedSecurityGroup] = {}
+        self._groups: defaultdict[tuple[str, str, int], list[ClosedSecurityGroup]] = defaultdict(
+            list
+        )
 
-    def of_responder(self, database: Database) -> ClosedSecurityGroup:
-        """Return the security group of the responders of the database's VPC and port."""
-        return self._group("Responders", database.network, database.port)
+    def of_responder(self, database: Database, proxy: ExistingProxy | None) -> ClosedSecurityGroup:
+        """Return the security group of the responders of the database's VPC and port, which reaches
+        the database and its proxy.
+        """
+        doors = [(group, database.port) for group in database.security_groups]
+        if proxy is not None:
+            doors += [(group, proxy.port) for group in proxy.security_groups]
+        return self._group("Responders", database.network, database.port, doors)
 
     def of_proxy(self, database: Database, port: int) -> ClosedSecurityGroup:
         """Return the security group of the created proxies, which listen on the port, of the
-        database's VPC.
+        database's VPC; it reaches the database.
         """
-        return self._group("Proxies", database.network, port)
+        doors = [(group, database.port) for group in database.security_groups]
+        return self._group("Proxies", database.network, port, doors)
 
-    def _group(self, members: str, network: Network, port: int) -> ClosedSecurityGroup:
-        """Return the group, a new one where it is the first time that it is asked for: a VPC and a
-        port may be tokens.
+    def _group(
+        self, members: str, network: Network, port: int, doors: Sequence[tuple[str, int]]
+    ) -> ClosedSecurityGroup:
+        """Return the first group of the VPC and port, which may be tokens, that has room for the
+        doors.
         """
         # Not by what they resolve to: in two stacks that may be the same reference.
-        place = (members, network.vpc, port)
-        if place not in self._groups:
-            vpc = referred(network.vpc)
-            shown_port = "port" if Token.is_unresolved(port) else port
-            name = f"{members}:{vpc.node.path if vpc else network.vpc}:{shown_port}"
-            same = sum(each.node.id.startswith(name) for each in self._groups.values())
-            name = f"{name}-{same + 1}" if same else name
-            self._groups[place] = ClosedSecurityGroup(
-                self,
-                name,
-                vpc=vpc_of(self, f"{name}:Vpc", network),
-                description=f"Connection Guard, {members.lower()}",
-            )
-        return self._groups[place]
+        groups = self._groups[members, network.vpc, port]
+        group = next((each for each in groups if each.has_room_for(doors)), None)
+        if group is None:
+            group = self._new_group(members, network, port)
+            groups.append(group)
+        for reached, at_port in doors:
+            group.let_reach([reached], at_port)
+        return group
+
+    def _new_group(self, members: str, network: Network, port: int) -> ClosedSecurityGroup:
+        vpc = referred(network.vpc)
+        shown_port = "port" if Token.is_unresolved(port) else port
+        name = f"{members}:{vpc.node.path if vpc else network.vpc}:{shown_port}"
+        existing = [each for groups in self._groups.values() for each in groups]
+        same = sum(each.node.id.startswith(name) for each in existing)
+        name = f"{name}-{same + 1}" if same else name
+        return ClosedSecurityGroup(
+            self,
+            name,
+            vpc=vpc_of(self, f"{name}:Vpc", network),
+            description=f"Connection Guard, {members.lower()}",
+        )
 
 
 def vpc_of(scope: Construct, identifier: str, network: Network) -> ec2.IVpc:

@@ -43,6 +43,11 @@ CONFIGURATIONS = {
             incident_accounts=("210987654321",),
         ),
     ),
+    "more groups than one may reach": a_configuration(
+        numbered(1, security_groups=tuple(f"sg-{number:017x}" for number in range(40))),
+        numbered(2, security_groups=tuple(f"sg-{number:017x}" for number in range(30, 61))),
+        numbered(3, security_groups=("sg-00000000000000001",)),
+    ),
     "groups that are shared": a_configuration(
         numbered(1, security_groups=("sg-00000000000000001", "sg-00000000000000002")),
         numbered(2, security_groups=("sg-00000000000000001",)),
@@ -76,7 +81,7 @@ def built(folder: Path) -> StackCount:
         nested={name: len(each["Resources"]) for name, each in found.items()},
         outputs=len(top["Outputs"]),
         filter_policies=len(filters),
-        rules={},
+        rules=[],
         proxies=sum(
             each["Type"] == "AWS::RDS::DBProxy"
             for part in found.values()
@@ -99,8 +104,8 @@ def test_what_is_counted_is_what_is_built(name: str, tmp_path: Path) -> None:
     counted = count(CONFIGURATIONS[name])
     synthesize(CONFIGURATIONS[name], tmp_path)
 
-    assert replace(counted, rules={}, interfaces={}) == built(tmp_path)
-    assert sorted(counted.rules.values()) == rules_of_groups(tmp_path)
+    assert replace(counted, rules=[], interfaces={}) == built(tmp_path)
+    assert sorted(counted.rules) == rules_of_groups(tmp_path)
 
 
 def test_responders_of_one_vpc_and_port_share_their_network_interfaces() -> None:
@@ -139,15 +144,9 @@ def test_more_than_one_deployment_takes_is_refused_with_what_to_do() -> None:
     ]
 
 
-def test_more_security_groups_than_one_group_has_rules_for_are_refused() -> None:
-    refuse_beyond_limits({"guard.toml": a_fleet(60)})
-
-    [line] = refusals(guard=a_fleet(61))
-
-    assert line == (
-        "guard.toml: the responders on port 5432 in vpc-00000000000000001 reach 61 security "
-        f"groups, and Amazon EC2 allows 60 rules per security group; {SECOND_FILE}"
-    )
+def test_more_security_groups_than_one_group_has_rules_for_take_two() -> None:
+    assert count(a_fleet(60)).rules == [60]
+    assert count(a_fleet(61)).rules == [60, 1]
 
 
 def test_the_proxies_of_all_files_of_a_region_are_counted_together() -> None:
