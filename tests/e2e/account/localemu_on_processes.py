@@ -27,7 +27,7 @@ from localemu.services.lambda_.invocation.runtime_executor import RuntimeExecuto
 from twisted.internet import endpoints
 
 from doubles.aws.lambda_runtime import ExecutionEnvironment
-from tests.e2e.localemu_mended import mend
+from tests.e2e.account.localemu_mended import mend
 
 # What only LocalEmu's own containers need, or what is true only there.
 NOT_FOR_PROCESSES = {"AWS_EXECUTION_ENV", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"}
