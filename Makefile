@@ -74,7 +74,7 @@ test: node $(VENV)
 
 e2e: node $(VENV) $(CDK)
 	@.venv/bin/python -m doubles.postgresql.postgres_binaries
-	@$(RUN) tests.e2e.environments
+	@$(RUN) tests.e2e.account.environments
 	@.venv/bin/python -m pytest tests/e2e
 
 synth: node $(VENV) $(CDK)

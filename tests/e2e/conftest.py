@@ -18,11 +18,11 @@ from connection_guard.core.database.door import DoorName
 from doubles.certificates import Authority, create_authority
 from doubles.slack_double import SlackDouble
 from doubles.waiting import wait_until
+from tests.e2e.account.emulator import Emulator
 from tests.e2e.databases import BILLING, ORDERS, PAYMENTS, RESOURCES, RunningDatabase, running
 from tests.e2e.deployed_database import DeployedDatabase
 from tests.e2e.deployed_guard import DeployedGuard
 from tests.e2e.deployment import Deployment
-from tests.e2e.emulator import Emulator
 from tests.e2e.iam_gate import Iam, Signer
 
 STACK = "ConnectionGuard"

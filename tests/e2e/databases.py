@@ -17,7 +17,7 @@ from doubles.postgresql.embedded_postgres import EmbeddedPostgres
 from doubles.postgresql.pgbouncer import PgBouncer
 from doubles.postgresql.postgres_server import PostgresServer
 from tests.e2e import filling_clients as clients
-from tests.e2e.emulator import ACCOUNT, REGION
+from tests.e2e.account.emulator import ACCOUNT, REGION
 from tests.e2e.filling_clients import Applications
 from tests.e2e.iam_gate import Iam, IamGate, loopback, postgres_over_tls
 from tests.support.bootstrapping import assert_silent_success, bootstrap

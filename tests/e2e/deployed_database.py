@@ -16,8 +16,8 @@ from connection_guard.core.report.metric_names import NAMESPACE
 from doubles.aws.cloudwatch_alarms import state_of
 from doubles.aws.cloudwatch_metric_math import MetricStat, Series
 from doubles.waiting import wait_until
+from tests.e2e.account.emulator import Emulator, FunctionProcess
 from tests.e2e.databases import RunningDatabase
-from tests.e2e.emulator import Emulator, FunctionProcess
 from tests.support.builders import a_heartbeat_event
 
 STATISTICS: Mapping[str, Callable[[list[float]], float]] = {

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tests.e2e.account.emulator import Emulator
 from tests.e2e.databases import RunningDatabase
 from tests.e2e.deployed_database import DeployedDatabase, json_log
-from tests.e2e.emulator import Emulator
 
 
 class DeployedGuard:

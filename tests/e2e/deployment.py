@@ -19,9 +19,9 @@ from typing import Any
 
 from connection_guard.adapters.postgresql.login import ROOTS
 from connection_guard.core.database.door import DoorName
-from tests.e2e import environments
+from tests.e2e.account import environments
+from tests.e2e.account.emulator import ACCOUNT, REGION, Emulator
 from tests.e2e.databases import RESOURCES, USABLE
-from tests.e2e.emulator import ACCOUNT, REGION, Emulator
 
 GUARD_FILE = Path(__file__).with_name("guard.toml")
 TABLE = "[[databases]]"

@@ -31,12 +31,12 @@ from connection_guard.core.notification.status import Status
 from doubles.certificates import Authority
 from doubles.slack_double import Posted, SlackDouble
 from doubles.waiting import wait_until
+from tests.e2e.account.emulator import REGION, Emulator, FunctionProcess
+from tests.e2e.account.environments import ROOT
 from tests.e2e.conftest import STACK
 from tests.e2e.databases import POOL, USABLE, users_behind
 from tests.e2e.deployed_database import DeployedDatabase, latest_incident
 from tests.e2e.deployed_guard import DeployedGuard
-from tests.e2e.emulator import REGION, Emulator, FunctionProcess
-from tests.e2e.environments import ROOT
 from tests.support.guarded import GUARD
 
 

@@ -9,14 +9,16 @@ import pytest
 from botocore.exceptions import ClientError
 
 from connection_guard.core.incident.progress import Progress
-from doubles.slack_double import SlackDouble
+from connection_guard.core.notification.slack.slack_blocks import MARKS
+from connection_guard.core.notification.status import Status
+from doubles.slack_double import Posted, SlackDouble
 from doubles.waiting import wait_until
+from tests.e2e.account.emulator import Emulator
 from tests.e2e.conftest import STACK
 from tests.e2e.databases import BILLING, ORDERS, PAYMENTS, RunningDatabase
 from tests.e2e.deployed_database import DeployedDatabase
 from tests.e2e.deployed_guard import DeployedGuard
 from tests.e2e.deployment import Deployment
-from tests.e2e.emulator import Emulator
 
 SECOND, RENAMED = "Second", "Renamed"
 
@@ -33,7 +35,7 @@ def second(
 
 
 def test_a_database_that_moves_is_guarded_by_both_stacks_meanwhile(
-    billing: DeployedDatabase, second: DeployedGuard
+    billing: DeployedDatabase, second: DeployedGuard, slack: SlackDouble
 ) -> None:
     both = (billing, second.databases[BILLING])
     for each in both:
@@ -59,6 +61,8 @@ def test_a_database_that_moves_is_guarded_by_both_stacks_meanwhile(
     assert len(set(ended)) == len(ended)
     assert [each.evaluate_critical_alarm() for each in both] == ["OK", "OK"]
     wait_until(lambda: not any(is_open(each) for each in both))
+    # People are notified by both.
+    wait_until(lambda: [is_resolved(each) for each in messages_about_it(slack)] == [True, True])
 
 
 def serves_the_alarm(database: DeployedDatabase) -> bool:
@@ -68,6 +72,15 @@ def serves_the_alarm(database: DeployedDatabase) -> bool:
     return any(
         (alarm["name"], alarm["state"]) == (database.alarm("critical"), "ALARM") for alarm in alarms
     )
+
+
+def messages_about_it(slack: SlackDouble) -> list[Posted]:
+    """Return each message in the channel about the database that moves."""
+    return [message for message in slack.channel_view if BILLING in message.text]
+
+
+def is_resolved(message: Posted) -> bool:
+    return message.text.startswith(MARKS[Status.RESOLVED])
 
 
 def is_open(database: DeployedDatabase) -> bool:
@@ -86,15 +99,16 @@ def test_a_database_that_has_moved_leaves_nothing_in_its_old_stack(
     assert parts_of(BILLING, STACK, emulator)
     others = (guard.reporter, *(guard.databases[name].responder for name in (ORDERS, PAYMENTS)))
     versions = [version_of(function, emulator) for function in others]
-    shown, lines = len(slack.messages), len(guard.reporter_log())
+    shown = messages_about_it(slack)
     deployment.deploy(STACK, [ORDERS, PAYMENTS])
+    lines = len(guard.reporter_log())
 
     assert parts_of(BILLING, STACK, emulator) == []
     assert [version_of(function, emulator) for function in others] == versions
     # The other stack continues, and the reporter of this one says nothing of it; what it stored
     # stays there.
     second.databases[BILLING].play_heartbeat()
-    assert len(slack.messages) == shown
+    assert messages_about_it(slack) == shown
     assert all(line.get("database") != BILLING for line in guard.reporter_log()[lines:])
     assert billing.reports()
 

@@ -7,10 +7,10 @@ from connection_guard.core.notification.slack.slack_blocks import MARKS
 from connection_guard.core.notification.status import Status
 from doubles.slack_double import SlackDouble
 from doubles.waiting import wait_until
+from tests.e2e.account.emulator import Emulator
 from tests.e2e.databases import PAYMENTS, USABLE, RunningDatabase
 from tests.e2e.deployed_database import DeployedDatabase
 from tests.e2e.deployment import Deployment
-from tests.e2e.emulator import Emulator
 
 STACK = "released-guard"
 

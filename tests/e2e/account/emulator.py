@@ -16,7 +16,7 @@ import boto3
 from doubles.certificates import Authority
 from doubles.local_process import free_port
 from doubles.waiting import wait_until
-from tests.e2e import environments
+from tests.e2e.account import environments
 
 HOST = "127.0.0.1"  # the bucket would become part of a name, which does not resolve
 ACCOUNT = "000000000000"
@@ -108,7 +108,7 @@ class Emulator:
         )
         with (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [str(environments.localemu()), "-m", "tests.e2e.localemu_on_processes"],
+                [str(environments.localemu()), "-m", "tests.e2e.account.localemu_on_processes"],
                 cwd=environments.ROOT,
                 env={
                     "PATH": os.defpath,

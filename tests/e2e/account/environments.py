@@ -1,6 +1,6 @@
 """What the end-to-end test installs for itself, once, below `.cache` in the checkout.
 
-`make e2e` does so beforehand, with `python -m tests.e2e.environments`; it takes a minute.
+`make e2e` does so beforehand, with `python -m tests.e2e.account.environments`; it takes a minute.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from connection_guard_cdk.packages.build_package import PYTHON
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CACHE = ROOT / ".cache"
 
 
