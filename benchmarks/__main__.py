@@ -16,6 +16,7 @@ from benchmarks.many_databases import measure_many_databases
 from benchmarks.peak_memory import measure_memory
 from benchmarks.plan_growth import measure_plan
 from benchmarks.snapshot_time import measure_snapshot
+from benchmarks.synthesis import measure_synthesis
 from benchmarks.termination_time import measure_termination
 from benchmarks.time_to_relief import measure_time_to_relief
 from demo.show.terminal import captured_output
@@ -37,6 +38,7 @@ BENCHMARKS = {
     "snapshot": Benchmark(measure_snapshot, 25),
     "heartbeat": Benchmark(lambda _: measure_heartbeat(), 1),
     "memory": Benchmark(lambda _: measure_memory(), 1),
+    "synthesis": Benchmark(lambda _: measure_synthesis(), 1),
     "many databases": Benchmark(lambda _: measure_many_databases(), 1),
 }
 
