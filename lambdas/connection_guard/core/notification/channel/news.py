@@ -1,7 +1,7 @@
 """What is worth a notification, by one definition for every channel."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
@@ -17,6 +17,8 @@ SETTLED_AFTER = timedelta(minutes=15)
 # The alarm that the guard cannot do its work is on from its creation until the first heartbeats
 # have come. Nobody is notified of that unless it lasts.
 NEW_ALARM_CLEARS_WITHIN = timedelta(minutes=5)
+# Due at once, also where the clock of the responder, which dates entries, is ahead.
+_AT_ONCE = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def news_of(incident: Incident, notified: Notified, now: datetime) -> News | Non
     name = state_name(incident)
     if notified.news[-1:] == (name,):
         return None
-    due_at = max(now, begins_at or now)
+    due_at = max(now, begins_at or _AT_ONCE)
     if incident.closed_at is not None and incident.beginnings > 1:
         due_at = incident.closed_at + SETTLED_AFTER
     if name in notified.news and notified.news_at is not None:
@@ -55,7 +57,7 @@ def first_due_at(incident: Incident) -> datetime | None:
     if not openings:
         return None
     if not all(entry.is_unguarded_alarm and entry.had_no_data for entry in openings):
-        return incident.opened_at
+        return _AT_ONCE
     settles_at = incident.opened_at + NEW_ALARM_CLEARS_WITHIN
     closed_at = incident.closed_at
     return None if closed_at is not None and closed_at <= settles_at else settles_at
