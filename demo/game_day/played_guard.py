@@ -11,9 +11,9 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from connection_guard.adapters.aws.incident_table import IncidentTable
-from connection_guard.cli.drill.phases import AlarmSeen, Sighting, usage_alarm_names
+from connection_guard.cli.drill.phases import AlarmSeen, Sighting
 from connection_guard.cli.terminal.mistakes import UserMistakeError
-from connection_guard.core.deployment.alarm_names import database_alarm_name
+from connection_guard.core.deployment.alarm_names import USAGE_TIERS, database_alarm_name
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.policy import Policy
 from connection_guard.core.report.kind import Kind
@@ -48,7 +48,7 @@ class PlayedGuard(threading.Thread):
     """
 
     channels = ("incidents", "slack")
-    alarms = tuple(usage_alarm_names(STACK, DATABASE))
+    alarms = tuple(database_alarm_name(STACK, DATABASE, what) for what in USAGE_TIERS)
     seconds_between_looks = 0.2
 
     def __init__(

@@ -28,7 +28,7 @@ from connection_guard.core.deployment.reporter_settings import (
     databases_path,
     responders_log_group,
 )
-from connection_guard.core.deployment.stack_output import StackOutput, responder_description
+from connection_guard.core.deployment.stack_output import StackOutput
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.database.guarded_database import GuardedDatabase
 from connection_guard_cdk.described.described_database import described
@@ -192,15 +192,6 @@ class ConnectionGuard(Construct):
         # changes it first: an older one would take a new kind of report for trouble.
         guarded.responder.node.add_dependency(self._reporter)
         self._guarded.append(guarded)
-        CfnOutput(
-            self,
-            f"{name}:ResponderName",
-            value=guarded.watched.function_name,
-            # CloudFormation takes only plain text for it.
-            description=responder_description(
-                name if Token.is_unresolved(database.identifier) else database.identifier
-            ),
-        )
         return guarded
 
     def watch(

@@ -24,7 +24,6 @@ from connection_guard_cdk.network.closed_security_group import RULES_OF_GROUP
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 RESOURCES_OF_STACK = 500
 RESOURCES_OF_DEPLOYMENT = 2500
-OUTPUTS_OF_STACK = 200
 # https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html
 FILTER_POLICIES_OF_TOPIC = 200
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html
@@ -38,7 +37,6 @@ EMAILS = 3
 EMAIL = 2
 DATABASE = 13
 NEW_PROXY = 3
-SHARED_OUTPUTS = 7
 
 PORT_OF_PROXY = 5432
 
@@ -51,7 +49,6 @@ class StackCount:
 
     top: int
     nested: Mapping[str, int]
-    outputs: int
     filter_policies: int
     rules: Sequence[int]
     proxies: int
@@ -121,15 +118,13 @@ def count(configuration: Configuration) -> StackCount:
     interfaces: Counter[str] = Counter()
     for (_members, vpc, _port), groups in network.groups.items():
         interfaces[vpc] += sum(len(each.subnets) for each in groups)
-    databases = len(configuration.databases)
     return StackCount(
         top=SHARED
         + (EMAILS + EMAIL * len(emails) if emails else 0)
         + len(nested)
         + sum(1 + each for each in rules),
         nested=nested,
-        outputs=SHARED_OUTPUTS + databases,
-        filter_policies=databases,
+        filter_policies=len(configuration.databases),
         rules=rules,
         proxies=sum(isinstance(each.proxy, NewProxy) for each in configuration.databases),
         interfaces=interfaces,
@@ -174,7 +169,6 @@ def _of_stack(file: str, stack: StackCount) -> Iterator[str]:
             RESOURCES_OF_STACK,
             "resources in one nested stack, and CloudFormation allows {}",
         ),
-        (stack.outputs, OUTPUTS_OF_STACK, "outputs, and CloudFormation allows {} per stack"),
         (
             stack.filter_policies,
             FILTER_POLICIES_OF_TOPIC,

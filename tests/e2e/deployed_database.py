@@ -10,6 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connection_guard.core.deployment.alarm_names import database_alarm_name
+from connection_guard.core.deployment.reporter_settings import (
+    databases_path,
+    read_watched_database,
+)
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.item import incident_of, latest_key
 from connection_guard.core.report.metric_names import NAMESPACE
@@ -29,7 +33,7 @@ STATISTICS: Mapping[str, Callable[[list[float]], float]] = {
 
 class DeployedDatabase:
     """`outputs` are those of the stack, `running` is the database itself, `responder` is the name
-    of its function.
+    of its function, as the reporter knows it.
     """
 
     def __init__(
@@ -38,7 +42,6 @@ class DeployedDatabase:
         stack: str,
         outputs: Mapping[str, str],
         running: RunningDatabase,
-        responder: str,
     ) -> None:
         self._emulator = emulator
         self._stack = stack
@@ -47,7 +50,13 @@ class DeployedDatabase:
         self._critical_state = "INSUFFICIENT_DATA"
         self.running = running
         self.name = running.name
-        self.responder = responder
+        parameters = emulator.client("ssm").get_parameters_by_path(Path=databases_path(stack))
+        [self.responder] = [
+            watched.function_name
+            for each in parameters["Parameters"]
+            if (watched := read_watched_database(each["Name"], each["Value"])).identifier
+            == running.name
+        ]
 
     def alarm(self, what: str) -> str:
         """Return the name of an alarm on the database, or on its guard."""

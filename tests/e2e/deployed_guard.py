@@ -26,9 +26,7 @@ class DeployedGuard:
         self.incidents_topic = outputs["IncidentsTopic"]
         self.reporter = outputs["ReporterName"]
         self.databases = {
-            database.name: DeployedDatabase(
-                emulator, stack, outputs, database, outputs[f"{database.name}ResponderName"]
-            )
+            database.name: DeployedDatabase(emulator, stack, outputs, database)
             for database in databases
         }
         self.queue, self._unreadable = self._queues()

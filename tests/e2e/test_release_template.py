@@ -25,7 +25,7 @@ def test_a_released_template_is_deployed_and_its_guard_frees_the_database(
     running.applications.close()
     running.applications.leak(USABLE * 6 // 10)  # becomes stale meanwhile
     outputs = deployment.deploy_release(STACK, PAYMENTS)
-    payments = DeployedDatabase(emulator, STACK, outputs, running, outputs["DatabaseResponderName"])
+    payments = DeployedDatabase(emulator, STACK, outputs, running)
     shown_before = len(slack.channel_view)
 
     payments.play_heartbeat()

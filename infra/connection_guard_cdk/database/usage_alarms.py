@@ -11,7 +11,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from connection_guard.configuration.guard.guard_configuration import Database
-from connection_guard.core.deployment.alarm_names import database_alarm_name
+from connection_guard.core.deployment.alarm_names import USAGE_TIERS, database_alarm_name
 from connection_guard.core.policy import Mode, Tier
 from connection_guard.core.report.metric_names import Metric
 from connection_guard_cdk.shared.alarm_metrics import guard_metric, shown_number, utilisation
@@ -19,7 +19,6 @@ from connection_guard_cdk.shared.shared_parts import SharedParts
 
 # The names are explicit: people see them, and they make the ARNs known before the alarms exist. The
 # responder's settings name its alarms, and the alarms name the responder's topic.
-TIERS = {"warning": Tier.WARNING, "critical": Tier.CRITICAL, "critical-measured": Tier.CRITICAL}
 
 
 def tiers_by_alarm(scope: Construct, prefix: str, database: Database) -> dict[str, Tier]:
@@ -32,7 +31,7 @@ def tiers_by_alarm(scope: Construct, prefix: str, database: Database) -> dict[st
             resource_name=database_alarm_name(prefix, database.identifier, what),
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         ): tier
-        for what, tier in TIERS.items()
+        for what, tier in USAGE_TIERS.items()
     }
 
 
@@ -62,7 +61,7 @@ class UtilisationAlarms(Construct):
             filter_policy_with_message_body={
                 "AlarmName": sns.FilterOrPolicy.filter(
                     sns.SubscriptionFilter.string_filter(
-                        allowlist=[self._name(what) for what in TIERS]
+                        allowlist=[self._name(what) for what in USAGE_TIERS]
                     )
                 )
             },
@@ -130,7 +129,7 @@ class UtilisationAlarms(Construct):
             what,
             alarm_name=self._name(what),
             alarm_description=f"{self._database.identifier}: {description} "
-            f"{self._what_the_guard_does(TIERS[what])}",
+            f"{self._what_the_guard_does(USAGE_TIERS[what])}",
             metric=metric,
             threshold=percent,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

@@ -15,6 +15,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from cdk_nag import AwsSolutionsChecks
 
 from connection_guard.core.deployment.reporter_settings import ReporterSettings
+from connection_guard.core.deployment.stack_output import StackOutput, outputs_of_guards
 from connection_guard_cdk import ConfigurationError
 from tests.cdk.construct.apps import (
     a_cluster,
@@ -67,6 +68,22 @@ def test_others_use_its_topic_its_alarms_and_its_widgets(tmp_path: Path) -> None
         if each["Endpoint"] == "https://pager.example.com/"
     }
     assert topics == {reporter_settings(template).incidents_topic}
+
+
+def test_the_command_line_finds_each_guard_of_a_stack_by_its_outputs(tmp_path: Path) -> None:
+    stack = Stack(an_app(tmp_path), "Shop")
+    a_guard(stack).watch(an_instance(stack))
+    a_guard(stack, "Second-One", alarm_prefix="second")
+
+    template = template_of(stack)
+
+    guards = outputs_of_guards({key: each["Value"] for key, each in template.outputs.items()})
+    assert guards.keys() == {"Guard", "SecondOne"}
+    reporters = {f"${{{name}}}" for name in template.of("AWS::Lambda::Function")}
+    for guard, outputs in guards.items():
+        assert outputs.keys() == set(StackOutput)
+        assert outputs[StackOutput.REPORTER] in reporters
+        assert all(each.startswith(f"${{{guard}") for each in outputs.values())
 
 
 def an_incidents_table(stack: Stack) -> dynamodb.Table:

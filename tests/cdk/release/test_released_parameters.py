@@ -10,8 +10,13 @@ from typing import Any
 import pytest
 
 from connection_guard.configuration.max_connections.estimate import Estimate
-from connection_guard.core.deployment.reporter_settings import ReporterSettings
+from connection_guard.core.deployment.reporter_settings import (
+    ReporterSettings,
+    databases_path,
+    read_watched_database,
+)
 from connection_guard.core.deployment.responder_settings import ResponderSettings
+from connection_guard.core.deployment.stack_output import StackOutput, outputs_of_guards
 from connection_guard_cdk.packages.build_package import PYTHON
 from connection_guard_cdk.release.write_release import Release, write_release
 from tests.cdk.release.deployed_values import PROXY, STACK, VALUES, deployed
@@ -70,6 +75,18 @@ def test_it_asks_for_what_nobody_else_knows(release: Release, variant: str) -> N
         if "Default" not in parameter
     }
     assert required == VALUES.keys() | (PROXY.keys() if "proxy" in variant else set())
+
+
+@each_variant
+def test_the_command_line_finds_its_guard_and_database(release: Release, variant: str) -> None:
+    template = with_values(release, variant)
+
+    values = {key: each["Value"] for key, each in template.outputs.items()}
+    assert outputs_of_guards(values)[""].keys() == set(StackOutput)
+    [parameter] = template.of("AWS::SSM::Parameter").values()
+    watched = read_watched_database(parameter["Name"], parameter["Value"])
+    assert watched.identifier == VALUES["DatabaseIdentifier"]
+    assert parameter["Name"].startswith(f"{databases_path(STACK)}/")
 
 
 @each_variant

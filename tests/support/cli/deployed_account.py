@@ -18,7 +18,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 
 from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
-from connection_guard.core.deployment.stack_output import StackOutput, responder_description
+from connection_guard.core.deployment.stack_output import StackOutput
 from tests.support.emulated_account import (
     BUCKET,
     DATABASES_PATH,
@@ -61,7 +61,7 @@ class DeployedAccount:
             **{**facts, "unreadable_queue": self.unreadable, "slack_secret": "slack", **settings}
         )
         _create_reporter(self.settings.to_environment())
-        _create_stack(responders)
+        _create_stack()
         put_databases(*(WatchedDatabase(name, False, of) for name, of in responders.items()))
 
     @property
@@ -168,11 +168,8 @@ def _create_reporter(variables: dict[str, str]) -> None:
     )
 
 
-def _create_stack(responders: dict[str, str]) -> None:
-    outputs = {StackOutput.REPORTER: {"Value": REPORTER}} | {
-        f"Responder{number}": {"Value": name, "Description": responder_description(database)}
-        for number, (database, name) in enumerate(responders.items())
-    }
+def _create_stack() -> None:
+    outputs = {StackOutput.REPORTER: {"Value": REPORTER}}
     resources = {"Alarms": {"Type": "AWS::SNS::Topic"}}
     boto3.client("cloudformation", region_name=REGION).create_stack(
         StackName=STACK, TemplateBody=json.dumps({"Resources": resources, "Outputs": outputs})

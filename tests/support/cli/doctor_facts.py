@@ -189,7 +189,6 @@ def a_stack(**changes: Any) -> DescribedStack:
         "status": "UPDATE_COMPLETE",
         "outputs": {StackOutput.INCIDENTS_TOPIC: TOPIC, StackOutput.REPORTER: "guard-reporter"},
         "resources": {},
-        "responders": {"orders": "guard-orders"},
     }
     return DescribedStack(**(facts | changes))
 

@@ -9,9 +9,14 @@ from typing import Any
 
 import boto3
 
-from connection_guard.core.deployment.reporter_settings import ReporterSettings
+from connection_guard.core.deployment.alarm_names import alarms_on_same_database
+from connection_guard.core.deployment.reporter_settings import (
+    ReporterSettings,
+    WatchedDatabase,
+    write_watched_database,
+)
 from connection_guard.core.deployment.responder_settings import ResponderSettings
-from connection_guard.core.deployment.stack_output import StackOutput, responder_description
+from connection_guard.core.deployment.stack_output import StackOutput
 from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE, Metric
 from tests.support.cli.emulated_aws import emulated_aws, forget_everything
 
@@ -21,6 +26,7 @@ CREDENTIALS = {
 }
 REGION = "eu-central-1"
 STACK = "ConnectionGuard"
+ALARM_PREFIX = "connection-guard"
 TOPICS = ("Incidents", "ReporterAlarms", "Reports")
 
 
@@ -89,10 +95,12 @@ class DoctoredAws:
             StackName=STACK, TemplateBody=json.dumps(_template(settings, reporter))
         )
         cloudwatch = self.client("cloudwatch")
-        what = ("unguarded", "limit")
-        names = [arn.rpartition(":")[2] for arn in settings.alarms]
-        thresholds = {**dict.fromkeys(names, 90), "connection-guard-orders-warning": 75}
-        for name in [*names, *(f"{STACK}-orders-{each}" for each in what)]:
+        names = [name for each in settings.alarm_tiers for name in alarms_on_same_database(each)]
+        thresholds = {
+            **dict.fromkeys(settings.alarm_tiers, 90),
+            f"{ALARM_PREFIX}-orders-warning": 75,
+        }
+        for name in dict.fromkeys(names):
             cloudwatch.put_metric_alarm(
                 AlarmName=name,
                 MetricName="Utilisation",
@@ -138,7 +146,9 @@ def doctored_aws() -> Iterator[DoctoredAws]:
         yield DoctoredAws(url)
 
 
-def _template(settings: ResponderSettings, reporter: ReporterSettings) -> dict[str, Any]:
+def functions(settings: ResponderSettings, reporter: ReporterSettings) -> dict[str, Any]:
+    """Return the resources of the responder, the reporter, and what this one knows."""
+
     def function(name: str, environment: Mapping[str, str]) -> dict[str, Any]:
         return {
             "Type": "AWS::Lambda::Function",
@@ -153,23 +163,34 @@ def _template(settings: ResponderSettings, reporter: ReporterSettings) -> dict[s
         }
 
     trust = {"Version": "2012-10-17", "Statement": []}
+    watched = WatchedDatabase(settings.database, False, "guard-orders")
+    return {
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}},
+        "Responder": function("guard-orders", settings.to_environment()),
+        "Reporter": function("guard-reporter", reporter.to_environment()),
+        "Watched": {
+            "Type": "AWS::SSM::Parameter",
+            "Properties": {
+                "Name": f"{reporter.databases_path}/first",
+                "Type": "String",
+                "Value": json.dumps(write_watched_database(watched)),
+            },
+        },
+    }
+
+
+def _template(settings: ResponderSettings, reporter: ReporterSettings) -> dict[str, Any]:
     queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "Unreadable"}}
     return {
         "Resources": {
             **{name: {"Type": "AWS::SNS::Topic", "Properties": {}} for name in TOPICS},
             "Unreadable": queue,
-            "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}},
-            "Responder": function("guard-orders", settings.to_environment()),
-            "Reporter": function("guard-reporter", reporter.to_environment()),
+            **functions(settings, reporter),
         },
         "Outputs": {
             StackOutput.INCIDENTS_TOPIC: {"Value": {"Ref": "Incidents"}},
             StackOutput.REPORTER_ALARMS_TOPIC: {"Value": {"Ref": "ReporterAlarms"}},
             "ReportsTopic": {"Value": {"Ref": "Reports"}},
             StackOutput.REPORTER: {"Value": {"Ref": "Reporter"}},
-            "ResponderName": {
-                "Value": {"Ref": "Responder"},
-                "Description": responder_description(settings.database),
-            },
         },
     }

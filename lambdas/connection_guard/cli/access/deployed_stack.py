@@ -1,7 +1,7 @@
-"""A deployed stack as verbs find it: by its outputs, and by the settings of its reporter."""
+"""A deployed stack as verbs find it: by its outputs, and by the settings of its functions."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 from connection_guard.adapters.aws.database_parameters import database_parameters
 from connection_guard.cli.access.aws_session import aws_options, aws_problem, aws_session
 from connection_guard.cli.access.guard_file_option import guard_file_option
-from connection_guard.cli.terminal.mistakes import UserMistakeError
+from connection_guard.cli.terminal.mistakes import UserMistakeError, nearest
 from connection_guard.configuration.guard.guard_configuration import Configuration
 from connection_guard.configuration.guard.guard_file import read_configuration
 from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
-from connection_guard.core.deployment.stack_output import StackOutput, guarded_by
-from connection_guard.core.words import shown
+from connection_guard.core.deployment.responder_settings import ResponderSettings
+from connection_guard.core.deployment.stack_output import StackOutput, outputs_of_guards
+from connection_guard.core.words import quoted, shown
+
+STACK_HELP = (
+    "A stack by its name, in place of guard.toml's; NAME/GUARD where it has several guards."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class DeployedStack:
-    """A stack of the guard's.
+    """A stack of the guard's; `outputs` are by their names in the guard's construct.
 
-    `outputs` are by their names, `responders` the functions by the databases that they guard.
     `configuration` is the guard.toml by which the stack was named, None where it was named itself.
     """
 
@@ -33,7 +37,6 @@ class DeployedStack:
     region: str
     session: boto3.Session
     outputs: Mapping[str, str]
-    responders: Mapping[str, str]
     configuration: Configuration | None
 
     @property
@@ -57,16 +60,19 @@ class DeployedStack:
         where its environment cannot be decrypted, and ConfigurationError where it is of another
         version.
         """
-        described = self.session.client("lambda").get_function_configuration(
-            FunctionName=self.reporter
-        )
-        environment = described.get("Environment", {})
-        if problem := environment.get("Error"):
+        return ReporterSettings.from_environment(self._environment(self.reporter))
+
+    def responder_settings(self, settings: ReporterSettings, database: str) -> ResponderSettings:
+        """Return what the responder of the database was deployed with. Raise as
+        `reporter_settings`, StoreError, and UserMistakeError where the stack does not guard it.
+        """
+        watched = self.watched(settings)
+        if database not in watched:
             raise UserMistakeError(
-                f"the environment of {self.reporter} cannot be decrypted: "
-                f"{shown(str(problem.get('Message')))}"
+                f"stack {self.name} does not guard {quoted(database)}: {nearest(database, watched)}"
             )
-        return ReporterSettings.from_environment(environment.get("Variables", {}))
+        environment = self._environment(watched[database].function_name)
+        return ResponderSettings.from_environment(environment)
 
     def watched(self, settings: ReporterSettings) -> dict[str, WatchedDatabase]:
         """Return what the reporter knows of the databases, by their identifiers; a parameter that
@@ -79,12 +85,23 @@ class DeployedStack:
         """Return what is known of a database that is no longer guarded, and of the stack itself."""
         return WatchedDatabase(database, is_cluster=False, function_name=self.reporter)
 
+    def _environment(self, function: str) -> Mapping[str, str]:
+        described = self.session.client("lambda").get_function_configuration(FunctionName=function)
+        environment = described.get("Environment", {})
+        if problem := environment.get("Error"):
+            raise UserMistakeError(
+                f"the environment of {function} cannot be decrypted: "
+                f"{shown(str(problem.get('Message')))}"
+            )
+        variables: Mapping[str, str] = environment.get("Variables", {})
+        return variables
+
 
 def stack_options(verb: Callable[..., None]) -> Callable[..., None]:
     """Add what names a deployed stack; the verb gets one argument, `stack`."""
 
     @guard_file_option
-    @click.option("--stack", "stack_name", help="A stack by its name, in place of guard.toml's.")
+    @click.option("--stack", "stack_name", help=STACK_HELP)
     @aws_options
     @functools.wraps(verb)
     def with_stack(
@@ -117,21 +134,33 @@ def named_stack(
 
 
 def deployed_stack(
-    session: boto3.Session, name: str, configuration: Configuration | None
+    session: boto3.Session, place: str, configuration: Configuration | None
 ) -> DeployedStack:
-    """Return the stack of that name. Raise UserMistakeError where it cannot be described."""
+    """Return the stack of that name, or the guard in it, as in "Shop/Guard". Raise UserMistakeError
+    where there is none, or not only one.
+    """
+    is_arn = place.startswith("arn:")
+    name, slash, guard = (place, "", "") if is_arn else place.partition("/")
     try:
         client = session.client("cloudformation")
         [described] = client.describe_stacks(StackName=name)["Stacks"]
     except (BotoCoreError, ClientError) as error:
         raise UserMistakeError(f"stack {name}: {aws_problem(error)}") from error
-    outputs: list[Mapping[str, Any]] = list(described.get("Outputs", []))
-    guarding = {guarded_by(each.get("Description", "")): each["OutputValue"] for each in outputs}
-    return DeployedStack(
-        name,
-        client.meta.region_name,
-        session,
-        {each["OutputKey"]: each["OutputValue"] for each in outputs},
-        {database: str(value) for database, value in guarding.items() if database is not None},
-        configuration,
-    )
+    _, outputs = guard_in(name, described.get("Outputs", []), guard if slash else None)
+    return DeployedStack(name, client.meta.region_name, session, outputs, configuration)
+
+
+def guard_in(
+    stack: str, outputs: Sequence[Mapping[str, Any]], guard: str | None
+) -> tuple[str, Mapping[str, str]]:
+    """Return the guard's name in the stack and its outputs, none where the stack has no guard.
+    Raise UserMistakeError where it has no guard of that name, or several and none is named.
+    """
+    guards = outputs_of_guards({each["OutputKey"]: each["OutputValue"] for each in outputs})
+    if guard in guards:
+        return guard, guards[guard]
+    if guard is not None or len(guards) > 1:
+        problem = "several guards" if guard is None else f"no guard {quoted(guard)}"
+        names = ", ".join(f"--stack {stack}/{each}" for each in sorted(guards)) or "none"
+        raise UserMistakeError(f"stack {stack} has {problem}; there is {names}")
+    return next(iter(guards.items()), ("", {}))

@@ -6,9 +6,7 @@ from typing import Any, Protocol
 from connection_guard.adapters.aws.incident_table import IncidentTable
 from connection_guard.adapters.aws.table import Table
 from connection_guard.cli.access.deployed_stack import DeployedStack
-from connection_guard.cli.drill.phases import AlarmSeen, Sighting, usage_alarm_names
-from connection_guard.configuration.guard.guard_configuration import Notifications
-from connection_guard.core.deployment.stack_output import StackOutput
+from connection_guard.cli.drill.phases import AlarmSeen, Sighting
 
 
 class Watch(Protocol):
@@ -35,20 +33,14 @@ class DeployedWatch:
 
     seconds_between_looks = 2.0
 
-    def __init__(self, stack: DeployedStack, database: str, notifications: Notifications) -> None:
+    def __init__(self, stack: DeployedStack, database: str) -> None:
+        """Raise botocore's errors, StoreError, UserMistakeError and ConfigurationError."""
+        settings = stack.reporter_settings()
         self._database = database
-        self.alarms = tuple(usage_alarm_names(stack.name, database))
+        self.alarms = tuple(stack.responder_settings(settings, database).alarm_tiers)
+        self.channels = settings.channels
         self._cloudwatch: Any = stack.session.client("cloudwatch")
-        self._incidents = IncidentTable(
-            Table(stack.output(StackOutput.INCIDENTS_TABLE), stack.session)
-        )
-        by_channel = {
-            "slack": notifications.slack_secret,
-            "pagerduty": notifications.pagerduty_secret,
-            "teams": notifications.teams_secret,
-            "eventbridge": notifications.event_bus,
-        }
-        self.channels = ("incidents", *(name for name, given in by_channel.items() if given))
+        self._incidents = IncidentTable(Table(settings.table, stack.session))
 
     def look(self) -> Sighting:
         """Return the alarms, the latest incident and what was notified of it.

@@ -77,7 +77,7 @@ def _on_deployed_guard(
         )
     session = aws_session(access.login.profile, access.login.region)
     stack = deployed_stack(session, configuration.target.stack_name, configuration)
-    watch = DeployedWatch(stack, access.name, configuration.notifications)
+    watch = DeployedWatch(stack, access.name)
     refuse_unrest(access.name, watch.alarms, watch.look(), datetime.now(UTC))
     finished = _conducted(access, watch, exhausts=exhaust, limit=limit, asks=not yes)
     _conclude(access.name, *finished, stack=stack.name)

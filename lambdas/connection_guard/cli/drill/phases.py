@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from connection_guard.core.deployment.alarm_names import database_alarm_name
+from connection_guard.core.deployment.alarm_names import USAGE_TIERS
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.incident.entry import Entry
 from connection_guard.core.incident.incident import Incident
@@ -13,8 +13,7 @@ from connection_guard.core.incident.progress import Progress
 from connection_guard.core.notification.channel.notified import Notified
 from connection_guard.core.policy import Tier
 
-WARNING_ALARM = "warning"
-CRITICAL_ALARMS = ("critical", "critical-measured")
+CRITICAL_ALARMS = tuple(what for what, tier in USAGE_TIERS.items() if tier is Tier.CRITICAL)
 
 
 class PhaseName(StrEnum):
@@ -79,13 +78,6 @@ class Inside:
 
     first_end: datetime | None
     is_below_target: bool
-
-
-def usage_alarm_names(stack: str, database: str) -> list[str]:
-    """Return the names of the stack's alarms on a database's usage."""
-    return [
-        database_alarm_name(stack, database, what) for what in (WARNING_ALARM, *CRITICAL_ALARMS)
-    ]
 
 
 def expected_phases(channels: Iterable[str], *, acts: bool) -> tuple[Phase, ...]:

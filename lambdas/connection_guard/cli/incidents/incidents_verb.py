@@ -43,6 +43,8 @@ from connection_guard.core.notification.view import View
 from connection_guard.core.words import printable, quoted
 from connection_guard.errors import StoreError
 
+Watched = Mapping[str, WatchedDatabase]
+
 
 @click.command("incidents")
 @click.argument("incident", required=False)
@@ -93,10 +95,11 @@ def incidents(
     if incident is None and (evidence or save):
         raise UserMistakeError("--evidence and --save need an incident: name one of the list")
     settings, now = stack.reporter_settings(), datetime.now(UTC)
+    watched, problems = _watched(stack, settings)
     if incident is None:
-        problems = _list(stack, settings, database, since, now)
+        problems += _list(stack, settings, watched, database, since, now)
     else:
-        problems = _show(stack, settings, database, incident, evidence, save, now)
+        problems += _show(stack, settings, watched, database, incident, evidence, save, now)
     for problem in problems:
         write_problem(problem)
     if problems:
@@ -106,12 +109,13 @@ def incidents(
 def _list(
     stack: DeployedStack,
     settings: ReporterSettings,
+    watched: Watched,
     database: str | None,
     since: datetime,
     now: datetime,
 ) -> Iterable[str]:
     """Write the list; return why some of it is missing."""
-    stored = _stored(stack, settings, database, since, now)
+    stored = _stored(stack, settings, watched, database, since, now)
     listed = [each for each in stored.listed.values() if stored.kept[each.id].incident.matters]
     listed.sort(key=lambda each: each.opened_at, reverse=True)
     document = {"stack": stack.name, "since": since, "incidents": [asdict(each) for each in listed]}
@@ -123,6 +127,7 @@ def _list(
 def _show(
     stack: DeployedStack,
     settings: ReporterSettings,
+    watched: Watched,
     database: str | None,
     name: str,
     with_evidence: bool,
@@ -130,15 +135,15 @@ def _show(
     now: datetime,
 ) -> Iterable[str]:
     """Write the story of an incident; return why some of its evidence is missing."""
-    stored = _stored(stack, settings, database, None, now)
+    stored = _stored(stack, settings, watched, database, None, now)
     if name in stored.problems:
         raise UserMistakeError(stored.problems[name])
     kept = stored.kept[meant(stored.kept, name)]
     problems: list[str] = []
-    watched = _watched(stack, settings, kept.incident.database, problems)
+    about = watched.get(kept.incident.database) or stack.unwatched(kept.incident.database)
     owners = stack.configuration.application_owners if stack.configuration else ()
-    links = links_of(kept.incident, watched, settings, stack.region)
-    view = View(kept.incident, watched, links, now, owners, stack.region)
+    links = links_of(kept.incident, about, settings, stack.region)
+    view = View(kept.incident, about, links, now, owners, stack.region)
     states = channel_states(kept, settings.channels)
     document, shown = story_document(view, states), story_shown(view, states)
     if with_evidence or folder is not None:
@@ -153,26 +158,25 @@ def _show(
     return problems
 
 
-def _watched(
-    stack: DeployedStack, settings: ReporterSettings, database: str, problems: list[str]
-) -> WatchedDatabase:
-    """Return what is known of the database; add to the problems why that is only its name."""
+def _watched(stack: DeployedStack, settings: ReporterSettings) -> tuple[Watched, list[str]]:
+    """Return what is known of the databases, and why that is nothing: those that guard.toml or
+    the call names are shown without it.
+    """
     try:
-        known = stack.watched(settings).get(database)
+        return stack.watched(settings), []
     except StoreError as error:
-        problems.append(str(error))
-        known = None
-    return known or stack.unwatched(database)
+        return {}, [str(error)]
 
 
 def _stored(
     stack: DeployedStack,
     settings: ReporterSettings,
+    watched: Watched,
     database: str | None,
     since: datetime | None,
     now: datetime,
 ) -> StoredIncidents:
-    known = databases_of(stack, settings)
+    known = databases_of(stack, settings, watched)
     if database is None or database in known:
         return stored_incidents(stack, settings, [database] if database else known, since, now)
     if not stored_incidents(stack, settings, [database], None, now):

@@ -25,14 +25,14 @@ class StoredIncidents:
         return bool(self.kept or self.problems)
 
 
-def databases_of(stack: DeployedStack, settings: ReporterSettings) -> list[str]:
+def databases_of(
+    stack: DeployedStack, settings: ReporterSettings, watched: Iterable[str]
+) -> list[str]:
     """Return the names under which the table may have incidents. What all databases share is the
     stack's own, under the name of its dashboard.
     """
     configured = stack.configuration.databases if stack.configuration else ()
-    return sorted(
-        {*stack.responders, *(each.identifier for each in configured), settings.dashboard}
-    )
+    return sorted({*watched, *(each.identifier for each in configured), settings.dashboard})
 
 
 def stored_incidents(

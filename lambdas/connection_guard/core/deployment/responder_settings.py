@@ -38,6 +38,11 @@ class ResponderSettings:
         return (self.direct,) if self.proxy is None else (self.proxy, self.direct)
 
     @property
+    def alarm_tiers(self) -> dict[str, Tier]:
+        """The tiers by the names of the alarms."""
+        return {arn.rpartition(":")[2]: tier for arn, tier in self.alarms.items()}
+
+    @property
     def roles(self) -> tuple[str, ...]:
         """The guard's own roles: one where both doors share it."""
         return tuple(dict.fromkeys(door.role for door in self.doors))

@@ -1,12 +1,12 @@
-"""The outputs of the stack by which the command line finds what was deployed."""
+"""The outputs of a stack by which the command line finds what was deployed."""
 
+import re
+from collections.abc import Mapping
 from enum import StrEnum
-
-_GUARDS = "The function that guards "
 
 
 class StackOutput(StrEnum):
-    """The names of the outputs, as CloudFormation has them."""
+    """The names of a guard's outputs in its construct."""
 
     REPORTER = "ReporterName"
     INCIDENTS_TABLE = "IncidentsTable"
@@ -16,13 +16,18 @@ class StackOutput(StrEnum):
     RESPONDERS_LOG = "RespondersLogName"
 
 
-def responder_description(database: str) -> str:
-    """Return the description of the output that names a database's responder: the name of the
-    output itself is CloudFormation's.
+# The CDK puts the names of the constructs around an output before its name and a hash behind it;
+# the construct "Default" leaves no trace.
+# https://docs.aws.amazon.com/cdk/v2/guide/identifiers.html#identifiers-logical-ids
+_KEY = re.compile(rf"(?P<guard>[A-Za-z0-9]*?)(?P<output>{'|'.join(StackOutput)})([0-9A-F]{{8}})?")
+
+
+def outputs_of_guards(outputs: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return what the guards of a stack put out, by the names of their constructs without what is
+    no letter or digit: "" for the one of guard.toml. `outputs` are by their keys in the stack.
     """
-    return f"{_GUARDS}{database}"
-
-
-def guarded_by(description: str) -> str | None:
-    """Return the database of such a description, None for any other output's."""
-    return description.removeprefix(_GUARDS) if description.startswith(_GUARDS) else None
+    guards: dict[str, dict[str, str]] = {}
+    for key, value in outputs.items():
+        if found := _KEY.fullmatch(key):
+            guards.setdefault(found["guard"], {})[found["output"]] = value
+    return {name: each for name, each in guards.items() if StackOutput.REPORTER in each}

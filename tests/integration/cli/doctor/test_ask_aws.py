@@ -129,7 +129,7 @@ def test_of_a_deployed_guard_everything_is_known(aws: DoctoredAws) -> None:
         "connection-guard-orders-warning"
     ] == 75
     assert {each.state for each in facts.alarms} == {"OK"}
-    assert len(facts.alarms) == 6
+    assert len(facts.alarms) == 5
     assert not isinstance(facts.topics, Unknown)
     assert sorted((len(each.confirmed), len(each.pending)) for each in facts.topics) == [
         (0, 0),

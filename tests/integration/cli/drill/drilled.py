@@ -2,11 +2,12 @@
 TLS, and the real responder and reporter.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,24 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from connection_guard.adapters.aws.incident_table import IncidentTable
 from connection_guard.adapters.aws.table import Table
 from connection_guard.cli.drill.filling import APPLICATION
-from connection_guard.cli.drill.phases import usage_alarm_names
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY, parse_policy
+from connection_guard.core.deployment.alarm_names import USAGE_TIERS, database_alarm_name
 from connection_guard.core.deployment.events import AlarmState
+from connection_guard.core.deployment.stack_output import StackOutput
 from demo.game_day.played_guard import DATABASE, ROLE, PlayedGuard
-from demo.game_day.played_guard import STACK as STACK_NAME
+from demo.game_day.played_guard import STACK as ALARM_PREFIX
 from doubles.postgresql.postgres_server import PostgresServer
+from tests.support.cli.doctor_facts import alarm_arn, reporter_settings, responder_settings
+from tests.support.cli.doctored_aws import functions
 from tests.support.cli.running import ROOT, environment_of
 from tests.support.emulated_account import REGION, TABLE, create_incidents_table
 
 HOST = f"{DATABASE}.c0ffee00.{REGION}.rds.amazonaws.com"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
-STACK = '{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"IncidentsTable": %s}}'
+
+# Somebody's app, whose name its guard's alarms do not begin with.
+STACK = "Shop"
+REPORTER_OUTPUT = f"Guard{StackOutput.REPORTER}1A2B3C4D"
 
 # The real command, which trusts the test's own authority in place of Amazon's, and looks as often
 # as the played guard's alarms change.
@@ -111,6 +118,7 @@ class Drilled:
         added = "".join(f'{key} = "{value}"\n' for key, value in keys.items())
         if policy is not None:
             (self.folder / "policy.toml").write_text(policy)
+        changed = changed.replace("[deploy]\n", f'[deploy]\nstack_name = "{STACK}"\n')
         (self.folder / "guard.toml").write_text(
             changed.replace("[[databases]]\n", f"[[databases]]\n{added}", 1)
         )
@@ -148,9 +156,18 @@ QUICK = quick(SHIPPED)
 
 def deploy() -> None:
     """Make the stack, the alarms and the table in the emulated account."""
-    outputs = '{"Value": "%s"}' % TABLE  # noqa: UP031 braces are JSON's
-    client("cloudformation").create_stack(StackName=STACK_NAME, TemplateBody=STACK % outputs)
-    for name in usage_alarm_names(STACK_NAME, DATABASE):
+    names = {
+        database_alarm_name(ALARM_PREFIX, DATABASE, what): tier
+        for what, tier in USAGE_TIERS.items()
+    }
+    alarms = {alarm_arn(name): tier for name, tier in names.items()}
+    responder = replace(responder_settings(), database=DATABASE, alarms=alarms)
+    template = {
+        "Resources": functions(responder, replace(reporter_settings(), table=TABLE)),
+        "Outputs": {REPORTER_OUTPUT: {"Value": {"Ref": "Reporter"}}},
+    }
+    client("cloudformation").create_stack(StackName=STACK, TemplateBody=json.dumps(template))
+    for name in names:
         client("cloudwatch").put_metric_alarm(
             AlarmName=name,
             Namespace="ConnectionGuard",

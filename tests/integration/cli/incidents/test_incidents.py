@@ -231,3 +231,16 @@ def test_a_missing_permission_is_named(
     assert (ran.status, ran.output) == (2, "")
     [line] = ran.errors.splitlines()
     assert permission in line
+
+
+def test_without_the_parameters_a_database_that_is_named_is_shown(
+    account: DeployedAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "refused", {"SSM.GetParametersByPath": "AccessDeniedException"})
+
+    ran = incidents(account, "--database", "orders-prod")
+
+    assert ran.status == 1
+    assert ran.document["incidents"]
+    [line] = ran.errors.splitlines()
+    assert "lack the permission ssm:GetParametersByPath" in line

@@ -31,24 +31,16 @@ NAMES = {f"{PREFIX}-orders-{what}" for what in (*TIERS, *WATCHED)}
 DATABASE = a_database()
 
 
-def test_the_alarms_of_the_settings_and_those_that_watch_the_guard_are_expected() -> None:
-    assert set(expected_alarms(PREFIX, a_stack(), a_function(), "orders", ["orders"])) == NAMES
+def test_all_alarms_on_the_responders_database_are_expected() -> None:
+    assert set(expected_alarms(a_stack(), a_function())) == NAMES
 
 
-def test_alarms_of_the_stack_are_expected_but_not_those_of_another_database() -> None:
-    made = (
-        "connection-guard-orders-further",
-        "connection-guard-orders-eu-critical",
-        "connection-guard-payments-critical",
-        "Guard-reporter-failed",
-    )
+def test_alarms_on_what_databases_share_are_expected_but_not_those_of_another_database() -> None:
+    made = ("Guard-payments-critical-measured", "Guard-payments-limit", "Guard-reporter-failed")
     stack = a_stack(resources={"AWS::CloudWatch::Alarm": made})
-    databases = ["orders", "orders-eu", "payments"]
 
-    expected = expected_alarms(PREFIX, stack, None, "orders", databases)
-
-    assert set(expected) & set(made) == {made[0], made[3]}
-    assert made[1] in expected_alarms(PREFIX, stack, None, "orders-eu", databases)
+    assert set(expected_alarms(stack, a_function())) == NAMES | {"Guard-reporter-failed"}
+    assert expected_alarms(stack, None) == ("Guard-reporter-failed",)
 
 
 def test_a_missing_alarm_is_named() -> None:

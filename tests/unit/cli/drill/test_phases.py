@@ -14,17 +14,17 @@ from connection_guard.cli.drill.phases import (
     new_entries,
     overdue,
     seconds_of,
-    usage_alarm_names,
 )
 from connection_guard.cli.drill.preconditions import refuse_unrest, where_to_look
 from connection_guard.cli.terminal.mistakes import UserMistakeError
+from connection_guard.core.deployment.alarm_names import USAGE_TIERS, database_alarm_name
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.notification.channel.notified import Notified
 from tests.support.reporter.incidents import OPENED, a_recovery, an_alarm, an_entry, an_incident
 
 DATABASE = "orders-prod"
-WARNING, CRITICAL, MEASURED = usage_alarm_names("Guard", DATABASE)
+WARNING, CRITICAL, MEASURED = (database_alarm_name("Guard", DATABASE, what) for what in USAGE_TIERS)
 CROSSED = OPENED - timedelta(minutes=1)
 FILLED = {"filled": CROSSED}
 QUIET = Inside(None, is_below_target=False)

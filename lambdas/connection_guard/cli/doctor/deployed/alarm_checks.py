@@ -13,51 +13,29 @@ from connection_guard.cli.doctor.facts.aws_facts import (
 )
 from connection_guard.cli.doctor.facts.check import Check, Unknown, finding, ok, unchecked
 from connection_guard.configuration.guard.guard_configuration import Configuration, Database
-from connection_guard.core.deployment.alarm_names import (
-    LIMIT,
-    UNGUARDED,
-    database_alarm_name,
-)
+from connection_guard.core.deployment.alarm_names import alarms_on_same_database
 from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.core.policy import Tier
 from connection_guard.core.words import counted, shown
 
 
 def expected_alarms(
-    prefix: str,
-    stack: DescribedStack,
-    responder: DeployedFunction | Unknown | None,
-    database: str,
-    databases: Iterable[str],
+    stack: DescribedStack, responder: DeployedFunction | Unknown | None
 ) -> tuple[str, ...]:
-    """Return the names of the alarms that ought to exist: the database's, and those that no other
-    of `databases` has.
-
-    CloudFormation lists those that it made. Those on the guard itself and on limits are named also
-    where it lists none. `prefix` is what the names of the stack's alarms begin with.
+    """Return the names of the alarms that ought to exist: those on the responder's database, and
+    those on no database that CloudFormation lists.
     """
-    named = [database_alarm_name(prefix, database, what) for what in (UNGUARDED, LIMIT)]
-    names = list(databases)
-    made = [
-        alarm
-        for alarm in stack.resources.get("AWS::CloudWatch::Alarm", ())
-        if _database_of(prefix, alarm, names) in (database, None)
-    ]
-    return tuple(dict.fromkeys([*tiers_of(responder), *named, *made]))
+    engaging = tiers_of(responder)
+    on_database = (name for each in engaging for name in alarms_on_same_database(each))
+    listed = stack.resources.get("AWS::CloudWatch::Alarm", ())
+    shared = (name for name in listed if not alarms_on_same_database(name))
+    return tuple(dict.fromkeys([*engaging, *on_database, *shared]))
 
 
 def tiers_of(responder: DeployedFunction | Unknown | None) -> dict[str, Tier]:
     """Return the alarms that engage the responder, by their names."""
     settings = responder.settings if isinstance(responder, DeployedFunction) else None
-    if not isinstance(settings, ResponderSettings):
-        return {}
-    return {arn.rpartition(":")[2]: tier for arn, tier in settings.alarms.items()}
-
-
-def _database_of(prefix: str, alarm: str, databases: list[str]) -> str | None:
-    """Return whose alarm it is: of two databases, one's identifier may begin with the other's."""
-    named = (each for each in databases if alarm.startswith(database_alarm_name(prefix, each, "")))
-    return max(named, key=len, default=None)
+    return settings.alarm_tiers if isinstance(settings, ResponderSettings) else {}
 
 
 def check_alarms(
@@ -67,11 +45,9 @@ def check_alarms(
     alarms = facts.alarms
     if isinstance(alarms, Unknown):
         return [unchecked("alarms", alarms.why)]
-    databases = [each.identifier for each in configuration.databases]
-    name = configuration.target.stack_name
-    expected = expected_alarms(name, stack, facts.responder, database.identifier, databases)
+    expected = expected_alarms(stack, facts.responder)
     return [
-        check_existing_alarms(alarms, expected, name),
+        check_existing_alarms(alarms, expected, configuration.target.stack_name),
         check_alarm_actions(alarms),
         check_alarm_states(alarms),
         check_alarm_thresholds(alarms, tiers_of(facts.responder), database),

@@ -13,11 +13,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from connection_guard.adapters.aws.database_parameters import database_parameters
 from connection_guard.adapters.channels.pagerduty import parse_pagerduty_secret
 from connection_guard.adapters.channels.slack_bot import bot_identity
 from connection_guard.adapters.channels.slack_secret import SlackBot, parse_slack_secret
 from connection_guard.adapters.channels.teams import parse_teams_secret
 from connection_guard.cli.access.aws_session import aws_problem
+from connection_guard.cli.access.deployed_stack import guard_in
 from connection_guard.cli.doctor.deployed.alarm_checks import expected_alarms
 from connection_guard.cli.doctor.facts.aws_facts import (
     AwsFacts,
@@ -31,17 +33,18 @@ from connection_guard.cli.doctor.facts.aws_facts import (
     ServerInRds,
 )
 from connection_guard.cli.doctor.facts.check import Unknown
+from connection_guard.cli.terminal.mistakes import UserMistakeError
 from connection_guard.configuration.guard.guard_configuration import (
     Configuration,
     Database,
     ExistingProxy,
     Notifications,
 )
-from connection_guard.core.deployment.reporter_settings import ReporterSettings
+from connection_guard.core.deployment.reporter_settings import ReporterSettings, WatchedDatabase
 from connection_guard.core.deployment.responder_settings import ResponderSettings
-from connection_guard.core.deployment.stack_output import StackOutput, guarded_by
+from connection_guard.core.deployment.stack_output import StackOutput
 from connection_guard.core.report.metric_names import DIMENSION, NAMESPACE, Metric
-from connection_guard.errors import ConfigurationError, NotificationError
+from connection_guard.errors import ConfigurationError, NotificationError, StoreError
 
 QUICKLY = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
 
@@ -64,6 +67,8 @@ def ask(
             return question()
         except (BotoCoreError, ClientError) as error:
             return Unknown(aws_problem(error))
+        except (StoreError, UserMistakeError) as error:
+            return Unknown(str(error))
 
     facts.account = known(lambda: str(client("sts").get_caller_identity()["Account"]))
     if facts.account != configuration.target.account:
@@ -74,19 +79,14 @@ def ask(
     )
     deployed = stack if isinstance(stack, DescribedStack) else None
     if deployed is not None:
-        facts.responder = known(lambda: _responder(client("lambda"), deployed, database))
         facts.reporter = known(lambda: _reporter(client("lambda"), deployed))
+        facts.responder = known(
+            lambda: _responder(client("lambda"), session, facts.reporter, database)
+        )
     facts.proxy = known(lambda: _proxy(client("rds"), database, facts.responder))
     if deployed is not None:
         facts.heartbeat = known(lambda: _heartbeat(client("cloudwatch"), database))
-        names = [each.identifier for each in configuration.databases]
-        expected = expected_alarms(
-            configuration.target.stack_name,
-            deployed,
-            facts.responder,
-            database.identifier,
-            names,
-        )
+        expected = expected_alarms(deployed, facts.responder)
         facts.alarms = known(lambda: tuple(_alarms(client("cloudwatch"), iter(expected))))
         facts.topics = known(lambda: _topics(client("sns"), deployed))
         facts.queues = known(lambda: _dead_letter_queues(client("sqs"), deployed))
@@ -162,27 +162,33 @@ def _stack(cloudformation: Any, name: str) -> DescribedStack | None:
         if error.response.get("Error", {}).get("Code") == "ValidationError":
             return None  # CloudFormation's word for a stack that does not exist
         raise
-    outputs = described.get("Outputs", [])
+    guard, outputs = guard_in(name, described.get("Outputs", []), None)
     resources: dict[str, list[str]] = {}
     for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=name):
         for each in page["StackResourceSummaries"]:
-            if each.get("PhysicalResourceId", "").strip():
+            is_of_guard = each["LogicalResourceId"].startswith(guard)
+            if is_of_guard and each.get("PhysicalResourceId", "").strip():
                 resources.setdefault(each["ResourceType"], []).append(each["PhysicalResourceId"])
     return DescribedStack(
         described["StackStatus"],
-        {each["OutputKey"]: each["OutputValue"] for each in outputs},
+        outputs,
         {kind: tuple(ids) for kind, ids in resources.items()},
-        {
-            database: each["OutputValue"]
-            for each in outputs
-            if (database := guarded_by(each.get("Description", ""))) is not None
-        },
     )
 
 
-def _responder(lambda_: Any, stack: DescribedStack, database: Database) -> DeployedFunction | None:
-    name = stack.responders.get(database.identifier)
-    return None if name is None else _function(lambda_, name, ResponderSettings.from_environment)
+def _responder(
+    lambda_: Any,
+    session: boto3.Session,
+    reporter: DeployedFunction | Unknown | None,
+    database: Database,
+) -> DeployedFunction | Unknown | None:
+    settings = reporter.settings if isinstance(reporter, DeployedFunction) else None
+    if not isinstance(settings, ReporterSettings):
+        return Unknown("the reporter's settings, which say where its name is, are not known")
+    for each in database_parameters(settings.databases_path, session):
+        if isinstance(each, WatchedDatabase) and each.identifier == database.identifier:
+            return _function(lambda_, each.function_name, ResponderSettings.from_environment)
+    return None
 
 
 def _reporter(lambda_: Any, stack: DescribedStack) -> DeployedFunction | None:

@@ -34,14 +34,13 @@ class ProxyInRds:
 
 @dataclass(frozen=True, slots=True)
 class DescribedStack:
-    """A stack of the guard; `resources` are the physical IDs by CloudFormation's type, `responders`
-    the functions by the databases that they guard.
+    """A stack of the guard; `outputs` are by their names in the guard's construct, `resources` the
+    physical IDs of the guard's by CloudFormation's type.
     """
 
     status: str
     outputs: Mapping[str, str]
     resources: Mapping[str, tuple[str, ...]]
-    responders: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
