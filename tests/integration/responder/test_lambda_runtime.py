@@ -37,7 +37,7 @@ def test_the_deployed_function_refuses_a_foreign_event_and_answers_a_heartbeat_w
     assert not answer.is_error, answer.payload
     assert (answer.payload["kind"], answer.payload["database"]) == ("locked_out", "orders-prod")
     assert "Connection refused" in answer.payload["doors"][0]["error"]
-    assert '"LockedOut":[1.0]' in answer.log
+    assert '"faults":["locked_out"]' in answer.log
 
 
 def test_a_function_without_its_settings_says_so_before_it_serves_anything(task_root: Path) -> None:
