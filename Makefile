@@ -82,7 +82,7 @@ synth: node $(VENV) $(CDK)
 	@$(RUN) connection_guard_cdk.synthesized '$(GUARD)'
 
 cost: $(VENV)
-	@$(RUN) connection_guard_cdk.cost $(GUARD)
+	@$(RUN) connection_guard_cdk.cost '$(GUARD)'
 
 # Bootstrapping is of every account and region of the stacks; the other commands are of stacks.
 bootstrap diff deploy destroy: node $(VENV) $(CDK)

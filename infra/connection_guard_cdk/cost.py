@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from connection_guard.configuration.guard.guard_configuration import Configuration
-from connection_guard.configuration.guard.guard_file import read_configuration
 from connection_guard.core.deployment.events import DATABASE_DIMENSIONS
 from connection_guard.core.report.metric_names import Metric
 from connection_guard.errors import ConfigurationError
+from connection_guard_cdk.nested_stacks import stack_identifiers
+from connection_guard_cdk.several_guard_files import read_guard_files
 from connection_guard_cdk.shared.reporter_role import secrets_of
 
 ROOT = Path(__file__).parents[2]
@@ -221,21 +222,27 @@ def _of(resource_type: str, resources: Iterable[Resource]) -> list[Resource]:
 
 
 def main() -> None:
-    """Print the cost of the stack that was synthesized last from the guard file."""
-    [guard_file] = sys.argv[1:] or ["guard.toml"]
+    """Print the cost of the stacks that were synthesized last from the guard files."""
     try:
-        configuration = read_configuration(ROOT / guard_file)
+        configurations = tuple(read_guard_files(sys.argv[1], ROOT).values())
     except ConfigurationError as mistakes:
         sys.exit(str(mistakes))
     output = ROOT / json.loads((ROOT / "cdk.json").read_text())["output"]
-    template = output / f"{configuration.target.stack_name}.template.json"
-    if not template.exists():
-        sys.exit(f"{template}: there is no such template; run `make synth` first")
-    cost = cost_of(resources_of(template), configuration)
-    print(cost_table(cost))
-    print(f"\n{watching(cost)}")
-    if cost.proxies:
-        print(f"RDS Proxies that the stack creates: at least {cost.proxies:.2f} dollars per month.")
+    identifiers = stack_identifiers([each.target for each in configurations])
+    for configuration, identifier in zip(configurations, identifiers, strict=True):
+        template = output / f"{identifier}.template.json"
+        if not template.exists():
+            sys.exit(f"{template}: there is no such template; run `make synth` first")
+        if len(identifiers) > 1:
+            print(f"\n{identifier}\n")
+        cost = cost_of(resources_of(template), configuration)
+        print(cost_table(cost))
+        print(f"\n{watching(cost)}")
+        if cost.proxies:
+            print(
+                "RDS Proxies that the stack creates: at least "
+                f"{cost.proxies:.2f} dollars per month."
+            )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from zlib import crc32
 from connection_guard.configuration.guard.guard_configuration import Target
 
 # A database stays in its nested stack as long as this number stays what it is: a change would move
-# most databases to another one, and leave them unguarded meanwhile.
+# most databases to another one, where the names of their alarms and parameters are still taken.
 NESTED_STACKS = 8
 
 

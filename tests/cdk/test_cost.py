@@ -1,6 +1,7 @@
 """The price of a stack."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from connection_guard.adapters.aws.metric_log import write_metrics
 from connection_guard.configuration.guard.guard_configuration import Configuration
 from connection_guard.core.database.capacity import ConnectionLimit, LimitOwner
 from connection_guard.core.report.kind import Kind
+from connection_guard_cdk import cost as command
 from connection_guard_cdk.cost import (
     PRICES,
     Cost,
@@ -22,17 +24,26 @@ from tests.cdk.template import ROOT, synthesize
 from tests.support.builders import a_measurement
 from tests.support.configurations import a_configuration, a_database
 from tests.support.runs import a_run
+from tests.unit.configuration.guard.guard_files import DEPLOY, guard
 
 MOST_PER_DATABASE = 2.50
 # What Lambda writes about a run, and Powertools about an event: START, END, REPORT, a headline.
 BYTES_OF_OTHER_LINES = 900
 
 
+ONE = a_configuration(a_database())
+
+
 @pytest.fixture(scope="module")
-def of_one(tmp_path_factory: pytest.TempPathFactory) -> Cost:
-    """Return the cost of a stack with one database, without a proxy."""
-    one = a_configuration(a_database())
-    return cost_of(resources_of(synthesize(one, tmp_path_factory.mktemp("one"))), one)
+def template_of_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the template of a stack with one database, without a proxy."""
+    return synthesize(ONE, tmp_path_factory.mktemp("one"))
+
+
+@pytest.fixture(scope="module")
+def of_one(template_of_one: Path) -> Cost:
+    """Return the cost of that stack."""
+    return cost_of(resources_of(template_of_one), ONE)
 
 
 def test_a_database_costs_no_more_than_it_may(of_one: Cost) -> None:
@@ -71,3 +82,29 @@ def test_a_heartbeat_s_lines_are_no_longer_than_what_is_paid_for(
     line = capsys.readouterr().out
     assert json.loads(line)["used"] == 3_000
     assert len(line) + BYTES_OF_OTHER_LINES <= PRICES["usage"]["log_bytes_per_heartbeat"]
+
+
+def test_each_of_several_files_has_its_table(
+    template_of_one: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The stacks have one name, in two regions: the CDK calls them by their regions."""
+    output = shutil.copytree(template_of_one.parent, tmp_path / "out")
+    (tmp_path / "cdk.json").write_text('{"output": "out"}')
+    for region in ("eu-central-1", "eu-west-1"):
+        deploy = DEPLOY | {"stack_name": "Guard", "region": region}
+        text = guard(deploy=deploy).replace("eu-central-1", region)
+        (tmp_path / f"{region}.toml").write_text(text)
+        for kind in ("template", "assets"):
+            name = f"Guard-{DEPLOY['account']}-{region}.{kind}.json"
+            shutil.copy(template_of_one.with_suffix("").with_suffix(f".{kind}.json"), output / name)
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["cost", "eu-*.toml"])
+
+    command.main()
+
+    printed = capsys.readouterr().out
+    assert printed.count("together, per database") == 2
+    assert f"Guard-{DEPLOY['account']}-eu-west-1\n" in printed

@@ -24,7 +24,6 @@ from connection_guard.configuration.max_connections.classes import KNOWN_CLASSES
 from connection_guard.core.words import printable
 
 OLDEST_VERSION, NEWEST_VERSION = 14, 18  # of PostgreSQL, on which the guard is tested
-STACK_HOLDS = 12  # docs/deploying.md, "Limits"
 DEFAULT_BORROW_SECONDS = 120  # Amazon RDS User Guide, "RDS Proxy connection considerations"
 
 # Other states in which a database serves its clients (Amazon RDS User Guide, "Viewing DB instance
@@ -67,20 +66,6 @@ def findings_of_database(
             _proxies(database, surroundings),
         )
         for problem, remedy in problems
-    ]
-
-
-def findings_of_stack(databases: int) -> list[DatabaseFinding]:
-    """Return the finding that one stack cannot hold that many databases."""
-    if databases <= STACK_HOLDS:
-        return []
-    return [
-        DatabaseFinding(
-            None,
-            f"{databases} databases are more than one stack holds, which is about {STACK_HOLDS}",
-            "move some into a second file: `connection-guard discover NAME... --guard second.toml`"
-            ", and deploy it with `make deploy GUARD=second.toml`",
-        )
     ]
 
 

@@ -18,7 +18,7 @@ from connection_guard.cli.discover.account.gather_databases import (
     gather_surroundings,
 )
 from connection_guard.cli.discover.account.read_answers import read_databases
-from connection_guard.cli.discover.database_findings import findings_of_database, findings_of_stack
+from connection_guard.cli.discover.database_findings import findings_of_database
 from connection_guard.cli.discover.file_findings import estimates_of, findings_of_file
 from connection_guard.cli.discover.merge_tables import merge_tables
 from connection_guard.cli.discover.show_discovery import (
@@ -113,7 +113,6 @@ def discover(
         findings=[
             *(finding for each in chosen for finding in findings_of_database(each, surroundings)),
             *findings_of_file(merged.tables, found, left_out),
-            *findings_of_stack(len(merged.tables) + len(added)),
         ],
         changes=merged.changes,
         notes=merged.notes,

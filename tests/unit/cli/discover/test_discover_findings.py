@@ -13,7 +13,6 @@ from connection_guard.cli.discover.account.discovered import (
 from connection_guard.cli.discover.database_findings import (
     DatabaseFinding,
     findings_of_database,
-    findings_of_stack,
 )
 from tests.unit.cli.discover.rds_answers import (
     SUBNETS,
@@ -205,10 +204,3 @@ def test_names_from_outside_cannot_write_a_command_of_their_own() -> None:
     database = a_found_instance("orders;reboot\n", IAMDatabaseAuthenticationEnabled=False)
 
     assert "--db-instance-identifier 'orders;reboot' --enable" in only(database).remedy
-
-
-def test_more_databases_than_a_stack_holds_are_a_finding() -> None:
-    assert not findings_of_stack(12)
-    [finding] = findings_of_stack(13)
-    assert (finding.database, "13 databases" in finding.problem) == (None, True)
-    assert "--guard second.toml" in finding.remedy
