@@ -173,7 +173,7 @@ def _protection(trouble: Entry) -> str:
 
 def _done(incident: Incident) -> Iterator[str]:
     """Yield what the guard did, and what it could not do."""
-    terminated, latest = sessions_in(incident.terminated), incident.story[-1]
+    terminated, latest = sessions_in(incident.terminated), _latest_look(incident)
     is_in_trouble = latest.is_trouble and latest.opens
     trouble = _trouble(incident) if is_in_trouble and incident.tier is not None else None
     if terminated:
@@ -197,6 +197,12 @@ def _done(incident: Incident) -> Iterator[str]:
         yield f"{GUARD} freed none"
 
 
+def _latest_look(incident: Incident) -> Entry:
+    """Return the latest entry but those of alarms that a full server refused a login."""
+    looks = (each for each in reversed(incident.story) if each.usage or each.is_trouble)
+    return next(looks, incident.story[-1])
+
+
 def _freed(incident: Incident, terminated: int) -> str:
     reopened = min(sum(each.reopened for each in incident.reopened), terminated)
     more = ", perhaps more" if incident.has_unknown_outcomes else ""
@@ -218,7 +224,7 @@ def _to_do(incident: Incident) -> str:
             return "No action needed here"
         case Status.RECOVERING | Status.RESOLVED:
             return "No action needed"
-    latest = incident.story[-1]
+    latest = _latest_look(incident)
     if latest.is_engaged or latest.kind == Kind.REMEDIATION:
         return "It is still at work: no action needed yet"
     if latest.restraint in _RESTRAINED:
