@@ -13,5 +13,5 @@ def database_alarm_name(prefix: str, database: str, what: str) -> str:
 
 
 def leaves_unprotected(alarm: str) -> bool:
-    """Return whether the guard cannot help the database while the alarm is on."""
+    """Return whether the guard may not be able to help the database while the alarm is on."""
     return alarm.endswith(f"-{UNGUARDED}")

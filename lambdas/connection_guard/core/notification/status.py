@@ -5,7 +5,6 @@ from enum import StrEnum
 
 from connection_guard.core import words
 from connection_guard.core.decision.restraint import Restraint
-from connection_guard.core.deployment.alarm_names import leaves_unprotected
 from connection_guard.core.incident.entry import GUARD_ALARM, Entry, Usage, sessions_in
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
@@ -165,10 +164,8 @@ def _protection(trouble: Entry) -> str:
     """Return what the guard's trouble means for the database, as far as it is known."""
     if trouble.kind in _TROUBLES:
         return "is unprotected"
-    if trouble.kind != GUARD_ALARM:
-        return "may be unprotected"
-    is_unprotected = trouble.alarm is not None and leaves_unprotected(trouble.alarm.name)
-    return "is unprotected" if is_unprotected else "has an alarm"
+    is_limit = trouble.kind == GUARD_ALARM and not trouble.is_unguarded_alarm
+    return "has an alarm" if is_limit else "may be unprotected"
 
 
 def _done(incident: Incident) -> Iterator[str]:
