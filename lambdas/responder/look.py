@@ -80,13 +80,12 @@ class Looks:
         """Return the run that serves the event, which has not looked yet."""
         self._alarms = to_be_served(self._alarms, event, received_at)
         # An alarm's end is its end however late it comes: the incident waits for it.
-        fires = isinstance(event, AlarmNotification) and event.state is AlarmState.ALARM
         return Run(
             kind=Kind.HEARTBEAT,
             database=self._settings.database,
             event=event,
             received_at=received_at,
-            is_stale=fires and event not in self._alarms,
+            is_stale=_fires(event) and event not in self._alarms,
             target_percent=self._policy.limits.target_percent,
         )
 
@@ -138,18 +137,23 @@ class Looks:
 
     def _locked_out(self, run: Run) -> Run:
         self._recovery_is_news = True
-        is_reader = self._doors.attempts[-1].refusal is Refusal.NOT_THE_WRITER
-        code = ReasonCode.NOT_THE_WRITER if is_reader else ReasonCode.NO_DOOR_OPENED
-        tier = with_events(self._entrance.engagement, self._alarms).tier
-        return replace(
+        run = replace(
             run,
             kind=Kind.LOCKED_OUT,
             received_at=datetime.now(UTC),
-            tier=tier,
-            escalation=Reason(code),
+            tier=with_events(self._entrance.engagement, self._alarms).tier,
             measurement=None,
             minutes_to_full=None,
         )
+        refusal = self._doors.attempts[-1].refusal
+        if refusal is Refusal.FULL and _fires(run.event):
+            # A watch in another execution environment may hold a seat. Heartbeats show whether the
+            # guard is locked out.
+            full = Reason(ReasonCode.REFUSED_WHILE_FULL)
+            return replace(run, kind=Kind.OBSERVATION, problems=(full,))
+        is_reader = refusal is Refusal.NOT_THE_WRITER
+        code = ReasonCode.NOT_THE_WRITER if is_reader else ReasonCode.NO_DOOR_OPENED
+        return replace(run, escalation=Reason(code))
 
     def _follow_course(
         self,
@@ -263,6 +267,10 @@ class Looks:
             escalation=conclusion.escalation,
             recovered=run.recovered or conclusion.has_recovered,
         )
+
+
+def _fires(event: Event) -> bool:
+    return isinstance(event, AlarmNotification) and event.state is AlarmState.ALARM
 
 
 def _lacking(run: Run, grants: tuple[str, ...]) -> Run:

@@ -63,25 +63,27 @@ class SelfWatch(Construct):
         )
 
     def _what_to_do(self, log: str) -> str:
-        """Return what people read, of 1,024 characters at most.
+        """Return what people read, of 1,024 characters at most. A message shows only the first 260
+        of what follows the first sentence: reports name the faults that come last themselves.
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
         """
         name = self._database.identifier
-        proxy = f" {Fault.PROXY_DOOR_SHUT}: see the proxy's targets and secrets."
+        proxy = f"{Fault.PROXY_DOOR_SHUT}: see the proxy's targets and secrets. "
         return (
-            "For 3 minutes the guard could not do all of its work, or a report was lost. It may "
-            "not be able to help when connections run out. "
-            f"Which fault: Logs Insights on {log}: filter {Field.DATABASE} = '{name}' | "
+            "For 3 minutes the guard could not do all of its work, or a report was lost. "
+            "Read which fault it is on the dashboard, or in "
+            f"Logs Insights on {log}: filter {Field.DATABASE} = '{name}' | "
             f"sort @timestamp desc | display {Field.FAULTS}.0, {Field.FAULTS}.1. "
             "No lines: the responder does not run; see its errors there. "
-            f"{Fault.LOCKED_OUT}: no way in; end idle sessions as master user, or check the "
+            "No fault: a report was lost; may the responder publish to the topics and use their "
+            f"key? {Fault.DIRECT_DOOR_SHUT}: no way in when the server is full; "
+            "check the writer's endpoint, rds_iam, IAM authentication, security groups. "
+            f"{proxy if self._database.proxy else ''}"
+            f"{Fault.LOCKED_OUT}: no way in; end idle sessions as the master user, or check the "
             f"login as for {Fault.DIRECT_DOOR_SHUT}. "
             f"{Fault.SESSIONS_HIDDEN}, {Fault.MISSING_GRANT}: run bootstrap/bootstrap.sql again "
-            f"as the master user. {Fault.DIRECT_DOOR_SHUT}: no way in when the server is full; "
-            "check the writer's endpoint, rds_iam, IAM authentication, security groups."
-            f"{proxy if self._database.proxy else ''} "
-            "None: a report was lost; may the responder publish to the topics and use their key?"
+            "as the master user."
         )
 
     def _limit(self) -> cloudwatch.Alarm:
@@ -97,12 +99,11 @@ class SelfWatch(Construct):
             # Without any limit there is no datapoint, and the incident ends only with an OK.
             missing=cloudwatch.TreatMissingData.NOT_BREACHING,
             description="A role or a PostgreSQL database has nearly reached its own CONNECTION "
-            'LIMIT: its clients will be refused ("too many connections for role" or "for '
-            'database") although the server has connections left. The fields '
-            f"{Field.HIGHEST_ROLE_LIMIT_UTILISATION} and "
-            f"{Field.HIGHEST_DATABASE_LIMIT_UTILISATION} in the log say which of the two, and "
-            "`connection-guard audit` names it. Raise the limit with ALTER ROLE or ALTER DATABASE, "
-            "or make the pools smaller.",
+            "LIMIT. Run connection-guard audit, which names it; then raise the limit with ALTER "
+            "ROLE or ALTER DATABASE, or make the pools smaller. At the limit its clients are "
+            'refused ("too many connections for role" or "for database") although the server has '
+            f"connections left. The fields {Field.HIGHEST_ROLE_LIMIT_UTILISATION} and "
+            f"{Field.HIGHEST_DATABASE_LIMIT_UTILISATION} in the log say which of the two it is.",
         )
 
     def _alarm(

@@ -17,7 +17,7 @@ from doubles.postgresql.postgres_server import PostgresServer
 from doubles.waiting import wait_until
 from responder.respond import Responder
 from tests.integration.conftest import NEWEST, OLDEST, WITH_RESERVED_CONNECTIONS
-from tests.support.builders import a_heartbeat_at, a_policy, an_alarm_event
+from tests.support.builders import a_heartbeat_at, a_heartbeat_event, a_policy, an_alarm_event
 from tests.support.guard_looks import behind, doors_of, guards
 from tests.support.guarded import GUARD, Guarded, can_log_in, fill
 
@@ -128,8 +128,9 @@ def test_before_postgresql_16_a_full_database_without_a_seat_locks_the_guard_out
     database: PostgresServer,
 ) -> None:
     fill(database, role="app")
-    report = Guarded(database).deliver(seconds_left=5)
+    report = Guarded(database).deliver(a_heartbeat_event(), seconds_left=5)
     assert report["kind"] == "locked_out"
+    assert report["escalation"].startswith("no door opened: log in as the master user")
     assert "remaining connection slots are reserved" in report["doors"][0]["error"]
     assert (
         1 < report["doors"][0]["tries"] <= report["doors"][0]["seconds"] / SECONDS_BETWEEN_TRIES + 1

@@ -71,7 +71,7 @@ def test_people_are_notified_of_a_new_alarm_that_does_not_clear(
     twelve.every_minute(2)
 
     assert states(twelve) == ["[ACTION REQUIRED]"]
-    assert "orders0 is unprotected" in slack.channel_view[0].text
+    assert "orders0 may be unprotected" in slack.channel_view[0].text
     twelve.deliver(unguarded(TWELVE[0], 9, "OK", "ALARM"))
     assert states(twelve) == ["[ACTION REQUIRED]", "[RESOLVED]"]
 

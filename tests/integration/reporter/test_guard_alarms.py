@@ -100,7 +100,7 @@ def test_an_alarm_of_a_database_that_is_no_longer_guarded_is_still_named_after_i
 
     outside.deliver(an_alarm(UNGUARDED, 0))
 
-    assert "orders-prod is unprotected" in slack.channel_view[0].text
+    assert "orders-prod may be unprotected" in slack.channel_view[0].text
 
 
 def test_an_alarm_about_what_all_databases_share_is_named_after_the_stack(

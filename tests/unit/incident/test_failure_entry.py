@@ -104,6 +104,14 @@ def test_a_failure_says_what_became_of_the_responder_and_what_to_look_at(
     assert len(entry.escalation) > len(what) + 10
 
 
+def test_a_responder_that_is_throttled_is_not_to_run_only_once_at_a_time() -> None:
+    """An alarm that comes while a heartbeat keeps looking would be throttled, and could be lost."""
+    not_allowed = failed("ZeroReservedConcurrency").escalation
+    assert not_allowed is not None
+    assert not_allowed.endswith("its reserved concurrency was set to 0; remove that setting")
+    assert "may have no concurrency left" in str(failed("EventAgeExceeded").escalation)
+
+
 @pytest.mark.parametrize(
     ("condition", "error_type", "is_unknown"),
     [

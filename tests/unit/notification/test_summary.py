@@ -408,8 +408,8 @@ SILENT = "No heartbeat for 3 minutes: the responder is not running. See its log.
     [
         (
             [about_the_guard(0, "unguarded", SILENT)],
-            "orders-prod is unprotected: no heartbeat for 3 minutes. Action needed.",
-            "[ACTION REQUIRED] orders-prod is unprotected: no heartbeat for 3 minutes",
+            "orders-prod may be unprotected: no heartbeat for 3 minutes. Action needed.",
+            "[ACTION REQUIRED] orders-prod may be unprotected: no heartbeat for 3 minutes",
             "The responder is not running. See its log.",
         ),
         (

@@ -65,10 +65,12 @@ class Conclusion:
 def needs_turn(
     course: Course, alarms: Collection[AlarmNotification], stored: Engagement, now: datetime
 ) -> bool:
-    """Return whether there is something to do, or to remember beyond what is `stored`."""
+    """Return whether there is something to do, or to remember beyond what is `stored`. An alarm's
+    end by itself only shows the sessions.
+    """
     return (
         bool(alarms)
-        or course.step is NextStep.LOOK
+        or (course.step is NextStep.LOOK and course.engagement.tier is not None)
         or has_to_be_saved(course.engagement, stored, now)
     )
 

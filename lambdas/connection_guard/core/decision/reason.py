@@ -55,6 +55,7 @@ class ReasonCode(StrEnum):
     ATTEMPTS_USED = "attempts used"
 
     # Of a problem that a run met on its way.
+    REFUSED_WHILE_FULL = "refused while full"
     LOST_BEFORE_ACTING = "lost before acting"
     LOCK_TAKEN_BY_OTHERS = "lock taken by others"
     SECOND_DOOR_SHUT = "second door shut"

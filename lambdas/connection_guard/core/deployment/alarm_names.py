@@ -33,5 +33,5 @@ def alarms_on_same_database(alarm: str) -> tuple[str, ...]:
 
 
 def leaves_unprotected(alarm: str) -> bool:
-    """Return whether the guard cannot help the database while the alarm is on."""
+    """Return whether the guard may not be able to help the database while the alarm is on."""
     return alarm.endswith(f"-{UNGUARDED}")

@@ -104,14 +104,14 @@ def _failure(delivery: FailureDelivery) -> _Failure:
             return _Failure(
                 "did not run",
                 "the responder did not run within 5 minutes",
-                "check whether Lambda throttles it (it runs only once at a time, so an earlier run "
-                "may be hanging)",
+                "check whether Lambda throttles it: the account, or the function, may have no "
+                "concurrency left",
             )
         case "ZeroReservedConcurrency":
             return _Failure(
                 "not allowed to run",
                 "the responder is not allowed to run",
-                "its reserved concurrency was set to 0; set it to 1",
+                "its reserved concurrency was set to 0; remove that setting",
             )
     if timed_out := _TIMED_OUT.search(error):
         return _Failure(

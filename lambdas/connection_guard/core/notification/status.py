@@ -5,7 +5,6 @@ from enum import StrEnum
 
 from connection_guard.core import words
 from connection_guard.core.decision.restraint import Restraint
-from connection_guard.core.deployment.alarm_names import leaves_unprotected
 from connection_guard.core.incident.entry import GUARD_ALARM, Entry, Usage, sessions_in
 from connection_guard.core.incident.incident import Incident
 from connection_guard.core.incident.progress import Progress
@@ -165,15 +164,13 @@ def _protection(trouble: Entry) -> str:
     """Return what the guard's trouble means for the database, as far as it is known."""
     if trouble.kind in _TROUBLES:
         return "is unprotected"
-    if trouble.kind != GUARD_ALARM:
-        return "may be unprotected"
-    is_unprotected = trouble.alarm is not None and leaves_unprotected(trouble.alarm.name)
-    return "is unprotected" if is_unprotected else "has an alarm"
+    is_limit = trouble.kind == GUARD_ALARM and not trouble.is_unguarded_alarm
+    return "has an alarm" if is_limit else "may be unprotected"
 
 
 def _done(incident: Incident) -> Iterator[str]:
     """Yield what the guard did, and what it could not do."""
-    terminated, latest = sessions_in(incident.terminated), incident.story[-1]
+    terminated, latest = sessions_in(incident.terminated), _latest_look(incident)
     is_in_trouble = latest.is_trouble and latest.opens
     trouble = _trouble(incident) if is_in_trouble and incident.tier is not None else None
     if terminated:
@@ -197,6 +194,12 @@ def _done(incident: Incident) -> Iterator[str]:
         yield f"{GUARD} freed none"
 
 
+def _latest_look(incident: Incident) -> Entry:
+    """Return the latest entry but those of alarms that a full server refused a login."""
+    looks = (each for each in reversed(incident.story) if each.usage or each.is_trouble)
+    return next(looks, incident.story[-1])
+
+
 def _freed(incident: Incident, terminated: int) -> str:
     reopened = min(sum(each.reopened for each in incident.reopened), terminated)
     more = ", perhaps more" if incident.has_unknown_outcomes else ""
@@ -218,7 +221,7 @@ def _to_do(incident: Incident) -> str:
             return "No action needed here"
         case Status.RECOVERING | Status.RESOLVED:
             return "No action needed"
-    latest = incident.story[-1]
+    latest = _latest_look(incident)
     if latest.is_engaged or latest.kind == Kind.REMEDIATION:
         return "It is still at work: no action needed yet"
     if latest.restraint in _RESTRAINED:

@@ -23,6 +23,8 @@ def headline_of_run(run: Run) -> str:
             parts.append(_remedied(run.round))
         case Kind.OBSERVATION if run.round and run.round.plan.restraint:
             parts.append(_restrained(run.round))
+        case Kind.OBSERVATION if run.first is None:
+            parts += map(worded, run.problems)
         case Kind.PREFLIGHT_FAILED:
             parts.append("cannot act")
         case Kind.LOCKED_OUT:

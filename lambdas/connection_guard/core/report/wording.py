@@ -75,6 +75,10 @@ _SENTENCES: Mapping[ReasonCode, str] = {
     ),
     ReasonCode.DATABASE_LOST: "the connection to the database was lost",
     ReasonCode.ATTEMPTS_USED: "still at {percent:.0f} % after {attempts} attempts",
+    ReasonCode.REFUSED_WHILE_FULL: (
+        "the server is full and refused a login for this alarm; the next heartbeat goes on, or "
+        "says that the guard is locked out"
+    ),
     ReasonCode.LOST_BEFORE_ACTING: (
         "the connection to the database was lost before anything was done: {error}"
     ),

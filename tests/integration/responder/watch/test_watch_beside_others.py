@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from connection_guard.core.incident.progress import Progress
+from connection_guard.core.policy import Mode, Policy, Tier
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import SlackDouble
 from doubles.waiting import wait_until
-from tests.integration.conftest import NEWEST
+from tests.integration.conftest import NEWEST, OLDEST
 from tests.integration.responder.responder_actions import sessions_of_app, terminated
 from tests.integration.responder.watch.watching import (
     PRESSED,
@@ -28,7 +29,7 @@ from tests.support.builders import (
     a_rule,
     an_alarm_event,
 )
-from tests.support.guarded import fill
+from tests.support.guarded import Guarded, fill
 from tests.support.reporter.deliveries import a_success
 from tests.support.reporter.outside import Outside, states, stores_in_memory
 
@@ -128,6 +129,55 @@ def test_alarms_that_come_minutes_after_the_watch_has_ended_the_shortage_are_no_
     assert [report["restraint"] for report in late[:2]] == ["below target"] * 2
     assert (len(people.incidents), states(people.outside)) == (1, ["[RESOLVED]"])
     assert len(people.outside.incident.entries) == 5
+
+
+@pytest.mark.parametrize(
+    ("policy", "subject"),
+    [
+        (a_policy(modes=dict.fromkeys(Tier, Mode.OBSERVE)), "[CRITICAL]"),
+        (a_policy(refuse_above_percent=1), "[ACTION REQUIRED]"),
+    ],
+    ids=["observing", "notified"],
+)
+@OLDEST
+def test_an_alarm_that_a_full_server_refuses_beside_a_watch_is_no_lockout(
+    database: PostgresServer, slack: SlackDouble, policy: Policy, subject: str
+) -> None:
+    """Only the watch has a seat, and the server has no reserve to let a second run in."""
+    watcher, cold = watching(database, policy), Guarded(database, policy)
+    clients = fill(database, role="app")
+    people = People(slack)
+    people.read(watcher.deliver(a_heartbeat_at(1)))
+    (before,) = slack.channel_view
+    watch = Run(watcher, a_heartbeat_at(2), seconds_left=SECONDS_OF_SHORT_WATCH + 5)
+    wait_for_looks(watcher)
+
+    alarm = cold.deliver(an_alarm_event(), seconds_left=5)
+    people.read(alarm, watch.report())
+
+    assert (alarm["kind"], alarm["before"], alarm["escalation"]) == ("observation", None, None)
+    assert "the server is full and refused a login" in alarm["headline"]
+    assert slack.channel_view[0].text == before.text
+    assert states(people.outside) == [subject]
+    for client in clients:
+        client.close()
+    people.read(watcher.deliver(a_heartbeat_at(3)), watcher.deliver(an_alarm_event(state="OK")))
+    assert (len(people.incidents), people.outside.progress()) == (1, Progress.CLOSED)
+
+
+@OLDEST
+def test_a_guard_that_is_locked_out_is_reported_by_the_heartbeat_after_the_alarm(
+    database: PostgresServer, slack: SlackDouble
+) -> None:
+    fill(database, role="app")
+    people, cold = People(slack), Guarded(database)
+
+    people.read(cold.deliver(an_alarm_event(), seconds_left=5))
+    assert states(people.outside) == ["[CRITICAL]"]
+    people.read(cold.deliver(a_heartbeat_at(1), seconds_left=5))
+
+    assert states(people.outside) == ["[CRITICAL]", "[ACTION REQUIRED]"]
+    assert "cannot get in" in slack.channel_view[0].text
 
 
 @NEWEST
