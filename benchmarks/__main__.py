@@ -12,11 +12,11 @@ from typing import NamedTuple
 from benchmarks.cold_start import measure_cold_start
 from benchmarks.finding import BenchmarkError, Finding, show
 from benchmarks.heartbeat_round_trips import measure_heartbeat
-from benchmarks.fleet.many_databases import measure_many_databases
+from benchmarks.many_databases import measure_many_databases
 from benchmarks.peak_memory import measure_memory
 from benchmarks.plan_growth import measure_plan
 from benchmarks.snapshot_time import measure_snapshot
-from benchmarks.fleet.synthesis import measure_synthesis
+from benchmarks.synthesis import measure_synthesis
 from benchmarks.termination_time import measure_termination
 from benchmarks.time_to_relief import measure_time_to_relief
 from demo.show.terminal import captured_output

@@ -3,7 +3,7 @@
 from time import perf_counter
 
 from benchmarks.finding import BenchmarkError, Finding, compared
-from benchmarks.functions import Functions, functions
+from benchmarks.scene.functions import Functions, functions
 from tests.support.builders import a_heartbeat_event
 
 # A new process does not know yet that usage is below the target; its first heartbeat reports it as

@@ -5,7 +5,7 @@ from pathlib import Path
 from psycopg2.extras import execute_values
 
 from benchmarks.finding import BenchmarkError, Finding, absolute
-from benchmarks.functions import functions
+from benchmarks.scene.functions import functions
 from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.builders import NOW, an_alarm_event
 from tests.support.runs import a_crowd

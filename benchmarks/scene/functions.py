@@ -19,9 +19,9 @@ from doubles.postgresql.postgres_server import PostgresServer
 from tests.support.builders import some_settings
 from tests.support.guarded import GUARD, create_guard_role
 
-HANDLERS = Path(__file__).parent / "handlers"
+HANDLERS = Path(__file__).parents[1] / "handlers"
 RDS_ROOTS = (
-    Path(__file__).parent.parent
+    Path(__file__).parents[2]
     / "lambdas/connection_guard/adapters/postgresql/roots"
     / ROOTS[DoorName.DIRECT]
 )
