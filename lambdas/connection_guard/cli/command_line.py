@@ -208,15 +208,12 @@ def _problem(error: Exception) -> str:
     # AWS's library takes longer to import than all else together.
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from connection_guard.cli.access.aws_session import aws_problem
+    from connection_guard.cli.access.aws_session import aws_problem, problem_behind
 
     if isinstance(error, BotoCoreError | ClientError):
         return aws_problem(error)
     if isinstance(error, ConnectionGuardError):
-        refused = error.__cause__
-        if isinstance(refused, BotoCoreError | ClientError):
-            return str(error).replace(str(refused), aws_problem(refused))
-        return str(error)
+        return problem_behind(error)
     if isinstance(error, OSError) and error.errno in _CANNOT_BE_WRITTEN:
         where = shown(str(error.filename)) if error.filename else "the output"
         return f"{where} cannot be written: {error.strerror}; make room, or write elsewhere"

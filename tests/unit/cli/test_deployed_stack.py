@@ -29,7 +29,7 @@ def test_a_guard_is_found_by_the_name_of_its_construct() -> None:
 
 
 @pytest.mark.parametrize(
-    ("guard", "problem"), [(None, "several guards"), ("Other", "no guard 'Other'")]
+    ("guard", "problem"), [(None, "several guards"), ("Other", 'no guard "Other"')]
 )
 def test_a_guard_that_is_not_clear_is_a_line_with_those_that_there_are(
     guard: str | None, problem: str

@@ -18,6 +18,7 @@ from botocore.session import Session as CoreSession
 
 from connection_guard.cli.terminal.mistakes import UserMistakeError
 from connection_guard.core.words import shown
+from connection_guard.errors import ConnectionGuardError
 
 MISSING = (
     "AWS credentials are missing: set them in the shell "
@@ -84,6 +85,14 @@ def aws_problem(error: BotoCoreError | ClientError) -> str:
     if action := missing_permission(error):
         return f"your AWS credentials lack the permission {action} ({said})"
     return f"AWS answered: {said}"
+
+
+def problem_behind(error: ConnectionGuardError) -> str:
+    """Return one line: the error's own, with AWS's as `aws_problem` has it."""
+    refused = error.__cause__
+    if isinstance(refused, BotoCoreError | ClientError):
+        return str(error).replace(str(refused), aws_problem(refused))
+    return str(error)
 
 
 def missing_permission(error: ClientError) -> str | None:

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from connection_guard.adapters.aws.evidence_bucket import EvidenceBucket
+from connection_guard.cli.access.aws_session import problem_behind
 from connection_guard.cli.access.deployed_stack import DeployedStack, stack_options
 from connection_guard.cli.incidents.channel_state import channel_states
 from connection_guard.cli.incidents.incident_evidence import (
@@ -165,7 +166,7 @@ def _watched(stack: DeployedStack, settings: ReporterSettings) -> tuple[Watched,
     try:
         return stack.watched(settings), []
     except StoreError as error:
-        return {}, [str(error)]
+        return {}, [problem_behind(error)]
 
 
 def _stored(

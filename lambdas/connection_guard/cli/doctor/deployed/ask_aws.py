@@ -18,7 +18,7 @@ from connection_guard.adapters.channels.pagerduty import parse_pagerduty_secret
 from connection_guard.adapters.channels.slack_bot import bot_identity
 from connection_guard.adapters.channels.slack_secret import SlackBot, parse_slack_secret
 from connection_guard.adapters.channels.teams import parse_teams_secret
-from connection_guard.cli.access.aws_session import aws_problem
+from connection_guard.cli.access.aws_session import aws_problem, problem_behind
 from connection_guard.cli.access.deployed_stack import guard_in
 from connection_guard.cli.doctor.deployed.alarm_checks import expected_alarms
 from connection_guard.cli.doctor.facts.aws_facts import (
@@ -67,8 +67,10 @@ def ask(
             return question()
         except (BotoCoreError, ClientError) as error:
             return Unknown(aws_problem(error))
-        except (StoreError, UserMistakeError) as error:
-            return Unknown(str(error))
+        except StoreError as error:
+            return Unknown(problem_behind(error))
+        except UserMistakeError as error:
+            return Unknown(error.message)
 
     facts.account = known(lambda: str(client("sts").get_caller_identity()["Account"]))
     if facts.account != configuration.target.account:
