@@ -93,7 +93,7 @@ def test_a_vpc_may_be_known_only_at_deployment(tmp_path: Path) -> None:
     vpc = ec2.Vpc.from_vpc_attributes(
         stack,
         "Vpc",
-        vpc_id=Fn.import_value("vpc"),
+        vpc_id=Fn.select(0, Fn.split(",", CfnParameter(stack, "Ids").value_as_string)),
         availability_zones=["eu-central-1a", "eu-central-1b"],
         isolated_subnet_ids=["subnet-000000000000000aa", "subnet-000000000000000bb"],
     )
