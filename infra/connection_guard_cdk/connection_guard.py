@@ -1,11 +1,11 @@
 """The construct: it guards databases, wherever they are described."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Unpack
 
-from aws_cdk import CfnOutput, NestedStack, RemovalPolicy, Stack, Token
+from aws_cdk import CfnOutput, NestedStack, RemovalPolicy, Stack, Stage, Token
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
@@ -18,11 +18,7 @@ from constructs import Construct
 from connection_guard.configuration.guard.guard_configuration import (
     Architecture,
     Database,
-    Notifications,
 )
-from connection_guard.configuration.guard.recipients import notification_keys, without_secrets
-from connection_guard.configuration.toml.readers import Reader
-from connection_guard.configuration.toml.tables import read_fields
 from connection_guard.core.deployment.reporter_settings import (
     ApplicationOwner,
     databases_path,
@@ -32,6 +28,10 @@ from connection_guard.core.deployment.stack_output import StackOutput
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.database.guarded_database import GuardedDatabase
 from connection_guard_cdk.described.described_database import described
+from connection_guard_cdk.described.guard_options import (
+    checked_architecture,
+    checked_notifications,
+)
 from connection_guard_cdk.described.watch_options import WatchOptions
 from connection_guard_cdk.nested_stacks import nested_stack_of
 from connection_guard_cdk.network.network_access import NetworkAccess
@@ -86,15 +86,17 @@ class ConnectionGuard(Construct):
         """
         super().__init__(scope, identifier)
         prefix = alarm_prefix or Stack.of(self).stack_name
+        architecture = checked_architecture(self, architecture, prefix)
         _refuse_second_of_that_name(self, prefix)
         self.name = prefix
         self._nested_stacks = nested_stacks
         self._parts: dict[str, NestedStack] = {}
         self._guarded: list[GuardedDatabase] = []
         self._watched: dict[str, GuardedDatabase] = {}
-        self._notifications = notifications = _notifications(
+        self._notifications = notifications = checked_notifications(
             self.node.path,
-            emails=list(emails),
+            emails=list(emails) if isinstance(emails, tuple) else emails,
+            incident_accounts=list(incident_accounts),
             slack_secret=slack_secret,
             pagerduty_secret=pagerduty_secret,
             teams_secret=teams_secret,
@@ -203,22 +205,36 @@ class ConnectionGuard(Construct):
         and for everything that the construct does not know and has to be passed.
         """
         description = described(database, Stack.of(self), options)
+        path = database.node.path
         if description.slack_channel and self._notifications.slack_secret is None:
             raise ConfigurationError(
-                f"{database.node.path}: slack_channel: Slack is not notified; pass slack_secret to "
+                f"{path}: slack_channel: Slack is not notified; pass slack_secret to "
                 f"{self.node.path}, or remove this"
             )
-        name = database.node.path.replace("/", "-")
-        if name in self._watched:
-            raise ConfigurationError(f"{database.node.path}: is watched already; remove one watch")
-        self._watched[name] = self.add(description, name)
-        return self._watched[name]
+        for other, guarded in self._watched.items():
+            if other == path:
+                raise ConfigurationError(f"{path}: is watched already; remove one watch")
+            if guarded.database.identifier == description.identifier:
+                raise ConfigurationError(
+                    f"{path}: has the identifier of {other}, {description.identifier}, after which "
+                    "alarms are named; remove one watch"
+                )
+        # Also part of the name of a parameter of Systems Manager.
+        self._watched[path] = self.add(description, re.sub(r"[^A-Za-z0-9_.-]+", "-", path))
+        return self._watched[path]
 
     def dashboard_widgets(
         self, database: rds.IDatabaseInstance | rds.IDatabaseCluster
     ) -> list[cloudwatch.ConcreteWidget]:
-        """Return widgets on a watched database, for a dashboard of your own."""
-        watched = self._watched[database.node.path.replace("/", "-")]
+        """Return widgets on a watched database, for a dashboard of your own. Raise
+        ConfigurationError for one that is not watched.
+        """
+        path = database.node.path
+        if path not in self._watched:
+            raise ConfigurationError(
+                f"{path}: is not watched by {self.node.path}; call watch before dashboard_widgets"
+            )
+        watched = self._watched[path]
         return database_widgets(watched.database, self._shared.log.log_group_name)
 
     def _place_of(self, name: str) -> Construct:
@@ -234,36 +250,19 @@ class ConnectionGuard(Construct):
 
 
 def _refuse_second_of_that_name(guard: ConnectionGuard, name: str) -> None:
-    """Raise ConfigurationError where another guard of the stack has the name: log, parameters and
-    dashboard are named after it.
+    """Raise ConfigurationError where another guard of the account and region has the name: log,
+    parameters, alarms and dashboard are named after it.
     """
-    for each in Stack.of(guard).node.find_all():
-        if isinstance(each, ConnectionGuard) and each is not guard and each.name == name:
+    stage = Stage.of(guard)
+    assert stage is not None
+    for each in stage.node.find_all():
+        if (
+            isinstance(each, ConnectionGuard)
+            and each is not guard
+            and each.name == name
+            and Stack.of(each).environment == Stack.of(guard).environment
+        ):
             raise ConfigurationError(
                 f"{guard.node.path}: {each.node.path} has the same name, {name}; let that one "
                 "watch the databases, or give this one an alarm_prefix"
             )
-
-
-def _notifications(place: str, **written: object) -> Notifications:
-    """Return them, checked as guard.toml's are where they are known before deployment: a secret
-    itself is not the name of one.
-    """
-    mistakes: list[str] = []
-    table = {name: value for name, value in written.items() if value is not None}
-    keys = {
-        name: replace(key, read=_or_token(key.read))
-        for name, key in notification_keys(None).items()
-    }
-    fields = read_fields(table, keys, place, mistakes)
-    if mistakes:
-        raise ConfigurationError(*map(without_secrets, mistakes))
-    return Notifications(**fields)
-
-
-def _or_token(read: Reader[object]) -> Reader[object]:
-    def read_unless_token(value: object) -> object:
-        items = value if isinstance(value, list) else [value]
-        return value if any(map(Token.is_unresolved, items)) else read(value)
-
-    return read_unless_token

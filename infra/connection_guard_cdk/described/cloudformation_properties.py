@@ -1,10 +1,12 @@
 """What the app itself knows of a resource: its properties as CloudFormation is to get them."""
 
 from collections.abc import Mapping
+from hashlib import sha256
+from json import dumps
 from typing import Any
 
 from aws_cdk import CfnResource, Reference, Stack, Token, Tokenization
-from constructs import IConstruct
+from constructs import Construct, IConstruct
 
 from connection_guard.configuration.toml.readers import MistakeError, Reader
 
@@ -20,15 +22,46 @@ def properties_of(resource: CfnResource) -> Mapping[str, Any]:
 
 def referred(value: object) -> IConstruct | None:
     """Return the resource that the value is a reference to, None where it is none."""
-    if not isinstance(value, str) or not Token.is_unresolved(value):
-        return None
-    token = Tokenization.reverse_string(value).first_token
+    match value:
+        case str() if Token.is_unresolved(value):
+            token = Tokenization.reverse_string(value).first_token
+        case int() | float() if Token.is_unresolved(value):
+            token = Tokenization.reverse_number(value)
+        case _:
+            return None
     return token.target if isinstance(token, Reference) else None
+
+
+def free_name(scope: Construct, kind: str, *values: object) -> str:
+    """Return a name that no child of the scope has, made of the values that tell it from others.
+
+    It does not depend on the other children: one that is renamed in an update would be created
+    before its former self is deleted, and EC2 refuses a second one.
+    """
+    name = ":".join([kind, *(_name_of(scope, each) for each in values)])
+    free, count = name, 1
+    while scope.node.try_find_child(free) is not None:
+        count += 1
+        free = f"{name}-{count}"
+    return free
+
+
+def _name_of(scope: Construct, value: object) -> str:
+    """Return the value itself where it is known, or else the path of what it refers to."""
+    if not Token.is_unresolved(value):
+        return str(value)
+    stack = Stack.of(scope)
+    resource = referred(value)
+    if resource is not None:
+        return resource.node.path.removeprefix(f"{stack.node.path}/")
+    return sha256(dumps(stack.resolve(value), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def is_known(value: object) -> bool:
     """Return whether the value is known before deployment."""
-    return not isinstance(value, Mapping) and not Token.is_unresolved(value)
+    # jsii takes no object of Python's own.
+    takes = isinstance(value, str | int | float | list)
+    return not isinstance(value, Mapping) and not (takes and Token.is_unresolved(value))
 
 
 def literal(name: str, read: Reader[object]) -> Reader[object]:

@@ -20,6 +20,7 @@ from connection_guard.configuration.guard.guard_configuration import (
     Network,
 )
 from connection_guard.configuration.policy.policy_file import SHIPPED_POLICY
+from connection_guard.configuration.toml.readers import did_you_mean
 from connection_guard.configuration.toml.tables import Key, read_fields
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.described.cloudformation_properties import is_known, literal
@@ -45,14 +46,17 @@ def described(
     knows. Raise ConfigurationError with one line for every mistake.
     """
     written = {name: each for name, each in options.items() if name in GuardKeys.__annotations__}
-    place = database.node.path
     server = server_of(database)
+    place = database.node.path
     mistakes = [
-        f"{place}: {problem}" for problem in (*server.problems, *_elsewhere(database, stack))
+        f"{place}: {problem}"
+        for problem in (*server.problems, *_elsewhere(database, stack), *_unknown(options))
     ]
     if "max_connections" not in written:
         mistakes += [f"{place}: {problem}" for problem in server.size_problems]
-    table = {"policy": str(SHIPPED_POLICY), **server.size, **written}
+    table = {"policy": SHIPPED_POLICY, **server.size, **written}
+    if isinstance(table["policy"], Path):
+        table["policy"] = str(table["policy"])
     fields = read_fields(table, _keys(table), place, mistakes)
     guarded = read_how_it_is_guarded(fields, Path.cwd(), place, mistakes)
     proxy = options.get("proxy")
@@ -112,14 +116,44 @@ def _elsewhere(database: Any, stack: Stack) -> Iterator[str]:
             f"is in {its_region}, but the guard is in {region}; let a guard in a stack of "
             f"{its_region} watch it"
         )
+        return
+    its_stack = Stack.of(database)
+    if its_stack.environment != stack.environment:
+        yield (
+            f"is in a stack of {_shown(its_stack)}, but the guard is in one of {_shown(stack)}; "
+            "give both stacks the same env, or let a guard in its own stack watch it"
+        )
+
+
+def _shown(stack: Stack) -> str:
+    """Return the account and the region of the stack."""
+    account = f"account {stack.account}" if is_known(stack.account) else "any account"
+    region = stack.region if is_known(stack.region) else "any region"
+    return f"{account} in {region}"
+
+
+def _unknown(options: WatchOptions) -> Iterator[str]:
+    """Yield what Python does not notice: the options have types only for type checkers."""
+    known = WatchOptions.__annotations__
+    for name in options:
+        if name not in known:
+            yield f"{name}: is no option of watch{did_you_mean(name, known) or '; remove it'}"
 
 
 def _network(
     vpc: ec2.IVpc, chosen: ec2.SubnetSelection | None, place: str, mistakes: list[str]
-) -> Network:
+) -> Network | None:
     """Return the subnets for the guard to run in: any in the VPC reaches the database."""
     selection = {} if chosen is None else chosen._values  # noqa: SLF001
-    selected = vpc.select_subnets(**selection)
+    try:
+        selected = vpc.select_subnets(**selection)
+    except RuntimeError:
+        mistakes.append(
+            f"{place}: vpc_subnets: the VPC does not have the chosen subnets; pass others as "
+            "vpc_subnets, such as ec2.SubnetSelection("
+            "subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)"
+        )
+        return None
     if len(selected.subnet_ids) > aws_identifiers.MOST_SUBNETS:
         mistakes.append(
             f"{place}: vpc_subnets: {len(selected.subnet_ids)} subnets are more than the "

@@ -7,12 +7,17 @@ from typing import Any, TypeVar
 from aws_cdk import CfnResource, Token
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_rds as rds
+from constructs import Construct
 
 from connection_guard.configuration.toml.readers import given
+from connection_guard.errors import ConfigurationError
 from connection_guard_cdk.described.cloudformation_properties import is_known, properties_of
 from connection_guard_cdk.described.described_size import size_of_cluster, size_of_instance
 
 T = TypeVar("T")
+
+DEFAULT_PORT = 5432
+SNAPSHOTS = ("dbSnapshotIdentifier", "dbClusterSnapshotIdentifier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +38,18 @@ class KnownServer:
 
 
 def server_of(database: rds.IDatabaseInstance | rds.IDatabaseCluster) -> KnownServer:
-    """Return what the construct knows of its server."""
-    if hasattr(database, "cluster_identifier"):
+    """Return what the construct knows of its server. Raise ConfigurationError where it is no
+    construct of an instance or a cluster.
+    """
+    if hasattr(type(database), "cluster_resource_identifier"):
         return _cluster(database)
-    return _instance(database)
+    if hasattr(type(database), "instance_identifier"):
+        return _instance(database)
+    place = database.node.path if isinstance(database, Construct) else given(database)
+    raise ConfigurationError(
+        f"{place}: is not an instance or a cluster of aws_rds, such as rds.DatabaseInstance; pass "
+        "that construct"
+    )
 
 
 def _instance(instance: Any) -> KnownServer:
@@ -96,8 +109,14 @@ def _if_known(read: Callable[[], T]) -> T | None:
 
 
 def _port(resource: object, endpoint: rds.Endpoint) -> int:
-    """Return the port that the app chooses, or else that of the endpoint, which may be a token."""
-    chosen = properties_of(resource).get("port") if isinstance(resource, CfnResource) else None
+    """Return the port that the app chooses, or else that of the endpoint, which may be a token.
+
+    A new instance listens on PostgreSQL's own port, one from a snapshot on that of its source.
+    """
+    properties = properties_of(resource) if isinstance(resource, CfnResource) else {}
+    chosen = properties.get("port")
+    if isinstance(resource, rds.CfnDBInstance) and not any(map(properties.get, SNAPSHOTS)):
+        chosen = properties.get("port", DEFAULT_PORT)
     port: Any = endpoint.port if chosen is None or not is_known(chosen) else chosen
     return port if Token.is_unresolved(port) else int(port)
 

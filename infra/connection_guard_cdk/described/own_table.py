@@ -29,13 +29,14 @@ def check_table(table: dynamodb.ITable) -> None:
 
 
 def _problems(properties: Mapping[str, Any]) -> Iterator[str]:
-    if _keys(properties) != {"HASH": PARTITION_KEY, "RANGE": SORT_KEY}:
+    if _keys(properties, properties) != {"HASH": PARTITION_KEY, "RANGE": SORT_KEY}:
         yield (
             f'its keys are not those of incidents; give it partition_key "{PARTITION_KEY}" and '
             f'sort_key "{SORT_KEY}", both of type STRING'
         )
     indexes = {each["indexName"]: each for each in properties.get("globalSecondaryIndexes") or ()}
-    if _keys(indexes.get(PENDING_INDEX, {})) != {"HASH": PENDING, "RANGE": DUE_AT}:
+    index = indexes.get(PENDING_INDEX, {})
+    if _keys(index, properties) != {"HASH": PENDING, "RANGE": DUE_AT} or not _is_complete(index):
         yield (
             f'it has no index of what is pending; add the global secondary index "{PENDING_INDEX}" '
             f'with partition_key "{PENDING}" and sort_key "{DUE_AT}", both of type STRING, which '
@@ -43,5 +44,17 @@ def _problems(properties: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _keys(of: Mapping[str, Any]) -> dict[str, str]:
-    return {each["keyType"]: each["attributeName"] for each in of.get("keySchema") or ()}
+def _keys(of: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys of type STRING, the only type that the guard writes."""
+    types = {each["attributeName"]: each["attributeType"] for each in table["attributeDefinitions"]}
+    return {
+        each["keyType"]: each["attributeName"]
+        for each in of.get("keySchema") or ()
+        if types[each["attributeName"]] == "S"
+    }
+
+
+def _is_complete(index: Mapping[str, Any]) -> bool:
+    projection = index["projection"]
+    included = projection.get("nonKeyAttributes") or ()
+    return projection["projectionType"] == "ALL" or set(PENDING_PROJECTION) <= set(included)

@@ -1,6 +1,7 @@
 """What can be said of a database that a guard is to watch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypedDict
 
 from aws_cdk import aws_ec2 as ec2
@@ -14,7 +15,7 @@ class GuardKeys(TypedDict, total=False):
     directory; without it the shipped policy applies.
     """
 
-    policy: str
+    policy: str | Path
     warning: float
     critical: float
     watch_from: float

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
-from aws_cdk import IResolvable, Token
+from aws_cdk import IResolvable
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
+
+from connection_guard_cdk.described.cloudformation_properties import free_name
 
 # In each direction: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 RULES_OF_GROUP = 60
@@ -61,7 +63,7 @@ class ClosedSecurityGroup(ec2.SecurityGroup):
         resource.security_group_egress = self._ways_out
         ec2.CfnSecurityGroupIngress(
             self,
-            self._name_of_rule(group, port),
+            free_name(self, "From", group, port),
             group_id=group,
             source_security_group_id=self.security_group_id,
             ip_protocol="tcp",
@@ -69,15 +71,3 @@ class ClosedSecurityGroup(ec2.SecurityGroup):
             to_port=port,
             description=description,
         )
-
-    def _name_of_rule(self, group: str, port: int) -> str:
-        """Return a name that no other rule has: a token has no value yet, so such rules are
-        numbered.
-        """
-        shown_group = "created" if Token.is_unresolved(group) else group
-        name = f"{shown_group}:{'port' if Token.is_unresolved(port) else port}"
-        same = sum(
-            child.node.id == name or child.node.id.startswith(f"{name}-")
-            for child in self.node.children
-        )
-        return f"{name}-{same + 1}" if same else name

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from aws_cdk import Acknowledgment, Token, Validations
+from aws_cdk import Acknowledgment, Validations
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
@@ -12,7 +12,7 @@ from connection_guard.configuration.guard.guard_configuration import (
     ExistingProxy,
     Network,
 )
-from connection_guard_cdk.described.cloudformation_properties import referred
+from connection_guard_cdk.described.cloudformation_properties import free_name
 from connection_guard_cdk.network.closed_security_group import ClosedSecurityGroup
 
 
@@ -64,12 +64,7 @@ class NetworkAccess(Construct):
         return group
 
     def _new_group(self, members: str, network: Network, port: int) -> ClosedSecurityGroup:
-        vpc = referred(network.vpc)
-        shown_port = "port" if Token.is_unresolved(port) else port
-        name = f"{members}:{vpc.node.path if vpc else network.vpc}:{shown_port}"
-        existing = [each for groups in self._groups.values() for each in groups]
-        same = sum(each.node.id.startswith(name) for each in existing)
-        name = f"{name}-{same + 1}" if same else name
+        name = free_name(self, members, network.vpc, port)
         return ClosedSecurityGroup(
             self,
             name,

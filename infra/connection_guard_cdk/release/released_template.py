@@ -4,6 +4,7 @@ values of its parameters need.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
@@ -49,17 +50,60 @@ def released(template: Mapping[str, Json], stack_name: str) -> dict[str, Json]:
     for parameter, (condition, _) in conditions.items():
         for resource in resources.values():
             _put_under_condition(resource, parameter, condition)
-    for resource in resources.values():
-        # What may not exist cannot be waited for, and what is referred to is waited for anyway.
-        waits = resource.pop("DependsOn", [])
-        waits = [
-            each
-            for each in ([waits] if isinstance(waits, str) else waits)
-            if "Condition" not in resources[each] and not _refers_to(each, resource)
-        ]
-        if waits:
-            resource["DependsOn"] = waits
-    return {**result, "Conditions": {**result.get("Conditions", {}), **dict(conditions.values())}}
+    _drop_needless_waits(resources)
+    result["Conditions"] = {**result.get("Conditions", {}), **dict(conditions.values())}
+    return _with_short_names(result)
+
+
+def _drop_needless_waits(resources: Mapping[str, dict[str, Json]]) -> None:
+    """Drop each DependsOn that others imply: what is referred to is waited for anyway. What may not
+    exist cannot be waited for.
+    """
+    always = {name for name, resource in resources.items() if "Condition" not in resource}
+    waits = {name: _waits_of(resource) & always for name, resource in resources.items()}
+    refers = {
+        name: {each for each in always if each != name and _refers_to(each, resource)}
+        for name, resource in resources.items()
+    }
+    for name, resource in resources.items():
+        for each in sorted(waits[name]):
+            rest = waits[name] - {each}
+            if each in _awaited(refers[name] | rest, refers, waits):
+                waits[name] = rest
+        resource.pop("DependsOn", None)
+        if waits[name]:
+            resource["DependsOn"] = sorted(waits[name])
+
+
+def _waits_of(resource: Mapping[str, Json]) -> set[str]:
+    waits = resource.get("DependsOn", [])
+    return {waits} if isinstance(waits, str) else set(waits)
+
+
+def _awaited(
+    names: set[str], refers: Mapping[str, set[str]], waits: Mapping[str, set[str]]
+) -> set[str]:
+    """Return the resources, and all that have to exist before them."""
+    found: set[str] = set()
+    ahead = set(names)
+    while ahead:
+        name = ahead.pop()
+        found.add(name)
+        ahead |= (refers[name] | waits[name]) - found
+    return found
+
+
+def _with_short_names(template: dict[str, Json]) -> dict[str, Json]:
+    """Return the template without the digests in logical IDs, where the rest tells them apart."""
+    names = list(template["Resources"])
+    short = {name: re.sub("[0-9A-F]{8}$", "", name) for name in names}
+    counts = Counter([*short.values(), *template["Parameters"], *template["Conditions"]])
+    text = json.dumps(template)
+    for name in names:
+        if counts[short[name]] == 1:
+            text = re.sub(rf"\b{name}\b", short[name], text)
+    shortened: dict[str, Json] = json.loads(text)
+    return shortened
 
 
 def _with_stack_name(value: Json, stack_name: str) -> Json:

@@ -10,10 +10,11 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from connection_guard.errors import ConfigurationError
+from connection_guard_cdk.described.cloudformation_properties import free_name
 from connection_guard_cdk.shared.topic import EncryptedTopic
 
 LONGEST_RETENTION = Duration.days(14)  # that SQS keeps a message
@@ -62,6 +63,11 @@ class Messaging(Construct):
         self.alarms = self._topic_for_alarms("Alarms")
         self.guard_alarms = self._topic_for_alarms("GuardAlarms")
         self.reporter_alarms = self._topic_for_alarms("ReporterAlarms")
+        if incidents is not None and incidents.fifo:
+            raise ConfigurationError(
+                f"{incidents.node.path}: is a FIFO topic, which notifies nobody by e-mail; pass a "
+                "standard topic as incidents_topic"
+            )
         self.incidents: sns.ITopic = incidents or EncryptedTopic(self, "Incidents", self.key)
         self.undelivered_alarms = self.dead_letter_queue(
             self,
@@ -152,8 +158,15 @@ class Messaging(Construct):
         topics: tuple[sns.ITopic, ...] = (self.incidents, self.reporter_alarms)
         for topic in topics:
             for address in addresses:
-                topic.add_subscription(
-                    subscriptions.EmailSubscription(address, dead_letter_queue=undelivered)
+                # Here, not beside a topic of somebody's own: that may be in a stack on which the
+                # queue's depends.
+                sns.Subscription(
+                    self,
+                    free_name(self, topic.node.id, address),
+                    topic=topic,
+                    protocol=sns.SubscriptionProtocol.EMAIL,
+                    endpoint=address,
+                    dead_letter_queue=undelivered,
                 )
 
     def let_subscribe(self, accounts: Sequence[str]) -> None:

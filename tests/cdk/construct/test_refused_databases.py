@@ -11,6 +11,7 @@ from aws_cdk import aws_rds as rds
 from connection_guard.errors import ConfigurationError
 from connection_guard_cdk import ConnectionGuard
 from tests.cdk.construct.apps import (
+    AURORA,
     a_cluster,
     a_guard,
     an_app,
@@ -112,6 +113,51 @@ def twice(guard: ConnectionGuard, stack: Stack) -> None:
 def another_region(guard: ConnectionGuard, stack: Stack) -> None:
     there = Stack(stack.node.scope, "There", env=Environment(region="us-east-1"))  # type: ignore[arg-type]
     guard.watch(an_instance(there))
+
+
+def unknown_option(guard: ConnectionGuard, stack: Stack) -> None:
+    guard.watch(an_instance(stack), waring=70)  # type: ignore[call-arg]
+
+
+def no_database(guard: ConnectionGuard, stack: Stack) -> None:  # noqa: ARG001
+    guard.watch("orders")  # type: ignore[arg-type]
+
+
+def serverless_of_version_1(guard: ConnectionGuard, stack: Stack) -> None:
+    old = rds.ServerlessCluster(stack, "Old", engine=AURORA, vpc=ec2.Vpc(stack, "Vpc"))
+    guard.watch(old)  # type: ignore[arg-type]
+
+
+def same_identifier(guard: ConnectionGuard, stack: Stack) -> None:
+    orders = an_instance(stack, instance_identifier="ledger")
+    guard.watch(orders)
+    guard.watch(
+        an_imported_instance(stack),
+        vpc=orders.vpc,
+        vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+        resource_id="db-LEDGER",
+        instance_class="db.m7g.large",
+    )
+
+
+def another_account(guard: ConnectionGuard, stack: Stack) -> None:
+    env = Environment(account="210987654321", region="eu-central-1")
+    there = Stack(stack.node.scope, "There", env=env)  # type: ignore[arg-type]
+    guard.watch(an_instance(there))
+
+
+def subnets_that_are_not_there(guard: ConnectionGuard, stack: Stack) -> None:
+    isolated = ec2.SubnetConfiguration(name="i", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
+    orders = an_instance(
+        stack,
+        vpc=ec2.Vpc(stack, "Vpc", nat_gateways=0, subnet_configuration=[isolated]),
+        vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED),
+    )
+    guard.watch(orders, vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC))
+
+
+def widgets_of_another(guard: ConnectionGuard, stack: Stack) -> None:
+    guard.dashboard_widgets(an_instance(stack))
 
 
 def two_mistakes(guard: ConnectionGuard, stack: Stack) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import Stack, Stage
+from aws_cdk import CfnParameter, Stack, Stage
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_rds as rds
 
@@ -32,7 +32,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """
     stack = Stack(an_app(tmp_path_factory.mktemp("shop")), "Shop")
     guard = a_guard(stack)
-    orders, payments = an_instance(stack), a_cluster(stack)
+    port = CfnParameter(stack, "Port", type="Number", default=PORT).value_as_number
+    orders, payments = an_instance(stack, port=port), a_cluster(stack)
     guard.watch(orders)
     secret = payments.secret
     assert secret is not None
