@@ -4,8 +4,11 @@ full.
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import accumulate
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connection_guard.core.database.snapshot import LoginStatistics, Measurement
 from connection_guard.core.database.trend import logins_lately, minutes_to_full, with_look
@@ -54,6 +57,22 @@ def test_looks_that_follow_at_once_are_compared_with_the_heartbeat_before() -> N
     assert logins.per_minute(logins.total) == 600
     assert logins.over >= timedelta(seconds=30)
     assert len(seen) < 6
+
+
+@given(st.lists(st.floats(2, 19), min_size=16, max_size=150))
+def test_looks_of_watches_compare_with_one_of_the_last_minute_however_they_are_spaced(
+    pauses: list[float],
+) -> None:
+    """Two looks within seconds would make a burst of logins a rate, and all looks a long list."""
+    seconds = list(accumulate(pauses))
+    seen = looks(*(a_look(at / 60, logins=round(600 * at), used=50) for at in seconds))
+
+    logins = logins_lately(seen)
+
+    assert logins is not None
+    assert timedelta(seconds=30) <= logins.over < timedelta(seconds=60 + 19)
+    assert logins.per_minute(logins.total) == pytest.approx(36_000, rel=0.001)
+    assert len(seen) <= 12
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from connection_guard.core.decision.engagement import (
     Engagement,
     at_present,
     from_text,
+    has_to_be_saved,
     ready_to_save,
     to_text,
 )
@@ -118,6 +119,14 @@ def test_the_look_that_decides_comes_sooner(percents: list[int], pause: timedelt
 def test_a_shortage_that_people_know_of_is_looked_at_at_the_usual_pace() -> None:
     notified = after_looks([95, 95], Engagement(has_escalated=True))[1]
     assert until_next_look(notified, TIMES) == TIMES.between_looks
+
+
+def test_a_shortage_that_people_know_of_changes_nothing_that_has_to_be_saved_again() -> None:
+    _, known = after_looks([95, 95], Engagement(has_escalated=True))
+    saved = ready_to_save(known, NOW)
+
+    assert not has_to_be_saved(after_looks([95] * 9, saved)[1], saved, NOW + timedelta(minutes=29))
+    assert has_to_be_saved(saved, saved, NOW + timedelta(minutes=31)), "it still lasts"
 
 
 def test_a_watch_ends_where_another_run_has_engaged() -> None:

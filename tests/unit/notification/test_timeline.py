@@ -113,7 +113,7 @@ def test_without_an_alarm_recovery_itself_closes() -> None:
     incident = absorbed([an_attempt(minute=0, before=97, after=90), recovered(minute=1)])
 
     assert incident.progress is Progress.CLOSED
-    assert sentences(incident)[0] == "no alarm, but 97 of 100 connections in use"
+    assert sentences(incident)[0] == "before any alarm: 97 of 100 connections in use"
     assert sentences(incident)[-1] == "31 of 100 connections in use, back below target; resolved"
 
 

@@ -85,7 +85,7 @@ def _announced(entry: Entry, *, is_first: bool) -> str | None:
         if usage is None or entry.is_trouble:
             return None
         if is_first:
-            return f"no alarm, but {usage}"
+            return f"before any alarm: {usage}"
         return f"still {usage}" if entry.kind == Kind.OBSERVATION else None
     name = f"{entry.alarm.tier} alarm" if entry.alarm.tier else f"alarm {entry.alarm.name}"
     state = "" if entry.alarm.state == AlarmState.ALARM else f" {_state(entry.alarm.state)}"
@@ -115,7 +115,9 @@ def _not_terminated(entry: Entry) -> str:
     what = "terminated no sessions"
     if would:
         what += f", would have terminated {would}"
-    return f"{what}: {entry.explanation}" if entry.explanation else what
+    # An alarm that a full server refused has no plan to explain, but its problem.
+    why = entry.explanation or next(iter(entry.problems), None)
+    return f"{what}: {why}" if why else what
 
 
 def _pool(role: str, application: str) -> str:

@@ -31,7 +31,7 @@ from tests.support.builders import (
 )
 from tests.support.guarded import Guarded, fill
 from tests.support.reporter.deliveries import a_success
-from tests.support.reporter.outside import Outside, states, stores_in_memory
+from tests.support.reporter.outside import Outside, everything_said, states, stores_in_memory
 
 
 class People:
@@ -158,6 +158,7 @@ def test_an_alarm_that_a_full_server_refuses_beside_a_watch_is_no_lockout(
     assert (alarm["kind"], alarm["before"], alarm["escalation"]) == ("observation", None, None)
     assert "the server is full and refused a login" in alarm["headline"]
     assert slack.channel_view[0].text == before.text
+    assert "terminated no sessions: the server is full and refused" in everything_said(slack)
     assert states(people.outside) == [subject]
     for client in clients:
         client.close()
