@@ -220,8 +220,10 @@ def test_a_role_that_can_no_longer_log_in_is_reported_at_once(
         query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
         database.execute(query, (GUARD,))
 
+    started = time.monotonic()
     report = run.report()
     assert report["kind"] == "locked_out"
+    assert time.monotonic() < started + 25, "it does not look on until its time is up"
     assert report["before"] is None
     assert report["escalation"] is not None
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from connection_guard.core.incident.progress import Progress
+from connection_guard.core.notification.status import headline_of
 from connection_guard.core.policy import Mode, Policy, Tier
 from doubles.postgresql.postgres_server import PostgresServer
 from doubles.slack_double import SlackDouble
@@ -148,7 +149,7 @@ def test_an_alarm_that_a_full_server_refuses_beside_a_watch_is_no_lockout(
     clients = fill(database, role="app")
     people = People(slack)
     people.read(watcher.deliver(a_heartbeat_at(1)))
-    (before,) = slack.channel_view
+    before = headline_of(people.outside.incident)
     watch = Run(watcher, a_heartbeat_at(2), seconds_left=SECONDS_OF_SHORT_WATCH + 5)
     wait_for_looks(watcher)
 
@@ -157,7 +158,7 @@ def test_an_alarm_that_a_full_server_refuses_beside_a_watch_is_no_lockout(
 
     assert (alarm["kind"], alarm["before"], alarm["escalation"]) == ("observation", None, None)
     assert "the server is full and refused a login" in alarm["headline"]
-    assert slack.channel_view[0].text == before.text
+    assert headline_of(people.outside.incident) == before
     assert "terminated no sessions: the server is full and refused" in everything_said(slack)
     assert states(people.outside) == [subject]
     for client in clients:
