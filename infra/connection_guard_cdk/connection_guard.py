@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Unpack
 
-from aws_cdk import CfnOutput, NestedStack, RemovalPolicy, Stack, Stage, Token
+from aws_cdk import CfnOutput, NestedStack, RemovalPolicy, Stack, Stage
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
