@@ -33,7 +33,7 @@ def referred(value: object) -> IConstruct | None:
 
 
 def free_name(scope: Construct, kind: str, *values: object) -> str:
-    """Return a name that no child of the scope has, made of the values that tell it from others.
+    """Return a name that no child of the scope has, made of what it belongs to.
 
     It does not depend on the other children: one that is renamed in an update would be created
     before its former self is deleted, and EC2 refuses a second one.

@@ -94,7 +94,7 @@ def _awaited(
 
 
 def _with_short_names(template: dict[str, Json]) -> dict[str, Json]:
-    """Return the template without the digests in logical IDs, where the rest tells them apart."""
+    """Return the template without the digests in logical IDs, where the rest is unique."""
     names = list(template["Resources"])
     short = {name: re.sub("[0-9A-F]{8}$", "", name) for name in names}
     counts = Counter([*short.values(), *template["Parameters"], *template["Conditions"]])
