@@ -52,7 +52,7 @@ def released(template: Mapping[str, Json], stack_name: str) -> dict[str, Json]:
             _put_under_condition(resource, parameter, condition)
     _drop_needless_waits(resources)
     result["Conditions"] = {**result.get("Conditions", {}), **dict(conditions.values())}
-    return _with_short_names(result)
+    return with_short_names(result)
 
 
 def _drop_needless_waits(resources: Mapping[str, dict[str, Json]]) -> None:
@@ -93,8 +93,8 @@ def _awaited(
     return found
 
 
-def _with_short_names(template: dict[str, Json]) -> dict[str, Json]:
-    """Return the template without the digests in logical IDs, where the rest distinguishes them."""
+def with_short_names(template: dict[str, Json]) -> dict[str, Json]:
+    """Return the template without the digests in logical IDs, where the rest is unique."""
     names = list(template["Resources"])
     short = {name: re.sub("[0-9A-F]{8}$", "", name) for name in names}
     counts = Counter([*short.values(), *template["Parameters"], *template["Conditions"]])
