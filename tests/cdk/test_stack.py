@@ -60,6 +60,23 @@ def test_no_log_is_kept_forever_and_the_reporter_does_not_share_the_responders(
     assert sorted(Counter(logs.values()).values()) == [1, len(functions) - 1]
 
 
+def test_an_update_keeps_what_people_confirmed_and_what_is_stored(smallest: Template) -> None:
+    """The names are those of the first version. SNS takes a subscription of another name for the
+    same one, and CloudFormation would then end it with the former.
+    """
+    assert {
+        "MessagingKey128A283C",
+        "MessagingIncidents1F250228",
+        "MessagingIncidentsoncallexamplecom45456B99",
+        "MessagingReporterAlarms0D0FE150",
+        "MessagingReporterAlarmsoncallexamplecomBE8EF269",
+        "ReporterQueue782E1ACB",
+        "RecordsIncidentsF21E1A44",
+        "RecordsEvidenceB548F578",
+        "ReporterFunction1B906D63",
+    } <= smallest.resources.keys()
+
+
 def test_the_outputs_say_where_to_look_and_what_to_do_next(
     template: Template, reporter: str
 ) -> None:

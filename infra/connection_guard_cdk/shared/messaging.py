@@ -4,7 +4,15 @@ that could not be delivered.
 
 from collections.abc import Sequence
 
-from aws_cdk import Acknowledgment, ArnFormat, Duration, RemovalPolicy, Stack, Validations
+from aws_cdk import (
+    Acknowledgment,
+    ArnFormat,
+    Duration,
+    RemovalPolicy,
+    Stack,
+    Token,
+    Validations,
+)
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
@@ -158,11 +166,17 @@ class Messaging(Construct):
         topics: tuple[sns.ITopic, ...] = (self.incidents, self.reporter_alarms)
         for topic in topics:
             for address in addresses:
-                # Here, not beside a topic of somebody's own: that may be in a stack on which the
-                # queue's depends.
+                # Not beside a topic of somebody's own, which may be in a stack on which the queue's
+                # depends. Beside the guard's topics the names must stay what they were: a
+                # subscription of another name would be the same one to SNS, and deleting the former
+                # name would end it.
+                scope: Construct = self
+                name = free_name(self, topic.node.id, address)
+                if isinstance(topic, EncryptedTopic) and not Token.is_unresolved(address):
+                    scope, name = topic, address
                 sns.Subscription(
-                    self,
-                    free_name(self, topic.node.id, address),
+                    scope,
+                    name,
                     topic=topic,
                     protocol=sns.SubscriptionProtocol.EMAIL,
                     endpoint=address,
