@@ -13,9 +13,9 @@ from tests.support.configurations import (
 CLOUDWATCH, SNS = "cloudwatch.amazonaws.com", "sns.amazonaws.com"
 
 
-ALARMS_OF_THIS_ACCOUNT = {
+ALARMS_OF_THE_GUARD = {
     "StringEquals": {"aws:SourceAccount": ACCOUNT},
-    "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:*"},
+    "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:connection-guard-*"},
 }
 
 

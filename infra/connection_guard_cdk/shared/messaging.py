@@ -59,11 +59,11 @@ class Messaging(Construct):
         # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
         self.key.add_to_resource_policy(
             iam.PolicyStatement(
-                sid="AlarmsOfThisAccountPublish",
+                sid="AlarmsOfTheGuardPublish",
                 principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
                 actions=["kms:Decrypt", "kms:GenerateDataKey*"],
                 resources=["*"],  # in a key policy that is the key
-                conditions=self._from_alarms_of_this_account(),
+                conditions=self._from_alarms_of_the_guard(),
             )
         )
         self.reports = EncryptedTopic(self, "Reports", self.key)
@@ -87,15 +87,15 @@ class Messaging(Construct):
         )
 
     def _topic_for_alarms(self, identifier: str) -> sns.Topic:
-        """Return a new topic that CloudWatch alarms of this account may publish to."""
+        """Return a new topic that the guard's CloudWatch alarms may publish to."""
         topic = EncryptedTopic(self, identifier, self.key)
         topic.add_to_resource_policy(
             iam.PolicyStatement(
-                sid="AlarmsOfThisAccountPublish",
+                sid="AlarmsOfTheGuardPublish",
                 principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
                 actions=["sns:Publish"],
                 resources=[topic.topic_arn],
-                conditions=self._from_alarms_of_this_account(),
+                conditions=self._from_alarms_of_the_guard(),
             )
         )
         return topic
@@ -199,12 +199,12 @@ class Messaging(Construct):
                 )
             )
 
-    def _from_alarms_of_this_account(self) -> dict[str, dict[str, str]]:
+    def _from_alarms_of_the_guard(self) -> dict[str, dict[str, str]]:
         stack = Stack.of(self)
         alarms = stack.format_arn(
             service="cloudwatch",
             resource="alarm",
-            resource_name="*",
+            resource_name=f"{self._alarm_prefix}-*",
             arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
         return {

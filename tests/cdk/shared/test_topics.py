@@ -1,6 +1,6 @@
 """Who may publish to a topic, and use its key."""
 
-from tests.cdk.deployed import ALARMS_OF_THIS_ACCOUNT, CLOUDWATCH
+from tests.cdk.deployed import ALARMS_OF_THE_GUARD, CLOUDWATCH
 from tests.cdk.template import (
     Template,
     referred,
@@ -24,7 +24,7 @@ def test_only_alarms_of_this_account_engage_the_responders(
     [topic] = alarm_topics
     [statement] = template.allowing("sns:Publish", topic)
     assert statement.principals == {CLOUDWATCH}
-    assert statement.condition == ALARMS_OF_THIS_ACCOUNT
+    assert statement.condition == ALARMS_OF_THE_GUARD
 
 
 def test_only_alarms_of_this_account_are_the_guards_own_alarms(
@@ -33,7 +33,7 @@ def test_only_alarms_of_this_account_are_the_guards_own_alarms(
     for topic in (guard_alarms, reporter_alarms):
         [statement] = template.allowing("sns:Publish", topic)
         assert statement.principals == {CLOUDWATCH}
-        assert statement.condition == ALARMS_OF_THIS_ACCOUNT
+        assert statement.condition == ALARMS_OF_THE_GUARD
 
 
 def test_subscribers_to_incidents_get_only_what_the_reporter_publishes(
@@ -71,7 +71,7 @@ def test_who_may_publish_may_use_the_key_and_nobody_else(template: Template) -> 
         [for_alarms] = [
             each for each in template.allowing(action, key) if CLOUDWATCH in each.principals
         ]
-        assert for_alarms.condition == ALARMS_OF_THIS_ACCOUNT
+        assert for_alarms.condition == ALARMS_OF_THE_GUARD
     assert template.who_may("kms:CreateGrant", key) == {"root"}
 
 
