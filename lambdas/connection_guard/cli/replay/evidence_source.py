@@ -14,6 +14,7 @@ from connection_guard.core.replay.past_run import PastRun, past_run
 
 # A report has 200 KB, and the lines of 10,000 sessions less than 20 MB: what is larger is foreign.
 MOST_BYTES = 100_000_000
+_BLOCK = 1_000_000
 _GZIP = b"\x1f\x8b"
 
 Lines = Callable[[dict[str, Any]], str]
@@ -77,7 +78,10 @@ def as_text(content: BinaryIO) -> str:
 
 
 def _at_most(content: Any) -> bytes:
-    body: bytes = content.read(MOST_BYTES + 1)
-    if len(body) > MOST_BYTES:
-        raise ValueError(f"it is larger than {MOST_BYTES // 1_000_000} MB, as no evidence is")
-    return body
+    body = bytearray()
+    # A file allocates as many bytes as are asked for before it reads any.
+    while block := content.read(_BLOCK):
+        body += block
+        if len(body) > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES // 1_000_000} MB, as no evidence is")
+    return bytes(body)
