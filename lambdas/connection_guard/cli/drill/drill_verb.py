@@ -251,7 +251,7 @@ def _conclude(key: str, drill: Drill, result: DrillResult, *, stack: str | None)
         verdict = Text("All of it happened in time.", style="green")
     else:
         verdict = Text(
-            "All of it happened in time; the heartbeat acted before an alarm.", style="green"
+            "All of it happened in time; the heartbeat acted before an alarm fired.", style="green"
         )
     more = [Text(f"Look next: {advice}")] if advice else []
     write(document, table, counts, verdict, *more)

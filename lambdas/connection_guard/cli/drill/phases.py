@@ -33,11 +33,14 @@ NOTIFIED = "notified: "
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One thing that is to happen, at most `patience` after another has."""
+    """One thing that is to happen, at most `patience` after another has; once `unless` has happened
+    it need not.
+    """
 
     name: str
     after: str
     patience: timedelta
+    unless: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,9 @@ class Inside:
 
 
 def expected_phases(channels: Iterable[str], *, acts: bool) -> tuple[Phase, ...]:
-    """Return what is to happen once the line is crossed; where the policy does not let the guard
-    act there is no relief.
+    """Return what is to happen once the line is crossed. A heartbeat mostly acts before an alarm
+    could fire; where the policy does not let the guard act there is no relief, and usage stays high
+    until an alarm fires.
 
     A heartbeat looks at least once per minute. CloudWatch has a metric of RDS after one or two
     minutes, and its alarms look once per minute: an incident stays open until those that fired are
@@ -91,15 +95,15 @@ def expected_phases(channels: Iterable[str], *, acts: bool) -> tuple[Phase, ...]
     relief = (_phase(PhaseName.RELIEF, PhaseName.RESPONDER, 5),) if acts else ()
     return (
         _phase(PhaseName.RESPONDER, PhaseName.FILLED, 5),
-        _phase(PhaseName.ALARM, PhaseName.FILLED, 5),
+        _phase(PhaseName.ALARM, PhaseName.FILLED, 5, PhaseName.RESPONDER if acts else None),
         *relief,
         *(_phase(f"{NOTIFIED}{channel}", PhaseName.RESPONDER, 4) for channel in channels),
         _phase(PhaseName.RESOLVED, PhaseName.LET_GO, 14),
     )
 
 
-def _phase(name: str, after: PhaseName, minutes: int) -> Phase:
-    return Phase(name, after, timedelta(minutes=minutes))
+def _phase(name: str, after: PhaseName, minutes: int, unless: str | None = None) -> Phase:
+    return Phase(name, after, timedelta(minutes=minutes), unless)
 
 
 def happened(
@@ -172,11 +176,8 @@ def _end(seen: Sighting, let_go_at: datetime) -> Iterator[tuple[str, datetime]]:
 
 
 def missing(phases: Iterable[Phase], known: Mapping[str, datetime]) -> list[Phase]:
-    """Return what has yet to happen. A heartbeat mostly acts before an alarm could fire, so none
-    has to once the responder has acted.
-    """
-    settled = {*known, PhaseName.ALARM} if PhaseName.RESPONDER in known else {*known}
-    return [phase for phase in phases if phase.name not in settled]
+    """Return what has yet to happen."""
+    return [phase for phase in phases if phase.name not in known and phase.unless not in known]
 
 
 def may_let_go(phases: Iterable[Phase], known: Mapping[str, datetime], *, acts: bool) -> bool:

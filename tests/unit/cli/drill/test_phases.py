@@ -151,7 +151,7 @@ def test_the_end_of_an_incident_before_the_drill_is_not_its_own() -> None:
 def test_the_sessions_go_with_relief_or_once_everybody_knows() -> None:
     acting = expected_phases(["slack"], acts=True)
     observing = expected_phases(["slack"], acts=False)
-    known = dict.fromkeys(("filled", "responder"), minute(0))
+    known = dict.fromkeys(("filled", "responder", "alarm"), minute(0))
 
     assert not may_let_go(acting, known, acts=True)
     assert may_let_go(acting, known | {"relief": minute(1)}, acts=True)
@@ -186,6 +186,15 @@ def test_no_alarm_has_to_fire_once_the_responder_has_acted() -> None:
     assert [phase.name for phase in missing(phases, acted)] == ["resolved"]
     assert missing(phases, acted | {"resolved": minute(1)}) == []
     assert late_after(FILLED | {"responder": minute(1)}, minute(5)) == []
+
+
+def test_where_the_guard_only_observes_usage_stays_high_until_an_alarm_fires() -> None:
+    phases = expected_phases([], acts=False)
+    observed = FILLED | {"responder": minute(0)}
+
+    assert not may_let_go(phases, observed, acts=False)
+    assert [phase.name for phase in overdue(phases, observed, minute(5))] == ["alarm"]
+    assert may_let_go(phases, observed | {"alarm": minute(1)}, acts=False)
 
 
 def test_filling_is_timed_from_the_beginning_and_all_else_from_the_line() -> None:
@@ -225,6 +234,7 @@ def test_a_drill_begins_where_all_is_quiet() -> None:
 @pytest.mark.parametrize(
     ("late", "command"),
     [
+        ("alarm", "connection-guard doctor orders"),
         ("responder", "connection-guard doctor orders"),
         ("relief", "connection-guard plan orders"),
         ("notified: slack", "connection-guard notify-test --stack Guard"),
