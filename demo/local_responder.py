@@ -14,7 +14,7 @@ from connection_guard.core.database.door import Door, DoorName
 from connection_guard.core.deployment.events import AlarmState
 from connection_guard.core.deployment.responder_settings import ResponderSettings
 from connection_guard.core.policy import Policy, Tier
-from demo.quick import ONE_LOOK, quick_diagnosis_times
+from demo.quick import QUICK_WATCH, quick_diagnosis_times
 from doubles.postgresql.embedded_postgres import EmbeddedPostgres
 from responder.respond import Responder
 
@@ -85,4 +85,4 @@ def local_responder(
             async_=True,
         )
 
-    return Responder(settings, policy, connect, quick_diagnosis_times(), ONE_LOOK)
+    return Responder(settings, policy, connect, quick_diagnosis_times(), QUICK_WATCH)

@@ -3,14 +3,16 @@
 from dataclasses import fields, replace
 from datetime import timedelta
 
-from connection_guard.core.decision.heartbeat_watch import WatchTimes
+from connection_guard.core.decision.heartbeat_watch import WATCH_TIMES, WatchTimes
 from connection_guard.core.diagnosis.case import DIAGNOSIS_TIMES, DiagnosisTimes
 from connection_guard.core.policy import Policy
 
 DIVIDED_BY = 200  # ten minutes become three seconds
 
-# The next heartbeat comes within seconds: no run has time for a second look.
-ONE_LOOK = WatchTimes(between_looks=timedelta(hours=1), at_critical=timedelta(hours=1))
+# The next heartbeat comes within seconds: a run has time only for the second look at critical.
+QUICK_WATCH = WatchTimes(
+    between_looks=timedelta(hours=1), at_critical=WATCH_TIMES.at_critical / DIVIDED_BY
+)
 
 
 def quick_policy(policy: Policy) -> Policy:

@@ -42,9 +42,9 @@ def observer_of_drill(postgres: EmbeddedPostgres) -> Connection:
 
 
 class PlayedGuard(threading.Thread):
-    """What AWS does around a responder and a reporter: a look at usage per played minute, the
-    critical alarm, the heartbeat, and the delivery of reports. It is also what shows a drill the
-    guard's work.
+    """What AWS does around a responder and a reporter: a heartbeat per played minute, the alarms
+    where usage is high even after that, and the delivery of reports. It is also what shows a drill
+    the guard's work.
     """
 
     channels = ("incidents", "slack")
@@ -95,6 +95,7 @@ class PlayedGuard(threading.Thread):
         self._seen[name] = AlarmSeen(state, datetime.now(UTC))
 
     def _minute(self) -> None:
+        self._invoke(_heartbeat())
         percent = 100 * len(sessions_seen_by(self._observer)) / USABLE
         limits = (WARNING_PERCENT, CRITICAL_PERCENT, CRITICAL_PERCENT)
         states = {
@@ -107,7 +108,6 @@ class PlayedGuard(threading.Thread):
         for name in changed:
             if name == CRITICAL_ALARM:
                 self._invoke(alarm_event(states[name])[0])
-        self._invoke(_heartbeat())
 
     def _invoke(self, event: Mapping[str, Any]) -> None:
         report = self._responder(event, lambda_context())

@@ -1,7 +1,7 @@
 """The course of a drill: fill, wait, cross the line, watch, let go."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,7 @@ from connection_guard.cli.drill.phases import (
     Sighting,
     happened,
     may_let_go,
+    missing,
     new_entries,
     overdue,
     seconds_of,
@@ -174,11 +175,10 @@ class Conductor:
 
     def _watch(self) -> None:
         drill = self._drill
-        while not all(phase.name in self._known for phase in drill.phases):
+        while waiting := missing(drill.phases, self._known):
             self._sessions.wait(drill.watch.seconds_between_looks)
             self._let_go_in_time()
-            waiting = next(each.name for each in drill.phases if each.name not in self._known)
-            measurement = self._measure(f"waiting for: {waiting}")
+            measurement = self._measure(f"waiting for: {waiting[0].name}")
             self._look_outside()
             now = datetime.now(UTC)
             self._sessions.wait(0)
@@ -211,9 +211,10 @@ class Conductor:
     def _check_patience(self, now: datetime) -> None:
         phases = self._drill.phases
         if late := overdue(phases, self._known, now):
-            waited = spelled(now - self._known[late.after])
+            after = late[0].after
+            waited = spelled(now - self._known[after])
             raise _StoppedError(
-                f"no {quoted(late.name)} within {waited} of {quoted(late.after)}", late.name
+                f"no {_names(late)} within {waited} of {quoted(after)}", late[0].name
             )
         incident = self._seen.incident
         if (
@@ -226,12 +227,11 @@ class Conductor:
             raise _StoppedError(
                 f"the guard requires action: {incident.action_required}", PhaseName.RELIEF
             )
-        if now - self._began_at > self._drill.limit:
-            missing = [phase.name for phase in phases if phase.name not in self._known]
+        late = missing(phases, self._known)
+        if late and now - self._began_at > self._drill.limit:
             raise _StoppedError(
-                f"no {', '.join(map(quoted, missing))} within the time limit of "
-                f"{spelled(self._drill.limit)}",
-                missing[0] if missing else None,
+                f"no {_names(late)} within the time limit of {spelled(self._drill.limit)}",
+                late[0].name,
             )
 
     def _measure(self, doing: str) -> Measurement:
@@ -254,3 +254,7 @@ class Conductor:
     @property
     def _exhausts(self) -> bool:
         return self._drill.filling.least_free == 0
+
+
+def _names(phases: Iterable[Phase]) -> str:
+    return ", ".join(quoted(phase.name) for phase in phases)

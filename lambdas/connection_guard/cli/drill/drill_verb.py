@@ -99,7 +99,7 @@ def _on_deployed_guard(
 def drill(*, exhaust: bool, limit: timedelta, **given: Any) -> None:
     """Hold a game day: fill a database to its critical line, and time what the guard does.
 
-    The drill opens marked idle sessions, watches the alarm, the responder, relief, every channel's
+    The drill opens marked idle sessions, watches the responder, the alarm, relief, every channel's
     notification and the recovery, and shows how long each took, beside the last drill. Its sessions
     end with it, however it ends.
 
@@ -245,10 +245,14 @@ def _conclude(key: str, drill: Drill, result: DrillResult, *, stack: str | None)
         f"{result.opened} sessions were opened; the server ended {result.ended} of them, and the "
         f"incident names {result.reported}. The others were closed."
     )
-    if result.finding is None:
+    if result.finding is not None:
+        verdict = Text(f"Not as promised: {shown(result.finding)}.", style="bold red")
+    elif PhaseName.ALARM in result.seconds:
         verdict = Text("All of it happened in time.", style="green")
     else:
-        verdict = Text(f"Not as promised: {shown(result.finding)}.", style="bold red")
+        verdict = Text(
+            "All of it happened in time; the heartbeat acted before an alarm fired.", style="green"
+        )
     more = [Text(f"Look next: {advice}")] if advice else []
     write(document, table, counts, verdict, *more)
     if result.finding is not None:
@@ -258,7 +262,7 @@ def _conclude(key: str, drill: Drill, result: DrillResult, *, stack: str | None)
 def _names(drill: Drill) -> list[str]:
     """Return the phases in the order in which they are shown."""
     names = [phase.name for phase in drill.phases]
-    place = names.index(PhaseName.RELIEF) + 1 if drill.acts else names.index(PhaseName.CLEARED)
+    place = names.index(PhaseName.RELIEF) + 1 if drill.acts else names.index(PhaseName.RESOLVED)
     return [PhaseName.FILLED, *names[:place], PhaseName.LET_GO, *names[place:]]
 
 

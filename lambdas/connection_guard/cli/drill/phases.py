@@ -20,11 +20,10 @@ class PhaseName(StrEnum):
     """The phases, but for one per channel."""
 
     FILLED = "filled"
-    ALARM = "alarm"
     RESPONDER = "responder"
+    ALARM = "alarm"
     RELIEF = "relief"
     LET_GO = "let go"
-    CLEARED = "alarm cleared"
     RESOLVED = "resolved"
 
 
@@ -34,11 +33,14 @@ NOTIFIED = "notified: "
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One thing that is to happen, at most `patience` after another has."""
+    """One thing that is to happen, at most `patience` after another has; once `unless` has happened
+    it need not.
+    """
 
     name: str
     after: str
     patience: timedelta
+    unless: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +83,27 @@ class Inside:
 
 
 def expected_phases(channels: Iterable[str], *, acts: bool) -> tuple[Phase, ...]:
-    """Return what is to happen once the line is crossed; where the policy does not let the guard
-    act there is no relief.
+    """Return what is to happen once the line is crossed. A heartbeat mostly acts before an alarm
+    could fire; where the policy does not let the guard act there is no relief, and usage stays high
+    until an alarm fires.
 
-    CloudWatch has a metric of RDS after one or two minutes, and its alarms look once per minute;
-    the responder tries once per minute; a channel that refuses is tried again within two minutes.
+    A heartbeat looks at least once per minute. CloudWatch has a metric of RDS after one or two
+    minutes, and its alarms look once per minute: an incident stays open until those that fired are
+    OK. The responder tries once per minute; a channel that refuses is tried again within two
+    minutes.
     """
     relief = (_phase(PhaseName.RELIEF, PhaseName.RESPONDER, 5),) if acts else ()
     return (
-        _phase(PhaseName.ALARM, PhaseName.FILLED, 5),
-        _phase(PhaseName.RESPONDER, PhaseName.ALARM, 3),
+        _phase(PhaseName.RESPONDER, PhaseName.FILLED, 5),
+        _phase(PhaseName.ALARM, PhaseName.FILLED, 5, PhaseName.RESPONDER if acts else None),
         *relief,
         *(_phase(f"{NOTIFIED}{channel}", PhaseName.RESPONDER, 4) for channel in channels),
-        _phase(PhaseName.CLEARED, PhaseName.LET_GO, 10),
-        _phase(PhaseName.RESOLVED, PhaseName.CLEARED, 4),
+        _phase(PhaseName.RESOLVED, PhaseName.LET_GO, 14),
     )
 
 
-def _phase(name: str, after: PhaseName, minutes: int) -> Phase:
-    return Phase(name, after, timedelta(minutes=minutes))
+def _phase(name: str, after: PhaseName, minutes: int, unless: str | None = None) -> Phase:
+    return Phase(name, after, timedelta(minutes=minutes), unless)
 
 
 def happened(
@@ -125,8 +129,8 @@ def happened(
             *_outside(before, seen, looks, acts=acts),
         )
     )
-    if PhaseName.ALARM in known:
-        found |= _end(seen, known, now, is_reported=bool(looks))
+    if looks and PhaseName.LET_GO in known:
+        found |= _end(seen, known[PhaseName.LET_GO])
     return {**{name: max(at, crossed_at) for name, at in found.items()}, **known}
 
 
@@ -165,32 +169,31 @@ def _outside(
             yield f"{NOTIFIED}{channel}", notified.news_at
 
 
-def _end(
-    seen: Sighting, known: Mapping[str, datetime], now: datetime, *, is_reported: bool
-) -> Iterator[tuple[str, datetime]]:
-    if PhaseName.LET_GO in known and not seen.alarms_on:
-        changed_at = max((alarm.changed_at for alarm in seen.alarms.values()), default=now)
-        yield PhaseName.CLEARED, max(changed_at, known[PhaseName.ALARM])
-    incident = seen.incident if is_reported else None
+def _end(seen: Sighting, let_go_at: datetime) -> Iterator[tuple[str, datetime]]:
+    incident = seen.incident
     if incident is not None and incident.progress is Progress.CLOSED and incident.closed_at:
-        yield PhaseName.RESOLVED, max(incident.closed_at, known[PhaseName.ALARM])
+        yield PhaseName.RESOLVED, max(incident.closed_at, let_go_at)
+
+
+def missing(phases: Iterable[Phase], known: Mapping[str, datetime]) -> list[Phase]:
+    """Return what has yet to happen."""
+    return [phase for phase in phases if phase.name not in known and phase.unless not in known]
 
 
 def may_let_go(phases: Iterable[Phase], known: Mapping[str, datetime], *, acts: bool) -> bool:
     """Return whether the drill's sessions have done what they were opened for."""
     if acts:
         return PhaseName.RELIEF in known
-    at_the_end = (PhaseName.CLEARED, PhaseName.RESOLVED)
-    return all(phase.name in known for phase in phases if phase.name not in at_the_end)
+    return all(phase.name == PhaseName.RESOLVED for phase in missing(phases, known))
 
 
-def overdue(phases: Iterable[Phase], known: Mapping[str, datetime], now: datetime) -> Phase | None:
-    """Return the first phase that has not happened although its patience has passed."""
-    for phase in phases:
-        since = known.get(phase.after)
-        if phase.name not in known and since is not None and now - since > phase.patience:
-            return phase
-    return None
+def overdue(phases: Iterable[Phase], known: Mapping[str, datetime], now: datetime) -> list[Phase]:
+    """Return the phases that have not happened although their patience has passed."""
+    return [
+        phase
+        for phase in missing(phases, known)
+        if phase.after in known and now - known[phase.after] > phase.patience
+    ]
 
 
 def seconds_of(known: Mapping[str, datetime], began_at: datetime) -> dict[str, float]:

@@ -94,7 +94,7 @@ def where_to_look(late: str | None, database: str, stack: str | None) -> str | N
         return None
     if late is not None and late.startswith(NOTIFIED):
         return f"connection-guard notify-test --stack {stack}"
-    if late in (PhaseName.CLEARED, PhaseName.RESOLVED):
+    if late == PhaseName.RESOLVED:
         return "connection-guard incidents"
     if late == PhaseName.RELIEF:
         return f"connection-guard plan {database}"

@@ -87,16 +87,15 @@ def test_a_deployed_guard_frees_what_a_drill_fills_and_each_step_is_timed(
     took = {each["phase"]: each["seconds"] for each in document["phases"]}
     assert list(took) == [
         "filled",
-        "alarm",
         "responder",
+        "alarm",
         "relief",
         "let go",
         "notified: incidents",
-        "alarm cleared",
         "resolved",
     ]
-    assert 0 <= took["alarm"] <= took["responder"] <= took["relief"] <= took["let go"]
-    assert took["relief"] < took["resolved"]
+    assert took["alarm"] is None, "the heartbeat acts before it could fire"
+    assert 0 <= took["responder"] <= took["relief"] <= took["let go"] <= took["resolved"]
     assert took["filled"] >= 2, "the sessions were to be two seconds old"
     counts = document["sessions"]
     assert counts["ended"] == counts["ended_as_the_incident_says"] > 15
@@ -111,7 +110,7 @@ def test_a_guard_that_does_nothing_is_a_finding_that_names_the_phase(drilled: Dr
 
     assert status == 1, output + errors
     document = json.loads(output)
-    assert document["finding"].startswith('no "alarm", "responder", "relief"')
+    assert document["finding"].startswith('no "responder", "alarm", "relief"')
     assert document["next"] == f"connection-guard doctor {DATABASE}"
     wait_until(lambda: drilled.sessions() == 0)
 
@@ -189,7 +188,9 @@ def test_a_policy_that_only_observes_is_announced_and_no_finding(drilled: Drille
     assert "The guard will not bring relief: the policy only observes at the critical" in errors
     document = json.loads(output)
     assert document["sessions"]["ended"] == 0
-    assert "relief" not in [each["phase"] for each in document["phases"]]
+    took = {each["phase"]: each["seconds"] for each in document["phases"]}
+    assert "relief" not in took
+    assert took["alarm"] <= took["resolved"], "usage stayed high, so an alarm fired"
     assert drilled.sessions() == 0
 
 
@@ -250,7 +251,7 @@ def test_a_local_drill_shows_live_what_happens_and_compares_it_with_the_last(
     relief = next(line for line in rows.values() if line.startswith("relief"))
     assert relief.split()[-1] == "s"
     assert relief.split()[-2][0] in "+-"
-    assert "All of it happened in time." in ran.output
+    assert "in time; the heartbeat acted before an alarm fired." in ran.output
     kept = last_drill(drills, "local")
     assert kept is not None
     assert kept.began_at > last.began_at

@@ -1,5 +1,6 @@
 """What has happened of a drill by now, what is late, and when its sessions may go."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from connection_guard.cli.drill.phases import (
     expected_phases,
     happened,
     may_let_go,
+    missing,
     new_entries,
     overdue,
     seconds_of,
@@ -115,36 +117,41 @@ def test_what_a_channel_was_notified_of_before_is_no_news() -> None:
     assert after(seen, before=before) == {"notified: slack": minute(1)}
 
 
-def test_the_end_is_every_alarm_cleared_and_the_incident_closed() -> None:
-    known = FILLED | {"alarm": minute(0), "let go": minute(2)}
+def test_the_end_is_the_incident_closed_once_the_sessions_have_gone() -> None:
+    let_go = FILLED | {"let go": minute(2)}
+    open_yet = an_incident(an_entry(alarm=an_alarm()))
     closed = an_incident(an_entry(alarm=an_alarm()), a_recovery(4))
 
-    assert after(sighting(WARNING, since=3), known=known) == {}
-    assert after(sighting(since=3), known=known) == {"alarm cleared": minute(3)}
-    ended = after(sighting(since=3, incident=closed), known=known)
-    assert ended == {"alarm cleared": minute(3), "resolved": minute(4)}
+    assert after(sighting(incident=open_yet), known=let_go) == {}
+    assert after(sighting(incident=closed)) == {}
+    assert after(sighting(incident=closed), known=let_go) == {"resolved": minute(4)}
+
+
+def test_what_a_heartbeat_ended_before_an_alarm_fired_is_resolved_without_one() -> None:
+    known = FILLED | {"let go": minute(2)}
+    ended = an_incident(replace(an_entry(1), is_below_target=True))
+
+    assert after(sighting(incident=ended), known=known) == {"resolved": minute(2)}
+    late = sighting(CRITICAL, since=3, incident=ended)
+    assert after(late, known=known) == {"alarm": minute(3), "resolved": minute(2)}
 
 
 def test_the_end_of_an_incident_before_the_drill_is_not_its_own() -> None:
-    known = FILLED | {"alarm": minute(0), "let go": minute(2)}
+    known = FILLED | {"let go": minute(2)}
     news = Notified(news=("resolved",), news_at=minute(-40))
     old = an_incident(an_entry(-60, alarm=an_alarm()), a_recovery(-50))
     before = sighting(since=-60, incident=old, notified={"slack": news})
 
     seen = sighting(since=3, incident=old, notified={"slack": news})
 
-    assert after(seen, known=known, before=before) == {"alarm cleared": minute(3)}
+    assert after(seen, known=known, before=before) == {}
     assert new_entries(before, seen) == ()
-
-
-def test_an_alarm_that_was_not_on_yet_has_not_cleared() -> None:
-    assert after(sighting(), known=FILLED | {"let go": minute(2)}) == {}
 
 
 def test_the_sessions_go_with_relief_or_once_everybody_knows() -> None:
     acting = expected_phases(["slack"], acts=True)
     observing = expected_phases(["slack"], acts=False)
-    known = dict.fromkeys(("filled", "alarm", "responder"), minute(0))
+    known = dict.fromkeys(("filled", "responder", "alarm"), minute(0))
 
     assert not may_let_go(acting, known, acts=True)
     assert may_let_go(acting, known | {"relief": minute(1)}, acts=True)
@@ -152,17 +159,42 @@ def test_the_sessions_go_with_relief_or_once_everybody_knows() -> None:
     assert may_let_go(observing, known | {"notified: slack": minute(1)}, acts=False)
 
 
-def test_a_phase_is_late_once_its_patience_has_passed_since_what_it_follows() -> None:
+def late_after(known: dict[str, datetime], now: datetime) -> list[str]:
     phases = expected_phases(["slack"], acts=True)
+    return [phase.name for phase in overdue(phases, known, now)]
 
-    assert overdue(phases, FILLED, CROSSED + timedelta(minutes=5)) is None
-    late = overdue(phases, FILLED, CROSSED + timedelta(minutes=5, seconds=1))
-    assert late is not None
-    assert late.name == "alarm"
-    known = FILLED | {"alarm": minute(0), "responder": minute(1), "relief": minute(1)}
-    late = overdue(phases, known, minute(6))
-    assert late is not None
-    assert late.name == "notified: slack"
+
+def test_a_phase_is_late_once_its_patience_has_passed_since_what_it_follows() -> None:
+    known = FILLED | {"responder": minute(1), "relief": minute(1)}
+
+    assert late_after(known, minute(5)) == []
+    assert late_after(known, minute(6)) == ["notified: slack"]
+
+
+def test_where_neither_the_responder_nor_an_alarm_comes_both_are_late() -> None:
+    late_at = CROSSED + timedelta(minutes=5, seconds=1)
+
+    assert late_after(FILLED, CROSSED + timedelta(minutes=5)) == []
+    assert late_after(FILLED, late_at) == ["responder", "alarm"]
+    assert late_after(FILLED | {"alarm": minute(0)}, late_at) == ["responder"]
+
+
+def test_no_alarm_has_to_fire_once_the_responder_has_acted() -> None:
+    phases = expected_phases([], acts=True)
+    acted = dict.fromkeys(("filled", "responder", "relief", "let go"), CROSSED)
+
+    assert [phase.name for phase in missing(phases, acted)] == ["resolved"]
+    assert missing(phases, acted | {"resolved": minute(1)}) == []
+    assert late_after(FILLED | {"responder": minute(1)}, minute(5)) == []
+
+
+def test_where_the_guard_only_observes_usage_stays_high_until_an_alarm_fires() -> None:
+    phases = expected_phases([], acts=False)
+    observed = FILLED | {"responder": minute(0)}
+
+    assert not may_let_go(phases, observed, acts=False)
+    assert [phase.name for phase in overdue(phases, observed, minute(5))] == ["alarm"]
+    assert may_let_go(phases, observed | {"alarm": minute(1)}, acts=False)
 
 
 def test_filling_is_timed_from_the_beginning_and_all_else_from_the_line() -> None:
