@@ -119,7 +119,7 @@ def course_of(
         observes_critical=policy.modes[Tier.CRITICAL] is Mode.OBSERVE,
     )
     is_below_target = measurement.utilisation < policy.limits.target_percent
-    is_news = engagement.is_pressed or recovery_is_news
+    is_news = engagement.is_pressed or engagement.has_observed or recovery_is_news
     if not is_heartbeat or after.tier is not None:
         step = NextStep.LOOK
     else:
