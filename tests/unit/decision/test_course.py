@@ -115,8 +115,13 @@ def test_an_ok_below_every_threshold_ends_the_attempts_above_the_target() -> Non
 
 @pytest.mark.parametrize(
     ("engagement", "was_news", "is_recovery"),
-    [(ENGAGED, False, True), (Engagement(), True, True), (Engagement(), False, False)],
-    ids=["engaged", "a process that knows nothing", "nothing happened"],
+    [
+        (ENGAGED, False, True),
+        (Engagement(has_observed=True), False, True),
+        (Engagement(), True, True),
+        (Engagement(), False, False),
+    ],
+    ids=["engaged", "only observed", "a process that knows nothing", "nothing happened"],
 )
 def test_a_recovery_is_reported_once_and_only_where_there_was_a_shortage(
     engagement: Engagement, was_news: bool, is_recovery: bool
