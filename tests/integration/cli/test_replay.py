@@ -38,7 +38,10 @@ LISTING = """<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><
 </Size><LastModified>2026-11-20T03:00:00.000Z</LastModified></Contents></ListBucketResult>"""
 TEMPLATE = {
     "Resources": {"Evidence": {"Type": "AWS::S3::Bucket"}},
-    "Outputs": {"EvidenceBucket": {"Value": {"Ref": "Evidence"}}},
+    "Outputs": {
+        "EvidenceBucket": {"Value": {"Ref": "Evidence"}},
+        "ReporterName": {"Value": "ConnectionGuard-Reporter"},
+    },
 }
 
 
