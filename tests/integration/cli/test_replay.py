@@ -285,7 +285,7 @@ def environment(url: str) -> dict[str, str]:
 def bucket(aws: str) -> Iterator[str]:
     """Yield the stack's bucket, which is empty again afterwards."""
     [stack] = client(aws, "cloudformation").describe_stacks(StackName="ConnectionGuard")["Stacks"]
-    [output] = stack["Outputs"]
+    [output] = [each for each in stack["Outputs"] if each["OutputKey"] == "EvidenceBucket"]
     name = output["OutputValue"]
     yield name
     s3 = client(aws, "s3")
